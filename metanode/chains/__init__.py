@@ -1,0 +1,1 @@
+"""Chains: the adapter interface, the Bitcoin-family adapter, and the embedded devnet chain."""

@@ -1,0 +1,111 @@
+"""What a node needs from any chain: the adapter interface and its results.
+
+An adapter does input and output only. What follows from what it reports is decided in
+``metanode.custody``, which is pure. Transaction and block ids are 32 bytes in display order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from attrs import field, frozen
+from attrs.validators import ge, instance_of
+
+from metanode.custody.types import BlockSummary, Outpoint
+
+StakeReason = Literal["ok", "spent", "short", "young", "foreign", "unconfirmed"]
+BroadcastResult = Literal["sent", "known", "conflict", "rejected"]
+TxState = Literal["unknown", "pending", "included", "final", "replaced"]
+
+
+@frozen(kw_only=True)
+class ChainParameters:
+    """What tells one chain of the Bitcoin family from another.
+
+    ``final_confirmations`` is the depth at which a transaction counts as final, and
+    ``stake_confirmations`` the depth from which a stake is looked at. ``blocks_per_poll`` bounds
+    the work of one poll, ``reorg_window_blocks`` the memory for reorganisations.
+    """
+
+    name: str
+    hrp: str
+    final_confirmations: int = field(default=6, validator=[instance_of(int), ge(1)])
+    stake_confirmations: int = field(default=1, validator=[instance_of(int), ge(1)])
+    blocks_per_poll: int = field(default=50, validator=[instance_of(int), ge(1)])
+    reorg_window_blocks: int = field(default=1000, validator=[instance_of(int), ge(2)])
+
+
+DEVNET = ChainParameters(name="devnet", hrp="bcrt", final_confirmations=2)
+BITCOIN = ChainParameters(name="bitcoin", hrp="bc", stake_confirmations=6)
+BITCOIN_REGTEST = ChainParameters(name="bitcoin-regtest", hrp="bcrt")
+LITECOIN = ChainParameters(name="litecoin", hrp="ltc", stake_confirmations=6)
+LITECOIN_REGTEST = ChainParameters(name="litecoin-regtest", hrp="rltc")
+
+
+@frozen
+class ChainUpdate:
+    """What changed since the last poll: first undo ``disconnected``, then apply ``connected``.
+
+    ``disconnected`` are block ids, the newest first; ``connected`` blocks in order. ``caught_up``
+    is False while more blocks are waiting: poll again at once.
+    """
+
+    disconnected: tuple[bytes, ...]
+    connected: tuple[BlockSummary, ...]
+    caught_up: bool
+
+
+@frozen
+class StakeVerdict:
+    """Whether an output is a valid stake, and if not, why.
+
+    ``spent``: it does not exist, or is spent, if only in the mempool. ``unconfirmed``: too few
+    confirmations. ``foreign``: not P2WPKH of the owner's key. ``short``: too little. ``young``:
+    moved too recently.
+    """
+
+    ok: bool
+    reason: StakeReason
+    amount: int = 0
+    age_s: int = 0
+
+
+@frozen
+class TxStatus:
+    """Where a transaction stands. ``height`` is that of its block, None while it has none."""
+
+    state: TxState
+    confirmations: int = 0
+    height: int | None = None
+
+
+class ChainAdapter(Protocol):
+    """One chain, as a node uses it. Every method raises ``Unavailable`` when the daemon is away."""
+
+    @property
+    def parameters(self) -> ChainParameters:
+        """Return the chain's parameters."""
+
+    def watch(self, script: bytes, birth_height: int) -> None:
+        """Watch one custody script from ``birth_height`` on; forgets what was polled before."""
+
+    async def tip(self) -> tuple[int, bytes]:
+        """Return height and id of the newest block."""
+
+    async def poll(self) -> ChainUpdate:
+        """Return the blocks that came and went; a failed or cancelled poll loses nothing."""
+
+    async def mempool_deposits(self) -> tuple[Outpoint, ...]:
+        """Return the unconfirmed deposits that are in the mempool now."""
+
+    async def check_stake(
+        self, outpoint: Outpoint, owner_node_id: bytes, minimum: int, min_age_s: int
+    ) -> StakeVerdict:
+        """Judge a stake by chain data alone, so that nodes with the same tip agree."""
+
+    async def broadcast(self, raw: bytes, txid: bytes) -> BroadcastResult:
+        """Send a transaction; the result is what the chain shows, not what the daemon replied."""
+
+    async def lookup(self, txid: bytes, inputs: Sequence[Outpoint] = ()) -> TxStatus:
+        """Find a transaction; given its ``inputs``, one that cannot be mined is ``replaced``."""

@@ -1,0 +1,95 @@
+"""What several commands share: the home option, endpoints, where a passphrase comes from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import define
+
+from metanode.errors import UserError
+
+if TYPE_CHECKING:  # loaded when used: it brings cryptography, which `--help` does not need
+    from metanode.runtime.config import Config, Endpoint
+    from metanode.runtime.keystore import Passphrase
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+HOME_REQUIRED = "--home DIR is needed: the directory of the node"
+
+
+@define
+class CliState:
+    """What a command line has said so far; the home also tells where to write a crash."""
+
+    home: Path | None = None
+
+    def remember(self, home: Path | None) -> None:
+        """Keep ``home`` unless it is None."""
+        if home is not None:
+            self.home = home
+
+
+def state_of(ctx: click.Context) -> CliState:
+    """Return the state of this command line."""
+    return ctx.ensure_object(CliState)
+
+
+def home_option(function: Command) -> Command:
+    """Add ``--home DIR``; it may also stand before the command."""
+
+    def resolve(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> Path:
+        state = state_of(ctx)
+        state.remember(value)
+        if state.home is None:
+            raise click.UsageError(HOME_REQUIRED)
+        return state.home
+
+    option = click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        callback=resolve,
+        metavar="DIR",
+        help="Home of the node.",
+    )
+    return option(function)
+
+
+def parse_endpoint(option: str, text: str) -> Endpoint:
+    """Return the endpoint in ``text``; UserError names the option."""
+    from metanode.runtime.config import Endpoint
+
+    try:
+        return Endpoint.parse(text)
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from error
+
+
+def obtain_passphrase(home: Path, config: Config, override: Path | None) -> Passphrase:
+    """Return the passphrase from ``override``, the configured file, or a prompt, in that order.
+
+    Never from an argument or the environment, which other processes may read. A relative path in
+    the configuration counts from the home.
+    """
+    from metanode.runtime.keystore import read_passphrase_file
+
+    if override is not None:
+        return read_passphrase_file(override)
+    if config.node.passphrase_file is not None:
+        return read_passphrase_file(home / config.node.passphrase_file)
+    return prompt_passphrase(confirm=False)
+
+
+def prompt_passphrase(*, confirm: bool) -> Passphrase:
+    """Ask for the passphrase on the terminal, unseen; UserError when there is no terminal."""
+    from metanode.runtime.keystore import Passphrase
+
+    if not sys.stdin.isatty():
+        raise UserError(
+            "no passphrase: give --passphrase-file FILE, set node.passphrase_file, "
+            "or use a terminal"
+        )
+    text = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    return Passphrase(text.encode("utf-8"))

@@ -1,0 +1,187 @@
+"""``init``: make the home of a new node."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metanode.cli.common import home_option, parse_endpoint, prompt_passphrase
+from metanode.errors import UserError
+
+if TYPE_CHECKING:  # loaded when used, see common
+    from metanode.runtime.config import Config
+    from metanode.runtime.keystore import Passphrase
+
+KEYGEN_WINDOW_S = 7 * 86_400  # M: keygen_until lies about one week ahead
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "network": {
+        "name": "metanode",
+        "preset": "mainnet",
+        "members": 4,
+        "threshold": 3,
+        "byzantine": 1,
+    },
+    "node": {"listen": "127.0.0.1:7000", "peers": []},
+    "stake": {"minimum": 1_000_000},
+    "chain": {
+        "kind": "bitcoin",
+        "hrp": "bc",
+        "rpc_url": "http://127.0.0.1:8332",
+        "confirmations": 6,
+        "birth_height": 0,
+    },
+}
+# What a devnet has by default; `chain` listens there.
+DEVNET_DEFAULTS: dict[str, Any] = {
+    "hrp": "bcrt",
+    "rpc_url": "http://127.0.0.1:18443",
+    "confirmations": 1,
+}
+# Option of this command → key of the configuration. The option's text wins over file and default.
+KEY_OF_OPTION = {
+    "name": "network.name",
+    "preset": "network.preset",
+    "members": "network.members",
+    "threshold": "network.threshold",
+    "byzantine": "network.byzantine",
+    "keygen_until": "network.keygen_until",
+    "listen": "node.listen",
+    "advertise": "node.advertise",
+    "stake_outpoint": "stake.outpoint",
+    "stake_minimum": "stake.minimum",
+    "hrp": "chain.hrp",
+    "rpc_url": "chain.rpc_url",
+    "rpc_user": "chain.rpc_user",
+    "rpc_password_file": "chain.rpc_password_file",
+    "confirmations": "chain.confirmations",
+    "birth_height": "chain.birth_height",
+    "admin_listen": "admin.listen",
+}
+
+
+def _defaults(preset: object, now: int) -> dict[str, dict[str, Any]]:
+    document = copy.deepcopy(DEFAULTS)
+    document["network"]["keygen_until"] = now + KEYGEN_WINDOW_S
+    if preset == "devnet":
+        document["network"]["preset"] = "devnet"
+        document["chain"].update(DEVNET_DEFAULTS)
+    return document
+
+
+def _take_shared(
+    document: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]], source: str
+) -> None:
+    """Put the shared keys that ``found`` has into ``document``; UserError when ``found`` is bad."""
+    from metanode.runtime.config import parse_config
+    from metanode.runtime.config_template import SHARED
+
+    # All of it is checked (it may be another member's config.toml), only shared keys are kept.
+    whole = copy.deepcopy(document)
+    for section, keys in found.items():
+        whole.setdefault(section, {}).update(keys)
+    parse_config(whole, source)
+    for path in SHARED:
+        section, key = path.split(".")
+        if key in found.get(section, {}):
+            document.setdefault(section, {})[key] = found[section][key]
+
+
+def _read_network_file(path: Path | None) -> dict[str, dict[str, Any]]:
+    from metanode.runtime.config import load_toml
+
+    found = {} if path is None else load_toml(path)
+    for section, keys in found.items():
+        if not isinstance(keys, dict):
+            raise UserError(f"{path}: {section} is no section: write [{section}]")
+    return found
+
+
+def build_config(options: dict[str, Any], now: int) -> Config:
+    """Return the configuration from defaults, the network file and the options, later ones win.
+
+    ``options`` are this command's; ``now`` is unix seconds. Raises UserError as ``load_config``.
+    """
+    from metanode.runtime.config import parse_config
+
+    network_file: Path | None = options.get("network_file")
+    found = _read_network_file(network_file)
+    document = _defaults(options.get("preset") or found.get("network", {}).get("preset"), now)
+    _take_shared(document, found, str(network_file))
+    for option, path in KEY_OF_OPTION.items():
+        if options.get(option) is not None:
+            section, key = path.split(".")
+            document.setdefault(section, {})[key] = options[option]
+    if options.get("peer"):
+        document["node"]["peers"] = [
+            str(parse_endpoint("--peer", text)) for text in options["peer"]
+        ]
+    passphrase_file = options.get("passphrase_file") or options.get("new_passphrase_file")
+    if passphrase_file is not None:
+        document["node"]["passphrase_file"] = str(passphrase_file.absolute())
+    return parse_config(document, "init")
+
+
+def _passphrase(options: dict[str, Any]) -> Passphrase:
+    from metanode.runtime.keystore import read_passphrase_file, write_passphrase_file
+
+    given, new = options["passphrase_file"], options["new_passphrase_file"]
+    if given is not None and new is not None:
+        raise UserError("--passphrase-file and --new-passphrase-file exclude each other: give one")
+    if given is not None:
+        return read_passphrase_file(given)
+    if new is not None:
+        return write_passphrase_file(new)
+    return prompt_passphrase(confirm=True)
+
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@home_option
+@click.option("--listen", metavar="HOST:PORT", help="Endpoint to listen on.")
+@click.option("--advertise", metavar="HOST:PORT", help="Endpoint others dial, if another.")
+@click.option("--peer", multiple=True, metavar="HOST:PORT", help="A peer to dial; may repeat.")
+@click.option("--network-file", type=_FILE, help="Shared keys, e.g. a member's config.toml.")
+@click.option("--passphrase-file", type=_FILE, help="File with the passphrase (mode 0600).")
+@click.option("--new-passphrase-file", type=_FILE, help="Make a random passphrase in this file.")
+@click.option("--name", help="Name of the network.")
+@click.option("--preset", help="mainnet or devnet.")
+@click.option("--members", type=int, help="n, members that hold a share.")
+@click.option("--threshold", type=int, help="t, members needed to sign.")
+@click.option("--byzantine", type=int, help="f, members that may lie.")
+@click.option("--keygen-until", type=int, metavar="SECONDS", help="No keygen after this time.")
+@click.option("--stake-outpoint", metavar="TXID:INDEX", help="The output that stakes this node.")
+@click.option("--stake-minimum", type=int, metavar="UNITS", help="Least amount of a stake.")
+@click.option("--hrp", help="First part of the chain's addresses.")
+@click.option("--rpc-url", metavar="URL", help="The chain daemon, http://host:port.")
+@click.option("--rpc-user", help="User name for the daemon.")
+@click.option("--rpc-password-file", help="File with the daemon's password.")
+@click.option("--confirmations", type=int, help="Blocks until a deposit is final.")
+@click.option("--birth-height", type=int, help="First block with deposits.")
+@click.option("--admin-listen", metavar="HOST:PORT", help="Loopback endpoint for status.")
+def command(home: Path, **options: Any) -> None:
+    """Make the home of a new node: annotated config.toml, identity, empty signing log.
+
+    Nothing that exists is overwritten. The passphrase comes from a file or from a prompt.
+    """
+    from metanode.custody.scripts import address_of, key_script
+    from metanode.runtime.home import Home, create_home
+
+    place = Home(home)
+    place.check_new()
+    config = build_config(options, int(time.time()))
+    identity = create_home(place, config, _passphrase(options))
+    click.echo(f"home:          {place.path}")
+    click.echo(f"node id:       {identity.node_id.hex()}")
+    click.echo(f"network id:    {config.network_id().hex()}")
+    click.echo(f"stake address: {address_of(key_script(identity.node_id), config.chain.hrp)}")
+    if config.stake.outpoint is None:
+        click.echo(
+            f"next: pay at least {config.stake.minimum} units to the stake address, write "
+            f'outpoint = "txid:index" into [stake] of {place.config}, then `run --home {home}`'
+        )

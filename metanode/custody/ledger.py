@@ -1,0 +1,152 @@
+"""The index of custody coins: a pure fold over block summaries, with undo for reorganisations.
+
+Blocks come in from one chain adapter, in order. A rejected block leaves the index as it was.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from attrs import frozen
+
+from metanode.custody.errors import LedgerMismatch, OutsideWindow
+from metanode.custody.policy import CustodyPolicy
+from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot
+from metanode.errors import check
+
+DEFAULT_WINDOW_BLOCKS = (
+    1000  # deeper than any reorganisation that has happened outside of test chains
+)
+
+
+@frozen
+class _Spent:
+    """A custody coin that is gone: what it was, who spent it, and in which block."""
+
+    coin: Deposit | Coin
+    txid: bytes
+    height: int
+
+
+class Ledger:
+    """Deposits and change of one custody script, as of any of the last ``window_blocks`` blocks.
+
+    Spent coins are remembered for as long as the index lives (about 300 bytes each), so that
+    :meth:`spent_by` never mistakes an old spend for an unspent coin.
+    """
+
+    def __init__(self, policy: CustodyPolicy, window_blocks: int = DEFAULT_WINDOW_BLOCKS) -> None:
+        check(
+            window_blocks >= policy.fee_window_blocks,
+            "the window must hold the blocks that the fee is a median of",
+        )
+        self._policy = policy
+        self._window_blocks = window_blocks
+        self._blocks: deque[BlockSummary] = deque()
+        self._unspent: dict[Outpoint, Deposit | Coin] = {}
+        self._spent: dict[Outpoint, _Spent] = {}
+
+    @property
+    def tip(self) -> tuple[int, bytes] | None:
+        """Return (height, hash) of the newest block, or None before the first."""
+        return (self._blocks[-1].height, self._blocks[-1].hash) if self._blocks else None
+
+    def block_hash(self, height: int) -> bytes | None:
+        """Return the hash of the block at ``height``, or None when it is outside the window."""
+        if not self._blocks or not self._blocks[0].height <= height <= self._blocks[-1].height:
+            return None
+        return self._blocks[height - self._blocks[0].height].hash
+
+    def connect(self, block: BlockSummary) -> None:
+        """Add the next block. The first block may have any height (the birth of the custody key).
+
+        Raises :class:`LedgerMismatch`, and changes nothing, when the parent is not the tip, a coin
+        exists already, or a spend names a coin that is unknown or spent.
+        """
+        self._check_parent(block)
+        created: dict[Outpoint, Deposit | Coin] = {}
+        for coin in block.coins:
+            if coin.outpoint in created or self._is_known(coin.outpoint):
+                raise LedgerMismatch(f"coin {coin.outpoint} exists already")
+            if coin.height != block.height:
+                raise LedgerMismatch(f"coin {coin.outpoint} names another height")
+            created[coin.outpoint] = coin
+        spent: dict[Outpoint, _Spent] = {}
+        for spend in block.spends:
+            coin_spent = created.get(spend.outpoint) or self._unspent.get(spend.outpoint)
+            if coin_spent is None or spend.outpoint in spent:
+                raise LedgerMismatch(f"spent coin {spend.outpoint} is not there")
+            spent[spend.outpoint] = _Spent(coin_spent, spend.txid, block.height)
+        # Every check has passed: from here on nothing can fail.
+        self._unspent.update(created)
+        for outpoint in spent:
+            del self._unspent[outpoint]
+        self._spent.update(spent)
+        self._blocks.append(block)
+        if len(self._blocks) > self._window_blocks:
+            self._blocks.popleft()
+
+    def disconnect(self, block_hash: bytes) -> BlockSummary:
+        """Take the newest block off again and return it; it must have this hash.
+
+        Raises :class:`LedgerMismatch` when it has not, or when the window is used up.
+        """
+        if not self._blocks or self._blocks[-1].hash != block_hash:
+            raise LedgerMismatch(f"block {block_hash.hex()} is not the tip")
+        block = self._blocks.pop()
+        for spend in block.spends:
+            self._unspent[spend.outpoint] = self._spent.pop(spend.outpoint).coin
+        for coin in block.coins:
+            del self._unspent[coin.outpoint]
+        return block
+
+    def snapshot(self, height: int) -> Snapshot:
+        """Return the coins that were unspent after the block at ``height``, and the fee rate there.
+
+        Raises :class:`OutsideWindow` when the index does not hold that block.
+        """
+        if self.block_hash(height) is None:
+            raise OutsideWindow(f"no block at height {height} in the index")
+        first = self._blocks[0].height
+        block = self._blocks[height - first]
+        coins = [coin for coin in self._unspent.values() if coin.height <= height]
+        for position in range(height - first + 1, len(self._blocks)):
+            spent_later = (self._spent[s.outpoint].coin for s in self._blocks[position].spends)
+            coins.extend(coin for coin in spent_later if coin.height <= height)
+        deposits = [coin for coin in coins if isinstance(coin, Deposit)]
+        change = [coin for coin in coins if isinstance(coin, Coin)]
+        return Snapshot(
+            height=height,
+            hash=block.hash,
+            deposits=tuple(sorted(deposits, key=lambda deposit: deposit.order)),
+            change=tuple(sorted(change, key=lambda coin: (coin.height, coin.outpoint))),
+            fee_rate=self._fee_rate(height - first),
+        )
+
+    def spent_by(self, outpoint: Outpoint) -> bytes | None:
+        """Return the id of the transaction that spent this custody coin, None while unspent."""
+        spent = self._spent.get(outpoint)
+        return spent.txid if spent else None
+
+    def spent_at(self, outpoint: Outpoint) -> int | None:
+        """Return the height of the block in which this custody coin was spent, or None."""
+        spent = self._spent.get(outpoint)
+        return spent.height if spent else None
+
+    def _is_known(self, outpoint: Outpoint) -> bool:
+        return outpoint in self._unspent or outpoint in self._spent
+
+    def _check_parent(self, block: BlockSummary) -> None:
+        if not self._blocks:
+            if self._unspent or self._spent:
+                raise LedgerMismatch("the reorganisation is deeper than the window: index again")
+            return
+        tip = self._blocks[-1]
+        if block.parent != tip.hash or block.height != tip.height + 1:
+            raise LedgerMismatch(f"block {block.hash.hex()} does not follow {tip.hash.hex()}")
+
+    def _fee_rate(self, position: int) -> int:
+        """Return the bounded median rate of the blocks up to ``position``; lower middle if even."""
+        start = max(0, position + 1 - self._policy.fee_window_blocks)
+        rates = sorted(self._blocks[i].fee_rate for i in range(start, position + 1))
+        return self._policy.bounded_fee_rate(rates[(len(rates) - 1) // 2])

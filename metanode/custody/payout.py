@@ -1,0 +1,216 @@
+"""Build the one transaction that settles a batch of transfers. Deterministic and pure.
+
+Money flow, all in base units. Let F(x) be the agreed fee rate times the virtual size of x.
+
+* Each transfer pays a charge: a release ``max(service fee, share)``, a refund ``max(refund cost,
+  share)``, where ``share`` is an equal part, rounded up, of F(transfers with their own inputs).
+* Releases and refunds receive their deposit less the charge; never less than the dust limit.
+* Charges less the mining fee are the profit; ``reserve_bps`` of it stays in custody, the rest is
+  split equally over the roster. Rewards below the dust limit are not paid: they stay as change.
+* Change coins of earlier payouts are swept in when they are worth more than their input costs.
+
+Every transfer's own deposit is an input. So two payouts that settle the same deposit spend the same
+coin, and the chain takes at most one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from metanode.custody.document import (
+    PayoutDocument,
+    PayoutRequest,
+    SignedPayout,
+    attach,
+    custody_address,
+    custody_script,
+    decode_document,
+    document_digest,
+    payout_event,
+    roster_checksum,
+)
+from metanode.custody.errors import Unpayable
+from metanode.custody.policy import BASIS_POINTS, CustodyPolicy
+from metanode.custody.scripts import data_script, key_script, witness_script
+from metanode.custody.transaction import Input, Output, UnsignedTransaction, virtual_size
+from metanode.custody.transfers import Transfer
+from metanode.custody.types import Coin, Snapshot
+from metanode.errors import check
+
+__all__ = [
+    "PayoutDocument",
+    "PayoutRequest",
+    "SignedPayout",
+    "attach",
+    "build_payout",
+    "custody_address",
+    "custody_script",
+    "decode_document",
+    "document_digest",
+    "ordered_transfers",
+    "payable_transfers",
+    "payout_event",
+    "roster_checksum",
+]
+
+MAX_ROSTER = 100  # with the largest batch, all counts stay below 253, where one byte encodes them
+
+# What every payout has besides its payments: the event in OP_RETURN, and change. Only their lengths
+# matter where this stands in for them.
+_FIXED_SCRIPTS = (data_script(bytes(32)), witness_script(0, bytes(20)))
+
+
+@frozen
+class _Shares:
+    """What each transfer receives, and what is left of the charges."""
+
+    payments: tuple[Output, ...]
+    charged: int
+
+
+def ordered_transfers(transfers: Sequence[Transfer]) -> tuple[Transfer, ...]:
+    """Return the transfers in the order of their deposits: height, place in the block, index."""
+    return tuple(sorted(transfers, key=lambda transfer: transfer.deposit.order))
+
+
+def payable_transfers(
+    snapshot: Snapshot, transfers: Sequence[Transfer], policy: CustodyPolicy
+) -> tuple[Transfer, ...]:
+    """Return the first transfers that one payout can settle, in order; at most ``max_transfers``.
+
+    Left out are deposits that the snapshot does not have and those too small to bear their share at
+    this fee rate: they wait, and do not keep later ones from being paid.
+    """
+    unspent = set(snapshot.deposits)
+    waiting = [t for t in ordered_transfers(transfers) if t.deposit in unspent]
+    while waiting:
+        batch = waiting[: policy.max_transfers]
+        try:
+            _charge(batch, policy, snapshot.fee_rate)
+        except Unpayable as too_small:
+            waiting = [t for t in waiting if t.deposit.outpoint not in too_small.outpoints]
+        else:
+            return tuple(batch)
+    return ()
+
+
+def build_payout(
+    snapshot: Snapshot,
+    transfers: Sequence[Transfer],
+    roster: Sequence[bytes],
+    policy: CustodyPolicy,
+    *,
+    network_id: bytes,
+    chain: str,
+    key_id: bytes,
+    key_epoch: int,
+    event: bytes,
+    public_key: bytes,
+) -> PayoutDocument:
+    """Build the payout of ``transfers`` from the coins of ``snapshot``.
+
+    The same arguments give the same bytes on every node; the order of ``transfers``, ``roster``
+    and of the snapshot's coins does not matter. ``event`` must be :func:`payout_event` of the
+    first transfer. Raises :class:`Unpayable` (with the outpoints to leave out) when a transfer
+    cannot bear its charge or its deposit is not in the snapshot, :class:`LocalFault` for a wrong
+    event or roster.
+    """
+    transfers = ordered_transfers(transfers)
+    _check_transfers(snapshot, transfers, policy)
+    check(0 < len(roster) <= MAX_ROSTER, f"a payout rewards 1..{MAX_ROSTER} members")
+    checksum = roster_checksum(roster)
+    lead = transfers[0].deposit.outpoint
+    check(event == payout_event(network_id, key_id, lead), "the event belongs to another payout")
+
+    home = custody_script(public_key)
+    shares = _charge(transfers, policy, snapshot.fee_rate)
+    change_coins = _worthwhile_change(snapshot, policy)
+    inputs = sorted(
+        [Input(t.deposit.outpoint, t.deposit.amount) for t in transfers]
+        + [Input(coin.outpoint, coin.amount) for coin in change_coins],
+        key=lambda spent: spent.outpoint,
+    )
+    rewards = _rewards(shares, roster, policy, snapshot.fee_rate, len(transfers))
+    outputs = [*shares.payments, *rewards, Output(0, data_script(event))]
+    fee = snapshot.fee_rate * virtual_size(len(inputs), [*(o.script for o in outputs), home])
+    change = sum(i.amount for i in inputs) - sum(o.amount for o in outputs) - fee
+    check(change >= 0, "the charges do not cover the mining fee")
+    if change >= policy.dust_limit:
+        outputs.append(Output(change, home))
+    return PayoutDocument(
+        network_id=network_id,
+        chain=chain,
+        key_id=key_id,
+        key_epoch=key_epoch,
+        public_key=public_key,
+        event=event,
+        roster_checksum=checksum,
+        cutoff_height=snapshot.height,
+        cutoff_hash=snapshot.hash,
+        transfers=tuple(t.deposit.outpoint for t in transfers),
+        transaction=UnsignedTransaction(tuple(inputs), tuple(outputs)),
+    )
+
+
+def _check_transfers(
+    snapshot: Snapshot, transfers: Sequence[Transfer], policy: CustodyPolicy
+) -> None:
+    """Raise :class:`Unpayable` unless the batch is 1..max distinct deposits of the snapshot."""
+    if not transfers:
+        raise Unpayable("there is no transfer to pay")
+    if len(transfers) > policy.max_transfers:
+        surplus = [t.deposit.outpoint for t in transfers[policy.max_transfers :]]
+        raise Unpayable(f"a payout has at most {policy.max_transfers} transfers", surplus)
+    outpoints = [t.deposit.outpoint for t in transfers]
+    check(len(set(outpoints)) == len(outpoints), "a payout settles each deposit once")
+    unspent = {deposit.outpoint: deposit for deposit in snapshot.deposits}
+    missing = [
+        t.deposit.outpoint for t in transfers if unspent.get(t.deposit.outpoint) != t.deposit
+    ]
+    if missing:
+        raise Unpayable("a deposit is spent, or not in the agreed block's chain", missing)
+
+
+def _charge(transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int) -> _Shares:
+    """Take each transfer's charge; :class:`Unpayable` names those with less than dust left."""
+    scripts = [*(t.script for t in transfers), *_FIXED_SCRIPTS]
+    share = -(-fee_rate * virtual_size(len(transfers), scripts) // len(transfers))
+    payments, too_small = [], []
+    for transfer in transfers:
+        amount = transfer.deposit.amount
+        fixed = policy.service_fee(amount) if transfer.kind == "release" else policy.refund_cost
+        payment = amount - max(fixed, share)
+        if payment < policy.dust_limit:
+            too_small.append(transfer.deposit.outpoint)
+        payments.append(Output(payment, transfer.script))
+    if too_small:
+        raise Unpayable(f"less than dust would remain at {fee_rate} sat/vB", too_small)
+    charged = sum(t.deposit.amount for t in transfers) - sum(p.amount for p in payments)
+    return _Shares(tuple(payments), charged)
+
+
+def _rewards(
+    shares: _Shares,
+    roster: Sequence[bytes],
+    policy: CustodyPolicy,
+    fee_rate: int,
+    transfer_count: int,
+) -> list[Output]:
+    """Split the profit equally over the roster, to each member's own key; nothing if dust."""
+    scripts = [key_script(node_id) for node_id in sorted(roster)]
+    with_rewards = [*(p.script for p in shares.payments), *_FIXED_SCRIPTS, *scripts]
+    profit = shares.charged - fee_rate * virtual_size(transfer_count, with_rewards)
+    reward = profit * (BASIS_POINTS - policy.reserve_bps) // BASIS_POINTS // len(roster)
+    if reward < policy.dust_limit:
+        return []
+    return [Output(reward, script) for script in scripts]
+
+
+def _worthwhile_change(snapshot: Snapshot, policy: CustodyPolicy) -> list[Coin]:
+    """Return the oldest change coins that bring in more than their input costs."""
+    cost = snapshot.fee_rate * (virtual_size(2, []) - virtual_size(1, []) + 1)
+    worthwhile = [coin for coin in snapshot.change if coin.amount > cost]
+    worthwhile.sort(key=lambda coin: (coin.height, coin.outpoint))
+    return worthwhile[: policy.max_change_inputs]

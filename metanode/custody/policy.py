@@ -1,0 +1,58 @@
+"""The custody policy: every number that decides amounts. All members must hold the same values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from metanode.custody.types import MAX_MONEY, whole
+
+BASIS_POINTS = 10_000
+STANDARD_DUST = (
+    546  # base units: the highest dust bound of the payable output types (P2PKH, 3 sat/vB)
+)
+MAX_TRANSFERS = 100  # keeps a payout far under the 100 000 vB that nodes relay
+MAX_CHANGE_INPUTS = 100
+MAX_FEE_RATE = 10_000  # sat/vB; above it a transaction of one input would cost more than it moves
+
+
+@frozen(kw_only=True)
+class CustodyPolicy:
+    """Fees, bounds and limits; amounts in base units, rates in sat/vB.
+
+    A release costs its depositor ``service_fee_bps`` of the amount, a refund costs
+    ``refund_cost``, and either costs at least its share of the mining fee. What is left of these
+    charges after the mining fee is the members' reward, of which ``reserve_bps`` stays in custody.
+    ``fee_rate_floor`` and ``fee_rate_cap`` bound the rate on both sides, so that whoever fills
+    blocks with odd fees moves it only within them.
+    """
+
+    service_fee_bps: int = field(validator=whole(0, BASIS_POINTS // 2))
+    minimum_deposit: int = field(validator=whole(1, MAX_MONEY))
+    refund_cost: int = field(validator=whole(0, MAX_MONEY))
+    dust_limit: int = field(default=STANDARD_DUST, validator=whole(STANDARD_DUST, MAX_MONEY))
+    fee_rate_floor: int = field(default=1, validator=whole(1, MAX_FEE_RATE))
+    fee_rate_cap: int = field(default=100, validator=whole(1, MAX_FEE_RATE))
+    fee_window_blocks: int = field(default=12, validator=whole(1, 1000))
+    max_transfers: int = field(default=20, validator=whole(1, MAX_TRANSFERS))
+    max_change_inputs: int = field(default=2, validator=whole(0, MAX_CHANGE_INPUTS))
+    reserve_bps: int = field(default=1000, validator=whole(0, BASIS_POINTS))
+
+    @fee_rate_cap.validator
+    def _cap_is_above_floor(self, _attribute: Attribute[int], value: Any) -> None:
+        if value < self.fee_rate_floor:
+            raise ValueError("fee_rate_cap must not be below fee_rate_floor")
+
+    @minimum_deposit.validator
+    def _minimum_leaves_something(self, _attribute: Attribute[int], value: Any) -> None:
+        if value < STANDARD_DUST:
+            raise ValueError(f"minimum_deposit must be at least the dust limit, {STANDARD_DUST}")
+
+    def service_fee(self, amount: int) -> int:
+        """Return the service fee of a release of ``amount``, rounded down."""
+        return amount * self.service_fee_bps // BASIS_POINTS
+
+    def bounded_fee_rate(self, rate: int) -> int:
+        """Return ``rate`` moved into [``fee_rate_floor``, ``fee_rate_cap``]."""
+        return min(max(rate, self.fee_rate_floor), self.fee_rate_cap)

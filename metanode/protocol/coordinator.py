@@ -1,0 +1,220 @@
+"""SETUP, ACK, BEGIN: how an event outside the signing rounds gets its certificate.
+
+The coordinator of attempt a is roster[(epoch + a) mod n]; attempts grow with the clock, so a silent
+coordinator is replaced (F-21). It asks all eligible members and begins with the first t voters (F-22), or
+with all of them for a key generation. What it asks for is rebuilt by everyone from their own view (F-17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from metanode.errors import PeerFault
+from metanode.protocol.context import Context
+from metanode.protocol.machine import TransitionError
+from metanode.protocol.view import Quorum
+from metanode.protocol.votes import VoteBook, certificate_fault, sign_vote
+from spec.messages import Begin, Certificate, LockedCandidate, Setup, Vote
+
+SETUPS_KEPT = 64
+
+
+@frozen(kw_only=True)
+class Task:
+    """An attempt as this node itself would set it up."""
+
+    purpose: str
+    event: bytes
+    attempt: int
+    key_epoch: int
+    document: bytes = field(repr=False)
+    digest: bytes
+    members: tuple[bytes, ...]
+    quorum: Quorum
+    needs_all: bool
+
+    @property
+    def coordinator(self) -> bytes:
+        """The member whose turn this attempt is."""
+        return self.members[(self.key_epoch + self.attempt) % len(self.members)]
+
+    @property
+    def vote(self) -> Vote:
+        """The vote of this attempt: it names everything that the members agree on."""
+        return Vote(self.key_epoch, self.event, self.attempt, self.digest, self.members)
+
+    @property
+    def votes_needed(self) -> int:
+        """How many equal votes make the certificate."""
+        return len(self.members) if self.needs_all else self.quorum.threshold
+
+
+Rebuild = Callable[[str, bytes, int], Task | None]
+"""(purpose, event, attempt) → the task as seen from here, or None when there is nothing to do."""
+
+
+@define
+class Coordinators:
+    """Both sides of SETUP, ACK, BEGIN. ``begin`` starts the run of a certificate.
+
+    ``prepare`` brings an event to IN_PROGRESS, or raises a transition error; ``locked`` is the lock of an
+    event with its certificate, to be shown.
+    """
+
+    ctx: Context
+    votes: VoteBook
+    rebuild: Rebuild
+    prepare: Callable[[bytes, int, bytes], None]
+    locked: Callable[[bytes], LockedCandidate | None]
+    begin: Callable[[Task, Certificate], None]
+    _setups: dict[tuple[bytes, int], tuple[bytes, Setup]] = field(factory=dict)
+    _tasks: dict[tuple[bytes, int], Task] = field(factory=dict)
+    _refusals: dict[tuple[bytes, int], str] = field(factory=dict)
+
+    def propose(self, task: Task) -> None:
+        """Coordinate a task if it is this node's turn and it has not done so yet."""
+        ctx = self.ctx
+        key = (task.event, task.attempt)
+        if task.coordinator != ctx.me or key in self._tasks:
+            return
+        setup = Setup(task.key_epoch, task.event, task.attempt, task.purpose, task.document,
+                      task.members, self.locked(task.event))
+        try:
+            ctx.tables.fire("session", "Coordinate", p=ctx.me, e=task.event, a=task.attempt,
+                            d=task.digest, carry={"setup_sent": setup}, quorum=task.quorum,
+                            given={"is_coordinator": True, "digest_rebuilt": True})
+        except TransitionError as refusal:
+            self._refuse(task, refusal)
+            return
+        ctx.note("setup.sent", purpose=task.purpose, attempt=task.attempt)
+        self._acknowledge(task)
+
+    def on_setup(self, sender: bytes, message: Setup) -> None:
+        """Take a set-up; it waits while this node's own view is not there yet."""
+        if len(self._setups) >= SETUPS_KEPT:
+            self._setups.pop(next(iter(self._setups)))
+        self._setups[message.event, message.attempt] = (sender, message)
+        self.tick()
+
+    def tick(self) -> None:
+        """Look again at set-ups that this node could not judge, and at votes that came in."""
+        for (event, attempt), (sender, message) in tuple(self._setups.items()):
+            if self.ctx.tables.state("session", self.ctx.me, event, attempt) == "absent":
+                self._judge(sender, message)
+            else:
+                del self._setups[event, attempt]
+        for task in tuple(self._tasks.values()):
+            self._convene(task)
+
+    def on_vote(self, vote: Vote) -> None:
+        """Look whether the votes of an attempt that this node coordinates are enough now."""
+        task = self._tasks.get((vote.event, vote.attempt))
+        if task is not None:
+            self._convene(task)
+
+    def on_begin(self, sender: bytes, message: Begin) -> None:
+        """Take a certificate; only that of this attempt's coordinator, and only a valid one, begins."""
+        certificate = message.certificate
+        task = self._tasks.get((certificate.event, certificate.attempt))
+        if task is None:
+            return
+        if sender != task.coordinator:
+            raise PeerFault("BEGIN from a node that does not coordinate the attempt", sender)
+        fault = certificate_fault(certificate, self.ctx.codec, self.ctx.settings.network_id,
+                                  task.quorum, task.needs_all)
+        if fault is None and len(certificate.votes) != task.votes_needed:
+            fault = f"it names {len(certificate.votes)} members instead of {task.votes_needed}"
+        if fault is not None:
+            raise PeerFault(f"BEGIN without a certificate: {fault}", sender)
+        if (certificate.digest, certificate.members) != (task.digest, task.members):
+            return  # certified, but not what this node agreed to
+        self.votes.add_certificate(certificate)
+        self._enter(task, certificate)
+
+    def forget(self, before: Mapping[str, int]) -> None:
+        """Drop the tasks and set-ups of attempts below the given number of their purpose."""
+        self._tasks = {k: t for k, t in self._tasks.items() if t.attempt >= before[t.purpose]}
+        self._setups = {k: (s, m) for k, (s, m) in self._setups.items()
+                        if m.attempt >= before.get(m.purpose, m.attempt + 1)}
+        self._refusals = {k: r for k, r in self._refusals.items() if k in self._tasks}
+
+    def _judge(self, sender: bytes, message: Setup) -> None:
+        ctx = self.ctx
+        task = self.rebuild(message.purpose, message.event, message.attempt)
+        if task is None:
+            return
+        if message.locked is not None:
+            certificate = message.locked.certificate
+            if certificate_fault(certificate, ctx.codec, ctx.settings.network_id, task.quorum,
+                                 task.needs_all) is None:
+                self.votes.add_certificate(certificate)
+        facts = {
+            "from_coordinator": sender == task.coordinator,
+            "members_valid": message.members == task.members and ctx.me in message.members,
+            "digest_rebuilt": (message.document == task.document
+                               and message.key_epoch == task.key_epoch),
+            "is_coordinator": task.coordinator == ctx.me,
+        }
+        try:
+            ctx.tables.fire("session", "Setup", p=ctx.me, e=task.event, a=task.attempt,
+                            d=task.digest, given=facts, quorum=task.quorum)
+        except TransitionError as refusal:
+            self._refuse(task, refusal)
+            return
+        self._acknowledge(task)
+
+    def _acknowledge(self, task: Task) -> None:
+        ctx = self.ctx
+        try:
+            self.prepare(task.event, task.attempt, task.digest)
+            ctx.tables.fire("session", "Ack", p=ctx.me, e=task.event, a=task.attempt, d=task.digest,
+                            carry={"vote": task.vote}, quorum=task.quorum)
+        except TransitionError as refusal:
+            self._refuse(task, refusal)
+            return
+        self._tasks[task.event, task.attempt] = task
+        self.votes.add(ctx.me, task.vote, sign_vote(ctx, task.vote).signature)
+        self._convene(task)
+
+    def _convene(self, task: Task) -> None:
+        ctx = self.ctx
+        state = ctx.tables.state("session", ctx.me, task.event, task.attempt)
+        if task.coordinator != ctx.me or state != "acked":
+            return
+        certificate = self.votes.certificate(task.vote, task.votes_needed)
+        if certificate is None or ctx.me not in {vote.voter for vote in certificate.votes}:
+            return
+        ctx.tables.fire("session", "Convene", p=ctx.me, e=task.event, a=task.attempt, d=task.digest,
+                        carry={"begin_sent": Begin(certificate),
+                               "lock": LockedCandidate(task.document, certificate)},
+                        given={"is_coordinator": True, "needs_all": task.needs_all},
+                        quorum=task.quorum)
+        self.begin(task, certificate)
+
+    def _enter(self, task: Task, certificate: Certificate) -> None:
+        ctx = self.ctx
+        member = ctx.me in {vote.voter for vote in certificate.votes}
+        facts = {"from_coordinator": True, "is_member": member, "is_coordinator": False,
+                 "needs_all": task.needs_all}
+        subject: dict[str, Any] = {"p": ctx.me, "e": task.event, "a": task.attempt}
+        try:
+            if not member:
+                ctx.tables.fire("session", "NotChosen", given=facts, **subject)
+                return
+            ctx.tables.fire("session", "Begin", d=task.digest, given=facts, quorum=task.quorum,
+                            carry={"lock": LockedCandidate(task.document, certificate)}, **subject)
+        except TransitionError as refusal:
+            self._refuse(task, refusal)
+            return
+        self.begin(task, certificate)
+
+    def _refuse(self, task: Task, refusal: TransitionError) -> None:
+        """Say once why an attempt does not go on here; a set-up may be asked about again and again."""
+        key, reason = (task.event, task.attempt), str(refusal)
+        if self._refusals.get(key) != reason:
+            self._refusals[key] = reason
+            self.ctx.note("attempt.refused", purpose=task.purpose, attempt=task.attempt,
+                          reason=reason)

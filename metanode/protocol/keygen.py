@@ -1,0 +1,332 @@
+"""Making the key: keygen slots, confirmations, and the lock-in by the key's own signature.
+
+Key generation repeats in every slot until ``keygen_until``; a key counts when all n members confirmed the
+same public key and shares. Then one event per network, the lock-in, is signed by the newest such key: the
+signature tests the key, and SAFE-SIGN sees to it that no second key is locked in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+
+from metanode.errors import PeerFault
+from metanode.protocol.codec import Plain, encode_canonical
+from metanode.protocol.context import (
+    Context,
+    KeyEpoch,
+    Member,
+    keygen_event,
+    lock_in_event,
+    whole,
+)
+from metanode.protocol.coordinator import Task
+from metanode.protocol.envelope import SIGNATURE_TAG
+from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.identity import verify
+from metanode.protocol.machine import TransitionError
+from metanode.protocol.view import Quorum
+from metanode.tss.keyshare import Keyshare, confirmation_digest
+from metanode.tss.sign import Signature
+from metanode.tss.verify import verify_signature
+from spec.messages import Confirmation, KeyLocked, SignedConfirmation
+
+FIRST_EPOCH = 1
+SLOT_END = 0.95
+SETUP_END = 0.5
+USABLE = ("stored", "certified_by_all", "locked_in")
+
+
+@frozen
+class StoredKey:
+    """One node's share of one key with the members that made it; what is put in store."""
+
+    slot: int
+    members: tuple[Member, ...]
+    threshold: int
+    byzantine: int
+    keyshare: Keyshare = field(repr=False)
+
+    @property
+    def roster(self) -> tuple[bytes, ...]:
+        """The holders in the order of their party indices."""
+        return tuple(sorted(member.node_id for member in self.members))
+
+    @property
+    def quorum(self) -> Quorum:
+        """The holders with t and f."""
+        return Quorum(self.roster, self.threshold, self.byzantine)
+
+    @property
+    def confirmation(self) -> Confirmation:
+        """What every member must confirm."""
+        return Confirmation(self.slot, self.keyshare.epoch, confirmation_digest(self.keyshare))
+
+    def epoch(self) -> KeyEpoch:
+        """Return the key epoch that this key is once it is locked in."""
+        oldest_first = sorted(self.members, key=lambda m: (m.height, m.node_id))
+        share = self.keyshare
+        return KeyEpoch(slot=self.slot, number=share.epoch, key_id=share.key_id,
+                        public_key=share.public_key, roster=self.roster, quorum=self.quorum,
+                        seniority=tuple(m.node_id for m in oldest_first), keyshare=share)
+
+
+def keygen_document(network_id: bytes, slot: int, members: tuple[Member, ...], threshold: int,
+                    byzantine: int) -> bytes:
+    """Return what the members of a key generation agree on, in canonical CBOR."""
+    listed: list[Plain] = [{"height": m.height, "index": m.stake.index, "node": m.node_id, "txid": m.stake.txid}
+              for m in members]
+    return encode_canonical({"byzantine": byzantine, "epoch": FIRST_EPOCH, "members": listed,
+                             "network": network_id, "slot": slot, "threshold": threshold})
+
+
+def lock_in_digest(network_id: bytes, key: StoredKey) -> bytes:
+    """Return what the key signs to lock itself in: its own name on this network."""
+    share = key.keyshare
+    return tagged_hash("lock-in", network_id, share.key_id, share.public_key, whole(share.epoch),
+                       key.confirmation.digest)
+
+
+@define
+class Keygen:
+    """The keygen core of a node; ``candidates`` are the listed members, the oldest stake first."""
+
+    ctx: Context
+    candidates: Callable[[], tuple[Member, ...]]
+    create: Callable[[bytes], None]
+    keys: dict[int, StoredKey] = field(factory=dict)
+    announcement: KeyLocked | None = None
+    _confirmations: dict[int, dict[bytes, tuple[Confirmation, bytes]]] = field(factory=dict)
+    _making: dict[int, tuple[Member, ...]] = field(factory=dict)
+
+    @property
+    def lock_in(self) -> bytes:
+        """The event of the lock-in."""
+        return lock_in_event(self.ctx.settings.network_id)
+
+    def certified(self) -> list[StoredKey]:
+        """Return the keys that all members confirmed, the newest first."""
+        state = self.ctx.tables.state
+        slots = [s for s in self.keys if state("keygen", self.ctx.me, s) == "certified_by_all"]
+        return [self.keys[slot] for slot in sorted(slots, reverse=True)]
+
+    def is_open(self) -> bool:
+        """Return whether another key may be made: before ``keygen_until``, or while none counts."""
+        return self.ctx.now < self.ctx.settings.keygen_until or not self.certified()
+
+    def tick(self) -> Task | None:
+        """Move with the clock; return the task that this node would coordinate now, if any."""
+        ctx = self.ctx
+        if ctx.key is not None:
+            return None
+        phase, slot = ctx.tables.state("peer", ctx.me), ctx.keygen_slot()
+        if phase == "Keygen":
+            return self._in_slot(slot)
+        if phase != "Idle":
+            return None
+        if self.is_open():
+            if ctx.slot_share() < SETUP_END and not self._tried(slot):
+                ctx.tables.fire("peer", "KeygenTick", p=ctx.me, given={"keygen_open": True})
+                self.create(keygen_event(ctx.settings.network_id, slot))
+                return self._in_slot(slot)
+            return None
+        return self.task("lock_in", self.lock_in, ctx.round_number())
+
+    def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+        """Return the task of an attempt as this node sees it, or None when there is nothing to do."""
+        if self.ctx.key is not None:
+            return None
+        if purpose == "keygen":
+            return self._keygen_task(event, attempt)
+        return self._lock_in_task(event, attempt) if purpose == "lock_in" else None
+
+    def begin(self, task: Task) -> None:
+        """A certificate of all members begins the key generation of a slot."""
+        self.ctx.tables.fire("keygen", "Start", p=self.ctx.me, k=task.attempt,
+                             given={"keygen_certificate": True})
+        self._making[task.attempt] = self.candidates()[:self.ctx.settings.members]
+
+    def made(self, slot: int, keyshare: Keyshare) -> None:
+        """A key generation ended well: put the share in store, then confirm it."""
+        ctx, settings = self.ctx, self.ctx.settings
+        key = StoredKey(slot, self._making.pop(slot), settings.threshold, settings.byzantine, keyshare)
+        confirmation = key.confirmation
+        ctx.tables.fire("keygen", "Store", p=ctx.me, k=slot, given={"share_verified": True},
+                        carry={"key_share": key, "confirmed": confirmation})
+        self.keys[slot] = key
+        body = ctx.codec.encode(confirmation)
+        signature = ctx.identity.sign(SIGNATURE_TAG, settings.network_id, ctx.me, body)
+        self._confirmations.setdefault(slot, {})[ctx.me] = (confirmation, signature)
+        ctx.note("keygen.stored", slot=slot)
+        self._certify(slot)
+
+    def failed(self, slot: int) -> None:
+        """A key generation came to nothing."""
+        self._making.pop(slot, None)
+        if self.ctx.tables.state("keygen", self.ctx.me, slot) == "generating":
+            self.ctx.tables.fire("keygen", "Fail", p=self.ctx.me, k=slot)
+        self._over()
+
+    def on_confirmation(self, sender: bytes, message: Confirmation, signature: bytes) -> None:
+        """Take a member's confirmation; the signature is that of its envelope."""
+        if len(self._confirmations) > 64:
+            self._confirmations.pop(min(self._confirmations))
+        told = self._confirmations.setdefault(message.key, {})
+        earlier = told.get(sender)
+        if earlier is not None and earlier[0] != message:
+            raise PeerFault("two different confirmations of one key", sender)
+        if len(told) < 256:
+            told[sender] = (message, signature)
+        self._certify(message.key)
+
+    def on_link(self, peer: bytes) -> None:
+        """Tell a peer that came up what it may have missed."""
+        ctx = self.ctx
+        for key in self.keys.values():
+            if peer in key.roster and self._state(key.slot) in ("stored", "certified_by_all"):
+                ctx.tables.fire("keygen", "Confirm", p=ctx.me, k=key.slot,
+                                carry={"confirmed": [(peer, key.confirmation)]})
+
+    def announce_to(self, peer: bytes) -> None:
+        """Send the locked key's certificate to a holder that does not have it yet."""
+        key = self.ctx.key
+        if key is not None and self.announcement is not None and peer in key.roster:
+            self.ctx.tables.fire("keygen", "Announce", p=self.ctx.me, k=key.slot,
+                                 carry={"key_announced": [(peer, self.announcement)]})
+
+    def on_key_locked(self, sender: bytes, message: KeyLocked) -> tuple[StoredKey, int, int] | None:
+        """Check the certificate of a locked key; return the own share of it and r, s of its signature.
+
+        The confirmations that this node missed are in it. Returns None when this node has no share of it.
+        """
+        key = self.keys.get(message.key)
+        if key is None or self.ctx.key is not None:
+            return None
+        if message.public_key != key.keyshare.public_key or message.roster != key.roster:
+            raise PeerFault("a locked key that differs from the share in store", sender)
+        network, codec = self.ctx.settings.network_id, self.ctx.codec
+        body = codec.encode(key.confirmation)
+        for item in message.confirmations:
+            if not verify(item.member, item.signature, SIGNATURE_TAG, network, item.member, body):
+                raise PeerFault("a locked key with a wrong confirmation", sender)
+            told = self._confirmations.setdefault(message.key, {})
+            told.setdefault(item.member, (key.confirmation, item.signature))
+        self._certify(message.key)
+        r = int.from_bytes(message.signature[:32], "big")
+        s = int.from_bytes(message.signature[32:], "big")
+        return (key, r, s)
+
+    def lock(self, key: StoredKey, signature: Signature) -> None:
+        """Lock a key in: its signature over its own name has been verified and stored."""
+        ctx, share = self.ctx, key.keyshare
+        valid = verify_signature(share.public_key, lock_in_digest(ctx.settings.network_id, key),
+                                 signature.r, signature.s)
+        told = self._confirmations.get(key.slot, {})
+        confirmations = tuple(SignedConfirmation(m, told[m][1]) for m in key.roster if m in told)
+        message = KeyLocked(key.slot, share.epoch, key.roster, share.public_key,
+                            key.confirmation.digest, confirmations,
+                            signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big"))
+        ctx.tables.fire("keygen", "LockIn", p=ctx.me, k=key.slot, given={"lock_in_valid": valid},
+                        carry={"key_announced": message, "key": message})
+        self.announcement = message
+        self.use(key)
+        for other in [k for k in self.keys if k != key.slot]:
+            if self._state(other) in ("stored", "certified_by_all"):
+                ctx.tables.fire("keygen", "Retire", p=ctx.me, k=other)
+        self._over()
+
+    def use(self, key: StoredKey) -> None:
+        """Put a locked key in force."""
+        epoch = key.epoch()
+        self.ctx.key = epoch
+        self.ctx.tables.view.quorum = epoch.quorum
+        self.ctx.call("watch", public_key=epoch.public_key)
+        self.ctx.note("key.locked_in", slot=key.slot, public_key=epoch.public_key.hex())
+
+    # --- helpers -------------------------------------------------------------------------------------
+
+    def _state(self, slot: int) -> str:
+        return self.ctx.tables.state("keygen", self.ctx.me, slot)
+
+    def _tried(self, slot: int) -> bool:
+        event = keygen_event(self.ctx.settings.network_id, slot)
+        return self.ctx.tables.state("event", self.ctx.me, event) != "UNKNOWN"
+
+    def _in_slot(self, slot: int) -> Task | None:
+        ctx = self.ctx
+        event = keygen_event(ctx.settings.network_id, slot)
+        if not self._tried(slot) or ctx.slot_share() > SLOT_END:
+            self._over()
+            return None
+        return self.task("keygen", event, slot)
+
+    def _over(self) -> None:
+        if self.ctx.tables.state("peer", self.ctx.me) == "Keygen":
+            self.ctx.tables.fire("peer", "KeygenOver", p=self.ctx.me)
+
+    def _keygen_task(self, event: bytes, slot: int) -> Task | None:
+        ctx, settings = self.ctx, self.ctx.settings
+        if slot != ctx.keygen_slot() or event != keygen_event(settings.network_id, slot):
+            return None
+        members = self.candidates()[:settings.members]
+        ids = tuple(sorted(member.node_id for member in members))
+        if len(members) < settings.members or ctx.me not in ids:
+            return None
+        if ctx.tables.state("peer", ctx.me) != "Keygen":
+            return None
+        document = keygen_document(settings.network_id, slot, members, settings.threshold,
+                                   settings.byzantine)
+        return Task(purpose="keygen", event=event, attempt=slot, key_epoch=FIRST_EPOCH,
+                    document=document, digest=tagged_hash("keygen-document", document), members=ids,
+                    quorum=Quorum(ids, settings.threshold, settings.byzantine), needs_all=True)
+
+    def _lock_in_task(self, event: bytes, attempt: int) -> Task | None:
+        ctx = self.ctx
+        if event != self.lock_in or not 0 <= ctx.round_number() - attempt <= 1:
+            return None
+        certified, network = self.certified(), ctx.settings.network_id
+        locked = ctx.tables.view.get("lock", ctx.me, event)
+        fitting = [k for k in certified if locked in (None, lock_in_digest(network, k))]
+        if ctx.now < ctx.settings.keygen_until or not fitting:
+            return None
+        key, share = fitting[0], fitting[0].keyshare
+        self.create(event)
+        document = encode_canonical({"confirmation": key.confirmation.digest, "key": share.key_id,
+                                     "public_key": share.public_key, "slot": key.slot})
+        return Task(purpose="lock_in", event=event, attempt=attempt, key_epoch=share.epoch,
+                    document=document, digest=lock_in_digest(network, key), members=key.roster,
+                    quorum=key.quorum, needs_all=False)
+
+    def key_of(self, digest: bytes) -> StoredKey | None:
+        """Return the key whose lock-in digest this is."""
+        network = self.ctx.settings.network_id
+        return next((k for k in self.keys.values() if lock_in_digest(network, k) == digest), None)
+
+    def _certify(self, slot: int) -> None:
+        key = self.keys.get(slot)
+        if key is None or self._state(slot) != "stored":
+            return
+        ctx, wanted = self.ctx, key.confirmation
+        for member, (confirmation, _) in self._confirmations.get(slot, {}).items():
+            if member in key.roster and confirmation == wanted:
+                ctx.tables.view.deliver("confirmed", member, slot)
+        try:
+            ctx.tables.fire("keygen", "Certify", p=ctx.me, k=slot, quorum=key.quorum)
+        except TransitionError:
+            return  # confirmations are missing
+        ctx.note("keygen.certified", slot=slot, public_key=key.keyshare.public_key.hex())
+        self._over()
+
+    def restore(self, keys: list[StoredKey], announcement: KeyLocked | None) -> None:
+        """Take the keys from the store after a start."""
+        self.keys = {key.slot: key for key in keys}
+        self.announcement = announcement
+        for key in keys:
+            if self._state(key.slot) == "locked_in":
+                self.use(key)
+
+    def status(self) -> dict[str, Any]:
+        """Return the keys by slot with their states, for the operator."""
+        return {str(slot): self._state(slot) for slot in sorted(self.keys)[-8:]}

@@ -1,0 +1,206 @@
+"""Runs the cryptographic sessions of this node: from a certificate to the result.
+
+One run is one instance: H(event, attempt, digest, members). It has one lane for each thing to sign (each
+input of a transaction), or a single lane for a key generation. Messages of a run that this node has not
+begun yet wait in a bounded buffer; those of a run that is over are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from metanode.errors import PeerFault
+from metanode.protocol.context import Context, whole
+from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.machine import TransitionError
+from metanode.protocol.view import Quorum
+from metanode.tss.abort import Abort
+from metanode.tss.messages import Message
+from metanode.tss.session import ABORTED, FINISHED, Session
+from spec.messages import Release, Step
+
+EARLY_INSTANCES = 16
+EARLY_PER_SENDER = 256
+EARLY_OCTETS_PER_SENDER = 4 << 20
+OVER_REMEMBERED = 256
+
+
+def instance_of(event: bytes, attempt: int, digest: bytes, members: Sequence[bytes]) -> bytes:
+    """Return the 32-byte name of a run (F-23): steps of another attempt can never enter it."""
+    return tagged_hash("instance", event, whole(attempt), digest, *members)
+
+
+def lane_nonce(instance: bytes, lane: int) -> bytes:
+    """Return the nonce of one lane's session: 32 octets, used for nothing else."""
+    return tagged_hash("lane", instance, whole(lane))
+
+
+@define
+class Run:
+    """One instance in progress; ``roster`` gives the party indices, ``members`` are those who run it."""
+
+    purpose: str
+    event: bytes
+    attempt: int
+    digest: bytes
+    members: tuple[bytes, ...]
+    roster: tuple[bytes, ...]
+    quorum: Quorum
+    lanes: tuple[Session[Any], ...] = field(repr=False)
+    instance: bytes = b""
+    active: float = 0.0
+    started: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.instance = instance_of(self.event, self.attempt, self.digest, self.members)
+
+    def party(self, node_id: bytes) -> int:
+        """Return the party index of a member."""
+        return self.roster.index(node_id) + 1
+
+    @property
+    def results(self) -> tuple[Any, ...] | None:
+        """Every lane's result, or None while one is missing."""
+        if all(lane.state == FINISHED for lane in self.lanes):
+            return tuple(lane.result for lane in self.lanes)
+        return None
+
+    @property
+    def abort(self) -> Abort | None:
+        """The first lane's abort, if any."""
+        return next((lane.abort for lane in self.lanes if lane.state == ABORTED), None)
+
+
+@define
+class _Early:
+    messages: list[tuple[bytes, Release | Step]] = field(factory=list)
+
+
+Outcome = Callable[[Run], None]
+
+
+@define
+class Sessions:
+    """The runs of a node; ``on_result`` and ``on_abort`` are told when one ends by itself."""
+
+    ctx: Context
+    on_result: Outcome
+    on_abort: Outcome
+    _runs: dict[bytes, Run] = field(factory=dict)
+    _early: dict[bytes, _Early] = field(factory=dict)
+    _over: dict[bytes, None] = field(factory=dict)
+
+    def begin(self, run: Run) -> None:
+        """Start a run whose session row is in ``begun``: release, then take the messages that waited.
+
+        The release row records the release and the instance on disk; the shell flushes both before the
+        first message leaves.
+        """
+        ctx = self.ctx
+        run.active = run.started = ctx.now
+        instance = run.instance
+        refusal = ctx.tables.why_not("session", "Release", quorum=run.quorum, **self._release(run))
+        if refusal is not None:
+            raise refusal
+        carried = [item for number, lane in enumerate(run.lanes)
+                   for item in self._wrap(run, Release, number, lane.start())]
+        ctx.tables.fire("session", "Release", quorum=run.quorum, carry={"share": carried},
+                        **self._release(run))
+        self._runs[instance] = run
+        for sender, message in self._early.pop(instance, _Early()).messages:
+            self.receive(sender, message)
+        if instance in self._runs:
+            self._settle(run)
+
+    def receive(self, sender: bytes, message: Release | Step) -> None:
+        """Take a signing message from an authenticated peer."""
+        run = self._runs.get(message.instance)
+        if run is None:
+            if message.instance not in self._over:
+                self._wait(sender, message)
+            return
+        if sender not in run.members or sender == self.ctx.me:
+            raise PeerFault("a signing message from outside the session", sender)
+        if message.lane >= len(run.lanes):
+            raise PeerFault("a signing message for a lane that does not exist", sender)
+        lane = run.lanes[message.lane]
+        recipient = None if message.broadcast else run.party(self.ctx.me)
+        out = lane.receive(Message(lane.session_id, message.stage, run.party(sender), recipient,
+                                   message.payload))
+        run.active = self.ctx.now
+        carried = self._wrap(run, Step, message.lane, out)
+        if carried:
+            self.ctx.tables.fire("session", "Step", carry={"stepped": carried}, p=self.ctx.me,
+                                 e=run.event, a=run.attempt)
+        self._settle(run)
+
+    def drop(self, event: bytes, attempt: int) -> None:
+        """End the session of an attempt, whatever its state: its time is over."""
+        self._expire(event, attempt)
+        for run in [r for r in self._runs.values() if (r.event, r.attempt) == (event, attempt)]:
+            self._close(run)
+
+    def tick(self) -> None:
+        """Expire the runs in which nothing moved for the idle time."""
+        limit = self.ctx.now - self.ctx.preset.session_idle_s
+        for run in [r for r in self._runs.values() if r.active < limit]:
+            self._expire(run.event, run.attempt)
+            self._close(run)
+            self.on_abort(run)
+
+    def running(self, event: bytes) -> Run | None:
+        """Return the run of an event, if there is one."""
+        return next((run for run in self._runs.values() if run.event == event), None)
+
+    def _release(self, run: Run) -> dict[str, Any]:
+        ctx = self.ctx
+        return {"p": ctx.me, "e": run.event, "a": run.attempt, "d": run.digest, "i": run.instance,
+                "given": {"is_member": ctx.me in run.members}}
+
+    def _expire(self, event: bytes, attempt: int) -> None:
+        try:
+            self.ctx.tables.fire("session", "Expire", p=self.ctx.me, e=event, a=attempt,
+                                 given={"session_idle": True})
+        except TransitionError:
+            return  # it never began here
+
+    def _settle(self, run: Run) -> None:
+        if run.abort is not None:
+            self.ctx.tables.fire("session", "Abort", p=self.ctx.me, e=run.event, a=run.attempt,
+                                 given={"peer_fault": True})
+            self._close(run)
+            self.on_abort(run)
+        elif run.results is not None:
+            self._close(run)
+            self.on_result(run)
+
+    def _close(self, run: Run) -> None:
+        for lane in run.lanes:
+            lane.expire()
+        self._runs.pop(run.instance, None)
+        self._over[run.instance] = None
+        while len(self._over) > OVER_REMEMBERED:
+            self._over.pop(next(iter(self._over)))
+
+    def _wait(self, sender: bytes, message: Release | Step) -> None:
+        if message.instance not in self._early and len(self._early) >= EARLY_INSTANCES:
+            self._early.pop(next(iter(self._early)))
+        waiting = self._early.setdefault(message.instance, _Early()).messages
+        own = [m for early in self._early.values() for s, m in early.messages if s == sender]
+        octets = sum(len(m.payload) for m in own)
+        if len(own) < EARLY_PER_SENDER and octets < EARLY_OCTETS_PER_SENDER:
+            waiting.append((sender, message))
+
+    def _wrap(self, run: Run, kind: type[Release] | type[Step], lane: int,
+              out: Sequence[Message]) -> list[tuple[bytes | None, Release | Step]]:
+        carried: list[tuple[bytes | None, Release | Step]] = []
+        others = [m for m in run.members if m != self.ctx.me]
+        for message in out:
+            public = message.recipient is None
+            wire = kind(run.instance, lane, message.round, message.payload, public)
+            targets = others if message.recipient is None else [run.roster[message.recipient - 1]]
+            carried += [(target, wire) for target in targets]
+        return carried

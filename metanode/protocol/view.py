@@ -1,0 +1,133 @@
+"""What one node knows: the value of every cell as this node sees it.
+
+Memory and disk cells hold the node's own truth; network cells hold what it sent and what it was sent by
+authenticated peers; given facts are passed in with each event. Views lag behind the network but never run
+ahead of it, because what was sent stays sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from attrs import define, field, frozen
+
+from metanode.errors import check
+from spec.assembly import Protocol
+from spec.interpreter import Index, Value
+
+Facts = Mapping[str, "Value | Mapping[Index, Value]"]
+
+
+@frozen
+class Quorum:
+    """The share holders of a key epoch with the numbers of SAFE-SIGN 1: the meaning of Peer, N, T, F."""
+
+    holders: tuple[bytes, ...]
+    threshold: int
+    faulty: int
+
+    @property
+    def constants(self) -> Mapping[str, int]:
+        """The constants of the table language."""
+        return {"N": len(self.holders), "T": self.threshold, "F": self.faulty}
+
+
+NOBODY = Quorum((), 1, 0)
+
+
+@define
+class NodeView:
+    """Implements ``spec.interpreter.View`` for one node."""
+
+    protocol: Protocol
+    quorum: Quorum = NOBODY
+    _values: dict[str, dict[Index, Value]] = field(factory=dict, repr=False)
+    _known: dict[str, set[Value]] = field(factory=dict, repr=False)
+    _facts: Facts = field(factory=dict, repr=False)
+    _firsts: dict[str, Value] = field(factory=dict, repr=False)
+    reads: dict[str, Value] = field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        for cell in self.protocol.cells.values():
+            self._values[cell.name] = {}
+            words = {"False": False, "True": True, "none": None}
+            self._firsts[cell.name] = words.get(cell.first, cell.first)
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return the value of a cell; a given fact that was not passed in is a defect of the caller."""
+        if self.protocol.cells[cell].kept == "given":
+            check(cell in self._facts, f"the guard reads {cell}, which was not given")
+            fact = self._facts[cell]
+            value = fact.get(index, False) if isinstance(fact, Mapping) else fact
+        else:
+            value = self._values[cell].get(index, self._firsts[cell])
+        self.reads[reference(cell, index)] = value
+        return value
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the holders for Peer, else every individual that some cell mentions."""
+        return self.quorum.holders if sort == "Peer" else tuple(self._known.get(sort, ()))
+
+    def constant(self, name: str) -> int:
+        """Return N, T or F of the quorum in force."""
+        return self.quorum.constants[name]
+
+    def get(self, cell: str, *index: Value) -> Value:
+        """Return the value of a cell outside any guard."""
+        return self._values[cell].get(index, self._firsts[cell])
+
+    def entries(self, cell: str) -> Iterator[tuple[Index, Value]]:
+        """Iterate over what a cell holds besides first values."""
+        return iter(tuple(self._values[cell].items()))
+
+    def put(self, cell: str, index: Index, value: Value) -> None:
+        """Set a cell; only the table runner, recovery from disk and delivery call this."""
+        self._values[cell][index] = value
+        for sort, individual in zip(self.protocol.cells[cell].index, index, strict=True):
+            if sort != "Peer":
+                self._known.setdefault(sort, set()).add(individual)
+
+    def deliver(self, cell: str, *index: Value) -> None:
+        """Note an authenticated message of a peer: ``index[0]`` is its sender."""
+        check(self.protocol.cells[cell].kept == "network", f"{cell} is not a network cell")
+        self.put(cell, index, True)
+
+    def forget(self, sort: str, keep: Iterable[Value]) -> None:
+        """Drop what memory and network cells hold about individuals of a sort that are not in ``keep``.
+
+        Bounds memory: old rounds are dropped. Disk cells are never swept (SAFE-SIGN 2).
+        """
+        kept, on_disk = set(keep), set[Value]()
+        for cell in self.protocol.cells.values():
+            if sort not in cell.index:
+                continue
+            values = self._values[cell.name]
+            place = cell.index.index(sort)
+            if cell.kept == "disk":
+                on_disk |= {index[place] for index in values}
+            else:
+                for index in [i for i in values if i[place] not in kept]:
+                    del values[index]
+        self._known[sort] = self._known.get(sort, set()) & (kept | on_disk)
+
+    @contextmanager
+    def given(self, facts: Facts, quorum: Quorum | None = None) -> Iterator[None]:
+        """Evaluate inside with these facts and, if named, with the holders of another key epoch."""
+        before = self._facts, self.quorum
+        self._facts, self.quorum = facts, quorum or self.quorum
+        self.reads = {}
+        try:
+            yield
+        finally:
+            self._facts, self.quorum = before
+
+
+def reference(cell: str, index: Index) -> str:
+    """Return ``cell[index]`` as text for the trace: byte strings as their first 8 octets."""
+    return f"{cell}[{', '.join(show(part) for part in index)}]"
+
+
+def show(value: Value) -> str:
+    """Return a value as short text for the trace; ids and digests are public."""
+    return value[:8].hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,107 @@
+"""Votes and certificates: the signatures behind SAFE-SIGN.
+
+A vote is a ``Vote`` message in its sender's envelope. The signature of that envelope, together with the
+fields of the vote, convinces anyone; t of them for equal fields are a certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define, field
+
+from metanode.errors import Malformed
+from metanode.protocol.codec import Codec, encode_canonical
+from metanode.protocol.context import Context
+from metanode.protocol.envelope import SIGNATURE_TAG
+from metanode.protocol.identity import verify
+from metanode.protocol.view import Quorum
+from spec.messages import Certificate, SignedVote, Vote
+
+VOTES_KEPT = 4096
+
+
+def vote_of(certificate: Certificate) -> Vote:
+    """Return the vote that every signature of a certificate is about."""
+    return Vote(certificate.key_epoch, certificate.event, certificate.attempt, certificate.digest,
+                certificate.members)
+
+
+def sign_vote(ctx: Context, vote: Vote) -> SignedVote:
+    """Return this node's signature over a vote: the same octets as in the envelope that is sent."""
+    body = ctx.codec.encode(vote)
+    parts = (ctx.settings.network_id, ctx.me, body)
+    return SignedVote(ctx.me, ctx.identity.sign(SIGNATURE_TAG, *parts))
+
+
+def frame_of(codec: Codec, vote: Vote, signed: SignedVote) -> bytes:
+    """Return the envelope in which a vote travelled, to be shown as evidence."""
+    return encode_canonical({"body": codec.encode(vote), "sender": signed.voter,
+                             "signature": signed.signature})
+
+
+def certificate_fault(certificate: Certificate, codec: Codec, network_id: bytes, quorum: Quorum,
+                      needs_all: bool = False) -> str | None:
+    """Return what is wrong with a certificate, or None.
+
+    Its voters must be distinct holders, at least t of them (all n when ``needs_all``), and every
+    signature must verify over the same vote.
+    """
+    voters = [vote.voter for vote in certificate.votes]
+    needed = len(quorum.holders) if needs_all else quorum.threshold
+    if len(set(voters)) != len(voters):
+        return "a voter appears twice"
+    if not set(voters) <= set(quorum.holders):
+        return "a voter is not in the roster"
+    if len(voters) < needed:
+        return f"{len(voters)} votes, {needed} are needed"
+    body = codec.encode(vote_of(certificate))
+    for vote in certificate.votes:
+        if not verify(vote.voter, vote.signature, SIGNATURE_TAG, network_id, vote.voter, body):
+            return "a vote's signature is wrong"
+    return None
+
+
+@define
+class VoteBook:
+    """The votes that this node has seen, with their signatures, by (event, attempt)."""
+
+    ctx: Context
+    _votes: dict[tuple[bytes, int], dict[bytes, tuple[Vote, SignedVote]]] = field(factory=dict)
+
+    def add(self, sender: bytes, vote: Vote, signature: bytes) -> tuple[Vote, SignedVote] | None:
+        """Keep a vote; return the sender's earlier vote for another digest, if there is one.
+
+        Two votes of one sender in one attempt are evidence against it (SAFE-SIGN 3); the first counts.
+        """
+        if len(self._votes) > VOTES_KEPT:
+            raise Malformed("too many attempts are open", sender)
+        votes = self._votes.setdefault((vote.event, vote.attempt), {})
+        earlier = votes.get(sender)
+        if earlier is not None:
+            return earlier if earlier[0] != vote else None
+        votes[sender] = (vote, SignedVote(sender, signature))
+        self.ctx.tables.view.deliver("vote", sender, vote.event, vote.attempt, vote.digest)
+        return None
+
+    def add_certificate(self, certificate: Certificate) -> None:
+        """Keep the votes of a certificate that has been verified."""
+        for vote in certificate.votes:
+            self.add(vote.voter, vote_of(certificate), vote.signature)
+
+    def of(self, event: bytes, attempt: int) -> Mapping[bytes, tuple[Vote, SignedVote]]:
+        """Return the votes of one attempt by voter, in the order in which they came."""
+        return self._votes.get((event, attempt), {})
+
+    def certificate(self, vote: Vote, count: int) -> Certificate | None:
+        """Return a certificate of the first ``count`` votes equal to ``vote``, if there are so many."""
+        equal = [signed for other, signed in self.of(vote.event, vote.attempt).values()
+                 if other == vote]
+        if len(equal) < count:
+            return None
+        chosen = tuple(sorted(equal[:count], key=lambda signed: signed.voter))
+        return Certificate(vote.key_epoch, vote.event, vote.attempt, vote.digest, vote.members, chosen)
+
+    def forget(self, before: int) -> None:
+        """Drop the votes of attempts below ``before``."""
+        self._votes = {k: votes for k, votes in self._votes.items() if k[1] >= before}

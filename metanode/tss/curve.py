@@ -1,0 +1,210 @@
+"""secp256k1 for the threshold engine: every libsecp256k1 call of the package stands here.
+
+Secrets meet the curve in two constant-time calls only: :func:`generator_mult` (k·G) and
+:func:`ecdh` (SHA-256 of k·P). :func:`public_mult` is variable time: both its arguments must be
+public. The library cannot represent the point at infinity; here it is ``None`` and the type
+checker makes callers face it.
+
+The scalars are Python integers: arithmetic on them is not constant time and their memory cannot be
+wiped. Remote attackers see one reply per round, after all its checks; local ones are out of scope.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NewType
+
+# The compiled cffi module ships without stubs; everything taken from it is typed by the wrappers
+# below.
+from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from coincurve.context import GLOBAL_CONTEXT
+
+from metanode.errors import LocalFault
+
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+"""Order n of the group (SEC 2, 2.4.1)."""
+FIELD_PRIME = 2**256 - 2**32 - 977
+"""Prime p of the base field (SEC 2, 2.4.1)."""
+
+Entropy = Callable[[int], bytes]
+"""Source of randomness: returns exactly as many uniform bytes as it is asked for."""
+Point = NewType("Point", object)
+"""A point other than infinity, in the library's internal form; never modified after it is made."""
+
+_CONTEXT: Any = GLOBAL_CONTEXT.ctx
+_NULL: Any = ffi.NULL
+_new = ffi.new
+_POINT = ffi.typeof("secp256k1_pubkey *")
+_BYTES_32 = ffi.typeof("unsigned char[32]")
+_BYTES_33 = ffi.typeof("unsigned char[33]")
+_BYTES_65 = ffi.typeof("unsigned char[65]")
+_SIZE = ffi.typeof("size_t *")
+_COMPRESSED = 258
+_POINT_BYTES = 33
+_SCALAR_BYTES = 32
+
+
+def draw(entropy: Entropy, length_bytes: int) -> bytes:
+    """Return ``length_bytes`` bytes; a source that answers with another length is a local fault."""
+    data = entropy(length_bytes)
+    if len(data) != length_bytes:
+        raise LocalFault("entropy source returned a wrong number of bytes")
+    return data
+
+
+def random_scalar(entropy: Entropy) -> int:
+    """Return a uniform scalar in 1..n-1, by rejection."""
+    while True:
+        value = int.from_bytes(draw(entropy, _SCALAR_BYTES), "big")
+        if 0 < value < ORDER:
+            return value
+
+
+def random_point(entropy: Entropy) -> Point:
+    """Return a uniform point whose discrete logarithm nobody knows, by rejection on x."""
+    while True:
+        data = draw(entropy, _POINT_BYTES)
+        point = parse_point(bytes((2 | (data[0] & 1),)) + data[1:])
+        if point is not None:
+            return point
+
+
+def encode_scalar(value: int) -> bytes:
+    """Return the 32 big-endian bytes of ``value`` mod n."""
+    return (value % ORDER).to_bytes(_SCALAR_BYTES, "big")
+
+
+def decode_scalar(data: bytes) -> int | None:
+    """Return the scalar in 0..n-1, or None when ``data`` is not its 32-byte encoding."""
+    if len(data) != _SCALAR_BYTES:
+        return None
+    value = int.from_bytes(data, "big")
+    return value if value < ORDER else None
+
+
+def inverse(value: int) -> int:
+    """Return 1/value mod n; ``value`` must not be 0 mod n (``ValueError``)."""
+    return pow(value, -1, ORDER)
+
+
+def parse_point(data: bytes) -> Point | None:
+    """Return the point of a 33-byte compressed encoding, or None; infinity has no encoding."""
+    if len(data) != _POINT_BYTES:
+        return None
+    point = _new(_POINT)
+    return Point(point) if lib.secp256k1_ec_pubkey_parse(_CONTEXT, point, data, 33) else None
+
+
+def encode_point(point: Point) -> bytes:
+    """Return the 33-byte compressed encoding."""
+    out = _new(_BYTES_33)
+    lib.secp256k1_ec_pubkey_serialize(_CONTEXT, out, _new(_SIZE, 33), point, _COMPRESSED)
+    return bytes(out)
+
+
+def affine(point: Point) -> tuple[int, int]:
+    """Return the affine coordinates (x, y)."""
+    out = _new(_BYTES_65)
+    lib.secp256k1_ec_pubkey_serialize(_CONTEXT, out, _new(_SIZE, 65), point, 2)
+    data = bytes(out)
+    return int.from_bytes(data[1:33], "big"), int.from_bytes(data[33:], "big")
+
+
+def generator_mult(scalar: int) -> Point:
+    """Return scalar·G in constant time; a scalar of 0 mod n is a local fault (infinity)."""
+    point = _new(_POINT)
+    if not lib.secp256k1_ec_pubkey_create(_CONTEXT, point, encode_scalar(scalar)):
+        raise LocalFault("zero times the generator has no encoding")
+    return Point(point)
+
+
+def combine(points: Sequence[Point]) -> Point | None:
+    """Return the sum of one or more points; None is infinity."""
+    total = _new(_POINT)
+    done = lib.secp256k1_ec_pubkey_combine(_CONTEXT, total, points, len(points))
+    return Point(total) if done else None
+
+
+def negate(point: Point) -> Point:
+    """Return -point."""
+    copy: Any = point
+    result = _new(_POINT, copy[0])
+    lib.secp256k1_ec_pubkey_negate(_CONTEXT, result)
+    return Point(result)
+
+
+def public_mult(scalar: int, point: Point) -> Point | None:
+    """Return scalar·point in VARIABLE time: both must be public; None is infinity."""
+    copy: Any = point
+    result = _new(_POINT, copy[0])
+    done = lib.secp256k1_ec_pubkey_tweak_mul(_CONTEXT, result, encode_scalar(scalar))
+    return Point(result) if done else None
+
+
+def ecdh(scalar: int, point: Point) -> bytes:
+    """Return SHA-256 of the compressed scalar·point, in constant time; ``scalar`` must not be 0."""
+    out = _new(_BYTES_32)
+    if not lib.secp256k1_ecdh(_CONTEXT, out, point, encode_scalar(scalar), _NULL, _NULL):
+        raise LocalFault("zero times a point has no encoding")
+    return bytes(out)
+
+
+def secret_mult_equals(scalar: int, point: Point, expected: Point | None) -> bool:
+    """Return whether secret scalar·point equals ``expected``, through ecdh; infinity never does."""
+    if expected is None or scalar % ORDER == 0:
+        return False
+    wanted = hashlib.sha256(encode_point(expected)).digest()
+    return hmac.compare_digest(ecdh(scalar, point), wanted)
+
+
+def decode_ellswift(data: bytes) -> Point:
+    """Return the point that 64 uniform bytes map to (BIP-324): nobody knows its logarithm."""
+    point = _new(_POINT)
+    if len(data) != 64 or not lib.secp256k1_ellswift_decode(_CONTEXT, point, data):
+        raise LocalFault("ellswift needs 64 bytes")
+    return Point(point)
+
+
+def offset_generator(point: Point, scalar: int) -> Point | None:
+    """Return point + scalar·G for a secret scalar that may be 0; None is infinity."""
+    if scalar % ORDER == 0:
+        return point
+    return combine([generator_mult(scalar), point])
+
+
+def evaluate_polynomial(coefficients: Sequence[int], x: int) -> int:
+    """Return Σ coefficients[k]·x^k mod n."""
+    value = 0
+    for coefficient in reversed(coefficients):
+        value = (value * x + coefficient) % ORDER
+    return value
+
+
+def evaluate_commitments(commitments: Sequence[Point], x: int) -> Point | None:
+    """Return Σ x^k·commitments[k] for public commitments (Feldman); None is infinity."""
+    value: Point | None = commitments[-1]
+    for commitment in reversed(commitments[:-1]):
+        scaled = None if value is None else public_mult(x, value)
+        value = commitment if scaled is None else combine([scaled, commitment])
+    return value
+
+
+def lagrange_at_zero(party: int, parties: Iterable[int]) -> int:
+    """Return the weight of ``party``'s share when ``parties`` interpolate at 0."""
+    numerator, denominator = 1, 1
+    for other in parties:
+        if other != party:
+            numerator = numerator * other % ORDER
+            denominator = denominator * (other - party) % ORDER
+    return numerator * inverse(denominator) % ORDER
+
+
+def ecdsa_accepts(public_key: Point, digest: bytes, r: int, s: int) -> bool:
+    """Return whether libsecp256k1 accepts (r, s); it refuses high s and values out of range."""
+    signature = _new("secp256k1_ecdsa_signature *")
+    compact = r.to_bytes(_SCALAR_BYTES, "big") + s.to_bytes(_SCALAR_BYTES, "big")
+    if not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, signature, compact):
+        return False
+    return bool(lib.secp256k1_ecdsa_verify(_CONTEXT, signature, digest, public_key))

@@ -1,0 +1,189 @@
+"""SoftSpokenOT (Roy 2022) with k = 2: from 128 punctured GGM trees to hundreds of correlated rows.
+
+Bob holds every leaf and a vector x = β‖mask; Alice holds all leaves but Δ_T of each tree T.
+Afterwards Bob's row j and Alice's row j (256 bits) are equal when β_j = 0 and differ by Δ when
+β_j = 1. The check hashes each column with a random GF(2) matrix U drawn after the columns are
+fixed: a Bob who used different x in different trees must have guessed the Δ of those trees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+from metanode.tss import oracle
+from metanode.tss.oracle import Tag
+from metanode.tss.parameters import (
+    BASE_OTS,
+    CHECK_BYTES,
+    LEAVES_PER_TREE,
+    SEED_BYTES,
+    TREE_DEPTH,
+    TREES,
+    Parameters,
+)
+
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+
+_LEAF_FRAME = oracle.frame(bytes(SEED_BYTES))[:-SEED_BYTES]
+
+
+@frozen
+class Columns:
+    """Bob's message: ``columns`` c (128 × column bytes), x̃ (16 bytes), t̃ (256 × 16 bytes)."""
+
+    columns: bytes = field(repr=False)
+    x_check: bytes = field(repr=False)
+    t_check: bytes = field(repr=False)
+
+
+def delta_bits(delta: bytes) -> Bytes:
+    """Return Δ, packed in 32 bytes, as a (128, 2) array of bits: tree by bit of the leaf index."""
+    bits = np.unpackbits(np.frombuffer(delta, np.uint8), bitorder="little")
+    return bits.reshape(TREES, TREE_DEPTH)
+
+
+def pack_delta(deltas: list[int]) -> bytes:
+    """Return the 32 bytes for 128 leaf indices; inverse of :func:`delta_bits`."""
+    numbers = np.array(deltas, np.uint8)
+    bits = (numbers[:, None] >> np.arange(TREE_DEPTH, dtype=np.uint8)[None, :]) & 1
+    return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
+
+
+def _expand(context: bytes, salt: bytes, leaves: bytes, column_bytes: int) -> Bytes:
+    """Return PRG(leaf) for each 32-byte leaf, as one flat array."""
+    key = oracle.digest(Tag.PRG_KEY, context, salt)
+    head = oracle.framed(Tag.PRG, key) + _LEAF_FRAME
+    shake = hashlib.shake_256
+    parts = [
+        shake(head + leaves[start : start + SEED_BYTES]).digest(column_bytes)
+        for start in range(0, len(leaves), SEED_BYTES)
+    ]
+    return np.frombuffer(b"".join(parts), np.uint8)
+
+
+def _fold(streams: Bytes, first_leaf: int, column_bytes: int) -> Bytes:
+    """Return, per tree and bit b, the XOR of the streams whose leaf number has bit b set."""
+    folded = np.empty((TREES, TREE_DEPTH, column_bytes), np.uint8)
+    for bit in range(TREE_DEPTH):
+        chosen = [e - first_leaf for e in range(LEAVES_PER_TREE) if e >> bit & 1]
+        folded[:, bit] = np.bitwise_xor.reduce(streams[:, chosen], axis=1)
+    return folded
+
+
+@lru_cache(maxsize=8)
+def _positions(count: int) -> npt.NDArray[np.intp]:
+    return np.arange(count)[None, :]
+
+
+class _CheckMatrix:
+    """The random matrix U, as a table of the 256 sums of each group of eight rows."""
+
+    def __init__(self, context: bytes, salt: bytes, columns: bytes, parameters: Parameters) -> None:
+        count = parameters.choice_bytes
+        seed = oracle.stream(Tag.CHI, parameters.choice_bits * CHECK_BYTES, context, salt, columns)
+        rows = np.frombuffer(seed, np.uint64).reshape(count, 8, 2)
+        table = np.zeros((count, 256, 2), np.uint64)
+        for bit in range(8):
+            table[:, 1 << bit : 2 << bit] = table[:, : 1 << bit] ^ rows[:, bit : bit + 1]
+        self._table = table
+        self._count = count
+
+    def apply(self, matrix: Bytes) -> Words:
+        """Return row[:ξ]·U ⊕ row[ξ:] for each row, as (rows, 2) words."""
+        picked = self._table[_positions(self._count), matrix[:, : self._count]]
+        hashed: Words = np.bitwise_xor.reduce(picked, axis=1)
+        return hashed ^ np.ascontiguousarray(matrix[:, self._count :]).view(np.uint64)
+
+
+def _transpose(matrix: Bytes, choice_bytes: int) -> Bytes:
+    """Turn 256 columns of ξ bits into ξ rows of 32 bytes; the masks at the end are dropped."""
+    bits = np.unpackbits(matrix[:, :choice_bytes], axis=1, bitorder="little")
+    return np.packbits(bits.T, axis=1, bitorder="little")
+
+
+def extend_receiver(
+    parameters: Parameters, context: bytes, salt: bytes, leaves: bytes, masked_choices: bytes
+) -> tuple[Columns, Bytes]:
+    """Bob: return (message, rows); rows are (ξ, 32) bytes, secret.
+
+    ``context`` is the 32-byte pair session id, ``salt`` Bob's fresh 32 bytes, ``leaves`` his 512
+    seeds, ``masked_choices`` the ξ choice bits followed by 128 random bits.
+    """
+    width = parameters.column_bytes
+    x = np.frombuffer(masked_choices, np.uint8)
+    streams = _expand(context, salt, leaves, width).reshape(TREES, LEAVES_PER_TREE, width)
+    columns = (np.bitwise_xor.reduce(streams, axis=1) ^ x).tobytes()
+    folded = _fold(streams, 0, width).reshape(BASE_OTS, width)
+    matrix = _CheckMatrix(context, salt, columns, parameters)
+    message = Columns(
+        columns=columns,
+        x_check=matrix.apply(x[None, :]).tobytes(),
+        t_check=matrix.apply(folded).tobytes(),
+    )
+    return message, _transpose(folded, parameters.choice_bytes)
+
+
+def extend_sender(
+    parameters: Parameters,
+    context: bytes,
+    salt: bytes,
+    punctured: bytes,
+    delta: bytes,
+    message: Columns,
+) -> Bytes | None:
+    """Alice: return her rows, (ξ, 32) bytes, or None when the consistency check fails.
+
+    All 256 columns are compared in one constant-time comparison: the verdict is one bit.
+    """
+    width = parameters.column_bytes
+    bits = delta_bits(delta)
+    streams = _expand(context, salt, punctured, width)
+    streams = streams.reshape(TREES, LEAVES_PER_TREE - 1, width)
+    received = np.frombuffer(message.columns, np.uint8).reshape(TREES, 1, width)
+    folded = _fold(streams, 1, width) ^ (received * bits[:, :, None])
+    flat: Bytes = folded.reshape(BASE_OTS, width)
+    matrix = _CheckMatrix(context, salt, message.columns, parameters)
+    x_check = np.frombuffer(message.x_check, np.uint64)[None, :]
+    selected = x_check * bits.reshape(-1)[:, None].astype(np.uint64)
+    expected = matrix.apply(flat) ^ selected
+    if not hmac.compare_digest(expected.tobytes(), message.t_check):
+        return None
+    return _transpose(flat, parameters.choice_bytes)
+
+
+def row_key(context: bytes, salt: bytes) -> bytes:
+    """Return the 32-byte key that binds row hashes to the pair session and Alice's salt."""
+    return oracle.digest(Tag.ROW_KEY, context, salt)
+
+
+def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> list[bytes]:
+    """Return H(row, j, z_j) for every row, ``output_bytes`` each (SHAKE-256).
+
+    The framed inputs have one length, so that they are laid out in one buffer and sliced: the
+    fastest form found, and the same bytes as :func:`metanode.tss.oracle.stream`.
+    """
+    count, row_bytes = rows.shape
+    head = np.frombuffer(oracle.framed(Tag.ROW, key), np.uint8)
+    number_frame = np.frombuffer(oracle.frame(bytes(2))[:-2], np.uint8)
+    row_frame = np.frombuffer(oracle.frame(bytes(row_bytes))[:-row_bytes], np.uint8)
+    numbers = np.arange(count, dtype=">u2").view(np.uint8).reshape(count, 2)
+    at = 0
+    parts = (head, number_frame, numbers, row_frame, rows)
+    width = sum(part.shape[-1] for part in parts)
+    buffer = np.empty((count, width), np.uint8)
+    for part in parts:
+        buffer[:, at : at + part.shape[-1]] = part
+        at += part.shape[-1]
+    flat = buffer.tobytes()
+    shake = hashlib.shake_256
+    return [
+        shake(flat[start : start + width]).digest(output_bytes)
+        for start in range(0, count * width, width)
+    ]

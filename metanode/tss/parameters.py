@@ -1,0 +1,80 @@
+"""Sizes of the threshold-ECDSA engine: one preset per statistical security level.
+
+Everything that two parties must agree on before the first byte is here; the preset's name and
+numbers enter every session id, so that parties with different presets never share a session.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+SUITE = b"metanode/dkls23/secp256k1/v1"
+"""Name of the protocol and its version; enters every session id."""
+
+SCALAR_BYTES = 32
+"""Length of a scalar modulo the group order, big-endian (SEC 1)."""
+POINT_BYTES = 33
+"""Length of a compressed point (SEC 1, 2.3.3)."""
+HASH_BYTES = 32
+"""Length of digests, session ids, salts and echoes."""
+SEED_BYTES = 32
+"""Length of GGM nodes and zero-sharing seeds."""
+PROOF_BYTES = POINT_BYTES + SCALAR_BYTES
+"""Length of a Schnorr proof R‖s."""
+
+KAPPA_BITS = 256
+"""Bits of the group order."""
+BASE_OTS = 256
+"""Computational security: base oblivious transfers per ordered pair (DKLs23, λ_c)."""
+TREE_DEPTH = 2
+"""SoftSpokenOT's k: base transfers folded into one GGM tree (Roy 2022)."""
+TREES = BASE_OTS // TREE_DEPTH
+LEAVES_PER_TREE = 1 << TREE_DEPTH
+GGM_DIGEST_BYTES = 64
+"""Length of one leaf's digest in the proof that a GGM tree is well formed."""
+CHECK_BITS = 128
+"""Columns of the consistency check's random matrix (SoftSpokenOT, s)."""
+CHECK_BYTES = CHECK_BITS // 8
+INPUTS = 2
+"""Alice's scalars per multiplication: her nonce share and her key share."""
+ROW_SCALARS = INPUTS + 1
+"""Scalars per transfer: the inputs and one check column."""
+
+MIN_PARTIES = 2
+MIN_THRESHOLD = 2
+MAX_PARTIES = 255
+"""More than the design's largest roster (60); bounds the work a configuration can ask for."""
+
+
+@frozen
+class Parameters:
+    """One preset. ``statistical_bits`` is λ_s; the choice vector has κ + 2·λ_s bits (DKLs23)."""
+
+    name: str
+    statistical_bits: int
+
+    @property
+    def choice_bits(self) -> int:
+        """Length ξ of Bob's choice vector, in bits; a multiple of 8."""
+        return KAPPA_BITS + 2 * self.statistical_bits
+
+    @property
+    def choice_bytes(self) -> int:
+        """Length of the choice vector in bytes."""
+        return self.choice_bits // 8
+
+    @property
+    def column_bytes(self) -> int:
+        """Length of one extended column: ξ bits and the check's mask, in bytes."""
+        return self.choice_bytes + CHECK_BYTES
+
+    def encode(self) -> bytes:
+        """Return the bytes that stand for this preset inside a session id."""
+        numbers = (self.statistical_bits, BASE_OTS, TREE_DEPTH, CHECK_BITS, INPUTS)
+        return self.name.encode("ascii") + b"".join(n.to_bytes(4, "big") for n in numbers)
+
+
+STANDARD = Parameters(name="lambda-128", statistical_bits=128)
+"""The default: statistical error 2^-128."""
+COMPACT = Parameters(name="lambda-80", statistical_bits=80)
+"""Statistical error 2^-80, about a sixth less traffic."""

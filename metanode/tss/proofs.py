@@ -1,0 +1,43 @@
+"""Schnorr proofs of knowledge of a discrete logarithm (Schnorr 1989, Fiat-Shamir).
+
+The prover shows x for X = x·G with R = k·G, e = H(context, X, R), s = k + e·x; the verifier checks
+s·G = R + e·X. The context binds session, prover and purpose, so that no proof serves twice.
+"""
+
+from __future__ import annotations
+
+from metanode.tss import curve, oracle
+from metanode.tss.curve import Entropy, Point
+from metanode.tss.oracle import Tag
+from metanode.tss.parameters import HASH_BYTES, POINT_BYTES, PROOF_BYTES
+
+
+def prove(tag: Tag, context: bytes, secret: int, public: bytes, entropy: Entropy) -> bytes:
+    """Return the 65-byte proof R‖s of ``secret`` for the 33-byte ``public`` = secret·G.
+
+    The nonce hashes fresh entropy together with the secret and the statement: a source that repeats
+    itself cannot make two proofs share a nonce under different challenges.
+    """
+    fresh = curve.draw(entropy, HASH_BYTES)
+    nonce = oracle.scalar(
+        Tag.DLOG_NONCE, tag.value, context, public, curve.encode_scalar(secret), fresh
+    )
+    point = curve.encode_point(curve.generator_mult(nonce))
+    challenge = oracle.scalar(tag, context, public, point)
+    return point + curve.encode_scalar(nonce + challenge * secret)
+
+
+def verify(tag: Tag, context: bytes, public: bytes, point: Point, proof: bytes) -> bool:
+    """Return whether ``proof`` holds for ``point``, whose encoding is ``public``; never raises."""
+    if len(proof) != PROOF_BYTES:
+        return False
+    head = proof[:POINT_BYTES]
+    commitment = curve.parse_point(head)
+    response = curve.decode_scalar(proof[POINT_BYTES:])
+    if commitment is None or response is None or response == 0:
+        return False
+    scaled = curve.public_mult(oracle.scalar(tag, context, public, head), point)
+    expected = None if scaled is None else curve.combine([commitment, scaled])
+    if expected is None:
+        return False
+    return curve.encode_point(curve.generator_mult(response)) == curve.encode_point(expected)

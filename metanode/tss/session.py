@@ -1,0 +1,252 @@
+"""What key generation and signing have in common: slots, order of messages, echo and abort.
+
+A session runs rounds 1..R. In each round every other party fills one or two slots, its broadcast
+and its message to us; when all slots of the current round are full, one step runs and yields the
+messages of the next round. A message for a later round waits in its slot (one per sender and
+round, of exactly the expected length, so the buffer is bounded); a repeated message is ignored; a
+second, different message for one slot ends the session. Whatever a peer sends, ``receive``
+returns and never raises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Generic, NoReturn, TypeVar
+
+from metanode.errors import LocalFault, check
+from metanode.tss import oracle
+from metanode.tss.abort import Abort, AbortKind, Blame
+from metanode.tss.messages import Message, Round
+from metanode.tss.oracle import Tag
+
+Result = TypeVar("Result")
+Values = Mapping[int, Mapping[str, bytes]]
+"""The decoded payloads of one slot: sender → field → bytes."""
+
+NEW = "new"
+FINISHED = "finished"
+ABORTED = "aborted"
+
+
+class Session(ABC, Generic[Result]):
+    """A party's side of one run. ``state`` is new, round-1 … round-R, finished or aborted."""
+
+    def __init__(
+        self, session_id: bytes, party_index: int, parties: Sequence[int], rounds: Sequence[Round]
+    ) -> None:
+        self._session_id = session_id
+        self._party = party_index
+        self._parties = tuple(sorted(parties))
+        self._others = tuple(party for party in self._parties if party != party_index)
+        self._rounds = tuple(rounds)
+        self._current = 0
+        self._closed: str | None = None
+        self._result: Result | None = None
+        self._abort: Abort | None = None
+        self._seen: dict[tuple[int, int, bool], bytes] = {}
+        self._values: dict[tuple[int, bool], dict[int, dict[str, bytes]]] = {}
+        self._broadcasts: dict[tuple[int, int], bytes] = {}
+
+    @property
+    def session_id(self) -> bytes:
+        """The 32 bytes that address this session's messages."""
+        return self._session_id
+
+    @property
+    def state(self) -> str:
+        """Where the session stands: new, round-N (waiting for round N), finished or aborted."""
+        if self._closed is not None:
+            return self._closed
+        return NEW if self._current == 0 else f"round-{self._current}"
+
+    @property
+    def result(self) -> Result | None:
+        """The outcome once finished, else None."""
+        return self._result
+
+    @property
+    def abort(self) -> Abort | None:
+        """Why the session ended without a result, else None."""
+        return self._abort
+
+    @property
+    def waiting_for(self) -> tuple[int, ...]:
+        """The parties whose messages of the current round are still missing."""
+        if self._closed is not None or self._current == 0:
+            return ()
+        return tuple(j for j in self._others if not self._has_all_of(j))
+
+    def start(self) -> list[Message]:
+        """Return the messages of round 1 (and later ones, if peers were early). Once only."""
+        check(self._current == 0 and self._closed is None, "a session starts once")
+        out = self._begin()
+        self._current = 1
+        return out + self._advance()
+
+    def receive(self, message: Message) -> list[Message]:
+        """Take one authenticated message; return the messages to send, in order.
+
+        Messages of another session, to another party or from a stranger are ignored, as is
+        everything after the end. A fault of the sender shows in ``state`` and ``abort``.
+        """
+        addressed = message.recipient is None or message.recipient == self._party
+        if self._closed is not None or message.session_id != self._session_id or not addressed:
+            return []
+        if type(message.sender) is not int or message.sender not in self._others:
+            return []
+        try:
+            if not self._store(message):
+                return []
+        except Blame as blame:
+            self._close(blame)
+            return []
+        return [] if self._current == 0 else self._advance()
+
+    def expire(self) -> None:
+        """End the session because the caller's clock says so; blames nobody."""
+        if self._closed is None:
+            missing = ", ".join(map(str, self.waiting_for))
+            self._close(Blame(AbortKind.TIMEOUT, f"no message from {missing or 'anybody'}"))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a session run twice from one state gives its secrets away."""
+        raise LocalFault("a session cannot be serialised")
+
+    @abstractmethod
+    def _begin(self) -> list[Message]:
+        """Return the messages of round 1."""
+
+    @abstractmethod
+    def _step(self, number: int, broadcasts: Values, directs: Values) -> list[Message]:
+        """Check round ``number`` as a whole and return the next round's messages, or raise Blame.
+
+        The last step sets ``_result`` and returns nothing.
+        """
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Drop the secrets; called once, when the session ends either way."""
+
+    def _store(self, message: Message) -> bool:
+        """Fill the message's slot; return whether it is new. Raises Blame for the sender's
+        faults.
+        """
+        sender, number, public = message.sender, message.round, message.recipient is None
+        if type(number) is not int or not 1 <= number <= len(self._rounds):
+            raise Blame(AbortKind.MALFORMED, "unknown round", [sender])
+        payload = message.payload
+        if not isinstance(payload, bytes):
+            raise Blame(AbortKind.MALFORMED, "payload is not bytes", [sender])
+        plan = self._rounds[number - 1]
+        shape = plan.broadcast if public else plan.direct
+        digest = oracle.digest(Tag.FRAME, oracle.index(number, sender, public), payload)
+        if shape is None:
+            raise Blame(
+                AbortKind.MALFORMED, "no such slot in this round", [sender], [(sender, digest)]
+            )
+        known = self._seen.get((number, sender, public))
+        if known is not None:
+            if known == digest:
+                return False
+            items = [(sender, known), (sender, digest)]
+            raise Blame(AbortKind.EQUIVOCATION, "two messages for one slot", [sender], items)
+        values = shape.decode(payload)
+        if values is None:
+            raise Blame(
+                AbortKind.MALFORMED, f"round {number} payload", [sender], [(sender, digest)]
+            )
+        self._seen[number, sender, public] = digest
+        self._values.setdefault((number, public), {})[sender] = values
+        if public:
+            self._broadcasts[number, sender] = payload
+        return True
+
+    def _has_all_of(self, sender: int) -> bool:
+        plan = self._rounds[self._current - 1]
+        wanted = [flag for flag, shape in ((True, plan.broadcast), (False, plan.direct)) if shape]
+        return all((self._current, sender, flag) in self._seen for flag in wanted)
+
+    def _advance(self) -> list[Message]:
+        """Run every step whose round is complete."""
+        out: list[Message] = []
+        while self._closed is None and all(map(self._has_all_of, self._others)):
+            number = self._current
+            broadcasts = self._ordered(number, True)
+            directs = self._ordered(number, False)
+            try:
+                out += self._step(number, broadcasts, directs)
+            except Blame as blame:
+                self._close(blame)
+                break
+            if number == len(self._rounds):
+                self._closed = FINISHED
+                self._erase()
+            else:
+                self._current = number + 1
+        return out
+
+    def _ordered(self, number: int, public: bool) -> Values:
+        """Take one round's values out of their slots, in party order."""
+        values = self._values.pop((number, public), {})
+        return {sender: values[sender] for sender in self._others if sender in values}
+
+    def _close(self, blame: Blame) -> None:
+        self._abort = blame.abort(self._session_id)
+        self._closed = ABORTED
+        self._result = None
+        self._erase()
+
+    def _erase(self) -> None:
+        self._values.clear()
+        self._broadcasts.clear()
+        self._forget()
+
+    def _broadcast(self, number: int, values: Mapping[str, bytes]) -> Message:
+        """Return our broadcast of a round and keep it for the echo."""
+        shape = self._rounds[number - 1].broadcast
+        if shape is None:
+            raise LocalFault("this round has no broadcast")
+        payload = shape.encode(values)
+        self._broadcasts[number, self._party] = payload
+        return Message(self._session_id, number, self._party, None, payload)
+
+    def _direct(self, number: int, recipient: int, values: Mapping[str, bytes]) -> Message:
+        """Return our message of a round to one party."""
+        shape = self._rounds[number - 1].direct
+        if shape is None:
+            raise LocalFault("this round has no direct messages")
+        payload = shape.encode(values)
+        return Message(self._session_id, number, self._party, recipient, payload)
+
+    def _echo(self, last_round: int) -> bytes:
+        """Return the hash of every party's broadcasts of rounds 1..last_round."""
+        seen = [
+            self._broadcasts[number, party]
+            for number in range(1, last_round + 1)
+            for party in self._parties
+        ]
+        return oracle.digest(Tag.ECHO, self._session_id, oracle.index(last_round), *seen)
+
+    def _check_echo(self, expected: bytes, *slots: Values) -> None:
+        """Refuse to go on unless everybody saw the same broadcasts.
+
+        Nobody is named: a wrong echo and an equivocated broadcast look the same from here. The
+        callers' signed frames of the round tell them apart.
+        """
+        for slot in slots:
+            for sender, values in slot.items():
+                if values["echo"] != expected:
+                    raise Blame(
+                        AbortKind.EQUIVOCATION,
+                        "broadcasts seen differ",
+                        items=[(sender, values["echo"]), (self._party, expected)],
+                    )
+
+    def _blame_failing(
+        self, kind: AbortKind, reason: str, failing: Mapping[int, Sequence[bytes]]
+    ) -> None:
+        """End the session if anybody failed a check that was run for everybody."""
+        if failing:
+            items = [(party, item) for party, found in failing.items() for item in found]
+            raise Blame(kind, reason, failing, items)

@@ -1,0 +1,350 @@
+"""Threshold signing in three rounds (DKLs23, protocol 3.6) by exactly t parties of one key epoch.
+
+Round 1 commits to nonce points and starts every multiplication as Bob; round 2 opens them and
+answers as Alice; round 3 publishes u_i and w_i after every check. s = Σw / Σu. A failure of a sum
+over all parties names nobody: the caller retries with other quorums. Nothing secret of round 3 is
+ever opened to find out.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
+
+from metanode.errors import LocalFault, check
+from metanode.tss import curve, oracle
+from metanode.tss.abort import AbortKind, Blame
+from metanode.tss.curve import ORDER, Entropy, Point
+from metanode.tss.keyshare import Keyshare
+from metanode.tss.messages import Message, sign_rounds
+from metanode.tss.multiplication import (
+    BobState,
+    Link,
+    alice_multiply,
+    bob_finish,
+    bob_start,
+    gadget,
+    masked_in_range,
+)
+from metanode.tss.oracle import Tag
+from metanode.tss.pair_setup import pair_sid
+from metanode.tss.parameters import HASH_BYTES, STANDARD, SUITE, Parameters
+from metanode.tss.session import Session, Values
+from metanode.tss.verify import verify_signature
+
+
+@frozen
+class Signature:
+    """An ECDSA signature with low s. ``recovery_id`` is 0..3 (SEC 1, 4.1.6)."""
+
+    r: int
+    s: int
+    recovery_id: int
+
+
+@frozen
+class _Opening:
+    """What one other party revealed in round 2, parsed."""
+
+    nonce_point: Point
+    key_point: Point
+    gamma_u: Point
+    gamma_v: Point
+    psi: int = field(repr=False)
+
+
+def sign_session_id(
+    parameters: Parameters,
+    keyshare: Keyshare,
+    signers: Sequence[int],
+    digest: bytes,
+    tweak: int,
+    instance: bytes,
+) -> bytes:
+    """Return the 32-byte session id; persist it before round 1 and never accept it twice."""
+    return oracle.digest(
+        Tag.SIGN_SID,
+        SUITE,
+        parameters.encode(),
+        keyshare.key_id,
+        keyshare.epoch.to_bytes(8, "big"),
+        keyshare.public_key,
+        oracle.index(*signers),
+        digest,
+        curve.encode_scalar(tweak),
+        instance,
+    )
+
+
+def tweaked_key(public_key: bytes, tweak: int) -> bytes:
+    """Return the 33 bytes of public_key + tweak·G; ``LocalFault`` if there is no such key."""
+    point = curve.parse_point(public_key)
+    moved = None if point is None else curve.offset_generator(point, tweak)
+    if moved is None:
+        raise LocalFault("the tweaked key is not a point")
+    return curve.encode_point(moved)
+
+
+class SignSession(Session[Signature]):
+    """One party's signing of one 32-byte ``digest``; single use.
+
+    ``signers`` are exactly t distinct indices including ours; ``instance`` is 32 bytes that the
+    caller never uses twice; ``tweak`` is a public scalar added to the key. Sessions on one key
+    share may run side by side: they only read it, and everything they derive from it depends on
+    the session id.
+    """
+
+    def __init__(
+        self,
+        keyshare: Keyshare,
+        signers: Sequence[int],
+        digest: bytes,
+        instance: bytes,
+        entropy: Entropy,
+        tweak: int = 0,
+        parameters: Parameters = STANDARD,
+    ) -> None:
+        members = tuple(sorted(signers))
+        check(len(set(members)) == len(members) == keyshare.threshold, "need t distinct signers")
+        check(set(members) <= set(keyshare.parties), "a signer holds no share of this epoch")
+        check(keyshare.party_index in members, "we are not among the signers")
+        check(type(digest) is bytes and len(digest) == HASH_BYTES, "digest must have 32 bytes")
+        check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
+        check(0 <= tweak < ORDER, "tweak is not a scalar")
+        session_id = sign_session_id(parameters, keyshare, members, digest, tweak, instance)
+        super().__init__(session_id, keyshare.party_index, members, sign_rounds(parameters))
+        self._keyshare: Keyshare | None = keyshare
+        self._public_key = tweaked_key(keyshare.public_key, tweak)
+        self._parameters = parameters
+        self._digest = digest
+        self._tweak = tweak
+        self._entropy = entropy
+        self._bobs: dict[int, BobState] = {}
+        self._commitments: dict[int, bytes] = {}
+        self._echo_1 = b""
+        self._nonce = self._phi = self._key_part = 0
+        self._sum_u = self._sum_v = 0
+        self._u = self._w = 0
+        self._r_x = self._recovery = 0
+
+    def _link(self, bob: int, alice: int) -> Link:
+        share = self._share()
+        static = oracle.digest(Tag.PAIR, share.key_id, share.epoch.to_bytes(8, "big"))
+        return Link(
+            parameters=self._parameters,
+            sid=pair_sid(self._session_id, bob, alice),
+            gadget=gadget(pair_sid(static, bob, alice), self._parameters.choice_bits),
+        )
+
+    def _share(self) -> Keyshare:
+        if self._keyshare is None:
+            raise LocalFault("the session has ended")
+        return self._keyshare
+
+    def _commit(self, party: int, point: bytes, salt: bytes) -> bytes:
+        return oracle.digest(
+            Tag.SIGN_COMMITMENT, self._session_id, oracle.index(party), point, salt
+        )
+
+    def _begin(self) -> list[Message]:
+        self._nonce = curve.random_scalar(self._entropy)
+        self._phi = curve.random_scalar(self._entropy)
+        self._nonce_point = curve.encode_point(curve.generator_mult(self._nonce))
+        self._salt = curve.draw(self._entropy, HASH_BYTES)
+        commitment = self._commit(self._party, self._nonce_point, self._salt)
+        out = [self._broadcast(1, {"commitment": commitment})]
+        for peer in self._others:
+            leaves = self._share().pair_state[peer].leaves
+            state, fields = bob_start(self._link(self._party, peer), leaves, self._entropy)
+            self._bobs[peer] = state
+            out.append(self._direct(1, peer, fields))
+        return out
+
+    def _step(self, number: int, broadcasts: Values, directs: Values) -> list[Message]:
+        if number == 1:
+            return self._answer(broadcasts, directs)
+        if number == 2:
+            return self._combine(broadcasts, directs)
+        self._finish(broadcasts)
+        return []
+
+    def _zero_share(self) -> int:
+        """Return ζ_i; over all signers these sum to zero."""
+        total = 0
+        for peer in self._others:
+            seed = self._share().pair_state[peer].zero_seed
+            value = oracle.scalar(Tag.ZERO, seed, self._session_id)
+            total += value if peer > self._party else -value
+        return total
+
+    def _answer(self, broadcasts: Values, directs: Values) -> list[Message]:
+        """After round 1: run every multiplication as Alice; open the nonce point."""
+        share = self._share()
+        self._commitments = {p: values["commitment"] for p, values in broadcasts.items()}
+        weight = curve.lagrange_at_zero(self._party, self._parties)
+        part = weight * share.secret_share + self._zero_share()
+        part += self._tweak * curve.inverse(len(self._parties))
+        self._key_part = part % ORDER
+        answers: dict[int, tuple[tuple[int, int], dict[str, bytes]]] = {}
+        failing: dict[int, tuple[bytes, ...]] = {}
+        for peer in self._others:
+            state = share.pair_state[peer]
+            answer = alice_multiply(
+                self._link(peer, self._party),
+                state.punctured,
+                state.delta,
+                (self._nonce, self._key_part),
+                directs[peer],
+                self._entropy,
+            )
+            if answer is None:
+                failing[peer] = ()
+            else:
+                answers[peer] = answer
+        self._blame_failing(AbortKind.OT_CONSISTENCY, "columns", failing)
+        return self._open(answers)
+
+    def _open(
+        self, answers: Mapping[int, tuple[tuple[int, int], dict[str, bytes]]]
+    ) -> list[Message]:
+        self._echo_1 = self._echo(1)
+        self._key_point = curve.encode_point(curve.generator_mult(self._key_part))
+        opening = {
+            "echo": self._echo_1,
+            "nonce_point": self._nonce_point,
+            "salt": self._salt,
+            "key_point": self._key_point,
+        }
+        out = [self._broadcast(2, opening)]
+        for peer, ((share_u, share_v), fields) in answers.items():
+            self._sum_u += share_u
+            self._sum_v += share_v
+            own = {
+                "echo": self._echo_1,
+                "gamma_u": curve.encode_point(curve.generator_mult(share_u)),
+                "gamma_v": curve.encode_point(curve.generator_mult(share_v)),
+                "psi": curve.encode_scalar(self._phi - self._bobs[peer].chi),
+            }
+            out.append(self._direct(2, peer, {**own, **fields}))
+        return out
+
+    def _combine(self, broadcasts: Values, directs: Values) -> list[Message]:
+        """After round 2: check echo, openings, multiplications and sums; publish u_i, w_i."""
+        self._check_echo(self._echo_1, broadcasts, directs)
+        openings = self._parse_openings(broadcasts, directs)
+        mask = self._phi + sum(opening.psi for opening in openings.values())
+        self._finish_multiplications(openings, directs)
+        nonce_point = self._sum_points(openings)
+        x, y = curve.affine(nonce_point)
+        self._r_x = x % ORDER
+        self._recovery = (y & 1) | (2 if x >= ORDER else 0)
+        self._u = (self._nonce * mask + self._sum_u) % ORDER
+        own_v = self._key_part * mask + self._sum_v
+        digest = int.from_bytes(self._digest, "big")
+        self._w = (digest * self._phi + self._r_x * own_v) % ORDER
+        values = {
+            "echo": self._echo_1,
+            "u": curve.encode_scalar(self._u),
+            "w": curve.encode_scalar(self._w),
+        }
+        return [self._broadcast(3, values)]
+
+    def _parse_openings(self, broadcasts: Values, directs: Values) -> dict[int, _Opening]:
+        commitment: dict[int, tuple[bytes, ...]] = {}
+        malformed: dict[int, tuple[bytes, ...]] = {}
+        openings: dict[int, _Opening] = {}
+        for party in self._others:
+            public, private = broadcasts[party], directs[party]
+            frames = (self._broadcasts[1, party], self._broadcasts[2, party])
+            opened = self._commit(party, public["nonce_point"], public["salt"])
+            if not hmac.compare_digest(opened, self._commitments[party]):
+                commitment[party] = frames
+            opening = _parse_opening(public, private)
+            if opening is None:
+                malformed[party] = frames
+            else:
+                openings[party] = opening
+        self._blame_failing(AbortKind.COMMITMENT, "opening of the nonce point", commitment)
+        self._blame_failing(AbortKind.MALFORMED, "point or scalar of round 2", malformed)
+        return openings
+
+    def _finish_multiplications(
+        self, openings: Mapping[int, _Opening], directs: Values
+    ) -> None:
+        """Check μ, then that R_j and pk_j are the inputs that j multiplied; for everybody."""
+        failing: dict[int, tuple[bytes, ...]] = {}
+        for peer, opening in openings.items():
+            state = self._bobs[peer]
+            shares = bob_finish(self._link(self._party, peer), state, directs[peer])
+            if shares is None:
+                failing[peer] = ()
+                continue
+            share_u, share_v = shares
+            expected_u = curve.offset_generator(opening.gamma_u, share_u)
+            expected_v = curve.offset_generator(opening.gamma_v, share_v)
+            same_u = curve.secret_mult_equals(state.chi, opening.nonce_point, expected_u)
+            same_v = curve.secret_mult_equals(state.chi, opening.key_point, expected_v)
+            if not (same_u and same_v):
+                failing[peer] = ()
+            self._sum_u += share_u
+            self._sum_v += share_v
+        self._blame_failing(AbortKind.MUL_CHECK, "multiplication", failing)
+
+    def _sum_points(self, openings: Mapping[int, _Opening]) -> Point:
+        """Return R = ΣR_j after checking Σpk_j = PK."""
+        own_nonce = curve.generator_mult(self._nonce)
+        own_key = curve.generator_mult(self._key_part)
+        key = curve.combine([own_key, *(opening.key_point for opening in openings.values())])
+        if key is None or curve.encode_point(key) != self._public_key:
+            raise Blame(AbortKind.KEY_MISMATCH, "key shares do not sum to the public key")
+        nonce = curve.combine([own_nonce, *(o.nonce_point for o in openings.values())])
+        if nonce is None:
+            raise Blame(AbortKind.INVALID_SIGNATURE, "nonce points sum to infinity")
+        return nonce
+
+    def _finish(self, broadcasts: Values) -> None:
+        """After round 3: assemble the signature and verify it before it is released."""
+        self._check_echo(self._echo_1, broadcasts)
+        total_u, total_w = self._u, self._w
+        malformed: dict[int, tuple[bytes, ...]] = {}
+        for party, values in broadcasts.items():
+            u, w = curve.decode_scalar(values["u"]), curve.decode_scalar(values["w"])
+            if u is None or w is None:
+                malformed[party] = (self._broadcasts[3, party],)
+                continue
+            total_u += u
+            total_w += w
+        self._blame_failing(AbortKind.MALFORMED, "scalar of round 3", malformed)
+        if total_u % ORDER == 0:
+            raise Blame(AbortKind.INVALID_SIGNATURE, "sum of u is zero")
+        s = total_w * curve.inverse(total_u) % ORDER
+        recovery = self._recovery
+        if s > ORDER // 2:
+            s, recovery = ORDER - s, recovery ^ 1
+        if not verify_signature(self._public_key, self._digest, self._r_x, s):
+            raise Blame(AbortKind.INVALID_SIGNATURE, "signature does not verify")
+        self._result = Signature(r=self._r_x, s=s, recovery_id=recovery)
+
+    def _forget(self) -> None:
+        self._keyshare = None
+        self._bobs = {}
+        self._nonce = self._phi = self._key_part = 0
+        self._sum_u = self._sum_v = self._u = self._w = 0
+
+
+def _parse_opening(public: Mapping[str, bytes], private: Mapping[str, bytes]) -> _Opening | None:
+    """Return the points and scalars of round 2, or None when one of them is not in range."""
+    nonce_point = curve.parse_point(public["nonce_point"])
+    key_point = curve.parse_point(public["key_point"])
+    gamma_u = curve.parse_point(private["gamma_u"])
+    gamma_v = curve.parse_point(private["gamma_v"])
+    psi = curve.decode_scalar(private["psi"])
+    if nonce_point is None or key_point is None or gamma_u is None or gamma_v is None:
+        return None
+    if psi is None or curve.decode_scalar(private["eta"]) is None:
+        return None
+    if not masked_in_range(private["masked"]):
+        return None
+    return _Opening(nonce_point, key_point, gamma_u, gamma_v, psi)

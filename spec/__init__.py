@@ -1,0 +1,1 @@
+"""What the protocol is: pure data that an auditor reads from top to bottom."""

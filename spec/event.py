@@ -1,0 +1,66 @@
+"""The status of an event at one node; a write compares and sets on the expected status.
+
+An event is created once, tried in numbered attempts, and ends in SUCCESS or EXPIRED. FAILED still takes a
+late signature: it may have been made by the others.
+"""
+
+from __future__ import annotations
+
+from spec.language import Cell, Enum, Row, Table
+
+STATUS = Enum("Status", ("UNKNOWN", "PENDING", "IN_PROGRESS", "SUCCESS", "FAILED", "EXPIRED"))
+
+CELLS = (
+    Cell("status", STATUS, ("Peer", "Event"), "UNKNOWN", "disk", "where event e stands at p"),
+    Cell("announced", "bool", ("Peer", "Event", "Digest"), "False", "network",
+         "SignatureFound: the finished signatures, forwarded once by everyone who learns them"),
+    Cell("signature_kept", "bool", ("Peer", "Event", "Digest"), "False", "disk",
+         "the finished signatures are in p's store"),
+    Cell("event_known", "bool", ("Event",), "False", "given",
+         "the event follows from the chain, the clock or an operator's command, as seen by p"),
+    Cell("key_made", "bool", ("Event",), "False", "given",
+         "the event was a key generation, and p stored its share"),
+    Cell("event_over", "bool", ("Event",), "False", "given", "the event ran out of time"),
+    Cell("refund_certificate", "bool", ("Event",), "False", "given",
+         "n − t + 1 + f holders signed that they never released and are fenced now (F-16)"),
+)
+
+_NOTHING_RELEASED = "all(not released[p, e, d] for d in Digest)"
+_SETUP = "Setup(p: Peer, e: Event, a: Attempt, d: Digest)"
+_SIGNATURE = "Signature(p: Peer, e: Event, d: Digest)"
+_LEARNED = {"signature_kept[p, e, d]": "True", "announced[p, e, d]": "True"}
+
+TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
+    Row("UNKNOWN", "Create(p: Peer, e: Event)", "PENDING", "event_known[e]",
+        why="an event is derived locally, never taken from a coordinator's word (F-17)"),
+    Row("PENDING", _SETUP, "IN_PROGRESS",
+        ("not event_over[e]", "first_vote(p, e, a, d)", "lock_permits(p, e, a, d)"),
+        why="a valid set-up of an attempt that the lock permits"),
+    Row("PENDING", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
+        why="F-15: the others may finish after p gave up; what verifies is taken"),
+    Row("PENDING", "Expire(p: Peer, e: Event)", "EXPIRED",
+        ("event_over[e]", "refund_certificate[e]", _NOTHING_RELEASED),
+        why="F-16: without the certificate a refund could follow a payout"),
+    Row("IN_PROGRESS", "Recover(p: Peer, e: Event)", "PENDING",
+        why="the session is lost by a crash or by expiry; the lock is kept, the event is tried again"),
+    Row("IN_PROGRESS", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
+        why="the verified result"),
+    Row("IN_PROGRESS", "KeyMade(p: Peer, e: Event)", "SUCCESS", "key_made[e]",
+        why="a key generation ends in shares, not in a signature"),
+    Row("IN_PROGRESS", "ProtocolError(p: Peer, e: Event)", "FAILED", _NOTHING_RELEASED,
+        why="nothing left this node, so nothing can come of it here"),
+    Row("IN_PROGRESS", "ProtocolError(p: Peer, e: Event)", "PENDING",
+        f"not ({_NOTHING_RELEASED})",
+        why="a share is out: the event must be brought to an end, with the same digest"),
+    Row("FAILED", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
+        why="a verified late signature"),
+    Row("SUCCESS", "Announce(p: Peer, e: Event, d: Digest)", "same", "signature_kept[p, e, d]",
+        {"announced[p, e, d]": "True"},
+        why="a peer that was away is told again"),
+    Row(("SUCCESS", "EXPIRED"), _SIGNATURE, "same", why="finished events ignore everything"),
+    Row(("SUCCESS", "EXPIRED"), _SETUP, "same", why="finished events ignore everything"),
+    Row(("SUCCESS", "EXPIRED"), "Recover(p: Peer, e: Event)", "same",
+        why="finished events ignore everything"),
+    Row(("SUCCESS", "EXPIRED"), "ProtocolError(p: Peer, e: Event)", "same",
+        why="finished events ignore everything"),
+))

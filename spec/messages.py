@@ -1,0 +1,389 @@
+"""Every message: its fields, their bounds, and the network cell that it stands for.
+
+An effect on a network cell is a send, and the message that it sends is the one that names that cell in
+``CELL``; data that rides along (documents, proofs, payloads) are its other fields. On the wire a message is
+the map ``{"b": {fields}, "k": KIND}`` in deterministic CBOR inside a signed envelope (``wire.cddl``).
+A field out of bounds raises ``ValueError`` or ``TypeError`` at construction, wherever it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from attrs import Attribute, field, frozen
+
+NODE_ID_OCTETS = 33
+HASH_OCTETS = 32
+SIGNATURE_OCTETS = 64
+SHARE_PROOF_OCTETS = 65
+MEMBERS_LIMIT = 256
+TRANSFERS_LIMIT = 256
+INPUTS_LIMIT = 64
+ENDPOINT_CHARACTERS = 64
+NUMBER_LIMIT = 1 << 63
+DOCUMENT_OCTETS = 1 << 17
+PAYLOAD_OCTETS = (1 << 20) - 4096
+
+
+def octets(exactly: int | None = None, *, at_most: int | None = None) -> Any:
+    """Declare a byte string of a fixed or a bounded length."""
+
+    def bound(_: object, attribute: Attribute[bytes], value: bytes) -> None:
+        if type(value) is not bytes:
+            raise TypeError(f"{attribute.name} must be bytes")
+        if exactly is not None and len(value) != exactly:
+            raise ValueError(f"{attribute.name} must have {exactly} octets, not {len(value)}")
+        if at_most is not None and len(value) > at_most:
+            raise ValueError(f"{attribute.name} has {len(value)} octets, {at_most} are allowed")
+
+    return field(validator=bound, repr=False if at_most else _short)
+
+
+def natural(below: int = NUMBER_LIMIT) -> Any:
+    """Declare a whole number from 0 to ``below`` - 1."""
+
+    def bound(_: object, attribute: Attribute[int], value: int) -> None:
+        if type(value) is not int or not 0 <= value < below:
+            raise ValueError(f"{attribute.name} must be a whole number below {below}")
+
+    return field(validator=bound)
+
+
+def text(at_most: int) -> Any:
+    """Declare a text of bounded length."""
+
+    def bound(_: object, attribute: Attribute[str], value: str) -> None:
+        if type(value) is not str or len(value) > at_most:
+            raise ValueError(f"{attribute.name} must be text of at most {at_most} characters")
+
+    return field(validator=bound)
+
+
+def many(at_most: int, octets_each: int | None = None) -> Any:
+    """Declare a tuple of bounded length, of byte strings of a fixed length or of nested messages."""
+
+    def bound(_: object, attribute: Attribute[tuple[object, ...]], value: tuple[object, ...]) -> None:
+        if type(value) is not tuple or len(value) > at_most:
+            raise ValueError(f"{attribute.name} must be a list of at most {at_most}")
+        for item in value:
+            if octets_each and (type(item) is not bytes or len(item) != octets_each):
+                raise ValueError(f"each of {attribute.name} must have {octets_each} octets")
+
+    return field(validator=bound)
+
+
+def optional_octets(exactly: int) -> Any:
+    """Declare a byte string of a fixed length, or none."""
+
+    def bound(_: object, attribute: Attribute[bytes | None], value: bytes | None) -> None:
+        if value is not None and (type(value) is not bytes or len(value) != exactly):
+            raise ValueError(f"{attribute.name} must have {exactly} octets or be absent")
+
+    return field(validator=bound, repr=_short)
+
+
+def part(kind: type) -> Any:
+    """Declare a nested message, or a truth value, of exactly this class."""
+
+    def bound(_: object, attribute: Attribute[object], value: object) -> None:
+        if type(value) is not kind:
+            raise TypeError(f"{attribute.name} must be a {kind.__name__}")
+
+    return field(validator=bound)
+
+
+def _short(value: bytes | None) -> str:
+    return "none" if value is None else value.hex()[:16]
+
+
+# --- parts of messages -------------------------------------------------------------------------------
+
+
+@frozen
+class OutpointRef:
+    """An output of a transaction: the deposit behind a transfer."""
+
+    txid: bytes = octets(HASH_OCTETS)
+    index: int = natural(1 << 32)
+
+
+@frozen
+class SignedVote:
+    """The signature under which a node sent a ``Vote``: with the vote's fields it can be shown to anyone."""
+
+    voter: bytes = octets(NODE_ID_OCTETS)
+    signature: bytes = octets(SIGNATURE_OCTETS)
+
+
+@frozen
+class Certificate:
+    """At least t equal votes for one digest in one attempt of one event (SAFE-SIGN 3).
+
+    ``members`` is the field of the votes: the threshold set of a round, or those whom SETUP asked.
+    """
+
+    key_epoch: int = natural()
+    event: bytes = octets(HASH_OCTETS)
+    attempt: int = natural()
+    digest: bytes = octets(HASH_OCTETS)
+    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    votes: tuple[SignedVote, ...] = many(MEMBERS_LIMIT)
+
+
+@frozen
+class LockedCandidate:
+    """A lock that its holder shows: the document to be rebuilt, and the certificate that locked it."""
+
+    document: bytes = octets(at_most=DOCUMENT_OCTETS)
+    certificate: Certificate = part(Certificate)
+
+
+@frozen
+class EcdsaSignature:
+    """r ‖ s, each 32 octets, low-s."""
+
+    rs: bytes = octets(SIGNATURE_OCTETS)
+
+
+# --- the handshake of a link, before there are envelopes -----------------------------------------------
+
+
+@frozen
+class Hello:
+    """Opens the handshake: who I say I am, and the cookie that you must sign."""
+
+    KIND: ClassVar[str] = "hello"
+    CELL: ClassVar[str] = "hello_sent"
+    version: int = natural(1 << 16)
+    network: bytes = octets(HASH_OCTETS)
+    node_id: bytes = octets(NODE_ID_OCTETS)
+    cookie: bytes = octets(HASH_OCTETS)
+
+
+@frozen
+class Proof:
+    """Answers the cookie: a signature bound to role, network, both cookies, ids and channel keys."""
+
+    KIND: ClassVar[str] = "proof"
+    CELL: ClassVar[str] = "proof_sent"
+    salt: bytes = octets(HASH_OCTETS)
+    signature: bytes = octets(SIGNATURE_OCTETS)
+
+
+@frozen
+class Ready:
+    """The other side's proof was accepted."""
+
+    KIND: ClassVar[str] = "ready"
+    CELL: ClassVar[str] = "ready_sent"
+
+
+# --- peering -----------------------------------------------------------------------------------------
+
+
+@frozen
+class Ping:
+    """Every ping period: the state, the stake and a proof of the share of a node."""
+
+    KIND: ClassVar[str] = "ping"
+    CELL: ClassVar[str] = "pinged"
+    sequence: int = natural()
+    time_ms: int = natural()
+    phase: str = text(16)
+    stake: OutpointRef = part(OutpointRef)
+    key_id: bytes | None = optional_octets(HASH_OCTETS)
+    share_proof: bytes | None = optional_octets(SHARE_PROOF_OCTETS)
+
+
+@frozen
+class Keepalive:
+    """Up to eight endpoints that the sender knows, its own first."""
+
+    KIND: ClassVar[str] = "keepalive"
+    CELL: ClassVar[str] = "kept_alive"
+    endpoints: tuple[str, ...] = many(8)
+
+
+@frozen
+class Publish:
+    """Deposits that the sender saw before they were confirmed."""
+
+    KIND: ClassVar[str] = "publish"
+    CELL: ClassVar[str] = "published"
+    seen: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
+
+
+# --- a signing round ---------------------------------------------------------------------------------
+
+
+@frozen
+class Offer:
+    """The transfers that the sender can validate at the start of a round, and the lock that it holds."""
+
+    KIND: ClassVar[str] = "offer"
+    CELL: ClassVar[str] = "offered"
+    round: int = natural()
+    height: int = natural(1 << 32)
+    block: bytes = octets(HASH_OCTETS)
+    transfers: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
+    locked: LockedCandidate | None = field(default=None)
+
+
+@frozen
+class Proposal:
+    """⟨H(document), H(id, document), share proof⟩ for one round."""
+
+    KIND: ClassVar[str] = "proposal"
+    CELL: ClassVar[str] = "proposed"
+    round: int = natural()
+    key_epoch: int = natural()
+    document_hash: bytes = octets(HASH_OCTETS)
+    id_hash: bytes = octets(HASH_OCTETS)
+    share_proof: bytes = octets(SHARE_PROOF_OCTETS)
+
+
+@frozen
+class SigningSet:
+    """The peers whose proposals the sender accepted in this round, sorted."""
+
+    KIND: ClassVar[str] = "signing_set"
+    CELL: ClassVar[str] = "set_sent"
+    round: int = natural()
+    key_epoch: int = natural()
+    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+
+
+@frozen
+class Vote:
+    """A round's checksum or a coordinator's ACK: one per event and attempt, durable before it leaves."""
+
+    KIND: ClassVar[str] = "vote"
+    CELL: ClassVar[str] = "vote"
+    key_epoch: int = natural()
+    event: bytes = octets(HASH_OCTETS)
+    attempt: int = natural()
+    digest: bytes = octets(HASH_OCTETS)
+    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+
+
+# --- sessions ----------------------------------------------------------------------------------------
+
+
+@frozen
+class Setup:
+    """A coordinator's request: what to do, with whom, and the document to be rebuilt."""
+
+    KIND: ClassVar[str] = "setup"
+    CELL: ClassVar[str] = "setup_sent"
+    key_epoch: int = natural()
+    event: bytes = octets(HASH_OCTETS)
+    attempt: int = natural()
+    purpose: str = text(16)
+    document: bytes = octets(at_most=DOCUMENT_OCTETS)
+    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    locked: LockedCandidate | None = field(default=None)
+
+
+@frozen
+class Begin:
+    """The certificate that begins a session; its voters are the members."""
+
+    KIND: ClassVar[str] = "begin"
+    CELL: ClassVar[str] = "begin_sent"
+    certificate: Certificate = part(Certificate)
+
+
+@frozen
+class Release:
+    """The first signing message of a session: with it the share is released."""
+
+    KIND: ClassVar[str] = "release"
+    CELL: ClassVar[str] = "share"
+    instance: bytes = octets(HASH_OCTETS)
+    lane: int = natural(INPUTS_LIMIT)
+    stage: int = natural(16)
+    payload: bytes = octets(at_most=PAYLOAD_OCTETS)
+    broadcast: bool = part(bool)
+
+
+@frozen
+class Step:
+    """A later message of a session; ``lane`` is the input of the transaction that it signs."""
+
+    KIND: ClassVar[str] = "step"
+    CELL: ClassVar[str] = "stepped"
+    instance: bytes = octets(HASH_OCTETS)
+    lane: int = natural(INPUTS_LIMIT)
+    stage: int = natural(16)
+    payload: bytes = octets(at_most=PAYLOAD_OCTETS)
+    broadcast: bool = part(bool)
+
+
+@frozen
+class SignatureFound:
+    """The finished signatures of an event, one per input; whoever learns them forwards them once."""
+
+    KIND: ClassVar[str] = "signature_found"
+    CELL: ClassVar[str] = "announced"
+    event: bytes = octets(HASH_OCTETS)
+    document: bytes = octets(at_most=DOCUMENT_OCTETS)
+    signers: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    signatures: tuple[EcdsaSignature, ...] = many(INPUTS_LIMIT)
+
+
+# --- keys --------------------------------------------------------------------------------------------
+
+
+@frozen
+class Confirmation:
+    """What a member stored at the end of a key generation; equal ones from all n make the key count."""
+
+    KIND: ClassVar[str] = "confirmation"
+    CELL: ClassVar[str] = "confirmed"
+    key: int = natural()
+    key_epoch: int = natural()
+    digest: bytes = octets(HASH_OCTETS)
+
+
+@frozen
+class SignedConfirmation:
+    """The signature under which a member sent its ``Confirmation``."""
+
+    member: bytes = octets(NODE_ID_OCTETS)
+    signature: bytes = octets(SIGNATURE_OCTETS)
+
+
+@frozen
+class KeyLocked:
+    """A key that is locked in: its holders, all confirmations, and its signature over its own name."""
+
+    KIND: ClassVar[str] = "key_locked"
+    CELL: ClassVar[str] = "key_announced"
+    key: int = natural()
+    key_epoch: int = natural()
+    roster: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    public_key: bytes = octets(NODE_ID_OCTETS)
+    confirmation: bytes = octets(HASH_OCTETS)
+    confirmations: tuple[SignedConfirmation, ...] = many(MEMBERS_LIMIT)
+    signature: bytes = octets(SIGNATURE_OCTETS)
+
+
+HANDSHAKE: tuple[type, ...] = (Hello, Proof, Ready)
+ENVELOPED: tuple[type, ...] = (
+    Ping, Keepalive, Publish, Offer, Proposal, SigningSet, Vote, Setup, Begin, Release, Step,
+    SignatureFound, Confirmation, KeyLocked,
+)
+_Class = TypeVar("_Class", bound=type)
+
+
+def _by_kind(classes: tuple[_Class, ...]) -> Mapping[str, _Class]:
+    return {vars(cls)["KIND"]: cls for cls in classes}
+
+
+HANDSHAKE_MESSAGES = _by_kind(HANDSHAKE)
+MESSAGES = _by_kind((*HANDSHAKE, *ENVELOPED))
+"""Every message class by the kind that stands for it on the wire."""
+
+MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
+"""The message that an effect on a network cell sends."""

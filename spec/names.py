@@ -1,0 +1,16 @@
+"""The individuals that the tables speak of."""
+
+from __future__ import annotations
+
+from spec.language import Sort
+
+PEER = Sort("Peer", "a node; in a quorum, a share holder of the key epoch in question")
+EVENT = Sort("Event", "what is to be decided once: a payout, a key generation, a lock-in")
+ATTEMPT = Sort("Attempt", "a try at an event; in rounds, the round number", ordered=True)
+DIGEST = Sort("Digest", "the hash of the document that an attempt would sign")
+INSTANCE = Sort("Instance", "one run of a signing session: hash of event, attempt, digest, members")
+KEY = Sort("Key", "the key that one keygen slot makes; later slots are larger", ordered=True)
+SWAP = Sort("Swap", "one deposit, or the request that announces it")
+LINK = Sort("Link", "one connection of a node")
+
+SORTS = (PEER, EVENT, ATTEMPT, DIGEST, INSTANCE, KEY, SWAP, LINK)

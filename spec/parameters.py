@@ -1,0 +1,144 @@
+"""Every constant of the protocol: value, unit, source.
+
+Sources: M = the metanode peer protocol, N = Nano's peering, T = the TSS node architecture, D = the DKLs23
+signing protocol, "rule" = ours, with the reason. ``MAINNET`` is the default of each field; ``DEVNET``
+scales the round, keygen and ping periods only, so that a local network shows in seconds what the real one
+does in minutes; ``TOY`` is for models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import Attribute, evolve, field, fields, frozen
+
+CONSTANTS = ("N", "T", "F")
+"""Numbers of one key epoch: share holders, shares needed to sign, Byzantine members tolerated."""
+
+
+def quantity(value: float | str, unit: str, source: str) -> Any:
+    """Declare a constant with its unit and its source."""
+    return field(default=value, metadata={"unit": unit, "source": source})
+
+
+@frozen(kw_only=True)
+class Preset:
+    """The constants of one kind of network."""
+
+    name: str = quantity("mainnet", "-", "rule: the name in the configuration")
+
+    # rounds and keygen
+    ping_period_s: float = quantity(3.0, "s", "M: ping messages every 3 s")
+    pings_missed_limit: int = quantity(3, "pings", "rule: F-09, suspect after three silent periods")
+    round_period_s: int = quantity(60, "s", "M: aligned to 1 minute intervals")
+    keygen_period_s: int = quantity(300, "s", "M: keygen aligned to 5 minute intervals")
+    regroup_period_s: int = quantity(86400, "s", "M: every day at 00:00 UTC")
+    offer_share: float = quantity(0.15, "of a round", "rule: F-12, time for transfer lists to meet")
+    propose_share: float = quantity(0.30, "of a round", "rule: deadline of the proposals")
+    set_share: float = quantity(0.45, "of a round", "rule: deadline of the signing sets")
+    vote_share: float = quantity(0.60, "of a round", "rule: deadline of the checksums")
+    signing_share: float = quantity(0.95, "of a round", "rule: F-12, nothing starts in the last 5 %")
+    rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
+
+    # stakes and the block list
+    stake_age_s: int = quantity(259200, "s", "M: staked for at least 72 hours and never moved")
+    block_duration_s: int = quantity(259200, "s", "M: block-list entry of 72 h, configurable")
+
+    # sessions
+    coordinator_range: int = quantity(1000, "blocks", "T: blocks per coordinator, configurable")
+    session_idle_s: int = quantity(180, "s", "T: sessions expire after 3 minutes without activity")
+    retry_delay_blocks: int = quantity(60, "blocks", "T: retry at the current block + delay")
+
+    # peering
+    keepalive_period_s: float = quantity(15.0, "s", "N: keepalive")
+    keepalive_endpoints: int = quantity(8, "endpoints", "N: keepalive carries 8 peers")
+    fanout_scale: float = quantity(1.0, "-", "N: fan-out is ceil(scale * sqrt(peers))")
+    fanout_random: float = quantity(0.75, "of the fan-out", "N: random peers")
+    fanout_self: float = quantity(0.25, "of the fan-out", "N: self-announcement")
+    cookie_octets: int = quantity(32, "octets", "N: syn-cookie")
+    cookie_lifetime_s: float = quantity(5.0, "s", "N: cookies live 5 s and are used once")
+    links_per_address: int = quantity(4, "links", "N: per IPv4 address or IPv6 /48")
+    links_per_network: int = quantity(16, "links", "N: per /24")
+    links_inbound: int = quantity(2048, "links", "N: inbound connections")
+    links_outbound: int = quantity(2048, "links", "N: outbound connections")
+    attempts_at_once: int = quantity(60, "dials", "N: connection attempts at once")
+    attempts_per_address: int = quantity(1, "dials", "N: connection attempts at once per address")
+    connect_timeout_s: float = quantity(60.0, "s", "N: connecting")
+    idle_timeout_s: float = quantity(120.0, "s", "N: silent link")
+    peer_store_period_s: float = quantity(15.0, "s", "N: known peers are stored")
+    peer_forget_s: float = quantity(3600.0, "s", "N: erased after 1 h unseen")
+    crawl_fast_s: float = quantity(3.0, "s", "N: crawler until enough weight is known")
+    crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
+    query_timeout_s: float = quantity(60.0, "s", "N: unanswered query")
+    weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
+    duplicate_window_s: float = quantity(60.0, "s", "N: duplicate filter")
+    write_queue_messages: int = quantity(128, "messages", "N: per-link write queue")
+    exclusion_score: int = quantity(2, "-", "N: excluded from this score")
+    exclusion_first_s: float = quantity(3600.0, "s", "N: 1 h, then 1 h * score * 2")
+    exclusion_entries: int = quantity(5000, "entries", "N: exclusion table")
+
+    # frames
+    frame_octets: int = quantity(1 << 20, "octets", "T: frames of at most 1 MiB")
+    frame_octets_unauthenticated: int = quantity(4096, "octets", "rule: no more before the handshake")
+
+    # custody (amounts in the chain's base unit)
+    service_fee_bps: int = quantity(50, "1/10000", "rule: pays rewards and mining fees")
+    reserve_bps: int = quantity(2000, "1/10000 of the fee", "rule: stays as float for mining fees")
+    minimum_deposit: int = quantity(50_000, "base units", "rule: smaller deposits are dust")
+    refund_cost: int = quantity(5_000, "base units", "rule: pays the mining fee of a refund")
+    dust_limit: int = quantity(546, "base units", "rule: Bitcoin Core's relay policy, P2PKH bound")
+    fee_rate_floor: int = quantity(1, "base units / vB", "rule: minimum relay fee")
+    fee_rate_cap: int = quantity(500, "base units / vB", "rule: fees bounded on both sides")
+    fee_window_blocks: int = quantity(12, "blocks", "rule: median over these blocks")
+    transfers_per_payout: int = quantity(32, "transfers", "rule: bounds the signatures of a round")
+    change_inputs: int = quantity(4, "inputs", "rule: float coins joined in one payout")
+    unseen_depth_factor: int = quantity(
+        6, "times the confirmations", "rule: so deep, a deposit counts without a mempool sighting")
+
+    @property
+    def payload_octets(self) -> int:
+        """Octets of a message inside its signed envelope: the frame less a margin for the envelope."""
+        return self.frame_octets - 1024
+
+
+MAINNET = Preset()
+DEVNET = evolve(MAINNET, name="devnet", ping_period_s=1.0, round_period_s=6, keygen_period_s=6)
+TOY = evolve(MAINNET, name="toy", ping_period_s=1.0, round_period_s=10, keygen_period_s=10)
+PRESETS = {preset.name: preset for preset in (MAINNET, DEVNET, TOY)}
+
+
+def constants() -> tuple[Attribute[Any], ...]:
+    """Return every declared constant, in order, with unit and source in ``metadata``."""
+    return tuple(fields(Preset))
+
+
+def threshold(holders: int) -> int:
+    """Return t for n share holders: floor(2n/3) + 1 (T). 3→3, 4→3, 5→4, 6→5, 7→5, 8→6, 9→7."""
+    return 2 * holders // 3 + 1
+
+
+def faults_tolerated(holders: int) -> int:
+    """Return the largest f that ``quorum_fault`` accepts for n holders and t = threshold(n)."""
+    shares = threshold(holders)
+    return max(0, min(2 * shares - holders - 1, holders - shares))
+
+
+def quorum_fault(holders: int, shares: int, faulty: int) -> str | None:
+    """Return why (n, t, f) is unsafe or cannot sign, with the numbers, or None (SAFE-SIGN 1).
+
+    Two sets of t among n share at least 2t − n members; when that is more than f, one of them is honest
+    and never signs two digests of one event. n − f ≥ t keeps the honest members able to sign.
+    """
+    n, t, f = holders, shares, faulty
+    if n < 1 or t < 1 or t > n or f < 0:
+        return f"1 <= t <= n and f >= 0 must hold, but n = {n}, t = {t}, f = {f}"
+    if 2 * t - n <= f:
+        return f"2t-n > f must hold, but 2*{t}-{n} = {2 * t - n} <= {f}: two sets could sign twice"
+    if n - f < t:
+        return f"n-f >= t must hold, but {n}-{f} = {n - f} < {t}: {f} silent members stop every payout"
+    return None
+
+
+def refund_quorum(holders: int, shares: int, faulty: int) -> int:
+    """Return how many signed "never released, now fenced" make a refund safe: n − t + 1 + f (F-16)."""
+    return holders - shares + 1 + faulty

@@ -1,0 +1,32 @@
+"""The protocol as a whole: every table, assembled and checked at import."""
+
+from __future__ import annotations
+
+from spec import (
+    block_list,
+    event,
+    keygen,
+    link,
+    payout,
+    peer,
+    ping,
+    round,
+    safe_sign,
+    session,
+    swap,
+)
+from spec.assembly import assemble
+from spec.names import SORTS
+from spec.parameters import CONSTANTS
+
+MODULES = (peer, ping, round, keygen, event, payout, session, link, block_list, swap)
+"""The table files in reading order."""
+
+PROTOCOL = assemble(
+    sorts=SORTS,
+    cells=(cell for module in (safe_sign, *MODULES) for cell in module.CELLS),
+    tables=tuple(module.TABLE for module in MODULES),
+    definitions=safe_sign.DEFINITIONS,
+    constants=CONSTANTS,
+)
+"""What the node runs and what ``model_checks`` checks: the same object."""

@@ -1,0 +1,56 @@
+"""SAFE-SIGN: the cells and the formulas that keep one event from being signed twice.
+
+1. 2t − n > f and n − f ≥ t, checked by ``spec.parameters.quorum_fault`` before a node starts.
+2. Votes, lock and released digests are kept on disk, flushed before anything is sent, never swept.
+3. At most one signed vote per (event, attempt). t equal votes are a certificate. Only with a certificate
+   does a node lock and release.
+4. Locked on d at attempt a: a vote for another digest needs a certificate for it from an attempt between
+   a and the current one.
+5. The release point is the first signing message that leaves the node.
+6. Every attempt of one event spends the same exclusive resource (for a payout: the outpoint of its first
+   deposit), so that even two signatures can never both take effect.
+
+The rules stand as guards in ``session.py``, ``peer.py`` and ``event.py``; they share what is below.
+"""
+
+from __future__ import annotations
+
+from spec.language import Cell, Definition, Opt
+
+CELLS = (
+    Cell("voted", Opt("Digest"), ("Peer", "Event", "Attempt"), "none", "disk",
+         "the digest that p signed a vote for in this attempt"),
+    Cell("vote", "bool", ("Peer", "Event", "Attempt", "Digest"), "False", "network",
+         "the signed vote itself: the checksum of a round, the ACK of a set-up"),
+    Cell("lock", Opt("Digest"), ("Peer", "Event"), "none", "disk",
+         "the digest that p may release a share for; written with its certificate and document"),
+    Cell("lock_attempt", Opt("Attempt"), ("Peer", "Event"), "none", "disk",
+         "the attempt of the certificate behind the lock"),
+    Cell("released", "bool", ("Peer", "Event", "Digest"), "False", "disk",
+         "the first signing message for this digest left p, or was about to"),
+    Cell("share", "bool", ("Peer", "Event", "Digest"), "False", "network",
+         "signing messages of p for this digest are out"),
+    Cell("instance_used", "bool", ("Peer", "Instance"), "False", "disk",
+         "p has taken part in this run; a run is never entered twice"),
+    Cell("needs_all", "bool", ("Event",), "False", "given",
+         "key generation: every member takes part, so every member's vote is needed"),
+)
+
+DEFINITIONS = (
+    Definition("certified(e: Event, a: Attempt, d: Digest)",
+               "count(q for q in Peer if vote[q, e, a, d]) >= T",
+               "t equal signed votes: anyone who holds them can show them to anyone"),
+    Definition("enough_votes(e: Event, a: Attempt, d: Digest)",
+               "certified(e, a, d) and implies(needs_all[e], all(vote[q, e, a, d] for q in Peer))",
+               "a certificate, of all members where all take part"),
+    Definition("first_vote(p: Peer, e: Event, a: Attempt, d: Digest)",
+               "voted[p, e, a] in (none, d)",
+               "SAFE-SIGN 3: one digest per attempt"),
+    Definition("lock_permits(p: Peer, e: Event, a: Attempt, d: Digest)",
+               "lock[p, e] in (none, d) or "
+               "any(lock_attempt[p, e] < b and b < a and certified(e, b, d) for b in Attempt)",
+               "SAFE-SIGN 4: the lock, or a newer certificate that overrides it"),
+    Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
+               "enough_votes(e, a, d) and (lock[p, e] in (none, d) or lock_attempt[p, e] < a)",
+               "SAFE-SIGN 3: only a certificate locks, and locks only move forward"),
+)

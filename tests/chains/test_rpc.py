@@ -1,0 +1,115 @@
+"""The JSON-RPC client against servers that misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import anyio
+import pytest
+
+from metanode.chains import json_decimal
+from metanode.chains.amounts import base_units
+from metanode.chains.rpc import RpcClient, RpcError
+from metanode.errors import Unavailable, UserError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run every test on both event loops."""
+    return str(request.param)
+
+
+@asynccontextmanager
+async def answering(reply: bytes, limit: int = 1000) -> AsyncIterator[RpcClient]:
+    """Serve the same bytes to whoever connects; b"" never answers."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+    async def handle(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            if not reply:
+                await anyio.sleep_forever()
+            try:
+                await stream.send(reply)
+            except anyio.BrokenResourceError:
+                return
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        url = f"http://127.0.0.1:{port}"
+        async with RpcClient(url, timeout_s=0.3, max_response_bytes=limit) as rpc:
+            yield rpc
+        tasks.cancel_scope.cancel()
+
+
+def http(body: bytes, status: str = "200 OK") -> bytes:
+    """Return a whole HTTP response."""
+    head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def test_result_and_error() -> None:
+    """Catches an amount that goes through a float, and an error without its code."""
+    async with answering(http(b'{"result": 20999999.97690001, "error": null, "id": 1}')) as rpc:
+        assert await rpc.call("m") == Decimal("20999999.97690001")
+    body = b'{"result": null, "error": {"code": -25, "message": "no"}, "id": 1}'
+    async with answering(http(body, "500 Internal Server Error")) as rpc:
+        with pytest.raises(RpcError, match="no") as refusal:
+            await rpc.call("m")
+        assert refusal.value.code == -25
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        http(b"<html>"),
+        http(b"[]"),
+        http(b'{"result": 1, "error": null, "id": 2}'),
+        http(b'{"result": 1, "error": null}'),
+        http(b'{"result": NaN, "error": null, "id": 1}'),
+        http(b'{"result": null, "error": "no", "id": 1}'),
+        http(b'{"result": null, "error": {"code": "x"}, "id": 1}'),
+        http(b'{"error": {"code": -28, "message": "Loading"}, "id": 1}', "500 x"),
+        http(b"", "502 Bad Gateway"),
+        http(b" " * 2000),
+        http(b"[" * 900),
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
+        b"garbage\r\n\r\n",
+        http(b"{}")[:-1],
+        b"",
+    ],
+)
+async def test_anything_else_is_unavailable(reply: bytes) -> None:
+    """Catches a malformed, endless or missing reply that crashes the node or is believed."""
+    async with answering(reply) as rpc:
+        with pytest.raises(Unavailable):
+            await rpc.call("m")
+
+
+async def test_refused_password_is_the_operators() -> None:
+    """Catches an endless retry with a password that will never be accepted."""
+    async with answering(http(b"", "401 Unauthorized")) as rpc:
+        with pytest.raises(UserError, match="password"):
+            await rpc.call("m")
+
+
+def test_decimals_are_written_exactly() -> None:
+    """Catches an amount in scientific notation or with lost digits."""
+    value = {"a": Decimal("1E-8"), "b": [Decimal("21000000.00000000"), True, None, "é"]}
+    text = json_decimal.dumps(value)
+    assert text == '{"a":0.00000001,"b":[21000000.00000000,true,null,"\\u00e9"]}'
+    assert json_decimal.loads(text.encode()) == value
+
+
+def test_base_units_are_exact() -> None:
+    """Catches half a satoshi, and a float or a text that is taken for an amount."""
+    assert base_units(Decimal("0.00000001")) == 1
+    assert base_units(2) == 200_000_000
+    for bad in (Decimal("0.000000001"), 1.0, "1", None, True, Decimal("NaN"), Decimal("Infinity")):
+        with pytest.raises(Unavailable):
+            base_units(bad)

@@ -1,0 +1,316 @@
+"""The command line: every kind of bad input is one line and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metanode.cli import main as cli_main
+from metanode.cli.main import COMMANDS, invoke
+from metanode.errors import LocalFault, UserError
+from metanode.runtime.config import Config, load_config
+from metanode.runtime.home import Home
+from metanode.runtime.keystore import Passphrase, load_identity, read_passphrase_file
+from tests.runtime.helpers import ROOT
+
+Run = Callable[..., tuple[int, str, str]]
+OUTPOINT = "ab" * 32 + ":0"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs one command line: (exit code, stdout, stderr)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = invoke([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def home(tmp_path: Path, run: Run) -> Path:
+    """A devnet home that is ready to run."""
+    path = tmp_path / "home"
+    code, _, errors = run(
+        "init", "--home", path, "--preset", "devnet", "--stake-outpoint", OUTPOINT,
+        "--new-passphrase-file", tmp_path / "passphrase",
+    )  # fmt: skip
+    assert (code, errors) == (0, "")
+    return path
+
+
+def refused(result: tuple[int, str, str], complaint: str) -> None:
+    """Check for exactly one error line that holds ``complaint``, and exit code 2."""
+    code, _, errors = result
+    assert code == 2, errors
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert complaint in errors
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Home, Config, Passphrase]]:
+    """Stand in for the node itself: record what it is started with, exit with code 7."""
+    started: list[tuple[Home, Config, Passphrase]] = []
+
+    def run_node(home: Home, config: Config, passphrase: Passphrase) -> int:
+        started.append((home, config, passphrase))
+        return 7
+
+    module = types.ModuleType("metanode.runtime.node")
+    module.run_node = run_node  # type: ignore[attr-defined]  # a module made for this test
+    monkeypatch.setitem(sys.modules, "metanode.runtime.node", module)
+    return started
+
+
+def test_help_names_every_command_and_loads_none() -> None:
+    """Catches a help that is slow because it imports the node, or that misses a command."""
+    probe = (
+        "import sys; from metanode.cli.main import invoke; code = invoke(['--help']); "
+        "heavy = {'sqlalchemy', 'cryptography', 'httpx', 'rich', 'trio', 'btclib', 'numpy'}; "
+        "print(sorted(heavy & set(sys.modules)), code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("[] 0\n")
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name}" in done.stdout
+        assert text.split(";")[0] in done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+def test_help_of_each_command(run: Run, name: str) -> None:
+    """Catches a command that cannot even be loaded."""
+    code, output, _ = run(name, "--help")
+    assert code == 0
+    assert f"metanode {name}" in output
+
+
+def test_init_prints_what_the_operator_needs(tmp_path: Path, run: Run) -> None:
+    """Catches an `init` without node id, network id or the address to fund."""
+    path = tmp_path / "home"
+    code, output, _ = run(
+        "init", "--home", path, "--preset", "devnet", "--peer", "127.0.0.1:7001",
+        "--new-passphrase-file", tmp_path / "p",
+    )  # fmt: skip
+    assert code == 0
+    config = load_config(path / "config.toml")
+    passphrase = read_passphrase_file(tmp_path / "p")
+    identity = load_identity(path / "identity.key", passphrase)
+    assert f"node id:       {identity.node_id.hex()}" in output
+    assert f"network id:    {config.network_id().hex()}" in output
+    assert "stake address: bcrt1q" in output
+    assert "next: pay at least" in output
+    assert passphrase.secret.decode() not in output
+    assert identity.secret_bytes().hex() not in output
+    assert str(config.node.peers[0]) == "127.0.0.1:7001"
+
+
+def test_network_file_gives_the_same_network(tmp_path: Path, home: Path, run: Run) -> None:
+    """Catches a member whose network id differs, or who takes another's private keys over."""
+    code, _, errors = run(
+        "init", "--home", tmp_path / "two", "--network-file", home / "config.toml",
+        "--listen", "127.0.0.1:7001", "--passphrase-file", tmp_path / "passphrase",
+    )  # fmt: skip
+    assert (code, errors) == (0, "")
+    first, second = load_config(home / "config.toml"), load_config(tmp_path / "two/config.toml")
+    assert second.network_id() == first.network_id()
+    assert second.stake.outpoint is None
+    assert second.node.listen.port == 7001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["init"], "--home DIR is needed"),
+        (["init", "--home", "H"], "no passphrase: give --passphrase-file"),
+        (["init", "--home", "H", "--threshold", "2"], "2t-n > f must hold"),
+        (["init", "--home", "H", "--members", "x"], "Invalid value for '--members'"),
+        (["init", "--home", "H", "--peer", "nowhere"], "--peer: 'nowhere' is not host:port"),
+        (["init", "--home", "H", "--listen", "7"], "node.listen: '7' is not host:port"),
+        (["init", "--home", "H", "--network-file", "none"], "cannot read none"),
+        (["init", "--home", "H", "--passphrase-file", "none"], "cannot read none"),
+        (["run"], "--home DIR is needed"),
+        (["run", "--home", "H"], "no home at H: make one with `init"),
+        (["--home", "H"], "no home at H: make one with `init"),
+        (["status", "--home", "H"], "no home at H"),
+        (["chain", "--data", "D", "--listen", "0.0.0.0:1"], "is not a loopback address"),
+        (["chain", "--data", "D", "--listen", "x"], "--listen: 'x' is not host:port"),
+        (["chain", "--data", "D", "--auth-file", "none"], "cannot read none"),
+        (["chain"], "Missing option '--data'"),
+        (["unknown"], "No such command 'unknown'"),
+        (["run", "--passphrase", "x"], "No such option"),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, arguments: list[str], complaint: str
+) -> None:
+    """Catches bad input with a traceback, another exit code, or files left behind."""
+    monkeypatch.chdir(tmp_path)
+    refused(run(*arguments), complaint)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_second_init_is_refused(home: Path, tmp_path: Path, run: Run) -> None:
+    """Catches an `init` that overwrites a node, or makes a passphrase file in vain."""
+    before = (home / "identity.key").read_bytes()
+    refused(run("init", "--home", home, "--new-passphrase-file", tmp_path / "q"), "exists already")
+    assert (home / "identity.key").read_bytes() == before
+    assert not (tmp_path / "q").exists()
+
+
+@pytest.mark.parametrize("form", [("run", "--home"), ("--home",)])
+def test_run_starts_the_node(
+    home: Path, run: Run, node: list[tuple[Home, Config, Passphrase]], form: tuple[str, ...]
+) -> None:
+    """Catches a run that does not hand home, configuration, passphrase and exit code through."""
+    code, _, errors = run(*form, home)
+    assert (code, errors) == (7, "")
+    started_home, config, passphrase = node[0]
+    assert started_home == Home(home)
+    assert config == load_config(home / "config.toml")
+    load_identity(home / "identity.key", passphrase)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "complaint"),
+    [
+        (lambda home: (home / "signing_log.sqlite").unlink(), "signing log missing"),
+        (lambda home: (home.parent / "passphrase").chmod(0o644), "open to other users"),
+        (lambda home: (home.parent / "passphrase").unlink(), "cannot read"),
+        (
+            lambda home: (home / "config.toml").write_text("[node]\nlistne = 1\n"),
+            "unknown key node.listne",
+        ),
+        (
+            lambda home: (home / "config.toml").write_text(
+                (home / "config.toml").read_text().replace("threshold = 3", "threshold = 2")
+            ),
+            "2t-n > f must hold",
+        ),
+        (
+            lambda home: (home / "config.toml").write_text(
+                (home / "config.toml").read_text().replace("\noutpoint", "\n# outpoint")
+            ),
+            "stake.outpoint is missing",
+        ),
+    ],
+)
+def test_broken_home_does_not_start(
+    home: Path,
+    run: Run,
+    node: list[tuple[Home, Config, Passphrase]],
+    break_it: Callable[[Path], Any],
+    complaint: str,
+) -> None:
+    """Catches a node that starts on a home it must refuse."""
+    break_it(home)
+    refused(run("run", "--home", home), complaint)
+    assert node == []
+
+
+def raising(error: BaseException) -> types.ModuleType:
+    """Return a stand-in for the node that raises ``error``."""
+
+    def run_node(*_arguments: object) -> int:
+        raise error
+
+    module = types.ModuleType("metanode.runtime.node")
+    module.run_node = run_node  # type: ignore[attr-defined]  # a module made for this test
+    return module
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("port 7000 is in use:\nchoose another"),
+        ExceptionGroup("tasks", [ExceptionGroup("inner", [UserError("port 7000 is in use: ...")])]),
+    ],
+)
+def test_errors_of_the_node_are_one_line(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Catches an error that hides in the group a task group wraps around it."""
+    monkeypatch.setitem(sys.modules, "metanode.runtime.node", raising(error))
+    refused(run("run", "--home", home), "port 7000 is in use")
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), LocalFault("rule broken")])
+def test_defect_names_the_log(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Catches a traceback on the terminal, and one that is lost."""
+    monkeypatch.setitem(sys.modules, "metanode.runtime.node", raising(error))
+    code, _, errors = run("run", "--home", home)
+    assert code == cli_main.EXIT_DEFECT
+    assert errors.count("\n") == 1
+    assert type(error).__name__ in errors
+    assert str(home / "node.log") in errors
+    assert "Traceback" in (home / "node.log").read_text()
+
+
+def test_interrupt_is_quiet(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a stack of lines after Ctrl-C."""
+    monkeypatch.setitem(sys.modules, "metanode.runtime.node", raising(KeyboardInterrupt()))
+    code, output, errors = run("run", "--home", home)
+    assert (code, output, errors.strip()) == (130, "", "")
+
+
+def test_status_prints_lines_and_json(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a status that an operator or a script cannot read."""
+    from metanode.runtime import admin
+
+    document = {
+        "state": "Idle",
+        "chain": {"reachable": False, "tip": None},
+        "peers": [{"id": "02ab", "listed": True}],
+        "seen": [],
+    }
+    monkeypatch.setattr(admin, "fetch", lambda _home, _page: json.dumps(document).encode())
+    code, output, _ = run("status", "--home", home)
+    assert code == 0
+    assert output == (
+        "state: Idle\nchain:\n  reachable: no\n  tip: -\n"
+        "peers:\n  - id: 02ab\n    listed: yes\nseen: -\n"
+    )
+    code, output, _ = run("status", "--home", home, "--json")
+    assert json.loads(output) == document
+
+
+def test_status_without_a_node(home: Path, run: Run) -> None:
+    """Catches a traceback where no node runs."""
+    refused(run("status", "--home", home), "no node runs on")
+
+
+def test_chain_answers_and_ends_on_signal(tmp_path: Path) -> None:
+    """Catches a devnet chain that does not say where it listens, or must be killed."""
+    arguments = ["-m", "metanode", "chain", "--data", str(tmp_path / "c"), "--interval", "0"]
+    with subprocess.Popen(
+        [sys.executable, *arguments, "--listen", "127.0.0.1:0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as chain:
+        assert chain.stdout is not None
+        assert chain.stdout.readline().startswith("devnet chain on http://127.0.0.1:")
+        chain.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        _, errors = chain.communicate(timeout=30)
+        assert chain.returncode == 0, errors
+        assert time.monotonic() - started < 30

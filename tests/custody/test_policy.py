@@ -1,0 +1,38 @@
+"""Policies that would lose money are refused when they are made."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.custody.helpers import policy
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"service_fee_bps": -1},
+        {"service_fee_bps": 5001},
+        {"minimum_deposit": 545},
+        {"refund_cost": -1},
+        {"dust_limit": 545},
+        {"fee_rate_floor": 0},
+        {"fee_rate_floor": 10, "fee_rate_cap": 9},
+        {"fee_window_blocks": 0},
+        {"max_transfers": 0},
+        {"max_transfers": 101},
+        {"max_change_inputs": -1},
+        {"reserve_bps": 10_001},
+        {"reserve_bps": True},
+    ],
+)
+def test_impossible_policies(changes: dict[str, int]) -> None:
+    """Catches a policy with dust outputs, negative fees or unbounded batches."""
+    with pytest.raises(ValueError):
+        policy(**changes)
+
+
+def test_fees_round_down_and_rates_are_bounded() -> None:
+    """Catches a fee that is rounded against the depositor, and a rate outside of its bounds."""
+    rules = policy(service_fee_bps=100, fee_rate_floor=2, fee_rate_cap=50)
+    assert [rules.service_fee(amount) for amount in (99, 100, 199, 10_000)] == [0, 1, 1, 100]
+    assert [rules.bounded_fee_rate(rate) for rate in (0, 2, 20, 50, 10**9)] == [2, 2, 20, 50, 50]

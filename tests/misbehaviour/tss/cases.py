@@ -1,0 +1,116 @@
+"""The form of a tampering table: which field of which message changes, and what must follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from metanode.tss.messages import Message, Round
+from metanode.tss.session import Session
+from tests.tss.support import deliver, edit, flip
+
+CHEATER = 2
+VICTIM = 1
+
+
+@frozen
+class Case:
+    """Party 2's field changes; broadcasts alike for everybody, direct messages for party 1 only.
+
+    ``kind``, ``blamed``, ``ban`` and ``transferable`` are what party 1 must conclude; ``others``
+    says whether party 3 must conclude the same (it does not see direct messages to party 1).
+    """
+
+    round: int
+    slot: str
+    name: str
+    kind: str
+    blamed: bool
+    ban: bool = False
+    transferable: bool = False
+    change: Callable[[bytes], bytes] = flip
+    label: str = ""
+    in_flight: bool = False
+
+    def __str__(self) -> str:
+        return f"r{self.round}-{self.slot}-{self.name}{self.label}"
+
+    @property
+    def culprits(self) -> tuple[int, ...]:
+        return (CHEATER,) if self.blamed else ()
+
+
+def tamper_with(case: Case, rounds: Sequence[Round], sessions: Mapping[int, Session[Any]]) -> None:
+    """Run the sessions with one field changed as a consistent cheater would change it.
+
+    Unless the case says ``in_flight``, the cheater's own record of its broadcast changes too, so
+    that its echo agrees with what the others saw: the change must be found by its own check, not by
+    echo.
+    """
+    touched = 0
+
+    def tamper(recipient: int, message: Message) -> Message:
+        nonlocal touched
+        public = message.recipient is None
+        mine = message.sender == CHEATER and message.round == case.round
+        if not mine or public != (case.slot == "broadcast"):
+            return message
+        if not public and recipient != VICTIM:
+            return message
+        touched += 1
+        changed = edit(rounds, message, case.name, case.change)
+        if public and not case.in_flight:
+            remember(sessions[CHEATER], changed, rounds)
+        return changed
+
+    deliver(sessions, tamper=tamper)
+    assert touched
+
+
+def remember(session: Session[Any], message: Message, rounds: Sequence[Round]) -> None:
+    """Make the cheater believe that it broadcast this message."""
+    if (message.round, CHEATER) in session._broadcasts:
+        session._broadcasts[message.round, CHEATER] = message.payload
+    if message.round == 1 and hasattr(session, "_round_1"):
+        shape = rounds[0].broadcast
+        assert shape is not None
+        session._round_1[CHEATER] = shape.decode(message.payload)
+
+
+def check_outcome(case: Case, sessions: Mapping[int, Session[Any]]) -> None:
+    """Assert what the honest parties concluded."""
+    watching = (VICTIM, 3) if case.slot == "broadcast" else (VICTIM,)
+    for party in watching:
+        abort = sessions[party].abort
+        assert sessions[party].result is None
+        assert abort is not None, f"party {party} noticed nothing"
+        assert (abort.kind, abort.culprits) == (case.kind, case.culprits)
+        assert abort.ban is case.ban
+        assert abort.transferable is case.transferable
+    nobody_blames_the_honest(sessions)
+
+
+def nobody_blames_the_honest(sessions: Mapping[int, Session[Any]]) -> None:
+    """Assert that no honest party names or bans another honest one."""
+    for party, session in sessions.items():
+        if party != CHEATER and session.abort is not None:
+            assert set(session.abort.culprits) <= {CHEATER}
+
+
+def fields_of(rounds: Sequence[Round]) -> set[tuple[int, str, str]]:
+    """Return every (round, slot, field) of a protocol."""
+    return {
+        (number, slot, name)
+        for number, plan in enumerate(rounds, start=1)
+        for slot, shape in (("broadcast", plan.broadcast), ("direct", plan.direct))
+        if shape is not None
+        for name, _ in shape.fields
+    }
+
+
+def relabel(message: Message, **changes: Any) -> Message:
+    """Return the message with some of its envelope changed."""
+    return attrs.evolve(message, **changes)

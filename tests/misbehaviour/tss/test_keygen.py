@@ -1,0 +1,257 @@
+"""Key generation against cheaters: every field of every message, then the smart ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from metanode.tss import curve, proofs
+from metanode.tss.keygen import KeygenSession
+from metanode.tss.messages import Message, keygen_rounds
+from metanode.tss.oracle import Tag
+from tests.misbehaviour.tss.cases import (
+    CHEATER,
+    VICTIM,
+    Case,
+    check_outcome,
+    fields_of,
+    nobody_blames_the_honest,
+    tamper_with,
+)
+from tests.tss.support import deliver, edit, flip, keygen_sessions, other_point, plus_one, seeded
+
+ROUNDS = keygen_rounds(2)
+
+
+def every_byte(data: bytes) -> bytes:
+    """Change all bytes, so that whichever half the receiver uses is wrong."""
+    return bytes(byte ^ 1 for byte in data)
+
+
+def first_not_a_point(data: bytes) -> bytes:
+    """Replace the first point by zero bytes: no encoding, nor one of infinity."""
+    return bytes(33) + data[33:]
+
+
+def order(_: bytes) -> bytes:
+    """Return n, which has no business in a scalar field."""
+    return curve.ORDER.to_bytes(32, "big")
+
+
+def zero(data: bytes) -> bytes:
+    """Return zero bytes of the same length."""
+    return bytes(len(data))
+
+
+B, D = "broadcast", "direct"
+TABLE = [
+    Case(1, B, "sid", "commitment", True, transferable=True),
+    Case(1, B, "commitment", "commitment", True, transferable=True),
+    Case(1, B, "chain_commitment", "commitment", True, transferable=True),
+    Case(1, B, "sid", "equivocation", False, label="-in-flight", in_flight=True),
+    Case(2, B, "echo", "equivocation", False),
+    Case(2, B, "coefficients", "commitment", True, transferable=True),
+    Case(2, B, "salt", "commitment", True, transferable=True),
+    Case(2, B, "proofs", "proof", True, transferable=True),
+    Case(2, B, "proofs", "proof", True, transferable=True, change=zero, label="-zero"),
+    Case(2, D, "echo", "equivocation", False),
+    Case(2, D, "zero_commitment", "commitment", True, transferable=True),
+    Case(
+        2, D, "ot_points", "malformed", True, transferable=True, change=first_not_a_point
+    ),
+    Case(3, D, "echo", "equivocation", False),
+    Case(3, D, "ot_key", "ot_consistency", True, ban=True, change=other_point),
+    Case(3, D, "ot_key", "malformed", True, transferable=True, change=zero, label="-identity"),
+    Case(3, D, "ggm_corrections", "ot_consistency", True, ban=True, change=every_byte),
+    Case(3, D, "ggm_proof", "ot_consistency", True, ban=True),
+    Case(3, D, "zero_seed", "commitment", True, transferable=True),
+    Case(3, D, "zero_salt", "commitment", True, transferable=True),
+    Case(3, D, "share", "share", True, transferable=True, change=plus_one),
+    Case(3, D, "share", "share", True, transferable=True, change=zero, label="-zero"),
+    Case(3, D, "share", "malformed", True, transferable=True, change=order, label="-order"),
+    Case(3, D, "chain_code", "commitment", True, transferable=True),
+    Case(3, D, "chain_salt", "commitment", True, transferable=True),
+    Case(4, B, "echo", "equivocation", False),
+    Case(4, B, "public_share", "share", True, transferable=True, change=other_point),
+    Case(4, B, "public_share", "share", True, transferable=True, change=zero, label="-identity"),
+    Case(4, B, "proof", "proof", True, transferable=True),
+]
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_tampered_field(case: Case) -> None:
+    """Catches a field that nobody checks, a wrong culprit and a wrong ban."""
+    sessions = keygen_sessions(2, 3)
+    tamper_with(case, ROUNDS, sessions)
+    check_outcome(case, sessions)
+
+
+def test_the_table_covers_every_field() -> None:
+    """Catches a new field without a tampering case."""
+    assert {(case.round, case.slot, case.name) for case in TABLE} == fields_of(ROUNDS)
+
+
+def test_a_changed_base_transfer_hurts_only_its_author() -> None:
+    """Catches an honest party punished for a receiver that spoils its own offer.
+
+    Other valid points give keys that the offerer cannot follow: the failure shows at the offerer,
+    who may claim what it likes; the honest parties go on and wait for its round 4.
+    """
+    sessions = keygen_sessions(2, 3)
+    case = Case(2, D, "ot_points", "", False, change=lambda d: other_point(d[:33]) + d[33:])
+    tamper_with(case, ROUNDS, sessions)
+    own = sessions[CHEATER].abort
+    assert own is not None
+    assert (own.kind, own.culprits) == ("ot_consistency", (VICTIM,))
+    assert sessions[VICTIM].state == sessions[3].state == "round-4"
+    assert sessions[VICTIM].waiting_for == (CHEATER,)
+
+
+@pytest.mark.parametrize("name", ["sid", "commitment", "chain_commitment"])
+def test_equivocated_round_1_blames_and_bans_nobody(name: str) -> None:
+    """Catches honest parties banning each other when a cheater shows them different broadcasts."""
+    sessions = keygen_sessions(2, 4)
+
+    def tamper(recipient: int, message: Message) -> Message:
+        if message.round == 1 and message.sender == CHEATER and recipient == VICTIM:
+            return edit(ROUNDS, message, name, flip)
+        return message
+
+    deliver(sessions, tamper=tamper)
+    for party in (1, 3, 4):
+        abort = sessions[party].abort
+        assert abort is not None
+        assert (abort.kind, abort.culprits, abort.ban) == ("equivocation", (), False)
+        assert sessions[party].result is None
+
+
+def test_equivocated_round_2_is_seen_before_any_share_is_used() -> None:
+    """Catches proofs shown differently to two parties slipping through the second echo."""
+    sessions = keygen_sessions(2, 3)
+    other = proofs.prove(Tag.DLOG, b"", 5, bytes(33), seeded("p"))
+
+    def tamper(recipient: int, message: Message) -> Message:
+        mine = message.round == 2 and message.sender == CHEATER and message.recipient is None
+        if mine and recipient == VICTIM:
+            return edit(ROUNDS, message, "proofs", lambda d: other + d[65:])
+        return message
+
+    deliver(sessions, tamper=tamper)
+    abort = sessions[VICTIM].abort
+    assert abort is not None
+    assert (abort.kind, abort.culprits) == ("proof", (CHEATER,))
+    assert sessions[3].result is None
+    nobody_blames_the_honest(sessions)
+
+
+def test_echo_is_checked_before_any_transfer_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches oblivious-transfer work, and its blame, done on messages of an equivocated round."""
+    sessions = keygen_sessions(2, 3)
+    worked = []
+    monkeypatch.setattr(
+        "metanode.tss.base_ot.send", lambda *args: worked.append(args) or None
+    )
+    case = Case(1, B, "sid", "equivocation", False, in_flight=True)
+    tamper_with(case, ROUNDS, sessions)
+    check_outcome(case, sessions)
+    assert not worked
+
+
+def test_copied_commitment_cannot_be_opened() -> None:
+    """Catches a rogue key: party 2 repeats party 1's commitments and openings word for word."""
+    sessions = keygen_sessions(2, 3)
+    copied: dict[int, bytes] = {}
+
+    def tamper(recipient: int, message: Message) -> Message:
+        if message.recipient is None and message.sender == 1 and message.round in (1, 2):
+            copied[message.round] = message.payload
+        if message.sender == CHEATER and message.recipient is None and message.round in copied:
+            shape = ROUNDS[message.round - 1].broadcast
+            assert shape is not None
+            values = shape.decode(copied[message.round])
+            assert values is not None
+            changed = message
+            for name in values:
+                if name != "echo":
+                    changed = edit(ROUNDS, changed, name, lambda _, v=values[name]: v)
+            session = sessions[CHEATER]
+            if message.round == 1:
+                session._broadcasts[1, CHEATER] = changed.payload
+                session._round_1[CHEATER] = values
+            return changed
+        return message
+
+    deliver(sessions, tamper=tamper)
+    for party in (1, 3):
+        abort = sessions[party].abort
+        assert abort is not None
+        assert (abort.kind, abort.culprits) == ("commitment", (CHEATER,))
+
+
+def commit_to(session: KeygenSession, encoded: bytes) -> None:
+    """Make a session commit to these bytes in place of its own F."""
+    original = KeygenSession._commit
+
+    def commit(party: int, nonce: bytes, own: bytes, salt: bytes) -> bytes:
+        chosen = encoded if party == CHEATER else own
+        return original(session, party, nonce, chosen, salt)
+
+    session._commit = commit
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        (bytes(33), "malformed"),
+        (b"\x02" + (5).to_bytes(32, "big"), "malformed"),
+        (b"\x02" + b"\xff" * 32, "malformed"),
+        (curve.encode_point(curve.generator_mult(99)), "proof"),
+    ],
+    ids=["identity", "off-curve", "out-of-range", "unproved"],
+)
+def test_committed_but_bad_points(first: bytes, kind: str) -> None:
+    """Catches identity or invalid points, and a key share whose logarithm was never shown."""
+    sessions = keygen_sessions(2, 3)
+    second = curve.encode_point(curve.generator_mult(3))
+    commit_to(sessions[CHEATER], first + second)
+
+    def tamper(recipient: int, message: Message) -> Message:
+        if message.sender == CHEATER and message.round == 2 and message.recipient is None:
+            return edit(ROUNDS, message, "coefficients", lambda _: first + second)
+        return message
+
+    deliver(sessions, tamper=tamper)
+    for party in (1, 3):
+        abort = sessions[party].abort
+        assert abort is not None
+        assert (abort.kind, abort.culprits, abort.transferable) == (kind, (CHEATER,), True)
+
+
+@pytest.mark.parametrize("threshold", [1, 3, 4])
+def test_wrong_length_of_f(threshold: int) -> None:
+    """Catches the raised threshold: F and proofs with one coefficient more or fewer than t."""
+    wrong = keygen_rounds(threshold)[1].broadcast
+    assert wrong is not None
+    payload = wrong.encode({name: bytes(length) for name, length in wrong.fields})
+    sessions = keygen_sessions(2, 3)
+
+    def tamper(recipient: int, message: Message) -> Message:
+        if message.sender == CHEATER and message.round == 2 and message.recipient is None:
+            return Message(message.session_id, 2, CHEATER, None, payload)
+        return message
+
+    deliver(sessions, tamper=tamper)
+    for party in (1, 3):
+        abort = sessions[party].abort
+        assert abort is not None
+        assert (abort.kind, abort.culprits, abort.transferable) == ("malformed", (CHEATER,), True)
+
+
+def test_a_proof_does_not_serve_another_index_or_session() -> None:
+    """Catches proofs that are not bound to session, prover and coefficient."""
+    public = curve.generator_mult(77)
+    encoded = curve.encode_point(public)
+    proof = proofs.prove(Tag.DLOG, b"session, 1, 0", 77, encoded, seeded("x"))
+    assert proofs.verify(Tag.DLOG, b"session, 1, 0", encoded, public, proof)
+    assert not proofs.verify(Tag.DLOG, b"session, 1, 1", encoded, public, proof)
+    assert not proofs.verify(Tag.SHARE_PROOF, b"session, 1, 0", encoded, public, proof)
+    assert not proofs.verify(Tag.DLOG, b"session, 1, 0", encoded, public, proof[:-1])

@@ -1,0 +1,132 @@
+"""/status and /metrics over loopback HTTP, on both event loops, and against rude clients."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from metanode.errors import Unavailable, UserError
+from metanode.runtime.admin import MAX_HEADER_BYTES, AdminServer, fetch, fetch_status
+from metanode.runtime.config import Endpoint
+from metanode.runtime.home import Home
+from metanode.runtime.metrics import Metrics
+
+STATUS = {"state": "Idle", "links": 3}
+
+
+def ask(port: int, request: bytes) -> bytes:
+    """Send raw bytes and return all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+def serving(home: Path, backend: str, question: Callable[[int], Any]) -> Any:
+    """Serve on ``home`` while ``question(port)`` runs in a thread; return its answer."""
+
+    async def run() -> Any:
+        metrics = Metrics()
+        metrics.frame("in", 100)
+        server = AdminServer(Home(home), Endpoint("127.0.0.1", 0), lambda: STATUS, metrics.render)
+        async with anyio.create_task_group() as tasks:
+            bound = await tasks.start(server.serve)
+            answer = await anyio.to_thread.run_sync(question, bound.port)
+            tasks.cancel_scope.cancel()
+        return answer
+
+    return anyio.run(run, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_client_gets_both_pages(tmp_path: Path, backend: str) -> None:
+    """Catches a page that does not arrive, and an admin file others may read or that stays."""
+
+    def question(_port: int) -> tuple[Any, bytes, int]:
+        mode = (tmp_path / "admin.json").stat().st_mode
+        return fetch_status(Home(tmp_path)), fetch(Home(tmp_path), "/metrics"), stat.S_IMODE(mode)
+
+    status, metrics, mode = serving(tmp_path, backend, question)
+    assert status == STATUS
+    assert b'metanode_frames_total{direction="in"} 1.0' in metrics
+    assert mode == 0o600
+    assert not (tmp_path / "admin.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n", b"401"),
+        (b"GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n", b"401"),
+        (b"GET /nothing HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n\r\n", b"404"),
+        (b"POST /status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n\r\n", b"405"),
+        (b"rubbish\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * (MAX_HEADER_BYTES - 18), b"400"),
+    ],
+)
+def test_rude_requests_get_an_error(tmp_path: Path, request_bytes: bytes, code: bytes) -> None:
+    """Catches an answer without the token, and a request that ends the server."""
+
+    def question(port: int) -> tuple[bytes, bytes, str]:
+        token = json.loads((tmp_path / "admin.json").read_bytes())["token"]
+        first = ask(port, request_bytes.replace(b"TOKEN", token.encode()))
+        ask(port, b"")
+        after = b"GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n"
+        return first, ask(port, after % token.encode()), token
+
+    first, after, token = serving(tmp_path, "trio", question)
+    assert first.split(b" ", 2)[1] == code
+    assert token.encode() not in first
+    assert after.split(b" ", 2)[1] == b"200"
+    assert json.loads(after.split(b"\r\n\r\n", 1)[1]) == STATUS
+
+
+def test_no_node_runs(tmp_path: Path) -> None:
+    """Catches a traceback where the node is down, whether it ended cleanly or was killed."""
+    with pytest.raises(UserError, match="no node runs on"):
+        fetch_status(Home(tmp_path))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        stale = {"host": "127.0.0.1", "port": unused.getsockname()[1], "token": "t"}
+        admin = tmp_path / "admin.json"
+        admin.write_text(json.dumps(stale))
+        admin.chmod(0o600)
+        with pytest.raises(UserError, match="no node runs on"):
+            fetch_status(Home(tmp_path))
+    admin.write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        fetch_status(Home(tmp_path))
+
+
+def test_wrong_token_is_unavailable(tmp_path: Path) -> None:
+    """Catches a client that takes an error page for a status."""
+
+    def question(_port: int) -> Any:
+        admin = tmp_path / "admin.json"
+        admin.write_text(json.dumps({**json.loads(admin.read_text()), "token": "other"}))
+        with pytest.raises(Unavailable, match="answered 401"):
+            fetch_status(Home(tmp_path))
+
+    serving(tmp_path, "trio", question)
+
+
+def test_port_in_use_is_named(tmp_path: Path) -> None:
+    """Catches a traceback for a port that another program holds."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = Endpoint("127.0.0.1", taken.getsockname()[1])
+        server = AdminServer(Home(tmp_path), listen, lambda: STATUS, Metrics().render)
+        with pytest.raises(UserError, match=f"admin.listen {listen} cannot be used"):
+            anyio.run(server.serve, backend="trio")
+    assert "token" not in repr(server)

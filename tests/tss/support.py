@@ -1,0 +1,202 @@
+"""Shared by the tests of the threshold engine: seeded entropy, a dealer and a small network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from random import Random
+from typing import Any
+
+import attrs
+
+from metanode.tss import curve
+from metanode.tss.keygen import KeygenSession
+from metanode.tss.keyshare import Keyshare, PairState
+from metanode.tss.messages import Message, Round
+from metanode.tss.ot_extension import pack_delta
+from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES, STANDARD, TREES, Parameters
+from metanode.tss.session import Session
+from metanode.tss.sign import SignSession
+
+DIGEST = hashlib.sha256(b"a document").digest()
+Tamper = Callable[[int, Message], Message | None]
+
+
+def seeded(*labels: object) -> Callable[[int], bytes]:
+    """Return a deterministic entropy source; equal labels give equal bytes."""
+    prefix = repr(labels).encode()
+    calls = 0
+
+    def entropy(length: int) -> bytes:
+        nonlocal calls
+        calls += 1
+        return hashlib.shake_256(prefix + calls.to_bytes(8, "big")).digest(length)
+
+    return entropy
+
+
+def identity_keys(count: int) -> list[bytes]:
+    """Return ascending stand-ins for node ids."""
+    return [bytes((2, party)) + bytes(31) for party in range(1, count + 1)]
+
+
+def keygen_sessions(
+    threshold: int, count: int, *, seed: object = 0, context: bytes = b"context", epoch: int = 0
+) -> dict[int, KeygenSession]:
+    """Return one session per party, each with its own seeded entropy."""
+    parties = range(1, count + 1)
+    return {
+        party: KeygenSession(
+            party,
+            parties,
+            threshold,
+            context,
+            identity_keys(count),
+            epoch,
+            seeded("keygen", seed, party),
+        )
+        for party in parties
+    }
+
+
+def sign_sessions(
+    shares: Mapping[int, Keyshare],
+    signers: Sequence[int],
+    *,
+    digest: bytes = DIGEST,
+    instance: bytes = bytes(32),
+    tweak: int = 0,
+    seed: object = 0,
+    parameters: Parameters = STANDARD,
+) -> dict[int, SignSession]:
+    """Return one session per signer, each with its own seeded entropy."""
+    return {
+        party: SignSession(
+            shares[party],
+            signers,
+            digest,
+            instance,
+            seeded("sign", seed, party, digest, instance),
+            tweak,
+            parameters,
+        )
+        for party in signers
+    }
+
+
+def deliver(
+    sessions: Mapping[int, Session[Any]],
+    *,
+    tamper: Tamper | None = None,
+    shuffle: Random | None = None,
+    copies: int = 1,
+) -> None:
+    """Start every session and carry messages until none is left.
+
+    ``tamper`` sees each (recipient, message) and returns what arrives instead, None to lose it;
+    ``shuffle`` picks the next delivery at random; ``copies`` delivers each message that often.
+    """
+    queue: list[tuple[int, Message]] = []
+
+    def send(messages: Iterable[Message]) -> None:
+        for message in messages:
+            everybody = [party for party in sessions if party != message.sender]
+            to = everybody if message.recipient is None else [message.recipient]
+            queue.extend((party, message) for party in to for _ in range(copies))
+
+    for session in sessions.values():
+        send(session.start())
+    while queue:
+        at = shuffle.randrange(len(queue)) if shuffle else 0
+        recipient, message = queue.pop(at)
+        arriving = tamper(recipient, message) if tamper else message
+        if arriving is not None:
+            send(sessions[recipient].receive(arriving))
+
+
+@lru_cache(maxsize=16)
+def generate(threshold: int, count: int) -> Mapping[int, Keyshare]:
+    """Return the key shares of a real key generation."""
+    sessions = keygen_sessions(threshold, count)
+    deliver(sessions)
+    shares = {party: session.result for party, session in sessions.items()}
+    return {party: share for party, share in shares.items() if share is not None}
+
+
+def deal_pair(seed: object) -> tuple[bytes, bytes, bytes]:
+    """Return (leaves, punctured, delta) as base transfers and GGM trees would have left them."""
+    leaves = seeded("leaves", seed)(TREES * LEAVES_PER_TREE * SEED_BYTES)
+    deltas = [byte % LEAVES_PER_TREE for byte in seeded("deltas", seed)(TREES)]
+    punctured = []
+    for tree, delta in enumerate(deltas):
+        for e in range(1, LEAVES_PER_TREE):
+            start = (tree * LEAVES_PER_TREE + (e ^ delta)) * SEED_BYTES
+            punctured.append(leaves[start : start + SEED_BYTES])
+    return leaves, b"".join(punctured), pack_delta(deltas)
+
+
+@lru_cache(maxsize=32)
+def deal(threshold: int, count: int, seed: object = 0) -> Mapping[int, Keyshare]:
+    """Return key shares from a trusted dealer: what key generation yields, without its cost."""
+    entropy = seeded("deal", threshold, count, seed)
+    coefficients = [curve.random_scalar(entropy) for _ in range(threshold)]
+    parties = range(1, count + 1)
+    secrets = {p: curve.evaluate_polynomial(coefficients, p) for p in parties}
+    public = tuple(curve.encode_point(curve.generator_mult(secrets[p])) for p in parties)
+    dealt = {(b, a): deal_pair((seed, b, a)) for b in parties for a in parties if a != b}
+    return {
+        p: Keyshare(
+            key_id=hashlib.sha256(public[0]).digest(),
+            epoch=0,
+            threshold=threshold,
+            party_index=p,
+            secret_share=secrets[p],
+            public_key=curve.encode_point(curve.generator_mult(coefficients[0])),
+            public_shares=public,
+            chain_code=bytes(32),
+            pair_state={
+                j: PairState(
+                    leaves=dealt[p, j][0],
+                    punctured=dealt[j, p][1],
+                    delta=dealt[j, p][2],
+                    zero_seed=seeded("zero", seed, min(p, j), max(p, j))(32),
+                )
+                for j in parties
+                if j != p
+            },
+        )
+        for p in parties
+    }
+
+
+def shape_of(rounds: Sequence[Round], message: Message):
+    """Return the shape of a message's payload."""
+    plan = rounds[message.round - 1]
+    return plan.broadcast if message.recipient is None else plan.direct
+
+
+def edit(
+    rounds: Sequence[Round], message: Message, name: str, change: Callable[[bytes], bytes]
+) -> Message:
+    """Return the message with one field of its payload changed and the rest as it was."""
+    shape = shape_of(rounds, message)
+    values = shape.decode(message.payload)
+    values[name] = change(values[name])
+    return attrs.evolve(message, payload=shape.encode(values))
+
+
+def flip(data: bytes) -> bytes:
+    """Flip the lowest bit of the middle byte."""
+    at = len(data) // 2
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+
+def plus_one(data: bytes) -> bytes:
+    """Add one to a scalar."""
+    return curve.encode_scalar(int.from_bytes(data, "big") + 1)
+
+
+def other_point(data: bytes) -> bytes:
+    """Replace a point by another valid one, its negative."""
+    return bytes((data[0] ^ 1,)) + data[1:]

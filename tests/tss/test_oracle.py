@@ -1,0 +1,49 @@
+"""The hash registry."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metanode.tss import oracle
+from metanode.tss.oracle import Prefix, Tag
+
+
+def test_tags_are_unique_and_versioned() -> None:
+    """Catches two purposes sharing one tag, which would let a value serve twice."""
+    values = [tag.value for tag in Tag.__members__.values()]
+    assert len(values) == len(set(values)) == len(Tag)
+    assert all(re.fullmatch(rb"metanode/tss/[a-z0-9-]+/v\d+", value) for value in values)
+
+
+def test_every_tag_separates_one_input() -> None:
+    """Catches an oracle that drops its tag."""
+    assert len({oracle.digest(tag, b"x") for tag in Tag}) == len(Tag)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.binary(max_size=4), max_size=4), st.lists(st.binary(max_size=4), max_size=4)
+)
+def test_framing_is_injective(left: list[bytes], right: list[bytes]) -> None:
+    """Catches an ambiguous join: two component lists with one encoding."""
+    same = oracle.framed(Tag.SID, *left) == oracle.framed(Tag.SID, *right)
+    assert same == (left == right)
+
+
+def test_framing_by_hand() -> None:
+    """Catches a change of the layout that the documentation states."""
+    name = Tag.SID.value
+    expected = bytes((len(name),)) + name + bytes(7) + b"\x02ab" + bytes(8)
+    assert oracle.framed(Tag.SID, b"ab", b"") == expected
+    assert oracle.digest(Tag.SID, b"ab", b"") == hashlib.sha256(expected).digest()
+
+
+def test_prefix_equals_the_plain_oracle() -> None:
+    """Catches a fast path that hashes something else than the documented encoding."""
+    prefix = Prefix(Tag.KDF, b"context")
+    assert prefix.digest(b"a", b"bc") == oracle.digest(Tag.KDF, b"context", b"a", b"bc")
+    assert prefix.wide(b"a") == oracle.wide(Tag.KDF, b"context", b"a")

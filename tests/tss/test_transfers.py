@@ -1,0 +1,246 @@
+"""Base transfers, GGM trees, the extension and the multiplication, each as a property."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metanode.tss import base_ot, curve, ggm, multiplication, oracle
+from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
+from metanode.tss.oracle import Prefix, Tag
+from metanode.tss.ot_extension import (
+    delta_bits,
+    extend_receiver,
+    extend_sender,
+    hash_rows,
+    pack_delta,
+)
+from metanode.tss.parameters import (
+    BASE_OTS,
+    COMPACT,
+    LEAVES_PER_TREE,
+    SEED_BYTES,
+    STANDARD,
+    TREE_DEPTH,
+    TREES,
+    Parameters,
+)
+from tests.tss.support import deal_pair, seeded
+
+SID = hashlib.sha256(b"pair").digest()
+SEEDS = st.integers(min_value=0, max_value=2**32)
+
+
+@lru_cache(maxsize=1)
+def base_transfers():
+    """Return (receiver, its keys, both keys of the sender)."""
+    receiver = base_ot.BaseOtReceiver(SID, seeded("receiver"))
+    sent = base_ot.send(SID, receiver.message, seeded("sender"))
+    assert sent is not None
+    sender_key, both = sent
+    return receiver, receiver.keys(sender_key), both
+
+
+def test_base_transfer_gives_the_chosen_key_and_not_the_other() -> None:
+    """Catches a receiver that learns nothing, both keys, or the wrong branch."""
+    receiver, keys, both = base_transfers()
+    assert 80 < sum(receiver.choices) < 176
+    for choice, key, pair in zip(receiver.choices, keys, both, strict=True):
+        assert key == pair[choice]
+        assert key != pair[1 - choice]
+    assert len({key for pair in both for key in pair}) == 2 * BASE_OTS
+
+
+def test_hash_to_curve_has_an_unknown_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches H2C = hash·G: then both branches open and the choice bit is on the wire."""
+    prefix = Prefix(Tag.H2C, SID)
+    other = curve.encode_point(curve.generator_mult(7))
+    point = curve.encode_point(base_ot.hash_to_curve(prefix, 3, 1, other))
+    components = (SID, oracle.index(3, 1), other)
+    wide = oracle.wide(Tag.H2C, *components)
+    for scalar in (
+        int.from_bytes(wide, "big"),
+        int.from_bytes(wide[:32], "big"),
+        int.from_bytes(wide[32:], "big"),
+        int.from_bytes(oracle.digest(Tag.H2C, *components), "big"),
+    ):
+        assert curve.encode_point(curve.generator_mult(scalar)) != point
+        negative = curve.generator_mult(-scalar)
+        assert curve.encode_point(negative) != point
+
+    def refuse(_: int) -> None:
+        raise AssertionError("hash-to-curve multiplied the generator")
+
+    monkeypatch.setattr(curve, "generator_mult", refuse)
+    assert curve.encode_point(base_ot.hash_to_curve(prefix, 3, 1, other)) == point
+
+
+def test_wire_of_a_base_transfer_does_not_show_the_choice() -> None:
+    """Catches a choice bit that an observer can recompute from R_0, R_1 and public hashes."""
+    receiver, _, _ = base_transfers()
+    prefix = Prefix(Tag.H2C, SID)
+    known = {curve.encode_point(curve.generator_mult(k)) for k in range(1, 50)}
+    guesses = []
+    for number in range(BASE_OTS):
+        pair = receiver.message[66 * number : 66 * number + 66]
+        points = (pair[:33], pair[33:])
+        bases = []
+        for branch in (0, 1):
+            own = curve.parse_point(points[branch])
+            assert own is not None
+            mask = base_ot.hash_to_curve(prefix, number, branch, points[1 - branch])
+            base = curve.combine([own, mask])
+            assert base is not None
+            bases.append(curve.encode_point(base))
+        assert not known.intersection(bases)
+        guesses.append(int(bases[0] > bases[1]))
+    agreeing = sum(g == c for g, c in zip(guesses, receiver.choices, strict=True))
+    assert 88 < agreeing < 168, "five standard deviations around one half"
+
+
+def test_receiver_cannot_cancel_a_branch() -> None:
+    """Catches infinity: R_0 = -H2C(m, 0, R_1) makes branch 0 infinity and must be malformed."""
+    receiver, _, _ = base_transfers()
+    second = receiver.message[33:66]
+    mask = base_ot.hash_to_curve(Prefix(Tag.H2C, SID), 0, 0, second)
+    first = curve.encode_point(curve.negate(mask))
+    assert base_ot.send(SID, first + receiver.message[33:], seeded("s")) is None
+
+
+def test_malformed_base_messages() -> None:
+    """Catches truncated batches and invalid points on either side."""
+    receiver, _, _ = base_transfers()
+    assert base_ot.send(SID, receiver.message[:-66], seeded("s")) is None
+    assert base_ot.send(SID, bytes(33) + receiver.message[33:], seeded("s")) is None
+    assert receiver.keys(bytes(33)) is None
+
+
+def ggm_case(seed: int):
+    """Return key pairs, choices and chosen keys of ideal base transfers."""
+    raw = seeded("ggm", seed)(2 * BASE_OTS * SEED_BYTES)
+    keys = [(raw[64 * m : 64 * m + 32], raw[64 * m + 32 : 64 * m + 64]) for m in range(BASE_OTS)]
+    choices = [byte & 1 for byte in seeded("choices", seed)(BASE_OTS)]
+    return keys, choices, [pair[c] for pair, c in zip(keys, choices, strict=True)]
+
+
+@settings(max_examples=6)
+@given(SEEDS)
+def test_trees_open_all_leaves_but_one(seed: int) -> None:
+    """Catches a wrong index convention: exactly leaf Δ is missing and Δ is the complement path."""
+    keys, choices, chosen = ggm_case(seed)
+    leaves, corrections, proof = ggm.build_trees(SID, keys)
+    opened = ggm.evaluate_trees(SID, choices, chosen, corrections, proof)
+    assert opened is not None
+    punctured, deltas = opened
+    for tree in range(TREES):
+        first, second = choices[TREE_DEPTH * tree : TREE_DEPTH * tree + 2]
+        assert deltas[tree] == 2 * (1 - first) + (1 - second)
+        for e in range(1, LEAVES_PER_TREE):
+            own = ((LEAVES_PER_TREE - 1) * tree + e - 1) * SEED_BYTES
+            full = (LEAVES_PER_TREE * tree + (e ^ deltas[tree])) * SEED_BYTES
+            assert punctured[own : own + SEED_BYTES] == leaves[full : full + SEED_BYTES]
+
+
+@pytest.mark.parametrize("which", ["corrections", "proof", "length", "context"])
+def test_bad_trees_are_refused(which: str) -> None:
+    """Catches a GGM proof that does not bind the corrections, the session or the lengths."""
+    keys, choices, chosen = ggm_case(1)
+    _, corrections, proof = ggm.build_trees(SID, keys)
+    context = SID
+    if which == "corrections":
+        corrections = bytes(byte ^ 1 for byte in corrections)
+    elif which == "proof":
+        proof = proof[:-1] + bytes((proof[-1] ^ 1,))
+    elif which == "length":
+        proof = proof[:-128]
+    else:
+        context = bytes(32)
+    assert ggm.evaluate_trees(context, choices, chosen, corrections, proof) is None
+
+
+@settings(max_examples=4)
+@given(SEEDS, st.sampled_from([STANDARD, COMPACT]))
+def test_extension_correlation(seed: int, parameters: Parameters) -> None:
+    """Catches a broken extension: rows agree at β = 0 and differ by Δ at β = 1."""
+    leaves, punctured, delta = deal_pair(seed)
+    masked = seeded("x", seed)(parameters.column_bytes)
+    message, bob = extend_receiver(parameters, SID, bytes(32), leaves, masked)
+    alice = extend_sender(parameters, SID, bytes(32), punctured, delta, message)
+    assert alice is not None
+    bits = np.unpackbits(np.frombuffer(masked, np.uint8), bitorder="little")
+    bits = bits[: parameters.choice_bits, None]
+    assert np.array_equal(alice ^ bob, bits * np.frombuffer(delta, np.uint8))
+
+
+def test_delta_packing_round_trip() -> None:
+    """Catches a bit order that differs between key generation and use."""
+    deltas = [byte % 4 for byte in seeded("d")(TREES)]
+    bits = delta_bits(pack_delta(deltas))
+    assert (bits[:, 0] + 2 * bits[:, 1]).tolist() == deltas
+
+
+def test_row_hash_equals_the_documented_oracle() -> None:
+    """Catches a buffer layout that is not the framed encoding."""
+    rows = np.frombuffer(seeded("rows")(5 * 32), np.uint8).reshape(5, 32)
+    key = bytes(range(32))
+    expected = [
+        oracle.stream(Tag.ROW, 96, key, j.to_bytes(2, "big"), rows[j].tobytes()) for j in range(5)
+    ]
+    assert hash_rows(key, rows, 96) == expected
+
+
+def multiply(seed: int, parameters: Parameters, inputs: tuple[int, int]):
+    """Run one multiplication; return (χ, Alice's shares, Bob's shares)."""
+    leaves, punctured, delta = deal_pair(seed)
+    link = Link(parameters, SID, gadget(SID, parameters.choice_bits))
+    state, first = bob_start(link, leaves, seeded("bob", seed))
+    answered = alice_multiply(link, punctured, delta, inputs, first, seeded("alice", seed))
+    assert answered is not None
+    shares, second = answered
+    return state.chi, shares, bob_finish(link, state, second)
+
+
+@settings(max_examples=6)
+@given(
+    SEEDS,
+    st.sampled_from([STANDARD, COMPACT]),
+    st.tuples(
+        st.integers(min_value=0, max_value=curve.ORDER - 1),
+        st.integers(min_value=0, max_value=curve.ORDER - 1),
+    ),
+)
+def test_multiplication_identity(
+    seed: int, parameters: Parameters, inputs: tuple[int, int]
+) -> None:
+    """Catches any arithmetic slip: c_i + d_i = a_i·χ for both inputs."""
+    chi, alice, bob = multiply(seed, parameters, inputs)
+    assert bob is not None
+    for a, c, d in zip(inputs, alice, bob, strict=True):
+        assert (c + d - a * chi) % curve.ORDER == 0
+
+
+def test_chi_is_not_biased() -> None:
+    """Catches a χ whose bits lean one way: 64 values, each of 256 bits near one half."""
+    leaves, _, _ = deal_pair(0)
+    link = Link(COMPACT, SID, gadget(SID, COMPACT.choice_bits))
+    ones = sum(
+        bob_start(link, leaves, seeded("chi", k))[0].chi.bit_count() for k in range(64)
+    )
+    assert abs(ones - 64 * 128) < 5 * 64, "five standard deviations"
+
+
+def test_masked_range_check_agrees_with_the_slow_one() -> None:
+    """Catches the fast filter letting a scalar at or above n through, or refusing one below."""
+    for value, good in (
+        (curve.ORDER - 1, True),
+        (curve.ORDER, False),
+        (2**256 - 1, False),
+        (0, True),
+    ):
+        data = bytes(64) + value.to_bytes(32, "big") + bytes(32)
+        assert multiplication.masked_in_range(data) is good

@@ -1,0 +1,162 @@
+"""The release verifier and the share proof."""
+
+from __future__ import annotations
+
+import pytest
+from fastecdsa import ecdsa
+from fastecdsa.curve import secp256k1
+from fastecdsa.point import Point
+
+from metanode.tss import curve
+from metanode.tss.curve import ORDER
+from metanode.tss.share_proof import prove_share, verify_share
+from metanode.tss.verify import verify_signature
+from tests.tss.support import DIGEST, seeded
+
+SECRET = 0x1234567890ABCDEF << 64 | 77
+PUBLIC = curve.encode_point(curve.generator_mult(SECRET))
+H = int.from_bytes(DIGEST, "big")
+
+
+def sign(nonce: int) -> tuple[int, int]:
+    """Sign DIGEST with a given nonce, low s."""
+    x, _ = curve.affine(curve.generator_mult(nonce))
+    r = x % ORDER
+    s = (H + r * SECRET) * curve.inverse(nonce) % ORDER
+    return r, min(s, ORDER - s)
+
+
+R, S = sign(987654321)
+
+
+def fastecdsa_accepts(public: bytes, r: int, s: int) -> bool:
+    """Ask fastecdsa alone."""
+    point = curve.parse_point(public)
+    assert point is not None
+    key = Point(*curve.affine(point), secp256k1)
+    return bool(ecdsa.verify((r, s), DIGEST, key, secp256k1, prehashed=True))
+
+
+def test_accepts_a_good_signature() -> None:
+    """Catches a verifier that refuses everything."""
+    assert verify_signature(PUBLIC, DIGEST, R, S)
+
+
+@pytest.mark.parametrize(
+    ("r", "s"),
+    [
+        (R, ORDER - S),
+        (0, S),
+        (R, 0),
+        (ORDER, S),
+        (R, ORDER),
+        (R + ORDER, S),
+        (-R, S),
+        (R, -S),
+        (2**256, S),
+        (R, 2**300),
+        (R + 1, S),
+        (R, S + 1),
+        (True, S),
+        (float(R), S),
+        ("1", S),
+        (None, S),
+    ],
+)
+def test_refuses_bad_numbers(r: object, s: object) -> None:
+    """Catches high s, values out of range and values of another type, without raising."""
+    assert not verify_signature(PUBLIC, DIGEST, r, s)
+
+
+@pytest.mark.parametrize(
+    ("public", "digest"),
+    [
+        (PUBLIC, DIGEST[:31]),
+        (PUBLIC, DIGEST + b"\x00"),
+        (PUBLIC, bytes(32)),
+        (PUBLIC, bytearray(DIGEST)),
+        (PUBLIC[:32], DIGEST),
+        (bytes(33), DIGEST),
+        (b"\x02" + b"\xff" * 32, DIGEST),
+        (curve.encode_point(curve.generator_mult(2)), DIGEST),
+        ("x" * 33, DIGEST),
+    ],
+)
+def test_refuses_bad_keys_and_digests(public: object, digest: object) -> None:
+    """Catches truncated, mistyped or foreign keys and digests."""
+    assert not verify_signature(public, digest, R, S)
+
+
+def test_refuses_a_nonce_point_at_infinity() -> None:
+    """Catches r = -h/d, for which u_1·G + u_2·Q is infinity; fastecdsa must not decide alone."""
+    r = -H * curve.inverse(SECRET) % ORDER
+    for s in (1, 2, 12345):
+        assert fastecdsa_accepts(PUBLIC, r, s), "mended upstream: the reason for AND has changed"
+        assert not verify_signature(PUBLIC, DIGEST, r, s)
+
+
+def test_refuses_r_of_p_minus_n_plus_one() -> None:
+    """Catches a verifier that reduces r + n modulo p: R has x = 1 and r = p - n + 1."""
+    r = curve.FIELD_PRIME - ORDER + 1
+    nonce = curve.parse_point(b"\x02" + (1).to_bytes(32, "big"))
+    assert nonce is not None
+    s = 5
+    scaled = curve.public_mult(s, nonce)
+    assert scaled is not None
+    shifted = curve.offset_generator(scaled, -H)
+    assert shifted is not None
+    key = curve.public_mult(curve.inverse(r), shifted)
+    assert key is not None
+    public = curve.encode_point(key)
+    assert fastecdsa_accepts(public, r, s), "mended upstream: the reason for AND has changed"
+    assert not verify_signature(public, DIGEST, r, s)
+    # The true r for this key and nonce point is 1, and that one is accepted.
+    one = curve.public_mult(curve.inverse(1), shifted)
+    assert one is not None
+    assert verify_signature(curve.encode_point(one), DIGEST, 1, s)
+
+
+def test_both_libraries_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a rule that became OR: one refusal must be enough, whichever library it is."""
+    with monkeypatch.context() as patch:
+        patch.setattr(curve, "ecdsa_accepts", lambda *_: False)
+        assert not verify_signature(PUBLIC, DIGEST, R, S)
+    with monkeypatch.context() as patch:
+        patch.setattr(ecdsa, "verify", lambda *_, **__: False)
+        assert not verify_signature(PUBLIC, DIGEST, R, S)
+
+
+def test_share_proof_is_bound_to_share_and_context() -> None:
+    """Catches a replayed proof: other context, other share, other bytes all fail (F-10)."""
+    proof = prove_share(SECRET, PUBLIC, b"peer 1, round 7", seeded("proof"))
+    assert len(proof) == 65
+    assert verify_share(PUBLIC, b"peer 1, round 7", proof)
+    assert not verify_share(PUBLIC, b"peer 1, round 8", proof)
+    other = curve.encode_point(curve.generator_mult(5))
+    assert not verify_share(other, b"peer 1, round 7", proof)
+    for at in (0, 5, 33, 64):
+        bad = proof[:at] + bytes((proof[at] ^ 1,)) + proof[at + 1 :]
+        assert not verify_share(PUBLIC, b"peer 1, round 7", bad)
+
+
+@pytest.mark.parametrize(
+    ("public", "proof"),
+    [
+        (bytes(33), bytes(65)),
+        (PUBLIC, b""),
+        (PUBLIC, bytes(65)),
+        (PUBLIC, PUBLIC + bytes(32)),
+        (PUBLIC, PUBLIC + ORDER.to_bytes(32, "big")),
+        (b"", bytes(65)),
+    ],
+)
+def test_share_proof_never_raises(public: bytes, proof: bytes) -> None:
+    """Catches a crash or an acceptance on malformed proofs."""
+    assert not verify_share(public, b"", proof)
+
+
+def test_share_proofs_do_not_repeat_a_nonce() -> None:
+    """Catches nonce reuse under a broken entropy source: it would reveal the share."""
+    first = prove_share(SECRET, PUBLIC, b"a", bytes)
+    second = prove_share(SECRET, PUBLIC, b"b", bytes)
+    assert first[:33] != second[:33]

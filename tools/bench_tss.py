@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Measure the threshold engine: CPU time of key generation and signing, bytes per ordered pair.
+
+    python tools/bench_tss.py [--json FILE] [--setting 2-3,3-4,5-7] [--quick]
+
+Times are medians of process CPU time summed over all parties, which run one after another in this
+process; messages are handed over in memory. Entropy comes from the operating system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# A checkout must be measurable before the package is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from attrs import asdict, frozen
+
+from metanode.tss.keygen import KeygenSession
+from metanode.tss.keyshare import Keyshare
+from metanode.tss.messages import Message
+from metanode.tss.session import Session
+from metanode.tss.sign import SignSession
+
+DEFAULT_SETTINGS = ((2, 3), (3, 4), (5, 7))
+DIGEST = hashlib.sha256(b"benchmark").digest()
+
+
+@frozen
+class Measurement:
+    """One row: ``threshold`` of ``parties``; CPU medians over all parties; bytes per ordered pair.
+
+    Bytes count every message once per recipient, broadcasts included.
+    """
+
+    threshold: int
+    parties: int
+    keygen_s: float
+    sign_ms: float
+    sign_per_party_ms: float
+    keygen_pair_bytes: int
+    sign_pair_bytes: int
+    keygen_runs: int
+    sign_runs: int
+
+
+def carry(sessions: Mapping[int, Session[Any]]) -> int:
+    """Run the sessions to their end; return the payload bytes delivered."""
+    delivered = 0
+    queue: list[Message] = [m for session in sessions.values() for m in session.start()]
+    for message in queue:  # grows while it is walked
+        for party, session in sessions.items():
+            if party != message.sender and message.recipient in (None, party):
+                delivered += len(message.payload)
+                queue += session.receive(message)
+    for session in sessions.values():
+        if session.result is None:
+            raise SystemExit(f"a session did not finish: {session.state}, {session.abort}")
+    return delivered
+
+
+def generate(threshold: int, count: int) -> tuple[dict[int, Keyshare], float, int]:
+    """Return the key shares of one key generation, its CPU seconds and its bytes."""
+    keys = [bytes((2,)) + bytes(31) + bytes((party,)) for party in range(1, count + 1)]
+    begun = time.process_time()
+    context = os.urandom(32)
+    sessions = {
+        party: KeygenSession(
+            party, range(1, count + 1), threshold, context, keys, 0, os.urandom
+        )
+        for party in range(1, count + 1)
+    }
+    delivered = carry(sessions)
+    spent = time.process_time() - begun
+    shares = {p: s.result for p, s in sessions.items() if s.result is not None}
+    return shares, spent, delivered
+
+
+def sign(shares: Mapping[int, Keyshare], threshold: int) -> tuple[float, int]:
+    """Return the CPU seconds and bytes of one signature by the first ``threshold`` parties."""
+    signers = tuple(range(1, threshold + 1))
+    instance = os.urandom(32)
+    begun = time.process_time()
+    sessions = {
+        party: SignSession(shares[party], signers, DIGEST, instance, os.urandom)
+        for party in signers
+    }
+    delivered = carry(sessions)
+    return time.process_time() - begun, delivered
+
+
+def measure(threshold: int, count: int, keygen_runs: int, sign_runs: int) -> Measurement:
+    """Measure one setting; the first signature warms caches and is not counted."""
+    keygens = [generate(threshold, count) for _ in range(keygen_runs)]
+    shares, _, keygen_bytes = keygens[-1]
+    sign(shares, threshold)
+    signs = [sign(shares, threshold) for _ in range(sign_runs)]
+    sign_s = statistics.median(spent for spent, _ in signs)
+    return Measurement(
+        threshold=threshold,
+        parties=count,
+        keygen_s=round(statistics.median(spent for _, spent, _ in keygens), 4),
+        sign_ms=round(sign_s * 1e3, 2),
+        sign_per_party_ms=round(sign_s * 1e3 / threshold, 2),
+        keygen_pair_bytes=keygen_bytes // (count * (count - 1)),
+        sign_pair_bytes=signs[-1][1] // (threshold * (threshold - 1)),
+        keygen_runs=keygen_runs,
+        sign_runs=sign_runs,
+    )
+
+
+HEADINGS = (
+    "setting",
+    "keygen, all (s)",
+    "sign, all (ms)",
+    "sign, one (ms)",
+    "keygen B/pair",
+    "sign B/pair",
+)
+
+
+def rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
+    """Return the table's cells."""
+    return [
+        (
+            f"{m.threshold} of {m.parties}",
+            f"{m.keygen_s:.3f}",
+            f"{m.sign_ms:.1f}",
+            f"{m.sign_per_party_ms:.2f}",
+            f"{m.keygen_pair_bytes}",
+            f"{m.sign_pair_bytes}",
+        )
+        for m in measurements
+    ]
+
+
+def show(measurements: list[Measurement]) -> None:
+    """Print the table, with rich when it is installed."""
+    title = "Threshold ECDSA: CPU time over all parties (medians), payload bytes per ordered pair"
+    cells = rows(measurements)
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        print(title)
+        for row in (HEADINGS, *cells):
+            print("  ".join(cell.rjust(15) for cell in row))
+        return
+    table = Table(title=title)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right")
+    for row in cells:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def run(
+    json_path: str | None,
+    settings: tuple[tuple[int, int], ...] = DEFAULT_SETTINGS,
+    quick: bool = False,
+) -> list[Measurement]:
+    """Measure, print the table and, when given a path, write the numbers as JSON."""
+    runs = (1, 3) if quick else (5, 15)
+    measurements = [measure(threshold, count, *runs) for threshold, count in settings]
+    show(measurements)
+    if json_path is not None:
+        report = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "measurements": [asdict(measurement) for measurement in measurements],
+        }
+        Path(json_path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return measurements
+
+
+def setting(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse "2-3,3-4" into pairs of threshold and parties."""
+    pairs = []
+    for item in text.split(","):
+        threshold, _, count = item.partition("-")
+        if not (threshold.isdecimal() and count.isdecimal() and 2 <= int(threshold) <= int(count)):
+            raise argparse.ArgumentTypeError(f"{item!r} is not THRESHOLD-PARTIES, such as 3-4")
+        pairs.append((int(threshold), int(count)))
+    return tuple(pairs)
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers to FILE")
+    parser.add_argument(
+        "--setting", type=setting, default=DEFAULT_SETTINGS, help="such as 2-3,3-4"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer runs, rougher medians")
+    arguments = parser.parse_args()
+    run(arguments.json, arguments.setting, arguments.quick)
+
+
+if __name__ == "__main__":
+    main()
