@@ -51,6 +51,6 @@ DEFINITIONS = (
                "any(lock_attempt[p, e] < b and b < a and certified(e, b, d) for b in Attempt)",
                "SAFE-SIGN 4: the lock, or a newer certificate that overrides it"),
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
-               "enough_votes(e, a, d) and (lock[p, e] in (none, d) or lock_attempt[p, e] < a)",
-               "SAFE-SIGN 3: only a certificate locks, and locks only move forward"),
+               "enough_votes(e, a, d) and lock_attempt[p, e] < a",
+               "SAFE-SIGN 3: only a certificate locks, and locks only move forward in attempts"),
 )

@@ -146,7 +146,7 @@ def rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
 
 def show(measurements: list[Measurement]) -> None:
     """Print the table, with rich when it is installed."""
-    title = "Threshold ECDSA: CPU time over all parties (medians), payload bytes per ordered pair"
+    title = "Threshold ECDSA: median CPU time, bytes per ordered pair"
     cells = rows(measurements)
     try:
         from rich.console import Console

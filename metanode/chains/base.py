@@ -62,13 +62,14 @@ class StakeVerdict:
 
     ``spent``: it does not exist, or is spent, if only in the mempool. ``unconfirmed``: too few
     confirmations. ``foreign``: not P2WPKH of the owner's key. ``short``: too little. ``young``:
-    moved too recently.
+    moved too recently. ``height`` is that of its block, for a valid stake: the owner's seniority.
     """
 
     ok: bool
     reason: StakeReason
     amount: int = 0
     age_s: int = 0
+    height: int = 0
 
 
 @frozen
@@ -88,7 +89,10 @@ class ChainAdapter(Protocol):
         """Return the chain's parameters."""
 
     def watch(self, script: bytes, birth_height: int) -> None:
-        """Watch one custody script from ``birth_height`` on; forgets what was polled before."""
+        """Watch one custody script from ``birth_height`` on; forgets what was polled before.
+
+        For the fee rate at the key's birth, start at ``CustodyPolicy.index_start`` of that height.
+        """
 
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""

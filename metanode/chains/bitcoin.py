@@ -155,7 +155,7 @@ class BitcoinAdapter:
         age_s = tip["mediantime"] - block["time"]
         if age_s < min_age_s:
             return StakeVerdict(False, "young", amount, age_s)
-        return StakeVerdict(True, "ok", amount, age_s)
+        return StakeVerdict(True, "ok", amount, age_s, height)
 
     async def broadcast(self, raw: bytes, txid: bytes) -> BroadcastResult:
         """Send a transaction and look up what became of it.

@@ -14,13 +14,14 @@ from attrs import field, frozen
 
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.transaction import UnsignedTransaction
-from metanode.custody.types import ID_BYTES, NODE_ID_BYTES, Outpoint
+from metanode.custody.types import ID_BYTES, MAX_MONEY, NODE_ID_BYTES, Outpoint
 from metanode.errors import Malformed, check
 from metanode.protocol.hashing import tagged_hash
 
 FORMAT_VERSION = 1
 MAX_DOCUMENT_BYTES = 65_536  # the largest payout that the policy allows has less than half of that
-MAX_NAME_BYTES = 32
+MAX_NAME_CHARACTERS = 32
+MAX_NUMBER = 2**32 - 1  # no height or epoch comes near
 
 _REQUEST_TYPES: tuple[tuple[str, type], ...] = (
     ("format", int),
@@ -139,10 +140,13 @@ def decode_document(encoded: bytes) -> PayoutRequest:
     ):
         if len(fields[name]) != length:
             raise Malformed(f"sign document: {name} must have {length} bytes")
-    if len(fields["chain"]) > MAX_NAME_BYTES or fields["cutoff_height"] < 0:
-        raise Malformed("sign document: chain name or cut-off height out of range")
-    if fields["key_epoch"] < 0:
-        raise Malformed("sign document: the key epoch must not be negative")
+    if not 0 < len(fields["chain"]) <= MAX_NAME_CHARACTERS:
+        raise Malformed(f"sign document: a chain's name has 1..{MAX_NAME_CHARACTERS} characters")
+    if not all(0 <= fields[name] <= MAX_NUMBER for name in ("cutoff_height", "key_epoch")):
+        raise Malformed("sign document: cut-off height or key epoch out of range")
+    amounts = fields["input_amounts"]
+    if not amounts or not all(type(a) is int and 0 <= a <= MAX_MONEY for a in amounts):
+        raise Malformed("sign document: input amounts must be present and in range")
     transfers = tuple(_outpoint(entry) for entry in fields["transfers"])
     if not transfers or len(set(transfers)) != len(transfers):
         raise Malformed("sign document: transfers must be present and distinct")

@@ -103,11 +103,15 @@ class Ledger:
     def snapshot(self, height: int) -> Snapshot:
         """Return the coins that were unspent after the block at ``height``, and the fee rate there.
 
-        Raises :class:`OutsideWindow` when the index does not hold that block.
+        Raises :class:`OutsideWindow` when the index does not hold that block, or not all of those
+        before it that the fee rate is a median of.
         """
         if self.block_hash(height) is None:
             raise OutsideWindow(f"no block at height {height} in the index")
         first = self._blocks[0].height
+        if first > self._policy.index_start(height):
+            # The fee rate would depend on where this index happens to begin, and peers disagree.
+            raise OutsideWindow(f"the index starts too late for the fee rate at height {height}")
         block = self._blocks[height - first]
         coins = [coin for coin in self._unspent.values() if coin.height <= height]
         for position in range(height - first + 1, len(self._blocks)):
@@ -147,6 +151,6 @@ class Ledger:
 
     def _fee_rate(self, position: int) -> int:
         """Return the bounded median rate of the blocks up to ``position``; lower middle if even."""
-        start = max(0, position + 1 - self._policy.fee_window_blocks)
+        start = max(0, position + 1 - self._policy.fee_window_blocks)  # 0 only at the genesis block
         rates = sorted(self._blocks[i].fee_rate for i in range(start, position + 1))
         return self._policy.bounded_fee_rate(rates[(len(rates) - 1) // 2])

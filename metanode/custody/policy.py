@@ -53,6 +53,13 @@ class CustodyPolicy:
         """Return the service fee of a release of ``amount``, rounded down."""
         return amount * self.service_fee_bps // BASIS_POINTS
 
+    def index_start(self, height: int) -> int:
+        """Return the height from which blocks must be indexed to know the fee rate at ``height``.
+
+        An index that is to answer for a key born at ``height`` starts here.
+        """
+        return max(0, height + 1 - self.fee_window_blocks)
+
     def bounded_fee_rate(self, rate: int) -> int:
         """Return ``rate`` moved into [``fee_rate_floor``, ``fee_rate_cap``]."""
         return min(max(rate, self.fee_rate_floor), self.fee_rate_cap)

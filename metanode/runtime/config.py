@@ -171,7 +171,7 @@ class AdminSection:
     listen: Endpoint = Endpoint("127.0.0.1", 0)
 
     def __attrs_post_init__(self) -> None:
-        if self.listen.host not in ("127.0.0.1", "::1", "localhost"):
+        if self.listen.host not in ("127.0.0.1", "::1"):
             raise ValueError(f"listen: {self.listen} is not a loopback address: use 127.0.0.1:port")
 
 

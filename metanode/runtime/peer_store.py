@@ -15,10 +15,12 @@ from attrs import frozen
 from metanode.errors import Malformed, Unavailable, UserError
 from metanode.protocol.codec import Codec
 from metanode.protocol.endpoints import parse_endpoint
-from metanode.protocol.peering import MAX_KNOWN, PeerRecord
+from metanode.protocol.peering import PeerRecord
 from metanode.runtime.files import atomic_write, read_bounded
 
 MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_STORED: Final = 2048
+"""Peers in the file: far more than a start needs, and within the codec's item budget."""
 
 Warn = Callable[[str], None]
 
@@ -60,7 +62,7 @@ class PeerStore:
             self._warn(f"peer store {self._path} is ignored: {error}")
             return ()
         records = []
-        for peer in stored.peers[:MAX_KNOWN]:
+        for peer in stored.peers[:MAX_STORED]:
             try:
                 endpoint = parse_endpoint(peer.endpoint, allow_names=True)
             except ValueError as error:
@@ -70,10 +72,10 @@ class PeerStore:
         return tuple(records)
 
     def save(self, records: tuple[PeerRecord, ...]) -> None:
-        """Replace the file by the first ``MAX_KNOWN`` records; warns when the disk refuses."""
+        """Replace the file by the first ``MAX_STORED`` records; warns when the disk refuses."""
         peers = tuple(
             StoredPeer(str(record.endpoint), int(record.seen_at * 1000))
-            for record in records[:MAX_KNOWN]
+            for record in records[:MAX_STORED]
         )
         try:
             atomic_write(self._path, _CODEC.encode(StoredPeers(peers)))

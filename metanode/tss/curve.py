@@ -18,7 +18,7 @@ from typing import Any, NewType
 
 # The compiled cffi module ships without stubs; everything taken from it is typed by the wrappers
 # below.
-from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]
 from coincurve.context import GLOBAL_CONTEXT
 
 from metanode.errors import LocalFault

@@ -101,11 +101,6 @@ class Prefix:
     def __init__(self, tag: Tag, *fixed: bytes) -> None:
         self._head = framed(tag, *fixed)
 
-    @property
-    def head(self) -> bytes:
-        """The framed bytes in front of the varying components."""
-        return self._head
-
     def digest(self, *rest: bytes) -> bytes:
         """Return the same 32 bytes as :func:`digest` over fixed and varying components."""
         return hashlib.sha256(self._head + b"".join(map(frame, rest))).digest()

@@ -40,6 +40,7 @@ class Session(ABC, Generic[Result]):
         self._parties = tuple(sorted(parties))
         self._others = tuple(party for party in self._parties if party != party_index)
         self._rounds = tuple(rounds)
+        self._started = False
         self._current = 0
         self._closed: str | None = None
         self._result: Result | None = None
@@ -78,8 +79,14 @@ class Session(ABC, Generic[Result]):
         return tuple(j for j in self._others if not self._has_all_of(j))
 
     def start(self) -> list[Message]:
-        """Return the messages of round 1 (and later ones, if peers were early). Once only."""
-        check(self._current == 0 and self._closed is None, "a session starts once")
+        """Return the messages of round 1 (and later ones, if peers were early). Once only.
+
+        Nothing is sent when a peer's early message, or the caller's clock, has ended the session.
+        """
+        check(not self._started, "a session starts once")
+        self._started = True
+        if self._closed is not None:
+            return []
         out = self._begin()
         self._current = 1
         return out + self._advance()

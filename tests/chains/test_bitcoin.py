@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from metanode.chains import wallet
-from metanode.chains.base import StakeVerdict
+from metanode.chains.base import ChainAdapter, StakeVerdict
 from metanode.chains.devnet_faucet import FAUCET_KEY
 from metanode.custody.ledger import Ledger
 from metanode.custody.policy import CustodyPolicy
@@ -73,7 +73,9 @@ async def test_tip_is_height_and_hash() -> None:
     """Catches a tip whose hash is in wire order or whose height is off by one."""
     async with devnet() as net:
         tip = net.ledger.tree.tip
-        assert await net.adapter.tip() == (tip.height, tip.hash)
+        adapter: ChainAdapter = net.adapter  # the interface that a node is written against
+        assert adapter.parameters.hrp == "bcrt"
+        assert await adapter.tip() == (tip.height, tip.hash)
 
 
 async def test_poll_comes_in_pieces() -> None:
@@ -92,7 +94,9 @@ async def test_poll_comes_in_pieces() -> None:
 
 async def test_reorganisation_removes_and_adds_again() -> None:
     """Catches a cursor that keeps a deposit of a block that left the chain."""
-    policy = CustodyPolicy(service_fee_bps=30, minimum_deposit=10_000, refund_cost=1000)
+    policy = CustodyPolicy(
+        service_fee_bps=30, minimum_deposit=10_000, refund_cost=1000, fee_window_blocks=1
+    )
     async with devnet() as net:
         net.adapter.watch(script_of(CUSTODY), net.ledger.tree.tip.height + 1)
         index = Ledger(policy)
@@ -198,6 +202,8 @@ async def test_stake_dated_73_hours_back_is_valid() -> None:
         found = await verdict(net, net.stakes[0])
         assert (found.ok, found.reason, found.amount) == (True, "ok", COIN)
         assert HOURS_72 < found.age_s < HOURS_72 + 2 * 3600
+        mined = net.ledger.tree.coins[(net.stakes[0].txid, net.stakes[0].index)]
+        assert found.height == mined.height  # seniority is read off it
 
 
 async def test_stake_reasons() -> None:

@@ -157,9 +157,10 @@ async def test_odd_http_is_answered_or_closed() -> None:
             reply = await client.post(url, json={"method": "getblockcount", "params": {}})
             assert reply.json()["error"]["code"] == -32600
         port = int(url.rsplit(":", 1)[1])
-        # The server stops reading at its limit, answers and closes.
+        # The server stops reading at its limit, answers and closes; the reset that follows may
+        # overtake the answer.
         too_long = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n" + bytes(3 << 20)
-        assert (await raw_exchange(port, too_long)).startswith(b"HTTP/1.1 413")
+        assert (await raw_exchange(port, too_long))[:12] in (b"", b"HTTP/1.1 413")
         for garbage in (b"\x16\x03\x01" * 50, b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"POST"):
             assert (await raw_exchange(port, garbage))[:10] in (b"", b"HTTP/1.1 4", b"HTTP/1.1 5")
         assert await net.rpc.call("getblockcount") == net.ledger.tree.tip.height
@@ -170,11 +171,13 @@ async def test_other_requests_are_served_while_blocks_are_mined() -> None:
     async with devnet() as net:
         start = net.ledger.tree.tip.height
         seen: list[int] = []
-        async with RpcClient(net.rpc._url, ("user", "secret")) as other:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(net.rpc.call, "generatetoaddress", 200, address(USER))
-                while not seen or seen[-1] < start + 200:
-                    seen.append(await other.call("getblockcount"))
+        async with (
+            RpcClient(net.rpc._url, ("user", "secret")) as other,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(net.rpc.call, "generatetoaddress", 200, address(USER))
+            while not seen or seen[-1] < start + 200:
+                seen.append(await other.call("getblockcount"))
         assert len({height for height in seen if start < height < start + 200}) >= 3
 
 

@@ -44,6 +44,7 @@ def ident(name: str) -> bytes:
 def policy(**changes: int) -> CustodyPolicy:
     """Return the tests' policy, with changes."""
     values = {"service_fee_bps": 100, "minimum_deposit": 10_000, "refund_cost": 2_000}
+    values["fee_window_blocks"] = 1
     return CustodyPolicy(**{**values, **changes})
 
 

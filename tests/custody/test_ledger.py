@@ -96,9 +96,9 @@ def test_heights_outside_the_window() -> None:
         ledger.snapshot(1)
     for height in range(1, 6):
         ledger.connect(block(height))
-    assert ledger.snapshot(3).hash == ident("block 3") == ledger.block_hash(3)
-    for height in (2, 6):
-        assert ledger.block_hash(height) is None
+    assert ledger.snapshot(4).hash == ident("block 4") == ledger.block_hash(4)
+    assert ledger.block_hash(2) is ledger.block_hash(6) is None
+    for height in (2, 3, 6):
         with pytest.raises(OutsideWindow):
             ledger.snapshot(height)
 
@@ -125,8 +125,26 @@ def test_fee_rate_is_a_bounded_median() -> None:
     ledger = Ledger(rules)
     for height, rate in enumerate([0, 7, 9, 10_000, 10_000, 10_000], start=1):
         ledger.connect(block(height, fee_rate=rate))
-    rates = [ledger.snapshot(height).fee_rate for height in range(1, 7)]
-    assert rates == [2, 2, 7, 9, 50, 50]
+    rates = [ledger.snapshot(height).fee_rate for height in range(3, 7)]
+    assert rates == [7, 9, 50, 50]
+
+
+def test_fee_rate_does_not_depend_on_where_the_index_begins() -> None:
+    """Catches two members that started at different heights and build different payouts."""
+    rules = policy(fee_window_blocks=3)
+    early, late, genesis = Ledger(rules), Ledger(rules), Ledger(rules)
+    for height in range(10):
+        summary = block(height, fee_rate=10 * height)
+        genesis.connect(summary)
+        if height >= 2:
+            early.connect(summary)
+        if height >= 5:
+            late.connect(summary)
+    assert rules.index_start(7) == 5
+    assert early.snapshot(7) == late.snapshot(7) == genesis.snapshot(7)
+    with pytest.raises(OutsideWindow, match="starts too late"):
+        late.snapshot(6)
+    assert [genesis.snapshot(height).fee_rate for height in range(4)] == [1, 1, 10, 20]
 
 
 @given(st.data())

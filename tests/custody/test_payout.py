@@ -220,15 +220,19 @@ def test_event_and_roster_are_checked() -> None:
     snapshot = snapshot_of([deposit("a")])
     transfers = transfers_of(snapshot, policy())
     wrong = payout_event(NETWORK_ID, KEY_ID, Outpoint(ident("other"), 0))
-    arguments = {
-        "network_id": NETWORK_ID,
-        "chain": "devnet",
-        "key_id": KEY_ID,
-        "key_epoch": 1,
-        "public_key": CUSTODY,
-    }
     with pytest.raises(LocalFault, match="another payout"):
-        build_payout(snapshot, transfers, ROSTER, policy(), event=wrong, **arguments)
+        build_payout(
+            snapshot,
+            transfers,
+            ROSTER,
+            policy(),
+            network_id=NETWORK_ID,
+            chain="devnet",
+            key_id=KEY_ID,
+            key_epoch=1,
+            event=wrong,
+            public_key=CUSTODY,
+        )
     with pytest.raises(LocalFault):
         payout(snapshot, transfers, policy(), roster=())
     with pytest.raises(LocalFault, match="once"):

@@ -90,7 +90,7 @@ def test_creating_never_overwrites(log: SigningLog, tmp_path: Path) -> None:
         lambda: Vote(EVENT, -1, DIGEST),
         lambda: Vote(EVENT, True, DIGEST),
         lambda: Vote(EVENT, 2**63, DIGEST),
-        lambda: Release(EVENT, DIGEST.hex()),
+        lambda: Release(EVENT, DIGEST.hex()),  # type: ignore[arg-type]  # on purpose
         lambda: SessionUse(b""),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from random import Random
 
@@ -119,6 +120,21 @@ def test_parallel_sessions_on_one_share() -> None:
                     queue += session.receive(message)
     for digest, run in zip(digests, runs, strict=True):
         check_everywhere(shares[1].public_key, digest, outcome(run))
+
+
+def test_sessions_in_threads() -> None:
+    """Catches hidden global state: several threads sign with one key share at the same time."""
+    shares = deal(3, 3)
+    digests = [hashlib.sha256(bytes((k,))).digest() for k in range(4)]
+
+    def run(digest: bytes) -> Signature:
+        sessions = sign_sessions(shares, (1, 2, 3), digest=digest)
+        deliver(sessions)
+        return outcome(sessions)
+
+    with ThreadPoolExecutor(4) as pool:
+        for digest, signature in zip(digests, pool.map(run, digests), strict=True):
+            check_everywhere(shares[1].public_key, digest, signature)
 
 
 def test_two_signatures_never_share_a_nonce_point() -> None:

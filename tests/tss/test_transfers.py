@@ -14,6 +14,7 @@ from metanode.tss import base_ot, curve, ggm, multiplication, oracle
 from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
 from metanode.tss.oracle import Prefix, Tag
 from metanode.tss.ot_extension import (
+    _CheckMatrix,
     delta_bits,
     extend_receiver,
     extend_sender,
@@ -175,6 +176,23 @@ def test_extension_correlation(seed: int, parameters: Parameters) -> None:
     bits = np.unpackbits(np.frombuffer(masked, np.uint8), bitorder="little")
     bits = bits[: parameters.choice_bits, None]
     assert np.array_equal(alice ^ bob, bits * np.frombuffer(delta, np.uint8))
+
+
+def test_check_matrix_equals_bit_by_bit_multiplication() -> None:
+    """Catches an error in the byte tables: row·U over GF(2) computed one bit at a time."""
+    columns = seeded("columns")(64)
+    matrix = _CheckMatrix(SID, bytes(32), columns, COMPACT)
+    raw = oracle.stream(Tag.CHI, COMPACT.choice_bits * 16, SID, bytes(32), columns)
+    rows = [int.from_bytes(raw[k : k + 16], "little") for k in range(0, len(raw), 16)]
+    vectors = np.frombuffer(seeded("v")(3 * COMPACT.column_bytes), np.uint8).reshape(3, -1)
+    for vector, result in zip(vectors, matrix.apply(vectors), strict=True):
+        data = vector.tobytes()
+        bits = int.from_bytes(data[: COMPACT.choice_bytes], "little")
+        expected = int.from_bytes(data[COMPACT.choice_bytes :], "little")
+        for number, row in enumerate(rows):
+            if bits >> number & 1:
+                expected ^= row
+        assert result.tobytes() == expected.to_bytes(16, "little")
 
 
 def test_delta_packing_round_trip() -> None:

@@ -20,7 +20,7 @@ SALT = bytes(range(32))
 
 
 def columns_with_a_guess(leaves: bytes, tree: int, guess: int) -> dict[str, bytes]:
-    """Return a cheating Bob's message: another x in one tree, right only if Δ of it is ``guess``."""
+    """Return a cheating Bob's message: in one tree another x, right only if Δ is ``guess``."""
     width = STANDARD.column_bytes
     x = np.frombuffer(seeded("x")(width), np.uint8)
     error = np.frombuffer(seeded("error")(width), np.uint8)

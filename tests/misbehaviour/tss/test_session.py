@@ -156,6 +156,17 @@ def test_early_messages_wait_and_duplicates_do_nothing(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_peer_that_is_early_and_malformed_cannot_make_start_raise(protocol: str) -> None:
+    """Catches an exception in ``start`` that a peer's bytes have caused before it."""
+    session = fresh(protocol)[VICTIM]
+    session.receive(attrs.evolve(transcript(protocol)[0], payload=b""))
+    assert session.start() == []
+    expect(session, "malformed", (CHEATER,))
+    with pytest.raises(LocalFault):
+        session.start()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_end_is_final(protocol: str) -> None:
     """Catches a finished session that a late or conflicting message can still undo."""
     sessions = fresh(protocol)
