@@ -378,4 +378,3 @@ class LinkManager:
             for loser, winner in ((other, connection), (connection, other)):
                 if loser is not winner and self._handshakes.supersede(loser.link, winner.link):
                     loser.drop("duplicate")
-

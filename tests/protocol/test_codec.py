@@ -42,7 +42,9 @@ class Toy:
     maybe_part: Part | None = field(default=None)
 
 
-TOY = Toy(-1, "é", b"\x00", True, (1, 2), (3, "x"), Part(0, b""), (Part(1, b"1"),), b"m", Part(2, b""))
+TOY = Toy(
+    -1, "é", b"\x00", True, (1, 2), (3, "x"), Part(0, b""), (Part(1, b"1"),), b"m", Part(2, b"")
+)
 CODEC = Codec({"toy": Toy})
 
 _scalars = (
@@ -105,7 +107,8 @@ def test_keys_of_every_head_size_are_in_bytewise_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "integer", [0, 23, 24, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**64 - 1, -1, -24, -25, -(2**64)]
+    "integer",
+    [0, 23, 24, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**64 - 1, -1, -24, -25, -(2**64)],
 )
 def test_integers_at_every_width(integer: int) -> None:
     """Catches an off-by-one at a boundary between two widths, in the encoder or the scanner."""

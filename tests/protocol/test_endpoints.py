@@ -54,14 +54,18 @@ def test_groups_bound_what_one_network_can_take() -> None:
     assert is_loopback("::1")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.1.1", "::1", "fe80::1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.1.1", "::1", "fe80::1"]
+)
 def test_private_addresses_are_dialled_in_local_networks_only(host: str) -> None:
     """Catches a stranger who points the node at services inside the operator's network."""
     assert not is_dialable(Endpoint(host, 1), allow_private=False)
     assert is_dialable(Endpoint(host, 1), allow_private=True)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1", "x.org"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1", "x.org"]
+)
 def test_some_hosts_are_never_dialled(host: str) -> None:
     """Catches a dial to everybody or to nobody."""
     assert not is_dialable(Endpoint(host, 1), allow_private=True)

@@ -8,7 +8,7 @@ from metanode.errors import LocalFault
 from metanode.protocol.codec import Codec, decode_canonical
 from metanode.protocol.envelope import open_envelope, parse_envelope, seal, verify_signed
 from metanode.protocol.identity import Identity
-from spec.messages import MESSAGES, Keepalive, Release
+from spec.messages import MESSAGES, PAYLOAD_OCTETS, Keepalive, Release
 
 NETWORK = bytes(range(32))
 CODEC = Codec(MESSAGES)
@@ -33,7 +33,7 @@ def test_the_raw_frame_is_evidence() -> None:
 
 
 def test_the_signature_can_travel_alone() -> None:
-    """Catches a certificate of votes that cannot be checked: the body is rebuilt from the fields."""
+    """Catches a certificate that cannot be checked: the body is rebuilt from the fields."""
     envelope = parse_envelope(seal(ALICE, NETWORK, CODEC, MESSAGE))
     body = CODEC.encode(MESSAGE)
     assert verify_signed(NETWORK, ALICE.node_id, body, envelope.signature)
@@ -58,8 +58,6 @@ def test_the_frame_has_the_keys_of_the_grammar() -> None:
 
 def test_the_longest_payload_of_the_catalogue_fits_a_frame() -> None:
     """Catches bounds of messages that together are over the bound of a frame."""
-    from spec.messages import PAYLOAD_OCTETS
-
     release = Release(bytes(32), 0, 0, bytes(PAYLOAD_OCTETS), True)
     assert open_envelope(NETWORK, CODEC, seal(ALICE, NETWORK, CODEC, release))[1] == release
 

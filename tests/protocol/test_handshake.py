@@ -26,7 +26,9 @@ def test_each_end_sends_hello_proof_ready() -> None:
     dialled, first = alice.connect(bob, outbound=True)
     accepted, second = bob.connect(alice, outbound=False)
     proof = bob.table.receive(accepted, first[0], 0.0)
-    ready = alice.table.receive(dialled, second[0], 0.0) + alice.table.receive(dialled, proof[0], 0.0)
+    ready = alice.table.receive(dialled, second[0], 0.0) + alice.table.receive(
+        dialled, proof[0], 0.0
+    )
     kinds = [type(CODEC.decode(frame)) for frame in (*first, *ready)]
     assert kinds == [Hello, Proof, Ready]
     assert [type(CODEC.decode(frame)) for frame in (*second, *proof)] == [Hello, Proof]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from coincurve import PublicKey
+from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
@@ -48,9 +48,7 @@ def test_openssl_accepts_the_signature() -> None:
 
 
 def test_the_nonce_is_the_one_of_rfc_6979() -> None:
-    """Catches a nonce that is not derived as the RFC says: libsecp256k1 makes the same signature."""
-    from coincurve import PrivateKey
-
+    """Catches a nonce not derived as the RFC says: libsecp256k1 makes the same signature."""
     secret = int.from_bytes(hashlib.sha256(b"secret").digest(), "big") % ORDER
     signature = Identity.from_secret(secret).sign("t", b"m")
     der = PrivateKey.from_int(secret).sign(tagged_hash("t", b"m"), hasher=None)

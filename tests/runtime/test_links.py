@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run each test on both backends."""
     return str(request.param)
 
 
@@ -66,8 +67,12 @@ async def test_simultaneous_dials_leave_exactly_one_link(monkeypatch: pytest.Mon
             async with anyio.create_task_group() as dials:
                 dials.start_soon(small.links.dial, large.endpoint)
                 dials.start_soon(large.links.dial, small.endpoint)
-            await until(lambda: small.links.connections(large.node_id) == 1
-                        and large.links.connections(small.node_id) == 1)
+            await until(
+                lambda: (
+                    small.links.connections(large.node_id) == 1
+                    and large.links.connections(small.node_id) == 1
+                )
+            )
             await anyio.sleep(0.3)
             assert small.links.connections(large.node_id) == 1
             assert large.links.connections(small.node_id) == 1
@@ -86,8 +91,12 @@ async def test_a_redial_by_the_same_side_leaves_one_link(monkeypatch: pytest.Mon
         await alice.links.dial(bob.endpoint)
         await alice.links.dial(bob.endpoint)
         await until(lambda: len(bob.links._peers.get(alice.node_id, ())) == 2)
-        await until(lambda: alice.links.connections(bob.node_id) == 1
-                    and bob.links.connections(alice.node_id) == 1)
+        await until(
+            lambda: (
+                alice.links.connections(bob.node_id) == 1
+                and bob.links.connections(alice.node_id) == 1
+            )
+        )
         assert (alice.downs, bob.downs) == ([], [])
         assert bob.links.send(alice.node_id, b"still here")
         await until(lambda: alice.frames)

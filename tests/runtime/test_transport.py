@@ -10,7 +10,7 @@ import pytest
 from anyio.abc import AnyByteStream
 from anyio.streams.tls import TLSAttribute
 
-from metanode.errors import UserError
+from metanode.errors import Malformed, UserError
 from metanode.protocol.endpoints import Endpoint
 from metanode.runtime.certificates import (
     ALPN,
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run each test on both backends."""
     return str(request.param)
 
 
@@ -126,7 +127,5 @@ def test_the_secret_is_not_in_the_repr() -> None:
 
 def test_verification_needs_a_certificate() -> None:
     """Catches None taken for somebody."""
-    from metanode.errors import Malformed
-
     with pytest.raises(Malformed, match="missing"):
         verify_peer_certificate(None, NETWORK)

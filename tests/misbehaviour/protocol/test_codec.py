@@ -63,6 +63,7 @@ GOOD: dict[str, Any] = {
 
 
 def payload(body: Any, kind: Any = "toy") -> bytes:
+    """Return a payload as another implementation writes it."""
     return cbor2.dumps({"b": body, "k": kind}, canonical=True)
 
 
@@ -190,7 +191,9 @@ def test_unknown_kinds_are_refused(kind: Any) -> None:
         CODEC.decode(payload(GOOD, kind))
 
 
-@pytest.mark.parametrize("outer", [{}, {"k": "toy"}, {"b": GOOD}, {"b": GOOD, "k": "toy", "z": 1}, []])
+@pytest.mark.parametrize(
+    "outer", [{}, {"k": "toy"}, {"b": GOOD}, {"b": GOOD, "k": "toy", "z": 1}, []]
+)
 def test_the_outer_map_is_exact(outer: Any) -> None:
     """Catches room for extra data beside kind and body."""
     with pytest.raises(Malformed):

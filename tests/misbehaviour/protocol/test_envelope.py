@@ -27,6 +27,7 @@ PLAIN: dict[str, Any] = {
 
 
 def refused(frame: bytes, network: bytes = NETWORK) -> tuple[bytes, ...]:
+    """Check that a frame from Mallory's link is malformed and return whom it blames."""
     with pytest.raises(Malformed) as caught:
         open_envelope(network, CODEC, frame, MALLORY.node_id)
     return caught.value.culprits()

@@ -27,7 +27,7 @@ def test_a_dripped_prefix_is_refused_at_its_last_byte() -> None:
 
 
 def test_an_empty_frame_is_refused() -> None:
-    """Catches a peer that keeps a link busy with nothing (the source closes on an empty message)."""
+    """Catches a peer that keeps a link busy with nothing."""
     reader = FrameReader()
     with pytest.raises(Malformed, match="empty"):
         reader.feed(bytes(4))

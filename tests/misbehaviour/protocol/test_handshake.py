@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from metanode.protocol.handshake import Link
 from metanode.protocol.identity import Identity
+from spec.interpreter import enabled
 from spec.messages import Hello, Proof, Ready
 from spec.protocol import PROTOCOL
 from tests.protocol.handshake_support import CODEC, NETWORK, Node, linked, relay
@@ -70,7 +71,7 @@ def test_our_own_proof_reflected_is_refused() -> None:
 
 def test_a_second_hello_closes_the_link() -> None:
     """Catches a node that signs as many cookies as it is asked."""
-    alice, bob, dialled, accepted, first, second = start()
+    alice, _, dialled, _, first, second = start()
     alice.table.receive(dialled, second, 0.0)
     assert alice.table.receive(dialled, second, 0.0) == ()
     assert dialled.refusal == "second query"
@@ -80,7 +81,9 @@ def test_a_second_hello_closes_the_link() -> None:
     assert accepted.refusal == "second query"
 
 
-@pytest.mark.parametrize("frame", [b"", b"\x00", b"garbage", CODEC.encode(Ready())[:-1], b"\xff" * 4096])
+@pytest.mark.parametrize(
+    "frame", [b"", b"\x00", b"garbage", CODEC.encode(Ready())[:-1], b"\xff" * 4096]
+)
 def test_garbage_closes_the_link_in_every_state(frame: bytes) -> None:
     """Catches an exception, or a link that survives an empty or undecodable message."""
     alice, _, dialled, _, _, _ = start()
@@ -225,8 +228,6 @@ def test_the_rows_of_each_pair_exclude_each_other_and_cover_all_facts() -> None:
                 alice.table._tables.view.deliver("hello_sent", bob.node_id, dialled.number)
             claimed = alice.node_id if own else bob.node_id
             view = alice.table._tables.view
-            from spec.interpreter import enabled
-
             with view.given(given_facts):
                 environment = {"p": alice.node_id, "q": claimed, "l": dialled.number}
                 rules = enabled(PROTOCOL.machines["link"], "connected", "Hello", view, environment)

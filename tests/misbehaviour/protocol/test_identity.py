@@ -1,4 +1,4 @@
-"""Bytes that are no signature, no key, or a second form of one, are refused without an exception."""
+"""Bytes that are no signature, no key, or a second form of one, are quietly refused."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ R, S = SIGNATURE[:32], SIGNATURE[32:]
 
 
 def number(value: int) -> bytes:
+    """Return 32 bytes big-endian."""
     return value.to_bytes(32, "big")
 
 

@@ -12,6 +12,7 @@ from spec.parameters import MAINNET
 
 
 def peering(*preconfigured: Endpoint) -> Peering:
+    """Return peering at time 0, with no randomness."""
     return Peering(
         preset=MAINNET,
         listening=None,
@@ -22,6 +23,7 @@ def peering(*preconfigured: Endpoint) -> Peering:
 
 
 def node(number: int) -> bytes:
+    """Return a stand-in for a node id."""
     return number.to_bytes(33, "big")
 
 

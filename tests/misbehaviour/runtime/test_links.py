@@ -38,6 +38,7 @@ MALLORY: Identity = identity("mallory")
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run each test on both backends."""
     return str(request.param)
 
 
@@ -70,9 +71,7 @@ async def raw_link(victim: RunningNode) -> AsyncIterator[Channel]:
         await channel.close()
 
 
-async def shake(
-    channel: Channel, table: Handshakes, link: Link, frames: tuple[bytes, ...]
-) -> None:
+async def shake(channel: Channel, table: Handshakes, link: Link, frames: tuple[bytes, ...]) -> None:
     """Run the handshake over a raw channel."""
     buffer = bytearray()
     while True:
@@ -291,8 +290,10 @@ async def test_a_relay_between_two_nodes_gets_no_link() -> None:
             tasks.start_soon(copy, to_alice, to_bob)
             tasks.start_soon(copy, to_bob, to_alice)
             await until(
-                lambda: sum(alice.links.statistics.refusals.values())
-                and sum(bob.links.statistics.refusals.values())
+                lambda: (
+                    sum(alice.links.statistics.refusals.values())
+                    and sum(bob.links.statistics.refusals.values())
+                )
             )
             tasks.cancel_scope.cancel()
         assert (alice.ups, bob.ups) == ([], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from typing import Any
 
 import anyio
@@ -35,14 +36,17 @@ AUTHORITY = certificates._network_authority(NETWORK)
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run each test on both backends."""
     return str(request.param)
 
 
 def leaf(who: Identity, network: bytes = NETWORK) -> x509.Certificate:
+    """Return a leaf certificate with a fresh channel key."""
     return sign_leaf(who, network, ec.generate_private_key(ec.SECP256R1()), *AUTHORITY)
 
 
 def der(certificate: x509.Certificate) -> bytes:
+    """Return the bytes of a certificate."""
     return certificate.public_bytes(Encoding.DER)
 
 
@@ -65,6 +69,7 @@ def with_extension(value: bytes) -> bytes:
 
 
 def identity_of(certificate: x509.Certificate) -> bytes:
+    """Return the value of the identity extension."""
     extension = certificate.extensions.get_extension_for_oid(IDENTITY_EXTENSION).value
     return bytes(extension.value)  # type: ignore[attr-defined]  # it is an UnrecognizedExtension
 
@@ -220,8 +225,6 @@ async def test_nobody_listening_is_unavailable() -> None:
 @pytest.mark.anyio
 async def test_half_open_places_are_lost_by_the_busiest_address_first() -> None:
     """Catches F-30: one host's half-open dials that starve everybody else."""
-    from collections import Counter
-
     refused: Counter[str] = Counter()
     places = HalfOpenPlaces(refused, limit=4)
     ended: list[str] = []

@@ -1,0 +1,143 @@
+"""``demo``: four nodes on this machine make a key, pay deposits, and survive a SIGKILL."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+import click
+from attrs import define, field
+from rich.console import Console
+from rich.table import Table
+
+from metanode.chains.rpc import RpcClient
+from metanode.cli.demo_scenario import Outcome, Scenario
+from metanode.cli.local_network import LocalNetwork
+from metanode.errors import MetanodeError, UserError
+
+SEEDS_LIMIT = 1000
+
+
+@define
+class Lines:
+    """Progress as lines with the time since the start; with colour on a terminal."""
+
+    console: Console
+    began: float = field(factory=time.monotonic)
+
+    def step(self, text: str) -> None:
+        """Print a step."""
+        self.console.print(f"[bold]{time.monotonic() - self.began:6.1f} s  {text}[/bold]",
+                           highlight=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """Print a detail of the step."""
+        self.console.print(f"{time.monotonic() - self.began:6.1f} s    {text}", highlight=False,
+                           soft_wrap=True, markup=False)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of ``7``, ``1-20`` or ``1,4,9-12``; UserError for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f"--kill-seeds {text!r}: write 7, 1-20 or 1,4,9-12")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    if not 0 < len(seeds) <= SEEDS_LIMIT:
+        raise UserError(f"--kill-seeds {text!r}: 1 to {SEEDS_LIMIT} seeds are allowed")
+    return seeds
+
+
+async def play(directory: Path, seed: int, report: Lines) -> Outcome:
+    """Run one network below ``directory`` to its end."""
+    network = LocalNetwork(directory)
+    try:
+        await network.prepare()
+        report.step(f"homes, stakes and the devnet chain are ready in {directory}")
+        async with RpcClient(network.rpc_url) as rpc:
+            return await Scenario(network, rpc, report, seed).run()
+    finally:
+        network.stop()
+
+
+def show(console: Console, outcome: Outcome) -> None:
+    """Print the closing tables."""
+    payouts = Table(title="payouts", title_justify="left")
+    for column in ("txid", "inputs", "outputs", "signers", "round, s"):
+        payouts.add_column(column, overflow="fold")
+    for payout in outcome.payouts:
+        payouts.add_row(payout["txid"], str(payout["inputs"]), str(payout["outputs"]),
+                        ", ".join(payout["signers"]), str(payout["seconds"] or "-"))
+    deposits = Table(title="deposits", title_justify="left")
+    for column in ("deposit", "kind", "amount", "came back", "settled by", "exactly once"):
+        deposits.add_column(column, overflow="fold")
+    for made in outcome.deposits:
+        deposits.add_row(made["name"], made["kind"], str(made["amount"]), str(made["paid"]),
+                         made["txid"][:16], "yes" if made["once"] else "NO")
+    console.print(payouts)
+    console.print(deposits)
+
+
+def run_once(seed: int, keep: Path | None, console: Console) -> Outcome:
+    """Run the demo once; its files go to ``keep``, or to a temporary folder that is removed."""
+    directory = Path(tempfile.mkdtemp(prefix="metanode-demo-")) if keep is None else keep
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise UserError(f"{keep} is not empty: give a new folder to --keep")
+    report = Lines(console)
+    report.step(f"seed {seed}; again with: python -m metanode demo --seed {seed}")
+    done = False
+    try:
+        outcome = anyio.run(play, directory, seed, report, backend="trio")
+        done = not outcome.faults
+        return outcome
+    finally:
+        if keep is None and done:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@click.command()
+@click.option("--seed", type=int, help="Decides which node is killed, and when.")
+@click.option("--kill-seeds", metavar="RANGE", help="One network a seed, e.g. 1-20.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep homes, logs and chain here.")
+def command(seed: int | None, kill_seeds: str | None, keep: Path | None) -> int:
+    """Run a local network of four nodes to the last payout; exit 0 if all was settled once."""
+    console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    if kill_seeds is not None:
+        return _campaign(parse_seeds(kill_seeds), keep, console)
+    outcome = run_once(random.SystemRandom().randrange(1 << 32) if seed is None else seed, keep,
+                       console)
+    show(console, outcome)
+    for fault in outcome.faults:
+        console.print(f"NOT SETTLED ONCE: {fault}", style="bold red")
+    if not outcome.faults:
+        console.print("every deposit was settled exactly once", style="bold green")
+    return 1 if outcome.faults else 0
+
+
+def _campaign(seeds: list[int], keep: Path | None, console: Console) -> int:
+    """Run one network a seed; print a line for each, and how to replay those that failed."""
+    failed = []
+    for seed in seeds:
+        began = time.monotonic()
+        try:
+            outcome = run_once(seed, keep / f"seed-{seed}" if keep else None, console)
+            faults = outcome.faults
+            said = outcome.killed
+        except MetanodeError as error:
+            faults, said = [str(error)], "did not end"
+        verdict = "; ".join(faults) or "every deposit settled once"
+        console.print(f"seed {seed}: {said}: {verdict} ({time.monotonic() - began:.0f} s)",
+                      style="red" if faults else "green", highlight=False)
+        if faults:
+            failed.append(seed)
+    for seed in failed:
+        console.print(f"replay: python -m metanode demo --seed {seed}", style="bold red")
+    console.print(f"{len(seeds) - len(failed)} of {len(seeds)} seeds: no double payout, "
+                  "every deposit settled", style="bold")
+    return 1 if failed else 0
