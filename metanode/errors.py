@@ -1,7 +1,7 @@
 """The exception tree of the node: whose fault it is decides what happens next.
 
-``LocalFault`` is a defect of ours, ``UserError`` is bad input from the operator, ``PeerFault`` is bad
-input from a peer and names whom to blame, ``Unavailable`` means try again later.
+``LocalFault`` is a defect of ours, ``UserError`` is bad input from the operator, ``PeerFault`` is
+bad input from a peer and names whom to blame, ``Unavailable`` means try again later.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Unavailable(MetanodeError):
 class PeerFault(MetanodeError):
     """A peer sent something it must not send.
 
-    ``culprits()`` are the node ids (33 bytes each) that are proved to be at fault; it is empty when the
-    fault cannot be attributed.
+    ``culprits()`` are the node ids (33 bytes each) that are proved to be at fault; it is empty when
+    the fault cannot be attributed.
     """
 
     def __init__(self, reason: str, *culprits: bytes) -> None:

@@ -1,9 +1,9 @@
 """Assembling a protocol: every table parsed, every name resolved, every type checked.
 
-``assemble`` takes the plain data of ``spec/language.py`` and returns a :class:`Protocol` whose rows carry
-typed guards and effects. It refuses, with the table and the row named: unknown names, ill-typed texts,
-guards that read a ghost, effects on given facts or on another table's state, two effects on one cell,
-one event with two signatures, states that do not exist, rows without a reason.
+``assemble`` takes the plain data of ``spec/language.py`` and returns a :class:`Protocol` whose rows
+carry typed guards and effects. It refuses, with the table and the row named: unknown names,
+ill-typed texts, guards that read a ghost, effects on given facts or on another table's state, two
+effects on one cell, one event with two signatures, states that do not exist, rows without a reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,19 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from spec.expressions import Names, Parser, cell_type
-from spec.ir import And, Implies, Literal, Node, Not, Or, Quantified, Read, Type, Variable, sort_type
+from spec.ir import (
+    And,
+    Implies,
+    Literal,
+    Node,
+    Not,
+    Or,
+    Quantified,
+    Read,
+    Type,
+    Variable,
+    sort_type,
+)
 from spec.language import (
     ANY,
     SAME,
@@ -28,7 +40,6 @@ from spec.language import (
     Table,
     parse_signature,
 )
-
 
 _Named = TypeVar("_Named", Sort, Cell, Definition)
 
@@ -119,8 +130,9 @@ def assemble(
     """Check a protocol and return it with every text parsed; raises :class:`SpecError`."""
     cell_map = _unique("cell", cells)
     enums = {c.type.name: c.type for c in cell_map.values() if isinstance(c.type, Enum)}
-    names = Names(_unique("sort", sorts), enums, cell_map, _unique("definition", definitions),
-                  constants)
+    names = Names(
+        _unique("sort", sorts), enums, cell_map, _unique("definition", definitions), constants
+    )
     _check_names(names)
     table_list = tuple(tables)
     owners = {_state_cell_name(table): table.name for table in table_list}
@@ -235,8 +247,10 @@ def _rules(
     for state in (*sources, *targets.values()):
         if state not in cell.type.values:
             raise SpecError(f"{state!r} is not a state of {cell.type.name}")
-    return [Rule(table.name, s, event, targets[s], parameters, guards, effects, row, number)
-            for s in sources]
+    return [
+        Rule(table.name, s, event, targets[s], parameters, guards, effects, row, number)
+        for s in sources
+    ]
 
 
 def _effect(parser: Parser, target: str, value: str, owners: Mapping[str, str]) -> Effect:
@@ -244,7 +258,9 @@ def _effect(parser: Parser, target: str, value: str, owners: Mapping[str, str]) 
     if cell.kept == "given":
         raise SpecError(f"{target} is a given fact: no row may write it")
     if cell.name in owners:
-        raise SpecError(f"{target} is the state of table {owners[cell.name]}: only its rows move it")
+        raise SpecError(
+            f"{target} is the state of table {owners[cell.name]}: only its rows move it"
+        )
     kind: Type = cell_type(cell)
     node = parser.parse(value, kind)
     if cell.kept == "network" and node != Literal(kind, True):

@@ -1,7 +1,7 @@
 """Whom a node refuses to talk to, and why. Blocks affect dialling and pings, never a quorum.
 
-A block needs verified evidence: two conflicting messages signed by the same peer, or a failed check that
-only the sender can have caused. Silence makes a peer suspect, and one good ping clears it.
+A block needs verified evidence: two conflicting messages signed by the same peer, or a failed check
+that only the sender can have caused. Silence makes a peer suspect, and one good ping clears it.
 """
 
 from __future__ import annotations

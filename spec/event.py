@@ -1,7 +1,7 @@
 """The status of an event at one node; a write compares and sets on the expected status.
 
-An event is created once, tried in numbered attempts, and ends in SUCCESS or EXPIRED. FAILED still takes a
-late signature: it may have been made by the others.
+An event is created once, tried in numbered attempts, and ends in SUCCESS or EXPIRED. FAILED still
+takes a late signature: it may have been made by the others.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """From the text of a guard or an effect to the typed intermediate form.
 
 The language is a whitelisted subset of Python expressions: names, ``cell[i, j]``, ``and or not``,
-``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``, ``implies(a, b)``,
-``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``, ``none``, and calls of
-definitions, which are expanded in place. Python's own parser reads the text; nothing is ever executed.
+``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``, ``implies(a,
+b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``, ``none``, and
+calls of definitions, which are expanded in place. Python's own parser reads the text; nothing is
+ever executed.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Names:
 class Parser:
     """Parses texts in one scope; ``scope`` maps bound names to their terms.
 
-    ``depth`` counts the binders around the text: a bound variable is named after it, so that expanding a
-    definition under a quantifier captures nothing.
+    ``depth`` counts the binders around the text: a bound variable is named after it, so that
+    expanding a definition under a quantifier captures nothing.
     """
 
     names: Names
@@ -148,8 +149,10 @@ class Parser:
             case ast.Compare(left=left_tree, ops=[operator], comparators=[right_tree]):
                 return self._compare(tree, left_tree, operator, right_tree)
             case ast.BinOp(left=left_tree, op=ast.Add() | ast.Sub() as sign, right=right_tree):
-                sides = [self._coerce(self._walk(t), INT, ast.unparse(t))
-                         for t in (left_tree, right_tree)]
+                sides = [
+                    self._coerce(self._walk(t), INT, ast.unparse(t))
+                    for t in (left_tree, right_tree)
+                ]
                 return Arithmetic(INT, "+" if isinstance(sign, ast.Add) else "-", *sides)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self._call(name, arguments, tree)
@@ -187,8 +190,13 @@ class Parser:
             if not isinstance(right, ast.Tuple):
                 raise SpecError(f"{ast.unparse(tree)!r}: write x in (a, b)")
             subject = self._walk(left)
-            among = Or(BOOL, tuple(Equal(BOOL, *self._unify(subject, self._walk(item), tree))
-                                   for item in right.elts))
+            among = Or(
+                BOOL,
+                tuple(
+                    Equal(BOOL, *self._unify(subject, self._walk(item), tree))
+                    for item in right.elts
+                ),
+            )
             return among if isinstance(op, ast.In) else Not(BOOL, among)
         sides = self._unify(self._walk(left), self._walk(right), tree)
         if isinstance(op, ast.Eq):

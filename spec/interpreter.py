@@ -1,8 +1,8 @@
 """The meaning of a formula and of a row: the slow oracle that every engine is compared with.
 
-A :class:`View` answers what a cell holds and which individuals a sort has; ``evaluate`` computes a term
-on it, ``enabled`` finds the rules that a (state, event) pair allows, ``outcome`` computes the new values.
-Nothing is changed here: whoever runs a rule applies the outcome.
+A :class:`View` answers what a cell holds and which individuals a sort has; ``evaluate`` computes a
+term on it, ``enabled`` finds the rules that a (state, event) pair allows, ``outcome`` computes the
+new values. Nothing is changed here: whoever runs a rule applies the outcome.
 """
 
 from __future__ import annotations
@@ -107,11 +107,15 @@ def first_false(rule: Rule, view: View, environment: Environment) -> Guard | Non
     return next((g for g in rule.guards if not holds(g, view, environment)), None)
 
 
-def enabled(machine: Machine, state: str, event: str, view: View,
-            environment: Environment) -> tuple[Rule, ...]:
+def enabled(
+    machine: Machine, state: str, event: str, view: View, environment: Environment
+) -> tuple[Rule, ...]:
     """Return the rules that may run; more than one means that the table is not deterministic."""
-    return tuple(rule for rule in machine.rules_for(state, event)
-                 if first_false(rule, view, environment) is None)
+    return tuple(
+        rule
+        for rule in machine.rules_for(state, event)
+        if first_false(rule, view, environment) is None
+    )
 
 
 def outcome(rule: Rule, view: View, environment: Environment) -> tuple[Change, ...]:
@@ -127,8 +131,10 @@ def _change(effect: Effect, view: View, environment: Environment) -> Change:
 
 
 def _quantified(node: Quantified, view: View, environment: Environment) -> bool | int:
-    tests = (bool(evaluate(node.body, view, {**environment, node.variable: individual}))
-             for individual in view.individuals(node.sort))
+    tests = (
+        bool(evaluate(node.body, view, {**environment, node.variable: individual}))
+        for individual in view.individuals(node.sort)
+    )
     if node.kind == "all":
         return all(tests)
     if node.kind == "any":
@@ -148,5 +154,6 @@ def _compare(operator: str, left: Value, right: Value) -> bool:
     first, second = (-1 if side is None else side for side in (left, right))
     if not isinstance(first, int) or not isinstance(second, int):
         raise TypeError(f"{left!r} and {right!r} have no order")
-    return {"<": first < second, "<=": first <= second,
-            ">": first > second, ">=": first >= second}[operator]
+    return {"<": first < second, "<=": first <= second, ">": first > second, ">=": first >= second}[
+        operator
+    ]

@@ -1,8 +1,9 @@
 """The key that one keygen slot makes: shares in store, certified by all, locked in for good.
 
-A finished run at one node proves nothing about the others (F-27), so each node confirms what it stored and a
-key counts when all n confirmed the same. Locking in is itself a signature by the new key over its own
-name: a test of the key, and a certificate that anyone can verify. The custody address is shown only then.
+A finished run at one node proves nothing about the others (F-27), so each node confirms what it
+stored and a key counts when all n confirmed the same. Locking in is itself a signature by the new
+key over its own name: a test of the key, and a certificate that anyone can verify. The custody
+address is shown only then.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Rules of this file
 ------------------
-* A **cell** is a variable of the protocol. Its ``kept`` says where its truth lives, and with that what a
+* A **cell** is a variable of the protocol. Its ``kept`` says where its truth lives, and with that
+  what a
   crash does to it, who may write it and what an effect on it means:
 
   ========= ===================================== ============================ =====================
@@ -22,8 +23,8 @@ Rules of this file
   type-checked when the protocol is assembled. A mistake is refused at import and names the row.
 * Every row says why it is there.
 
-Nothing here runs anything. ``spec/interpreter.py`` gives the meaning of a row, the node executes rows
-through ``metanode/protocol/machine.py``, and ``model_checks`` checks them.
+Nothing here runs anything. ``spec/interpreter.py`` gives the meaning of a row, the node executes
+rows through ``metanode/protocol/machine.py``, and ``model_checks`` checks them.
 """
 
 from __future__ import annotations
@@ -107,9 +108,10 @@ def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
 class Row:
     """``source`` –event [only_if] / then→ ``target``.
 
-    ``source`` is a state, a tuple of states or ``"any"``; ``target`` a state or ``"same"``; ``event`` is
-    ``Name(parameter: Sort, ...)``; ``only_if`` are the conjuncts of the guard; ``then`` maps a cell
-    reference to the expression of its new value, read in the state BEFORE the row.
+    ``source`` is a state, a tuple of states or ``"any"``; ``target`` a state or ``"same"``;
+    ``event`` is ``Name(parameter: Sort, ...)``; ``only_if`` are the conjuncts of the guard;
+    ``then`` maps a cell reference to the expression of its new value, read in the state BEFORE the
+    row.
     """
 
     source: str | tuple[str, ...]

@@ -1,9 +1,10 @@
 """Every message: its fields, their bounds, and the network cell that it stands for.
 
-An effect on a network cell is a send, and the message that it sends is the one that names that cell in
-``CELL``; data that rides along (documents, proofs, payloads) are its other fields. On the wire a message is
-the map ``{"b": {fields}, "k": KIND}`` in deterministic CBOR inside a signed envelope (``wire.cddl``).
-A field out of bounds raises ``ValueError`` or ``TypeError`` at construction, wherever it comes from.
+An effect on a network cell is a send, and the message that it sends is the one that names that cell
+in ``CELL``; data that rides along (documents, proofs, payloads) are its other fields. On the wire a
+message is the map ``{"b": {fields}, "k": KIND}`` in deterministic CBOR inside a signed envelope
+(``wire.cddl``). A field out of bounds raises ``ValueError`` or ``TypeError`` at construction,
+wherever it comes from.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def text(at_most: int) -> Any:
 def many(at_most: int, octets_each: int | None = None) -> Any:
     """Declare a tuple of bounded length, of byte strings of a fixed length or of nested messages."""
 
-    def bound(_: object, attribute: Attribute[tuple[object, ...]], value: tuple[object, ...]) -> None:
+    def bound(
+        _: object, attribute: Attribute[tuple[object, ...]], value: tuple[object, ...]
+    ) -> None:
         if type(value) is not tuple or len(value) > at_most:
             raise ValueError(f"{attribute.name} must be a list of at most {at_most}")
         for item in value:
@@ -97,7 +100,8 @@ def _short(value: bytes | None) -> str:
     return "none" if value is None else value.hex()[:16]
 
 
-# --- parts of messages -------------------------------------------------------------------------------
+# --- parts of messages
+# -------------------------------------------------------------------------------
 
 
 @frozen
@@ -110,7 +114,9 @@ class OutpointRef:
 
 @frozen
 class SignedVote:
-    """The signature under which a node sent a ``Vote``: with the vote's fields it can be shown to anyone."""
+    """The signature under which a node sent a ``Vote``: with the vote's fields it can be shown to
+    anyone.
+    """
 
     voter: bytes = octets(NODE_ID_OCTETS)
     signature: bytes = octets(SIGNATURE_OCTETS)
@@ -146,7 +152,8 @@ class EcdsaSignature:
     rs: bytes = octets(SIGNATURE_OCTETS)
 
 
-# --- the handshake of a link, before there are envelopes -----------------------------------------------
+# --- the handshake of a link, before there are envelopes
+# -----------------------------------------------
 
 
 @frozen
@@ -179,7 +186,8 @@ class Ready:
     CELL: ClassVar[str] = "ready_sent"
 
 
-# --- peering -----------------------------------------------------------------------------------------
+# --- peering
+# -----------------------------------------------------------------------------------------
 
 
 @frozen
@@ -214,12 +222,15 @@ class Publish:
     seen: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
 
 
-# --- a signing round ---------------------------------------------------------------------------------
+# --- a signing round
+# ---------------------------------------------------------------------------------
 
 
 @frozen
 class Offer:
-    """The transfers that the sender can validate at the start of a round, and the lock that it holds."""
+    """The transfers that the sender can validate at the start of a round, and the lock that it
+    holds.
+    """
 
     KIND: ClassVar[str] = "offer"
     CELL: ClassVar[str] = "offered"
@@ -256,7 +267,9 @@ class SigningSet:
 
 @frozen
 class Vote:
-    """A round's checksum or a coordinator's ACK: one per event and attempt, durable before it leaves."""
+    """A round's checksum or a coordinator's ACK: one per event and attempt, durable before it
+    leaves.
+    """
 
     KIND: ClassVar[str] = "vote"
     CELL: ClassVar[str] = "vote"
@@ -267,7 +280,8 @@ class Vote:
     members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
 
 
-# --- sessions ----------------------------------------------------------------------------------------
+# --- sessions
+# ----------------------------------------------------------------------------------------
 
 
 @frozen
@@ -332,12 +346,15 @@ class SignatureFound:
     signatures: tuple[EcdsaSignature, ...] = many(INPUTS_LIMIT)
 
 
-# --- keys --------------------------------------------------------------------------------------------
+# --- keys
+# --------------------------------------------------------------------------------------------
 
 
 @frozen
 class Confirmation:
-    """What a member stored at the end of a key generation; equal ones from all n make the key count."""
+    """What a member stored at the end of a key generation; equal ones from all n make the key
+    count.
+    """
 
     KIND: ClassVar[str] = "confirmation"
     CELL: ClassVar[str] = "confirmed"
@@ -371,8 +388,20 @@ class KeyLocked:
 
 HANDSHAKE: tuple[type, ...] = (Hello, Proof, Ready)
 ENVELOPED: tuple[type, ...] = (
-    Ping, Keepalive, Publish, Offer, Proposal, SigningSet, Vote, Setup, Begin, Release, Step,
-    SignatureFound, Confirmation, KeyLocked,
+    Ping,
+    Keepalive,
+    Publish,
+    Offer,
+    Proposal,
+    SigningSet,
+    Vote,
+    Setup,
+    Begin,
+    Release,
+    Step,
+    SignatureFound,
+    Confirmation,
+    KeyLocked,
 )
 _Class = TypeVar("_Class", bound=type)
 

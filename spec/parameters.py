@@ -1,9 +1,9 @@
 """Every constant of the protocol: value, unit, source.
 
-Sources: M = the metanode peer protocol, N = Nano's peering, T = the TSS node architecture, D = the DKLs23
-signing protocol, "rule" = ours, with the reason. ``MAINNET`` is the default of each field; ``DEVNET``
-scales the round, keygen and ping periods only, so that a local network shows in seconds what the real one
-does in minutes; ``TOY`` is for models.
+Sources: M = the metanode peer protocol, N = Nano's peering, T = the TSS node architecture, D = the
+DKLs23 signing protocol, "rule" = ours, with the reason. ``MAINNET`` is the default of each field;
+``DEVNET`` scales the round, keygen and ping periods only, so that a local network shows in seconds
+what the real one does in minutes; ``TOY`` is for models.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Preset:
     propose_share: float = quantity(0.30, "of a round", "rule: deadline of the proposals")
     set_share: float = quantity(0.45, "of a round", "rule: deadline of the signing sets")
     vote_share: float = quantity(0.60, "of a round", "rule: deadline of the checksums")
-    signing_share: float = quantity(0.95, "of a round", "rule: F-12, nothing starts in the last 5 %")
+    signing_share: float = quantity(
+        0.95, "of a round", "rule: F-12, nothing starts in the last 5 %"
+    )
     rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
 
     # stakes and the block list
@@ -79,7 +81,9 @@ class Preset:
 
     # frames
     frame_octets: int = quantity(1 << 20, "octets", "T: frames of at most 1 MiB")
-    frame_octets_unauthenticated: int = quantity(4096, "octets", "rule: no more before the handshake")
+    frame_octets_unauthenticated: int = quantity(
+        4096, "octets", "rule: no more before the handshake"
+    )
 
     # custody (amounts in the chain's base unit)
     service_fee_bps: int = quantity(50, "1/10000", "rule: pays rewards and mining fees")
@@ -93,7 +97,8 @@ class Preset:
     transfers_per_payout: int = quantity(32, "transfers", "rule: bounds the signatures of a round")
     change_inputs: int = quantity(4, "inputs", "rule: float coins joined in one payout")
     unseen_depth_factor: int = quantity(
-        6, "times the confirmations", "rule: so deep, a deposit counts without a mempool sighting")
+        6, "times the confirmations", "rule: so deep, a deposit counts without a mempool sighting"
+    )
 
     @property
     def payload_octets(self) -> int:
@@ -126,8 +131,9 @@ def faults_tolerated(holders: int) -> int:
 def quorum_fault(holders: int, shares: int, faulty: int) -> str | None:
     """Return why (n, t, f) is unsafe or cannot sign, with the numbers, or None (SAFE-SIGN 1).
 
-    Two sets of t among n share at least 2t − n members; when that is more than f, one of them is honest
-    and never signs two digests of one event. n − f ≥ t keeps the honest members able to sign.
+    Two sets of t among n share at least 2t − n members; when that is more than f, one of them is
+    honest and never signs two digests of one event. n − f ≥ t keeps the honest members able to
+    sign.
     """
     n, t, f = holders, shares, faulty
     if n < 1 or t < 1 or t > n or f < 0:
@@ -135,7 +141,9 @@ def quorum_fault(holders: int, shares: int, faulty: int) -> str | None:
     if 2 * t - n <= f:
         return f"2t-n > f must hold, but 2*{t}-{n} = {2 * t - n} <= {f}: two sets could sign twice"
     if n - f < t:
-        return f"n-f >= t must hold, but {n}-{f} = {n - f} < {t}: {f} silent members stop every payout"
+        return (
+            f"n-f >= t must hold, but {n}-{f} = {n - f} < {t}: {f} silent members stop every payout"
+        )
     return None
 
 

@@ -1,8 +1,8 @@
 """The lifecycle of a node: what it is doing now. Pings run in every state.
 
-At a shared boundary keygen goes before signing; the nightly regroup, when it comes, before both. A crash
-takes a node to Idle from anywhere, because its phase is kept in memory. ``r`` is the number of a round; the
-round is the attempt of the event that it tries to settle.
+At a shared boundary keygen goes before signing; the nightly regroup, when it comes, before both. A
+crash takes a node to Idle from anywhere, because its phase is kept in memory. ``r`` is the number
+of a round; the round is the attempt of the event that it tries to settle.
 """
 
 from __future__ import annotations

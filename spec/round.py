@@ -1,7 +1,7 @@
 """What a node has heard from one peer in one round, from its first proposal to its signing set.
 
-The hash checked is ``SHA-512/256(document)`` against our own, and the second one binds the peer's id to the
-document, with lengths and a tag; the share proof is bound to peer, key epoch and round.
+The hash checked is ``SHA-512/256(document)`` against our own, and the second one binds the peer's
+id to the document, with lengths and a tag; the share proof is bound to peer, key epoch and round.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One attempt of an event as a session: from SETUP or from a round's certificate to the result.
 
-Two ways lead to ``begun``, and both need a certificate: a coordinator's SETUP, ACK and BEGIN, or the equal
-checksums of a signing round. A session lives in memory: none survives a restart.
+Two ways lead to ``begun``, and both need a certificate: a coordinator's SETUP, ACK and BEGIN, or
+the equal checksums of a signing round. A session lives in memory: none survives a restart.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A swap from the first sign of it to its end.
 
-A deposit whose memo names the payout address is its own request; a deposit without a usable memo, or one
-that comes after its request was cancelled, goes back to where it came from.
+A deposit whose memo names the payout address is its own request; a deposit without a usable memo,
+or one that comes after its request was cancelled, goes back to where it came from.
 """
 
 from __future__ import annotations

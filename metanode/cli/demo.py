@@ -32,13 +32,20 @@ class Lines:
 
     def step(self, text: str) -> None:
         """Print a step."""
-        self.console.print(f"[bold]{time.monotonic() - self.began:6.1f} s  {text}[/bold]",
-                           highlight=False, soft_wrap=True)
+        self.console.print(
+            f"[bold]{time.monotonic() - self.began:6.1f} s  {text}[/bold]",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def detail(self, text: str) -> None:
         """Print a detail of the step."""
-        self.console.print(f"{time.monotonic() - self.began:6.1f} s    {text}", highlight=False,
-                           soft_wrap=True, markup=False)
+        self.console.print(
+            f"{time.monotonic() - self.began:6.1f} s    {text}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -72,14 +79,25 @@ def show(console: Console, outcome: Outcome) -> None:
     for column in ("txid", "inputs", "outputs", "signers", "round, s"):
         payouts.add_column(column, overflow="fold")
     for payout in outcome.payouts:
-        payouts.add_row(payout["txid"], str(payout["inputs"]), str(payout["outputs"]),
-                        ", ".join(payout["signers"]), str(payout["seconds"] or "-"))
+        payouts.add_row(
+            payout["txid"],
+            str(payout["inputs"]),
+            str(payout["outputs"]),
+            ", ".join(payout["signers"]),
+            str(payout["seconds"] or "-"),
+        )
     deposits = Table(title="deposits", title_justify="left")
     for column in ("deposit", "kind", "amount", "came back", "settled by", "exactly once"):
         deposits.add_column(column, overflow="fold")
     for made in outcome.deposits:
-        deposits.add_row(made["name"], made["kind"], str(made["amount"]), str(made["paid"]),
-                         made["txid"][:16], "yes" if made["once"] else "NO")
+        deposits.add_row(
+            made["name"],
+            made["kind"],
+            str(made["amount"]),
+            str(made["paid"]),
+            made["txid"][:16],
+            "yes" if made["once"] else "NO",
+        )
     console.print(payouts)
     console.print(deposits)
 
@@ -110,8 +128,9 @@ def command(seed: int | None, kill_seeds: str | None, keep: Path | None) -> int:
     console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
     if kill_seeds is not None:
         return _campaign(parse_seeds(kill_seeds), keep, console)
-    outcome = run_once(random.SystemRandom().randrange(1 << 32) if seed is None else seed, keep,
-                       console)
+    outcome = run_once(
+        random.SystemRandom().randrange(1 << 32) if seed is None else seed, keep, console
+    )
     show(console, outcome)
     for fault in outcome.faults:
         console.print(f"NOT SETTLED ONCE: {fault}", style="bold red")
@@ -132,12 +151,18 @@ def _campaign(seeds: list[int], keep: Path | None, console: Console) -> int:
         except MetanodeError as error:
             faults, said = [str(error)], "did not end"
         verdict = "; ".join(faults) or "every deposit settled once"
-        console.print(f"seed {seed}: {said}: {verdict} ({time.monotonic() - began:.0f} s)",
-                      style="red" if faults else "green", highlight=False)
+        console.print(
+            f"seed {seed}: {said}: {verdict} ({time.monotonic() - began:.0f} s)",
+            style="red" if faults else "green",
+            highlight=False,
+        )
         if faults:
             failed.append(seed)
     for seed in failed:
         console.print(f"replay: python -m metanode demo --seed {seed}", style="bold red")
-    console.print(f"{len(seeds) - len(failed)} of {len(seeds)} seeds: no double payout, "
-                  "every deposit settled", style="bold")
+    console.print(
+        f"{len(seeds) - len(failed)} of {len(seeds)} seeds: no double payout, "
+        "every deposit settled",
+        style="bold",
+    )
     return 1 if failed else 0

@@ -1,7 +1,7 @@
 """What the demo does with a local network: deposits, rounds, one SIGKILL, and the final accounts.
 
-The scenario speaks through a ``Reporter``; it looks at the network only as an operator and a user could, by
-``status`` and by the chain's RPC, and checks the outcome on the chain itself.
+The scenario speaks through a ``Reporter``; it looks at the network only as an operator and a user
+could, by ``status`` and by the chain's RPC, and checks the outcome on the chain itself.
 """
 
 from __future__ import annotations
@@ -113,13 +113,19 @@ class Scenario:
     async def make_key(self) -> None:
         """Wait until the same key is locked in everywhere."""
         self.report.step("key generation: DKLs23, repeated until keygen_until, then locked in")
-        statuses = await self.until("a key locked in by all", lambda all_of: bool(
-            len({(s["key"] or {}).get("public_key") for s in all_of}) == 1
-            and all_of[0]["key"] is not None))
+        statuses = await self.until(
+            "a key locked in by all",
+            lambda all_of: bool(
+                len({(s["key"] or {}).get("public_key") for s in all_of}) == 1
+                and all_of[0]["key"] is not None
+            ),
+        )
         key = statuses[0]["key"]
         self.public_key = bytes.fromhex(key["public_key"])
         size = self.network.size
-        self.report.detail(f"certified by {size} of {size}, any {key['threshold']} can sign: {key['public_key']}")
+        self.report.detail(
+            f"certified by {size} of {size}, any {key['threshold']} can sign: {key['public_key']}"
+        )
         self.report.detail(f"custody address {custody_address(self.public_key, DEVNET_HRP)}")
 
     async def deposit(self, name: str, amount: int, kind: str) -> Accepted:
@@ -141,16 +147,25 @@ class Scenario:
         names = {f"{d.txid.hex()}:{d.index}": d.name for d in wanted}
 
         def done(statuses: list[dict[str, Any]]) -> bool:
-            final = {t for s in statuses for p in s["payouts"] if p["state"] == "COMPLETED"
-                     for t in p["transfers"]}
+            final = {
+                t
+                for s in statuses
+                for p in s["payouts"]
+                if p["state"] == "COMPLETED"
+                for t in p["transfers"]
+            }
             return set(names) <= final
 
-        statuses = await self.until("a payout of " + ", ".join(names.values()), done, all_nodes=False)
+        statuses = await self.until(
+            "a payout of " + ", ".join(names.values()), done, all_nodes=False
+        )
         for payout in _payouts(statuses):
             if set(payout["transfers"]) & set(names):
                 signers = ", ".join(self.name_of(signer) for signer in payout["signers"])
-                self.report.detail(f"payout {payout['txid'][:16]}: {payout['inputs']} inputs, "
-                                   f"{payout['outputs']} outputs, signed by {signers}")
+                self.report.detail(
+                    f"payout {payout['txid'][:16]}: {payout['inputs']} inputs, "
+                    f"{payout['outputs']} outputs, signed by {signers}"
+                )
 
     async def kill_in_a_round(self) -> str:
         """Deposit, kill a random node at a random moment of a round, start it again later."""
@@ -182,8 +197,12 @@ class Scenario:
 
     async def all_back(self) -> None:
         """Wait until every node, the killed one too, has its links and the key again."""
-        await self.until("the killed node back among the others", lambda all_of: all(
-            len(s["links"]) == self.network.size - 1 and s["key"] is not None for s in all_of))
+        await self.until(
+            "the killed node back among the others",
+            lambda all_of: all(
+                len(s["links"]) == self.network.size - 1 and s["key"] is not None for s in all_of
+            ),
+        )
         self.report.detail("the killed node has recovered: same key, same locks, all links")
 
     async def audit(self, outcome: Outcome) -> None:
@@ -192,24 +211,39 @@ class Scenario:
         spent, outputs = await self._read_chain()
         for made in self.deposits:
             spenders = spent.get((made.txid.hex(), made.index), [])
-            paid = [(txid, value) for txid, script, value in outputs
-                    if script == made.script and txid in spenders]
+            paid = [
+                (txid, value)
+                for txid, script, value in outputs
+                if script == made.script and txid in spenders
+            ]
             once = len(spenders) == 1 and len(paid) == 1
             if not once:
-                outcome.faults.append(f"{made.name}: spent {len(spenders)} times, "
-                                      f"paid {len(paid)} times")
-            outcome.deposits.append({
-                "name": made.name, "kind": made.kind, "amount": made.amount,
-                "paid": sum(value for _, value in paid), "txid": spenders[0] if spenders else "",
-                "once": once})
+                outcome.faults.append(
+                    f"{made.name}: spent {len(spenders)} times, paid {len(paid)} times"
+                )
+            outcome.deposits.append(
+                {
+                    "name": made.name,
+                    "kind": made.kind,
+                    "amount": made.amount,
+                    "paid": sum(value for _, value in paid),
+                    "txid": spenders[0] if spenders else "",
+                    "once": once,
+                }
+            )
         statuses = [s for s in await self.network.statuses() if s is not None]
         for payout in _payouts(statuses):
-            outcome.payouts.append({
-                **payout, "signers": [self.name_of(s) for s in payout["signers"]],
-                "seconds": _round_seconds(statuses, payout["txid"])})
+            outcome.payouts.append(
+                {
+                    **payout,
+                    "signers": [self.name_of(s) for s in payout["signers"]],
+                    "seconds": _round_seconds(statuses, payout["txid"]),
+                }
+            )
 
-    async def _read_chain(self) -> tuple[dict[tuple[str, int], list[str]],
-                                         list[tuple[str, bytes, int]]]:
+    async def _read_chain(
+        self,
+    ) -> tuple[dict[tuple[str, int], list[str]], list[tuple[str, bytes, int]]]:
         """Return who spends each output, and all outputs (txid, script, amount)."""
         spent: dict[tuple[str, int], list[str]] = {}
         outputs = []
@@ -224,8 +258,9 @@ class Scenario:
                     outputs.append((tx["txid"], script, base_units(entry["value"])))
         return spent, outputs
 
-    async def until(self, what: str, done: Callable[[list[dict[str, Any]]], bool],
-                    all_nodes: bool = True) -> list[dict[str, Any]]:
+    async def until(
+        self, what: str, done: Callable[[list[dict[str, Any]]], bool], all_nodes: bool = True
+    ) -> list[dict[str, Any]]:
         """Wait until ``done`` holds of the nodes' statuses; Unavailable names what did not come."""
         with anyio.move_on_after(PATIENCE_S):
             while True:
@@ -238,8 +273,9 @@ class Scenario:
                     if done(statuses):
                         return statuses
                 await anyio.sleep(0.2)
-        raise Unavailable(f"did not come within {PATIENCE_S:.0f} s: {what}; "
-                          f"logs are in {self.network.directory}")
+        raise Unavailable(
+            f"did not come within {PATIENCE_S:.0f} s: {what}; logs are in {self.network.directory}"
+        )
 
     def name_of(self, node_id: str) -> str:
         """Return the name of a node by its id."""
@@ -258,9 +294,15 @@ def _payouts(statuses: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _round_seconds(statuses: list[dict[str, Any]], txid: str) -> float | None:
-    """Return the time from the start of the round to the first valid signature, from the nodes' notes."""
-    times = [note["at"] % DEVNET.round_period_s for s in statuses for note in s["recent"]
-             if note["event"] == "payout.signed" and note.get("txid") == txid]
+    """Return the time from the start of the round to the first valid signature, from the nodes'
+    notes.
+    """
+    times = [
+        note["at"] % DEVNET.round_period_s
+        for s in statuses
+        for note in s["recent"]
+        if note["event"] == "payout.signed" and note.get("txid") == txid
+    ]
     return round(min(times), 2) if times else None
 
 

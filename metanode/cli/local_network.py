@@ -1,7 +1,8 @@
-"""A local network of real processes: one devnet chain and n nodes, for the demo, benchmarks and tests.
+"""A local network of real processes: one devnet chain and n nodes, for the demo, benchmarks and
+tests.
 
-Homes are made by the ``init`` command and nodes run by the ``run`` command, exactly as an operator would
-do it by hand; only the stakes are put into the chain's first blocks, dated 73 hours back.
+Homes are made by the ``init`` command and nodes run by the ``run`` command, exactly as an operator
+would do it by hand; only the stakes are put into the chain's first blocks, dated 73 hours back.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 import anyio.to_thread
+import attrs
 from attrs import define, field
 
 from metanode.chains.devnet_faucet import DEVNET_HRP, found_chain
@@ -41,7 +42,9 @@ STOP_PATIENCE_S = 5.0
 
 @define
 class LocalNetwork:
-    """A devnet chain and ``size`` nodes below ``directory``; ``keygen_after_s`` from the preparation."""
+    """A devnet chain and ``size`` nodes below ``directory``; ``keygen_after_s`` from the
+    preparation.
+    """
 
     directory: Path
     size: int = 4
@@ -61,17 +64,39 @@ class LocalNetwork:
         self.started = time.time()
         until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
         shared = [
-            "--preset", "devnet", "--name", "local", "--members", str(self.size),
-            "--threshold", str(threshold(self.size)),
-            "--byzantine", str(faults_tolerated(self.size)), "--hrp", DEVNET_HRP,
-            "--keygen-until", str(until * DEVNET.keygen_period_s + 1),
-            "--stake-minimum", str(STAKE // 2), "--rpc-url", self.rpc_url, "--confirmations", "1"]
+            "--preset",
+            "devnet",
+            "--name",
+            "local",
+            "--members",
+            str(self.size),
+            "--threshold",
+            str(threshold(self.size)),
+            "--byzantine",
+            str(faults_tolerated(self.size)),
+            "--hrp",
+            DEVNET_HRP,
+            "--keygen-until",
+            str(until * DEVNET.keygen_period_s + 1),
+            "--stake-minimum",
+            str(STAKE // 2),
+            "--rpc-url",
+            self.rpc_url,
+            "--confirmations",
+            "1",
+        ]
         async with anyio.create_task_group() as tasks:
             for number, listen in enumerate(ports):
                 home = Home(self.directory / f"node-{number + 1}")
                 self.homes.append(home)
-                options = ["--home", str(home.path), "--listen", f"127.0.0.1:{listen}",
-                           "--new-passphrase-file", str(self.directory / f"passphrase-{number + 1}")]
+                options = [
+                    "--home",
+                    str(home.path),
+                    "--listen",
+                    f"127.0.0.1:{listen}",
+                    "--new-passphrase-file",
+                    str(self.directory / f"passphrase-{number + 1}"),
+                ]
                 if number:
                     options += ["--peer", f"127.0.0.1:{ports[0]}"]
                 tasks.start_soon(self._command, ["init", *options, *shared])
@@ -84,7 +109,9 @@ class LocalNetwork:
         """Start the node of a number, counted from 0."""
         home = self.homes[number]
         home.admin.unlink(missing_ok=True)
-        self._nodes[number] = self._spawn(["run", "--home", str(home.path)], home.path / "output.log")
+        self._nodes[number] = self._spawn(
+            ["run", "--home", str(home.path)], home.path / "output.log"
+        )
 
     def kill(self, number: int) -> None:
         """SIGKILL a node: nothing of it gets a chance to tidy up."""
@@ -139,8 +166,15 @@ class LocalNetwork:
         return found_chain(self.directory / "chain", owners, int(time.time()))
 
     async def _start_chain(self, port: int) -> None:
-        arguments = ["chain", "--data", str(self.directory / "chain"), "--listen",
-                     f"127.0.0.1:{port}", "--interval", str(self.block_interval_s)]
+        arguments = [
+            "chain",
+            "--data",
+            str(self.directory / "chain"),
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--interval",
+            str(self.block_interval_s),
+        ]
         output = self.directory / "chain.log"
         self._chain = self._spawn(arguments, output)
         with anyio.move_on_after(START_PATIENCE_S):
@@ -153,15 +187,21 @@ class LocalNetwork:
         raise Unavailable(f"the chain did not start: {output.read_text().strip()}")
 
     async def _command(self, arguments: list[str]) -> None:
-        result = await anyio.run_process([sys.executable, "-m", "metanode", *arguments], check=False)
+        result = await anyio.run_process(
+            [sys.executable, "-m", "metanode", *arguments], check=False
+        )
         if result.returncode:
             raise Unavailable(f"metanode {arguments[0]}: {result.stderr.decode().strip()}")
 
     def _spawn(self, arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
         with open(output, "ab") as stream:
             return subprocess.Popen(
-                [sys.executable, "-m", "metanode", *arguments], stdin=subprocess.DEVNULL,
-                stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+                [sys.executable, "-m", "metanode", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
 
 
 def write_stake(home: Home, stake: Outpoint) -> None:

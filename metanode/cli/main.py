@@ -142,6 +142,8 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
         )
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED
+    except SystemExit as end:  # click and rich leave this way when the reader of a pipe is gone
+        return end.code if isinstance(end.code, int) else 1
     except click.ClickException as error:
         _complain(error.format_message())
         return EXIT_BAD_INPUT

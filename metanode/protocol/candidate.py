@@ -1,7 +1,8 @@
 """Which payout to propose: the transfers that most peers can validate, or the one that is locked.
 
-The offers of a round name transfers and a height. The candidate is a pure function of the offers heard and
-of the node's own ledger: equal offers give equal candidates, and everything in it is rebuilt here.
+The offers of a round name transfers and a height. The candidate is a pure function of the offers
+heard and of the node's own ledger: equal offers give equal candidates, and everything in it is
+rebuilt here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from metanode.custody.payout import (
     build_payout,
     custody_script,
     decode_document,
+    payable_transfers,
     payout_event,
 )
 from metanode.custody.transfers import Transfer, classify_all
@@ -52,7 +54,10 @@ class Candidates:
         if self.ledger.block_hash(height) is None:
             return None
         if self._cutoff is None or self._cutoff[0] != tip:
-            self._cutoff = (tip, self._at(height))
+            try:
+                self._cutoff = (tip, self._at(height))
+            except OutsideWindow:
+                return None  # the index is still warming up
         return self._cutoff[1]
 
     def eligible(self) -> tuple[Transfer, ...]:
@@ -60,8 +65,11 @@ class Candidates:
         cutoff = self.cutoff()
         if cutoff is None:
             return ()
-        return tuple(t for t in cutoff.transfers
-                     if self._was_seen(t) and self.ledger.spent_by(t.deposit.outpoint) is None)
+        return tuple(
+            t
+            for t in cutoff.transfers
+            if self._was_seen(t) and self.ledger.spent_by(t.deposit.outpoint) is None
+        )
 
     def note_seen(self, outpoint: Outpoint, witness: bytes) -> bool:
         """Note that a peer saw a deposit unconfirmed; return whether that is news."""
@@ -71,13 +79,14 @@ class Candidates:
         witnesses.add(witness)
         return True
 
-    def choose(self, offers: Mapping[bytes, Offer],
-               locked: Iterable[LockedCandidate]) -> PayoutDocument | None:
+    def choose(
+        self, offers: Mapping[bytes, Offer], locked: Iterable[LockedCandidate]
+    ) -> PayoutDocument | None:
         """Return the document to propose in this round, or None when there is nothing to agree on.
 
-        A locked candidate goes first, the newest one: only its digest may be tried again. Otherwise the
-        cut-off is the highest block that t peers have, and the transfers are those that t peers offer and
-        that this node can validate there.
+        A locked candidate goes first, the newest one: only its digest may be tried again. Otherwise
+        the cut-off is the highest block that t peers have, and the transfers are those that t peers
+        offer and that this node can validate there.
         """
         newest = sorted(locked, key=lambda c: c.certificate.attempt, reverse=True)
         for candidate in newest:
@@ -95,7 +104,7 @@ class Candidates:
             for outpoint in {outpoint_of(reference) for reference in offer.transfers} & set(mine):
                 counts[outpoint] += 1
         agreed = [t for o, t in mine.items() if counts[o] >= key.quorum.threshold]
-        return self._build(height, agreed[:settings.custody.max_transfers])
+        return self._build(height, agreed)
 
     def rebuild(self, encoded: bytes, spent_too: bool = False) -> PayoutDocument | None:
         """Build from the own ledger what a document describes; None unless the bytes are equal.
@@ -108,8 +117,9 @@ class Candidates:
             if self.ledger.block_hash(request.cutoff_height) != request.cutoff_hash:
                 return None
             wanted = set(request.transfers)
-            transfers = [t for t in self._at(request.cutoff_height).transfers
-                         if t.deposit.outpoint in wanted]
+            transfers = [
+                t for t in self._at(request.cutoff_height).transfers if t.deposit.outpoint in wanted
+            ]
         except MetanodeError:
             return None
         if not spent_too and any(self.ledger.spent_by(o) is not None for o in wanted):
@@ -120,28 +130,33 @@ class Candidates:
     def _at(self, height: int) -> Cutoff:
         settings, key = self.ctx.settings, self.ctx.epoch
         snapshot = self.ledger.snapshot(height)
-        transfers, _ = classify_all(snapshot, settings.custody, settings.hrp,
-                                    custody_script(key.public_key))
+        transfers, _ = classify_all(
+            snapshot, settings.custody, settings.hrp, custody_script(key.public_key)
+        )
         return Cutoff(snapshot, transfers)
 
     def _build(self, height: int, transfers: list[Transfer]) -> PayoutDocument | None:
         settings, key = self.ctx.settings, self.ctx.epoch
-        chosen = sorted(transfers, key=lambda t: t.deposit.order)
-        while chosen:
-            try:
-                return build_payout(
-                    self.ledger.snapshot(height), chosen, key.roster, settings.custody,
-                    network_id=settings.network_id, chain=settings.chain, key_id=key.key_id,
-                    key_epoch=key.number, public_key=key.public_key,
-                    event=payout_event(settings.network_id, key.key_id, chosen[0].deposit.outpoint))
-            except Unpayable as unpayable:
-                left_out = set(unpayable.outpoints)
-                if not left_out:
-                    return None
-                chosen = [t for t in chosen if t.deposit.outpoint not in left_out]
-            except OutsideWindow:
+        try:
+            snapshot = self.ledger.snapshot(height)
+            chosen = payable_transfers(snapshot, transfers, settings.custody)
+            if not chosen:
                 return None
-        return None
+            lead = chosen[0].deposit.outpoint
+            return build_payout(
+                snapshot,
+                chosen,
+                key.roster,
+                settings.custody,
+                network_id=settings.network_id,
+                chain=settings.chain,
+                key_id=key.key_id,
+                key_epoch=key.number,
+                public_key=key.public_key,
+                event=payout_event(settings.network_id, key.key_id, lead),
+            )
+        except (Unpayable, OutsideWindow):
+            return None
 
     def _was_seen(self, transfer: Transfer) -> bool:
         """Seen in the own mempool, or by f + 1 members, or so deep that it no longer matters."""

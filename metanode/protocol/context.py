@@ -1,7 +1,9 @@
-"""What the protocol cores of one node share: settings, identity, tables, the key, the clock's reading.
+"""What the protocol cores of one node share: settings, identity, tables, the key, the clock's
+reading.
 
-Cores are sans-IO: they read the context, fire rows, and leave effects in ``tables.effects``; the shell
-sets ``now`` before each input, carries the effects out afterwards, and owns every socket and file.
+Cores are sans-IO: they read the context, fire rows, and leave effects in ``tables.effects``; the
+shell sets ``now`` before each input, carries the effects out afterwards, and owns every socket and
+file.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class Member:
 class KeyEpoch:
     """A key that counts, its holders, and this node's share of it.
 
-    ``roster`` is in ascending order of node ids, which gives the party indices 1..n; ``seniority`` has the
-    same members, the oldest stake first.
+    ``roster`` is in ascending order of node ids, which gives the party indices 1..n; ``seniority``
+    has the same members, the oldest stake first.
     """
 
     slot: int
@@ -79,8 +81,8 @@ class KeyEpoch:
 class Context:
     """Shared by the cores of one node.
 
-    ``now`` is unix time in seconds; ``links`` the peers with an established link; ``frame`` the envelope of
-    the message at hand, kept where it may become evidence.
+    ``now`` is unix time in seconds; ``links`` the peers with an established link; ``frame`` the
+    envelope of the message at hand, kept where it may become evidence.
     """
 
     settings: Settings

@@ -1,8 +1,9 @@
 """SETUP, ACK, BEGIN: how an event outside the signing rounds gets its certificate.
 
 The coordinator of attempt a is roster[(epoch + a) mod n]; attempts grow with the clock, so a silent
-coordinator is replaced (F-21). It asks all eligible members and begins with the first t voters (F-22), or
-with all of them for a key generation. What it asks for is rebuilt by everyone from their own view (F-17).
+coordinator is replaced (F-21). It asks all eligible members and begins with the first t voters
+(F-22), or with all of them for a key generation. What it asks for is rebuilt by everyone from their
+own view (F-17).
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ Rebuild = Callable[[str, bytes, int], Task | None]
 class Coordinators:
     """Both sides of SETUP, ACK, BEGIN. ``begin`` starts the run of a certificate.
 
-    ``prepare`` brings an event to IN_PROGRESS, or raises a transition error; ``locked`` is the lock of an
-    event with its certificate, to be shown.
+    ``prepare`` brings an event to IN_PROGRESS, or raises a transition error; ``locked`` is the lock
+    of an event with its certificate, to be shown.
     """
 
     ctx: Context
@@ -80,12 +81,27 @@ class Coordinators:
         key = (task.event, task.attempt)
         if task.coordinator != ctx.me or key in self._tasks:
             return
-        setup = Setup(task.key_epoch, task.event, task.attempt, task.purpose, task.document,
-                      task.members, self.locked(task.event))
+        setup = Setup(
+            task.key_epoch,
+            task.event,
+            task.attempt,
+            task.purpose,
+            task.document,
+            task.members,
+            self.locked(task.event),
+        )
         try:
-            ctx.tables.fire("session", "Coordinate", p=ctx.me, e=task.event, a=task.attempt,
-                            d=task.digest, carry={"setup_sent": setup}, quorum=task.quorum,
-                            given={"is_coordinator": True, "digest_rebuilt": True})
+            ctx.tables.fire(
+                "session",
+                "Coordinate",
+                p=ctx.me,
+                e=task.event,
+                a=task.attempt,
+                d=task.digest,
+                carry={"setup_sent": setup},
+                quorum=task.quorum,
+                given={"is_coordinator": True, "digest_rebuilt": True},
+            )
         except TransitionError as refusal:
             self._refuse(task, refusal)
             return
@@ -116,15 +132,18 @@ class Coordinators:
             self._convene(task)
 
     def on_begin(self, sender: bytes, message: Begin) -> None:
-        """Take a certificate; only that of this attempt's coordinator, and only a valid one, begins."""
+        """Take a certificate; only that of this attempt's coordinator, and only a valid one,
+        begins.
+        """
         certificate = message.certificate
         task = self._tasks.get((certificate.event, certificate.attempt))
         if task is None:
             return
         if sender != task.coordinator:
             raise PeerFault("BEGIN from a node that does not coordinate the attempt", sender)
-        fault = certificate_fault(certificate, self.ctx.codec, self.ctx.settings.network_id,
-                                  task.quorum, task.needs_all)
+        fault = certificate_fault(
+            certificate, self.ctx.codec, self.ctx.settings.network_id, task.quorum, task.needs_all
+        )
         if fault is None and len(certificate.votes) != task.votes_needed:
             fault = f"it names {len(certificate.votes)} members instead of {task.votes_needed}"
         if fault is not None:
@@ -137,8 +156,11 @@ class Coordinators:
     def forget(self, before: Mapping[str, int]) -> None:
         """Drop the tasks and set-ups of attempts below the given number of their purpose."""
         self._tasks = {k: t for k, t in self._tasks.items() if t.attempt >= before[t.purpose]}
-        self._setups = {k: (s, m) for k, (s, m) in self._setups.items()
-                        if m.attempt >= before.get(m.purpose, m.attempt + 1)}
+        self._setups = {
+            k: (s, m)
+            for k, (s, m) in self._setups.items()
+            if m.attempt >= before.get(m.purpose, m.attempt + 1)
+        }
         self._refusals = {k: r for k, r in self._refusals.items() if k in self._tasks}
 
     def _judge(self, sender: bytes, message: Setup) -> None:
@@ -148,19 +170,32 @@ class Coordinators:
             return
         if message.locked is not None:
             certificate = message.locked.certificate
-            if certificate_fault(certificate, ctx.codec, ctx.settings.network_id, task.quorum,
-                                 task.needs_all) is None:
+            if (
+                certificate_fault(
+                    certificate, ctx.codec, ctx.settings.network_id, task.quorum, task.needs_all
+                )
+                is None
+            ):
                 self.votes.add_certificate(certificate)
         facts = {
             "from_coordinator": sender == task.coordinator,
             "members_valid": message.members == task.members and ctx.me in message.members,
-            "digest_rebuilt": (message.document == task.document
-                               and message.key_epoch == task.key_epoch),
+            "digest_rebuilt": (
+                message.document == task.document and message.key_epoch == task.key_epoch
+            ),
             "is_coordinator": task.coordinator == ctx.me,
         }
         try:
-            ctx.tables.fire("session", "Setup", p=ctx.me, e=task.event, a=task.attempt,
-                            d=task.digest, given=facts, quorum=task.quorum)
+            ctx.tables.fire(
+                "session",
+                "Setup",
+                p=ctx.me,
+                e=task.event,
+                a=task.attempt,
+                d=task.digest,
+                given=facts,
+                quorum=task.quorum,
+            )
         except TransitionError as refusal:
             self._refuse(task, refusal)
             return
@@ -170,8 +205,16 @@ class Coordinators:
         ctx = self.ctx
         try:
             self.prepare(task.event, task.attempt, task.digest)
-            ctx.tables.fire("session", "Ack", p=ctx.me, e=task.event, a=task.attempt, d=task.digest,
-                            carry={"vote": task.vote}, quorum=task.quorum)
+            ctx.tables.fire(
+                "session",
+                "Ack",
+                p=ctx.me,
+                e=task.event,
+                a=task.attempt,
+                d=task.digest,
+                carry={"vote": task.vote},
+                quorum=task.quorum,
+            )
         except TransitionError as refusal:
             self._refuse(task, refusal)
             return
@@ -187,25 +230,45 @@ class Coordinators:
         certificate = self.votes.certificate(task.vote, task.votes_needed)
         if certificate is None or ctx.me not in {vote.voter for vote in certificate.votes}:
             return
-        ctx.tables.fire("session", "Convene", p=ctx.me, e=task.event, a=task.attempt, d=task.digest,
-                        carry={"begin_sent": Begin(certificate),
-                               "lock": LockedCandidate(task.document, certificate)},
-                        given={"is_coordinator": True, "needs_all": task.needs_all},
-                        quorum=task.quorum)
+        ctx.tables.fire(
+            "session",
+            "Convene",
+            p=ctx.me,
+            e=task.event,
+            a=task.attempt,
+            d=task.digest,
+            carry={
+                "begin_sent": Begin(certificate),
+                "lock": LockedCandidate(task.document, certificate),
+            },
+            given={"is_coordinator": True, "needs_all": task.needs_all},
+            quorum=task.quorum,
+        )
         self.begin(task, certificate)
 
     def _enter(self, task: Task, certificate: Certificate) -> None:
         ctx = self.ctx
         member = ctx.me in {vote.voter for vote in certificate.votes}
-        facts = {"from_coordinator": True, "is_member": member, "is_coordinator": False,
-                 "needs_all": task.needs_all}
+        facts = {
+            "from_coordinator": True,
+            "is_member": member,
+            "is_coordinator": False,
+            "needs_all": task.needs_all,
+        }
         subject: dict[str, Any] = {"p": ctx.me, "e": task.event, "a": task.attempt}
         try:
             if not member:
                 ctx.tables.fire("session", "NotChosen", given=facts, **subject)
                 return
-            ctx.tables.fire("session", "Begin", d=task.digest, given=facts, quorum=task.quorum,
-                            carry={"lock": LockedCandidate(task.document, certificate)}, **subject)
+            ctx.tables.fire(
+                "session",
+                "Begin",
+                d=task.digest,
+                given=facts,
+                quorum=task.quorum,
+                carry={"lock": LockedCandidate(task.document, certificate)},
+                **subject,
+            )
         except TransitionError as refusal:
             self._refuse(task, refusal)
             return
@@ -216,5 +279,6 @@ class Coordinators:
         key, reason = (task.event, task.attempt), str(refusal)
         if self._refusals.get(key) != reason:
             self._refusals[key] = reason
-            self.ctx.note("attempt.refused", purpose=task.purpose, attempt=task.attempt,
-                          reason=reason)
+            self.ctx.note(
+                "attempt.refused", purpose=task.purpose, attempt=task.attempt, reason=reason
+            )

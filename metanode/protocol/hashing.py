@@ -10,8 +10,8 @@ _COMPONENT_LENGTH_BYTES = 8
 def tagged_hash(tag: str, *components: bytes) -> bytes:
     """Return the 32-byte SHA-512/256 of ``len(tag)‖tag‖(len(component)‖component)*``.
 
-    Lengths make the join unambiguous and the tag keeps one use of the hash apart from every other, so
-    that no value hashed for one purpose can be presented for another (F-11).
+    Lengths make the join unambiguous and the tag keeps one use of the hash apart from every other,
+    so that no value hashed for one purpose can be presented for another (F-11).
     """
     name = tag.encode("ascii")
     state = hashlib.new("sha512_256")

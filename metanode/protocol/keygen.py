@@ -1,8 +1,9 @@
 """Making the key: keygen slots, confirmations, and the lock-in by the key's own signature.
 
-Key generation repeats in every slot until ``keygen_until``; a key counts when all n members confirmed the
-same public key and shares. Then one event per network, the lock-in, is signed by the newest such key: the
-signature tests the key, and SAFE-SIGN sees to it that no second key is locked in.
+Key generation repeats in every slot until ``keygen_until``; a key counts when all n members
+confirmed the same public key and shares. Then one event per network, the lock-in, is signed by the
+newest such key: the signature tests the key, and SAFE-SIGN sees to it that no second key is locked
+in.
 """
 
 from __future__ import annotations
@@ -68,25 +69,49 @@ class StoredKey:
         """Return the key epoch that this key is once it is locked in."""
         oldest_first = sorted(self.members, key=lambda m: (m.height, m.node_id))
         share = self.keyshare
-        return KeyEpoch(slot=self.slot, number=share.epoch, key_id=share.key_id,
-                        public_key=share.public_key, roster=self.roster, quorum=self.quorum,
-                        seniority=tuple(m.node_id for m in oldest_first), keyshare=share)
+        return KeyEpoch(
+            slot=self.slot,
+            number=share.epoch,
+            key_id=share.key_id,
+            public_key=share.public_key,
+            roster=self.roster,
+            quorum=self.quorum,
+            seniority=tuple(m.node_id for m in oldest_first),
+            keyshare=share,
+        )
 
 
-def keygen_document(network_id: bytes, slot: int, members: tuple[Member, ...], threshold: int,
-                    byzantine: int) -> bytes:
+def keygen_document(
+    network_id: bytes, slot: int, members: tuple[Member, ...], threshold: int, byzantine: int
+) -> bytes:
     """Return what the members of a key generation agree on, in canonical CBOR."""
-    listed: list[Plain] = [{"height": m.height, "index": m.stake.index, "node": m.node_id, "txid": m.stake.txid}
-              for m in members]
-    return encode_canonical({"byzantine": byzantine, "epoch": FIRST_EPOCH, "members": listed,
-                             "network": network_id, "slot": slot, "threshold": threshold})
+    listed: list[Plain] = [
+        {"height": m.height, "index": m.stake.index, "node": m.node_id, "txid": m.stake.txid}
+        for m in members
+    ]
+    return encode_canonical(
+        {
+            "byzantine": byzantine,
+            "epoch": FIRST_EPOCH,
+            "members": listed,
+            "network": network_id,
+            "slot": slot,
+            "threshold": threshold,
+        }
+    )
 
 
 def lock_in_digest(network_id: bytes, key: StoredKey) -> bytes:
     """Return what the key signs to lock itself in: its own name on this network."""
     share = key.keyshare
-    return tagged_hash("lock-in", network_id, share.key_id, share.public_key, whole(share.epoch),
-                       key.confirmation.digest)
+    return tagged_hash(
+        "lock-in",
+        network_id,
+        share.key_id,
+        share.public_key,
+        whole(share.epoch),
+        key.confirmation.digest,
+    )
 
 
 @define
@@ -144,17 +169,26 @@ class Keygen:
 
     def begin(self, task: Task) -> None:
         """A certificate of all members begins the key generation of a slot."""
-        self.ctx.tables.fire("keygen", "Start", p=self.ctx.me, k=task.attempt,
-                             given={"keygen_certificate": True})
-        self._making[task.attempt] = self.candidates()[:self.ctx.settings.members]
+        self.ctx.tables.fire(
+            "keygen", "Start", p=self.ctx.me, k=task.attempt, given={"keygen_certificate": True}
+        )
+        self._making[task.attempt] = self.candidates()[: self.ctx.settings.members]
 
     def made(self, slot: int, keyshare: Keyshare) -> None:
         """A key generation ended well: put the share in store, then confirm it."""
         ctx, settings = self.ctx, self.ctx.settings
-        key = StoredKey(slot, self._making.pop(slot), settings.threshold, settings.byzantine, keyshare)
+        key = StoredKey(
+            slot, self._making.pop(slot), settings.threshold, settings.byzantine, keyshare
+        )
         confirmation = key.confirmation
-        ctx.tables.fire("keygen", "Store", p=ctx.me, k=slot, given={"share_verified": True},
-                        carry={"key_share": key, "confirmed": confirmation})
+        ctx.tables.fire(
+            "keygen",
+            "Store",
+            p=ctx.me,
+            k=slot,
+            given={"share_verified": True},
+            carry={"key_share": key, "confirmed": confirmation},
+        )
         self.keys[slot] = key
         body = ctx.codec.encode(confirmation)
         signature = ctx.identity.sign(SIGNATURE_TAG, settings.network_id, ctx.me, body)
@@ -186,20 +220,32 @@ class Keygen:
         ctx = self.ctx
         for key in self.keys.values():
             if peer in key.roster and self._state(key.slot) in ("stored", "certified_by_all"):
-                ctx.tables.fire("keygen", "Confirm", p=ctx.me, k=key.slot,
-                                carry={"confirmed": [(peer, key.confirmation)]})
+                ctx.tables.fire(
+                    "keygen",
+                    "Confirm",
+                    p=ctx.me,
+                    k=key.slot,
+                    carry={"confirmed": [(peer, key.confirmation)]},
+                )
 
     def announce_to(self, peer: bytes) -> None:
         """Send the locked key's certificate to a holder that does not have it yet."""
         key = self.ctx.key
         if key is not None and self.announcement is not None and peer in key.roster:
-            self.ctx.tables.fire("keygen", "Announce", p=self.ctx.me, k=key.slot,
-                                 carry={"key_announced": [(peer, self.announcement)]})
+            self.ctx.tables.fire(
+                "keygen",
+                "Announce",
+                p=self.ctx.me,
+                k=key.slot,
+                carry={"key_announced": [(peer, self.announcement)]},
+            )
 
     def on_key_locked(self, sender: bytes, message: KeyLocked) -> tuple[StoredKey, int, int] | None:
-        """Check the certificate of a locked key; return the own share of it and r, s of its signature.
+        """Check the certificate of a locked key; return the own share of it and r, s of its
+        signature.
 
-        The confirmations that this node missed are in it. Returns None when this node has no share of it.
+        The confirmations that this node missed are in it. Returns None when this node has no share
+        of it.
         """
         key = self.keys.get(message.key)
         if key is None or self.ctx.key is not None:
@@ -221,15 +267,28 @@ class Keygen:
     def lock(self, key: StoredKey, signature: Signature) -> None:
         """Lock a key in: its signature over its own name has been verified and stored."""
         ctx, share = self.ctx, key.keyshare
-        valid = verify_signature(share.public_key, lock_in_digest(ctx.settings.network_id, key),
-                                 signature.r, signature.s)
+        valid = verify_signature(
+            share.public_key, lock_in_digest(ctx.settings.network_id, key), signature.r, signature.s
+        )
         told = self._confirmations.get(key.slot, {})
         confirmations = tuple(SignedConfirmation(m, told[m][1]) for m in key.roster if m in told)
-        message = KeyLocked(key.slot, share.epoch, key.roster, share.public_key,
-                            key.confirmation.digest, confirmations,
-                            signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big"))
-        ctx.tables.fire("keygen", "LockIn", p=ctx.me, k=key.slot, given={"lock_in_valid": valid},
-                        carry={"key_announced": message, "key": message})
+        message = KeyLocked(
+            key.slot,
+            share.epoch,
+            key.roster,
+            share.public_key,
+            key.confirmation.digest,
+            confirmations,
+            signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big"),
+        )
+        ctx.tables.fire(
+            "keygen",
+            "LockIn",
+            p=ctx.me,
+            k=key.slot,
+            given={"lock_in_valid": valid},
+            carry={"key_announced": message, "key": message},
+        )
         self.announcement = message
         self.use(key)
         for other in [k for k in self.keys if k != key.slot]:
@@ -245,7 +304,8 @@ class Keygen:
         self.ctx.call("watch", public_key=epoch.public_key)
         self.ctx.note("key.locked_in", slot=key.slot, public_key=epoch.public_key.hex())
 
-    # --- helpers -------------------------------------------------------------------------------------
+    # --- helpers
+    # -------------------------------------------------------------------------------------
 
     def _state(self, slot: int) -> str:
         return self.ctx.tables.state("keygen", self.ctx.me, slot)
@@ -270,17 +330,26 @@ class Keygen:
         ctx, settings = self.ctx, self.ctx.settings
         if slot != ctx.keygen_slot() or event != keygen_event(settings.network_id, slot):
             return None
-        members = self.candidates()[:settings.members]
+        members = self.candidates()[: settings.members]
         ids = tuple(sorted(member.node_id for member in members))
         if len(members) < settings.members or ctx.me not in ids:
             return None
         if ctx.tables.state("peer", ctx.me) != "Keygen":
             return None
-        document = keygen_document(settings.network_id, slot, members, settings.threshold,
-                                   settings.byzantine)
-        return Task(purpose="keygen", event=event, attempt=slot, key_epoch=FIRST_EPOCH,
-                    document=document, digest=tagged_hash("keygen-document", document), members=ids,
-                    quorum=Quorum(ids, settings.threshold, settings.byzantine), needs_all=True)
+        document = keygen_document(
+            settings.network_id, slot, members, settings.threshold, settings.byzantine
+        )
+        return Task(
+            purpose="keygen",
+            event=event,
+            attempt=slot,
+            key_epoch=FIRST_EPOCH,
+            document=document,
+            digest=tagged_hash("keygen-document", document),
+            members=ids,
+            quorum=Quorum(ids, settings.threshold, settings.byzantine),
+            needs_all=True,
+        )
 
     def _lock_in_task(self, event: bytes, attempt: int) -> Task | None:
         ctx = self.ctx
@@ -293,11 +362,25 @@ class Keygen:
             return None
         key, share = fitting[0], fitting[0].keyshare
         self.create(event)
-        document = encode_canonical({"confirmation": key.confirmation.digest, "key": share.key_id,
-                                     "public_key": share.public_key, "slot": key.slot})
-        return Task(purpose="lock_in", event=event, attempt=attempt, key_epoch=share.epoch,
-                    document=document, digest=lock_in_digest(network, key), members=key.roster,
-                    quorum=key.quorum, needs_all=False)
+        document = encode_canonical(
+            {
+                "confirmation": key.confirmation.digest,
+                "key": share.key_id,
+                "public_key": share.public_key,
+                "slot": key.slot,
+            }
+        )
+        return Task(
+            purpose="lock_in",
+            event=event,
+            attempt=attempt,
+            key_epoch=share.epoch,
+            document=document,
+            digest=lock_in_digest(network, key),
+            members=key.roster,
+            quorum=key.quorum,
+            needs_all=False,
+        )
 
     def key_of(self, digest: bytes) -> StoredKey | None:
         """Return the key whose lock-in digest this is."""

@@ -1,10 +1,10 @@
 """Runs the tables: one synchronous ``transitions`` machine per table, shared by all its records.
 
-``Tables.fire`` checks the guard of a row on the node's view, applies the effects and returns them sorted
-into writes and sends. An effect on a disk cell is a write, an effect on a network cell is a send, and nothing
-else writes or sends for the protocol. The shell flushes the writes before it sends anything, so
-DurableBeforeSend holds by construction. A pair (state, event) without a row, and a row whose guard is
-false, raise and change nothing.
+``Tables.fire`` checks the guard of a row on the node's view, applies the effects and returns them
+sorted into writes and sends. An effect on a disk cell is a write, an effect on a network cell is a
+send, and nothing else writes or sends for the protocol. The shell flushes the writes before it
+sends anything, so DurableBeforeSend holds by construction. A pair (state, event) without a row, and
+a row whose guard is false, raise and change nothing.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Effects:
 
 
 Carried = object | Sequence[tuple[bytes | None, object]]
-"""What rides on an effect: one message for all, a list of (recipient, message), or a disk attachment."""
+"""What rides on an effect: one message for all, a list of (recipient, message), or a disk
+attachment.
+"""
 
 
 @define(slots=False)  # the library hangs its own methods on the model
@@ -117,16 +119,27 @@ class TableRunner:
         self.machine = machine
         self._record = _Record(view)
         self._automaton = Automaton(
-            self._record, states=[State(name) for name in machine.states], initial=machine.first,
-            auto_transitions=False, send_event=True, queued=False)
+            self._record,
+            states=[State(name) for name in machine.states],
+            initial=machine.first,
+            auto_transitions=False,
+            send_event=True,
+            queued=False,
+        )
         for rule in machine.rules:
             self._automaton.add_transition(
-                rule.event, rule.source, rule.target,
-                conditions=[_condition(guard) for guard in rule.guards], after=[_after(rule)])
+                rule.event,
+                rule.source,
+                rule.target,
+                conditions=[_condition(guard) for guard in rule.guards],
+                after=[_after(rule)],
+            )
 
         self._trigger: Callable[[str], bool] = vars(self._record)["trigger"]
 
-    def step(self, state: str, event: str, environment: Environment) -> tuple[Rule, tuple[Change, ...]]:
+    def step(
+        self, state: str, event: str, environment: Environment
+    ) -> tuple[Rule, tuple[Change, ...]]:
         """Return the rule that runs and its changes; raises without having changed anything."""
         name = self.machine.table.name
         if not self.machine.rules_for(state, event):
@@ -175,8 +188,10 @@ class Tables:
     _runners: dict[str, TableRunner] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._runners = {name: TableRunner(machine, self.view)
-                         for name, machine in self.protocol.machines.items()}
+        self._runners = {
+            name: TableRunner(machine, self.view)
+            for name, machine in self.protocol.machines.items()
+        }
 
     def state(self, table: str, *subject: Value) -> str:
         """Return the state of a record."""
@@ -192,16 +207,20 @@ class Tables:
         carry: Mapping[str, Carried] | None = None,
         **parameters: Value,
     ) -> Rule:
-        """Run the row of ``event`` for the record that the parameters name; return the rule that ran.
+        """Run the row of ``event`` for the record that the parameters name; return the rule that
+        ran.
 
-        ``given`` are facts from outside, ``quorum`` the holders if not those in force, ``carry`` what rides
-        on effects, by cell. Raises :class:`Undefined` or :class:`Refused` and changes nothing.
+        ``given`` are facts from outside, ``quorum`` the holders if not those in force, ``carry``
+        what rides on effects, by cell. Raises :class:`Undefined` or :class:`Refused` and changes
+        nothing.
         """
         runner = self._runners[table]
         machine = runner.machine
         signature = machine.signatures.get(event)
-        check(signature is not None and set(signature) == set(parameters),
-              f"{table}.{event} takes {signature}, not {sorted(parameters)}")
+        check(
+            signature is not None and set(signature) == set(parameters),
+            f"{table}.{event} takes {signature}, not {sorted(parameters)}",
+        )
         subject = tuple(parameters[name] for name in machine.subject)
         state = self.state(table, *subject)
         with self.view.given(given or {}, quorum):
@@ -214,19 +233,34 @@ class Tables:
             self.view.put(change.cell, change.index, change.after)
         self.effects.writes += writes
         self.effects.sends += sends
-        self.effects.trace.append({
-            "table": table, "row": rule.number, "event": event, "from": state, "to": rule.target,
-            "parameters": {name: show(value) for name, value in parameters.items()}, "reads": reads,
-            "writes": [reference(w.cell, w.index) for w in writes],
-            "sends": sorted({s.cell for s in sends})})
+        self.effects.trace.append(
+            {
+                "table": table,
+                "row": rule.number,
+                "event": event,
+                "from": state,
+                "to": rule.target,
+                "parameters": {name: show(value) for name, value in parameters.items()},
+                "reads": reads,
+                "writes": [reference(w.cell, w.index) for w in writes],
+                "sends": sorted({s.cell for s in sends}),
+            }
+        )
         return rule
 
     def may(self, table: str, event: str, **arguments: Any) -> bool:
         """Return whether ``fire`` would run a row, without running it."""
         return self.why_not(table, event, **arguments) is None
 
-    def why_not(self, table: str, event: str, *, given: Facts | None = None,
-                quorum: Quorum | None = None, **parameters: Value) -> TransitionError | None:
+    def why_not(
+        self,
+        table: str,
+        event: str,
+        *,
+        given: Facts | None = None,
+        quorum: Quorum | None = None,
+        **parameters: Value,
+    ) -> TransitionError | None:
         """Return the error that ``fire`` would raise now, or None."""
         runner = self._runners[table]
         subject = tuple(parameters[name] for name in runner.machine.subject)
@@ -242,8 +276,9 @@ class Tables:
         taken, self.effects = self.effects, Effects()
         return taken
 
-    def _sort(self, rule: Rule, changes: Sequence[Change],
-              carry: Mapping[str, Carried]) -> tuple[list[Write], list[Send]]:
+    def _sort(
+        self, rule: Rule, changes: Sequence[Change], carry: Mapping[str, Carried]
+    ) -> tuple[list[Write], list[Send]]:
         touched = {change.cell for change in changes}
         check(set(carry) <= touched, f"{rule.name} does not touch {set(carry) - touched}")
         writes: list[Write] = []
@@ -251,8 +286,15 @@ class Tables:
         for change in changes:
             check(change.kept not in ("given", "ghost"), f"{rule.name} writes {change.cell}")
             if change.kept == "disk" and (change.before != change.after or change.cell in carry):
-                writes.append(Write(change.cell, change.index, change.before, change.after,
-                                    carry.get(change.cell)))
+                writes.append(
+                    Write(
+                        change.cell,
+                        change.index,
+                        change.before,
+                        change.after,
+                        carry.get(change.cell),
+                    )
+                )
             elif change.kept == "network":
                 check(change.cell in carry, f"{rule.name} sends {change.cell} without a message")
                 sends += _sends(change.cell, carry[change.cell])

@@ -1,7 +1,8 @@
 """The whole node without sockets, files or a clock: inputs in, effects out.
 
-The shell calls one ``on_…`` method per input, then takes the effects and carries them out in their order:
-flush the writes, append the trace, send, call. The same core runs on real sockets and in the simulator.
+The shell calls one ``on_…`` method per input, then takes the effects and carries them out in their
+order: flush the writes, append the trace, send, call. The same core runs on real sockets and in the
+simulator.
 """
 
 from __future__ import annotations
@@ -84,13 +85,27 @@ class NodeCore:
         self.sessions = Sessions(ctx, self._on_result, self._on_abort)
         self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
         self.coordinators = Coordinators(
-            ctx, self.votes, self.keygen.task, self.settlement.prepare, self.settlement.lock_of,
-            self._begin_task)
+            ctx,
+            self.votes,
+            self.keygen.task,
+            self.settlement.prepare,
+            self.settlement.lock_of,
+            self._begin_task,
+        )
         self.rounds = Rounds(
-            ctx, self.candidates, self.votes, self.settlement.locks, self.settlement.open_payout,
-            self.settlement.prepare, self.settlement.recover, self._begin_round, self.sessions.drop)
+            ctx,
+            self.candidates,
+            self.votes,
+            self.settlement.locks,
+            self.settlement.open_payout,
+            self.settlement.prepare,
+            self.settlement.recover,
+            self._begin_round,
+            self.sessions.drop,
+        )
 
-    # --- inputs --------------------------------------------------------------------------------------
+    # --- inputs
+    # --------------------------------------------------------------------------------------
 
     def start(self, now: float, memory: Memory) -> None:
         """Begin with what the store holds: sessions are lost, locks are not."""
@@ -137,7 +152,7 @@ class NodeCore:
         self.keygen.on_link(peer)
         self.settlement.announce_to(peer)
         mine = [o for o, witnesses in self.candidates.seen.items() if self.ctx.me in witnesses]
-        self._publish(mine[-m.TRANSFERS_LIMIT:], to=peer)
+        self._publish(mine[-m.TRANSFERS_LIMIT :], to=peer)
 
     def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
         """Take a message that ``sender`` signed; raises PeerFault when it must not have sent it."""
@@ -190,7 +205,8 @@ class NodeCore:
                 self.settlement.note_lock(write.attachment)
         return effects
 
-    # --- messages ------------------------------------------------------------------------------------
+    # --- messages
+    # ------------------------------------------------------------------------------------
 
     def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
         match message:
@@ -244,17 +260,22 @@ class NodeCore:
 
     def _publish(self, outpoints: Sequence[Outpoint], to: bytes | None = None) -> None:
         if outpoints:
-            message = m.Publish(tuple(outpoint_ref(o) for o in outpoints[:m.TRANSFERS_LIMIT]))
-            self.ctx.tables.fire("peer", "Publish", p=self.ctx.me,
-                                 carry={"published": [(to, message)]})
+            message = m.Publish(tuple(outpoint_ref(o) for o in outpoints[: m.TRANSFERS_LIMIT]))
+            self.ctx.tables.fire(
+                "peer", "Publish", p=self.ctx.me, carry={"published": [(to, message)]}
+            )
 
     def _on_signature(self, message: m.SignatureFound) -> None:
         if message.event == self.keygen.lock_in and self.ctx.key is None:
             for key in self.keygen.certified():
                 if message.signatures:
                     rs = message.signatures[0].rs
-                    self._lock_in(key, int.from_bytes(rs[:32], "big"),
-                                  int.from_bytes(rs[32:], "big"), message.signers)
+                    self._lock_in(
+                        key,
+                        int.from_bytes(rs[:32], "big"),
+                        int.from_bytes(rs[32:], "big"),
+                        message.signers,
+                    )
             return
         document = self.settlement.on_signature(message)
         if document is not None:
@@ -265,22 +286,43 @@ class NodeCore:
         if mine is not None:
             self._lock_in(*mine, ())
 
-    # --- sessions ------------------------------------------------------------------------------------
+    # --- sessions
+    # ------------------------------------------------------------------------------------
 
     def _begin_round(self, certificate: m.Certificate, document: PayoutDocument) -> Run:
         ctx, key = self.ctx, self.ctx.epoch
         members = tuple(vote.voter for vote in certificate.votes)
-        ctx.tables.fire("session", "Certified", p=ctx.me, e=document.event, a=certificate.attempt,
-                        d=document.digest, given={"is_member": ctx.me in members})
+        ctx.tables.fire(
+            "session",
+            "Certified",
+            p=ctx.me,
+            e=document.event,
+            a=certificate.attempt,
+            d=document.digest,
+            given={"is_member": ctx.me in members},
+        )
         instance = instance_of(document.event, certificate.attempt, document.digest, members)
         signers = [key.index_of(member) for member in members]
         lanes = tuple(
             SignSession(key.keyshare, signers, digest, lane_nonce(instance, lane), self.entropy)
-            for lane, digest in enumerate(document.sighashes()))
-        run = Run("payout", document.event, certificate.attempt, document.digest, members, key.roster,
-                  key.quorum, lanes)
-        ctx.note("round.signing", round=certificate.attempt, inputs=len(lanes),
-                 signers=[member.hex()[:16] for member in members])
+            for lane, digest in enumerate(document.sighashes())
+        )
+        run = Run(
+            "payout",
+            document.event,
+            certificate.attempt,
+            document.digest,
+            members,
+            key.roster,
+            key.quorum,
+            lanes,
+        )
+        ctx.note(
+            "round.signing",
+            round=certificate.attempt,
+            inputs=len(lanes),
+            signers=[member.hex()[:16] for member in members],
+        )
         self.sessions.begin(run)
         return run
 
@@ -292,26 +334,45 @@ class NodeCore:
         if task.purpose == "keygen":
             self.keygen.begin(task)
             parties = list(range(1, len(roster) + 1))
-            lane = KeygenSession(roster.index(me) + 1, parties, task.quorum.threshold, instance,
-                                 roster, task.key_epoch, self.entropy)
+            lane = KeygenSession(
+                roster.index(me) + 1,
+                parties,
+                task.quorum.threshold,
+                instance,
+                roster,
+                task.key_epoch,
+                self.entropy,
+            )
         else:
             key = self.keygen.key_of(task.digest)
             if key is None:
                 return
             signers = [roster.index(member) + 1 for member in members]
-            lane = SignSession(key.keyshare, signers, task.digest, lane_nonce(instance, 0),
-                               self.entropy)
+            lane = SignSession(
+                key.keyshare, signers, task.digest, lane_nonce(instance, 0), self.entropy
+            )
         self.ctx.note("session.begun", purpose=task.purpose, attempt=task.attempt)
-        self.sessions.begin(Run(task.purpose, task.event, task.attempt, task.digest, members, roster,
-                                task.quorum, (lane,)))
+        self.sessions.begin(
+            Run(
+                task.purpose,
+                task.event,
+                task.attempt,
+                task.digest,
+                members,
+                roster,
+                task.quorum,
+                (lane,),
+            )
+        )
 
     def _on_result(self, run: Run) -> None:
         results = run.results or ()
         if run.purpose == "keygen":
             self.keygen.made(run.attempt, results[0])
             self._finish(run, True)
-            self.ctx.tables.fire("event", "KeyMade", p=self.ctx.me, e=run.event,
-                                 given={"key_made": True})
+            self.ctx.tables.fire(
+                "event", "KeyMade", p=self.ctx.me, e=run.event, given={"key_made": True}
+            )
         elif run.purpose == "lock_in":
             key = self.keygen.key_of(run.digest)
             if key is not None:
@@ -337,13 +398,25 @@ class NodeCore:
         return book.document.encode() if book.document is not None else b""
 
     def _finish(self, run: Run, valid: bool) -> None:
-        self.ctx.tables.fire("session", "Finish", p=self.ctx.me, e=run.event, a=run.attempt,
-                             d=run.digest, given={"result_valid": valid})
-        self.ctx.note("session.finished", purpose=run.purpose, attempt=run.attempt,
-                      seconds=round(self.ctx.now - run.started, 3))
+        self.ctx.tables.fire(
+            "session",
+            "Finish",
+            p=self.ctx.me,
+            e=run.event,
+            a=run.attempt,
+            d=run.digest,
+            given={"result_valid": valid},
+        )
+        self.ctx.note(
+            "session.finished",
+            purpose=run.purpose,
+            attempt=run.attempt,
+            seconds=round(self.ctx.now - run.started, 3),
+        )
 
     def _lock_in(self, key: StoredKey, r: int, s: int, signers: Sequence[bytes]) -> None:
         from metanode.protocol.keygen import lock_in_digest
+
         ctx, event = self.ctx, self.keygen.lock_in
         digest = lock_in_digest(self.settings.network_id, key)
         if ctx.key is not None or not verify_signature(key.keyshare.public_key, digest, r, s):
@@ -352,20 +425,31 @@ class NodeCore:
             return
         self.settlement.create(event)
         rs = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        found = m.SignatureFound(event, key.keyshare.public_key, tuple(signers),
-                                 (m.EcdsaSignature(rs),))
+        found = m.SignatureFound(
+            event, key.keyshare.public_key, tuple(signers), (m.EcdsaSignature(rs),)
+        )
         if self.settlement.status(event) != "SUCCESS":
-            ctx.tables.fire("event", "Signature", p=ctx.me, e=event, d=digest,
-                            given={"signature_valid": True},
-                            carry={"announced": found, "signature_kept": found})
+            ctx.tables.fire(
+                "event",
+                "Signature",
+                p=ctx.me,
+                e=event,
+                d=digest,
+                given={"signature_valid": True},
+                carry={"announced": found, "signature_kept": found},
+            )
         self.keygen.lock(key, Signature(r, s, 0))
 
     def _on_abort(self, run: Run) -> None:
         ctx, abort = self.ctx, run.abort
         culprits = [run.roster[i - 1] for i in abort.culprits] if abort else []
-        ctx.note("session.aborted", purpose=run.purpose, attempt=run.attempt,
-                 kind=abort.kind if abort else "timeout",
-                 culprits=[culprit.hex()[:16] for culprit in culprits])
+        ctx.note(
+            "session.aborted",
+            purpose=run.purpose,
+            attempt=run.attempt,
+            kind=abort.kind if abort else "timeout",
+            culprits=[culprit.hex()[:16] for culprit in culprits],
+        )
         if abort is not None and abort.ban:
             for culprit in culprits:
                 self.pings.ban(culprit)
@@ -376,7 +460,8 @@ class NodeCore:
         if run.purpose == "keygen":
             self.keygen.failed(run.attempt)
 
-    # --- the clock -----------------------------------------------------------------------------------
+    # --- the clock
+    # -----------------------------------------------------------------------------------
 
     def _boundary(self, number: int) -> None:
         self._round_seen = number
@@ -395,21 +480,36 @@ class NodeCore:
         if self.settlement.status(event) == "IN_PROGRESS":
             self.settlement.recover(event)
 
-    # --- for the operator ----------------------------------------------------------------------------
+    # --- for the operator
+    # ----------------------------------------------------------------------------
 
     def report(self) -> dict[str, Any]:
         """Return the node's state as plain values: no secrets."""
         ctx, key = self.ctx, self.ctx.key
         tip = self.ledger.tip
-        swaps = [{"swap": swap.hex(), "state": state}
-                 for (_, swap), state in ctx.tables.view.entries("swap") if isinstance(swap, bytes)]
+        swaps = [
+            {"swap": swap.hex(), "state": state}
+            for (_, swap), state in ctx.tables.view.entries("swap")
+            if isinstance(swap, bytes)
+        ]
         return {
-            "node_id": ctx.me.hex(), "phase": self.rounds.phase(), "round": ctx.round_number(),
-            "links": sorted(peer.hex() for peer in ctx.links), "peers": self.pings.report(),
-            "key": None if key is None else {
-                "slot": key.slot, "epoch": key.number, "key_id": key.key_id.hex(),
-                "public_key": key.public_key.hex(), "threshold": key.quorum.threshold,
-                "roster": [member.hex() for member in key.roster]},
-            "keys": self.keygen.status(), "payouts": self.settlement.report(), "swaps": swaps,
+            "node_id": ctx.me.hex(),
+            "phase": self.rounds.phase(),
+            "round": ctx.round_number(),
+            "links": sorted(peer.hex() for peer in ctx.links),
+            "peers": self.pings.report(),
+            "key": None
+            if key is None
+            else {
+                "slot": key.slot,
+                "epoch": key.number,
+                "key_id": key.key_id.hex(),
+                "public_key": key.public_key.hex(),
+                "threshold": key.quorum.threshold,
+                "roster": [member.hex() for member in key.roster],
+            },
+            "keys": self.keygen.status(),
+            "payouts": self.settlement.report(),
+            "swaps": swaps,
             "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},
         }

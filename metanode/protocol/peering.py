@@ -39,7 +39,10 @@ STABLE_AFTER_S: Final = 30.0
 """A link that lived that long was a good one."""
 MAX_KNOWN: Final = 4096
 """Endpoints held; bounds the memory that gossip can take."""
-KEEPALIVES_READ_A_PERIOD: Final = 4
+MAX_OWN: Final = 64
+"""Endpoints remembered as our own; somebody who forwards ports to us could make up many."""
+KEEPALIVES_READ_A_PERIOD: Final = 8
+NEWS_DELAY_S: Final = 0.5
 """Per peer: a greeting, the two fan-outs, one to spare."""
 
 
@@ -85,6 +88,11 @@ class _LinkedPeer:
     outbound: bool
     since: float
     keepalives: int = 0
+
+
+def _due(at: float, longest_s: float, now: float) -> bool:
+    """Tell whether a moment has come; one further off than any wait is from a clock set back."""
+    return now >= at or at - now > longest_s
 
 
 class Peering:
@@ -170,7 +178,8 @@ class Peering:
         """Note that an endpoint is our own: it is never dialled again."""
         self._attempts.discard(endpoint)
         self._known.pop(endpoint, None)
-        self._own.add(endpoint)
+        if len(self._own) < MAX_OWN:
+            self._own.add(endpoint)
 
     def dial_failed(self, endpoint: Endpoint, now: float) -> None:
         """Note a failed attempt: the next one waits twice as long, with jitter, up to a bound."""
@@ -247,13 +256,15 @@ class Peering:
         ``weight_known_share`` the crawl is fast and dials the preconfigured peers too.
         """
         decisions: list[Decision] = []
-        if now >= self._next_crawl:
-            enough = known_weight_share >= self.preset.weight_known_share
-            period = self.preset.crawl_slow_s if enough else self.preset.crawl_fast_s
+        enough = known_weight_share >= self.preset.weight_known_share
+        period = self.preset.crawl_slow_s if enough else self.preset.crawl_fast_s
+        if _due(self._next_crawl, self.preset.crawl_slow_s, now):
             self._next_crawl = now + period
             self._forget(now)
             decisions += self._dials(now, enough)
-        if now >= self._next_keepalive:
+            if not enough:  # news travels at the crawler's pace until enough weight is known
+                decisions += self._keepalives()
+        if _due(self._next_keepalive, self.preset.keepalive_period_s, now):
             self._next_keepalive = now + self.preset.keepalive_period_s
             decisions += self._keepalives()
             for peer in self._linked.values():
@@ -272,7 +283,7 @@ class Peering:
             endpoint
             for endpoint, known in self._known.items()
             if endpoint not in self._attempts
-            and now >= known.not_before
+            and _due(known.not_before, BACKOFF_LONGEST_S, now)
             and not self._is_linked(known)
             and not (enough_weight and known.node_id is None and endpoint in self._preconfigured)
         ]
@@ -324,6 +335,8 @@ class Peering:
         self._attempts.discard(endpoint)
         self._learn(endpoint, now)
         if (known := self._known.get(endpoint)) is not None:
+            if known.node_id is None:  # a newcomer: others hear of it now, not in a period
+                self._next_keepalive = min(self._next_keepalive, now + NEWS_DELAY_S)
             known.seen_at, known.node_id = now, node_id
 
     def _back_off(self, known: _Known, now: float) -> None:

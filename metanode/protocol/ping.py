@@ -1,7 +1,7 @@
 """Pings, the peer list, suspects and blocks, as one node keeps them.
 
-A ping carries the phase, the stake and a proof of the share; each correct one makes the node look up the
-stake on its own chain, and only a peer whose stake holds is listed.
+A ping carries the phase, the stake and a proof of the share; each correct one makes the node look
+up the stake on its own chain, and only a peer whose stake holds is listed.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ class Evidence:
 
     def encode(self) -> bytes:
         """Return the canonical CBOR that is kept in store."""
-        return encode_canonical({"frames": list(self.frames), "reason": self.reason,
-                                 "until": int(self.until)})
+        return encode_canonical(
+            {"frames": list(self.frames), "reason": self.reason, "until": int(self.until)}
+        )
 
 
 @define
@@ -92,7 +93,10 @@ class Pings:
         before = self.heard.get(sender)
         newer = before is None or message.sequence > before.sequence
         near = abs(message.time_ms - ctx.now * 1000) <= CLOCK_SKEW_MS
-        facts = {"ping_fresh": newer and near, "ping_proof_valid": self._proof_holds(sender, message)}
+        facts = {
+            "ping_fresh": newer and near,
+            "ping_proof_valid": self._proof_holds(sender, message),
+        }
         try:
             ctx.tables.fire("ping", "Ping", p=ctx.me, q=sender, given=facts)
         except TransitionError as refusal:
@@ -100,8 +104,15 @@ class Pings:
             return
         stake = outpoint_of(message.stake)
         known = before if before is not None and before.stake == stake else None
-        heard = Heard(message.sequence, ctx.now, stake, message.phase, message.key_id is not None,
-                      known.asked if known else 0.0, known.member if known else None)
+        heard = Heard(
+            message.sequence,
+            ctx.now,
+            stake,
+            message.phase,
+            message.key_id is not None,
+            known.asked if known else 0.0,
+            known.member if known else None,
+        )
         self.heard[sender] = heard
         if ctx.tables.state("block_list", ctx.me, sender) == "suspect":
             ctx.tables.fire("block_list", "GoodPing", p=ctx.me, q=sender, given=facts)
@@ -115,9 +126,12 @@ class Pings:
         if heard is None or heard.stake != stake or self._listing(peer) != "checking":
             return
         heard.asked = 0.0
-        facts = {"stake_unspent": reason != "spent", "stake_enough": reason != "short",
-                 "stake_aged": reason not in ("young", "unconfirmed"),
-                 "stake_owned": reason != "foreign"}
+        facts = {
+            "stake_unspent": reason != "spent",
+            "stake_enough": reason != "short",
+            "stake_aged": reason not in ("young", "unconfirmed"),
+            "stake_owned": reason != "foreign",
+        }
         self.ctx.tables.fire("ping", "Stake", p=self.ctx.me, q=peer, given=facts)
         if reason == "ok":
             heard.member = Member(peer, stake, height)
@@ -126,8 +140,11 @@ class Pings:
 
     def members(self) -> tuple[Member, ...]:
         """Return the listed peers, this node among them, the oldest stake first."""
-        listed = [h.member for p, h in self.heard.items()
-                  if h.member is not None and self._listing(p) == "listed"]
+        listed = [
+            h.member
+            for p, h in self.heard.items()
+            if h.member is not None and self._listing(p) == "listed"
+        ]
         return tuple(sorted(listed, key=lambda m: (m.height, m.node_id)))
 
     def is_blocked(self, peer: bytes) -> bool:
@@ -139,23 +156,39 @@ class Pings:
         ctx = self.ctx
         evidence = Evidence(reason, ctx.now + ctx.preset.block_duration_s, frames)
         self.blocks[peer] = evidence
-        ctx.tables.fire("block_list", "Block", p=ctx.me, q=peer, given={"evidence_verified": True},
-                        carry={"block_until": evidence})
+        ctx.tables.fire(
+            "block_list",
+            "Block",
+            p=ctx.me,
+            q=peer,
+            given={"evidence_verified": True},
+            carry={"block_until": evidence},
+        )
         ctx.note("peer.blocked", peer=peer.hex()[:16], reason=reason)
 
     def ban(self, peer: bytes) -> None:
         """Never sign with a peer again on these base transfers: it failed a consistency check."""
-        self.ctx.tables.fire("block_list", "Ban", p=self.ctx.me, q=peer, given={"ot_cheating": True})
+        self.ctx.tables.fire(
+            "block_list", "Ban", p=self.ctx.me, q=peer, given={"ot_cheating": True}
+        )
         self.ctx.note("peer.banned", peer=peer.hex()[:16])
 
     def report(self) -> list[dict[str, Any]]:
         """Return the peers as this node sees them, for the operator."""
         state = self.ctx.tables.state
-        return [{"node_id": peer.hex(), "listing": self._listing(peer), "phase": heard.phase,
-                 "standing": state("block_list", self.ctx.me, peer), "stake": str(heard.stake),
-                 "last_ping_s": round(self.ctx.now - heard.at, 1),
-                 "linked": peer in self.ctx.links, "self": peer == self.ctx.me}
-                for peer, heard in sorted(self.heard.items())]
+        return [
+            {
+                "node_id": peer.hex(),
+                "listing": self._listing(peer),
+                "phase": heard.phase,
+                "standing": state("block_list", self.ctx.me, peer),
+                "stake": str(heard.stake),
+                "last_ping_s": round(self.ctx.now - heard.at, 1),
+                "linked": peer in self.ctx.links,
+                "self": peer == self.ctx.me,
+            }
+            for peer, heard in sorted(self.heard.items())
+        ]
 
     def _send(self) -> None:
         ctx, key = self.ctx, self.ctx.key
@@ -164,10 +197,17 @@ class Pings:
         proof = None
         if key is not None:
             context = ping_proof_context(ctx.settings.network_id, ctx.me, self._sequence)
-            proof = prove_share(key.keyshare.secret_share, key.public_share(ctx.me), context,
-                                ctx.entropy)
-        message = Ping(self._sequence, int(ctx.now * 1000), ctx.tables.state("peer", ctx.me),
-                       outpoint_ref(ctx.settings.stake), key.key_id if key else None, proof)
+            proof = prove_share(
+                key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy
+            )
+        message = Ping(
+            self._sequence,
+            int(ctx.now * 1000),
+            ctx.tables.state("peer", ctx.me),
+            outpoint_ref(ctx.settings.stake),
+            key.key_id if key else None,
+            proof,
+        )
         ctx.tables.fire("peer", "Ping", p=ctx.me, carry={"pinged": message})
         self.on_ping(ctx.me, message)
 
@@ -191,4 +231,3 @@ class Pings:
             ctx.tables.fire("ping", "Silence", p=ctx.me, q=peer, given=facts)
         if ctx.tables.state("block_list", ctx.me, peer) == "clear":
             ctx.tables.fire("block_list", "Silence", p=ctx.me, q=peer, given=facts)
-

@@ -1,7 +1,8 @@
 """A signing round at one node: offers, proposals, signing sets, checksums, certificate.
 
-``tick`` moves the node's phase with the clock; the other methods take the messages of the round. A round's
-number is in each of its messages; those of the next round wait, because clocks differ (F-12).
+``tick`` moves the node's phase with the clock; the other methods take the messages of the round. A
+round's number is in each of its messages; those of the next round wait, because clocks differ
+(F-12).
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class RoundBook:
 class Rounds:
     """The round core of a node. ``begin`` starts the signing run of a certificate.
 
-    ``began_in`` is the round in which the node was started; ``locks`` returns the locked candidates of open events; ``open_payout`` tells whether an earlier payout
-    is not final yet; ``prepare`` brings the event of a document to IN_PROGRESS.
+    ``began_in`` is the round in which the node was started; ``locks`` returns the locked candidates
+    of open events; ``open_payout`` tells whether an earlier payout is not final yet; ``prepare``
+    brings the event of a document to IN_PROGRESS.
     """
 
     ctx: Context
@@ -71,7 +73,8 @@ class Rounds:
         """Return the book of a round."""
         return self._books.setdefault(number, RoundBook(number))
 
-    # --- the clock -----------------------------------------------------------------------------------
+    # --- the clock
+    # -----------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Move with the clock: begin, propose, close each phase at its share of the round."""
@@ -120,17 +123,27 @@ class Rounds:
         transfers = self.candidates.eligible() if cutoff and not self.open_payout() else ()
         if cutoff is None or not (transfers or locks):
             return
-        offer = Offer(book.number, cutoff.snapshot.height, cutoff.snapshot.hash,
-                      tuple(outpoint_ref(t.deposit.outpoint) for t in transfers[:256]),
-                      max(locks, key=lambda c: c.certificate.attempt, default=None))
-        facts = {"transfer_eligible": True, "regroup_near": self._regroup_near(),
-                 "began_in_round": book.number <= self.began_in}
+        offer = Offer(
+            book.number,
+            cutoff.snapshot.height,
+            cutoff.snapshot.hash,
+            tuple(outpoint_ref(t.deposit.outpoint) for t in transfers[:256]),
+            max(locks, key=lambda c: c.certificate.attempt, default=None),
+        )
+        facts = {
+            "transfer_eligible": True,
+            "regroup_near": self._regroup_near(),
+            "began_in_round": book.number <= self.began_in,
+        }
         if self._try("Offer", carry={"offered": offer}, given=facts, r=book.number):
             book.offers[ctx.me] = offer
 
     def _regroup_near(self) -> bool:
         preset = self.ctx.preset
-        return self.ctx.now % preset.regroup_period_s > preset.regroup_period_s - 2 * preset.round_period_s
+        return (
+            self.ctx.now % preset.regroup_period_s
+            > preset.regroup_period_s - 2 * preset.round_period_s
+        )
 
     def _propose(self, book: RoundBook) -> None:
         ctx, key = self.ctx, self.ctx.epoch
@@ -140,11 +153,19 @@ class Rounds:
             return
         context = share_proof_context(ctx.settings.network_id, ctx.me, key.number, book.number)
         proposal = Proposal(
-            book.number, key.number, document.digest,
+            book.number,
+            key.number,
+            document.digest,
             proposal_id_hash(ctx.me, book.number, key.number, document.encode()),
-            prove_share(key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy))
-        if not self._try("RoundTick", carry={"proposed": proposal}, given={"transfer_eligible": True},
-                         r=book.number, d=document.digest):
+            prove_share(key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy),
+        )
+        if not self._try(
+            "RoundTick",
+            carry={"proposed": proposal},
+            given={"transfer_eligible": True},
+            r=book.number,
+            d=document.digest,
+        ):
             return
         book.document = document
         book.proposals[ctx.me] = proposal
@@ -172,8 +193,11 @@ class Rounds:
             return
         key = ctx.epoch
         proofs = {peer: p.share_proof for peer, p in book.proposals.items()}
-        in_view = {peer: frozenset(book.sets[peer].members) for peer in book.sets
-                   if ctx.tables.state("round", ctx.me, peer, book.number) == "in_view"}
+        in_view = {
+            peer: frozenset(book.sets[peer].members)
+            for peer in book.sets
+            if ctx.tables.state("round", ctx.me, peer, book.number) == "in_view"
+        }
         chosen = threshold_set(prune_copies(key.seniority, proofs), in_view, key.quorum.threshold)
         if chosen is None:
             if late:
@@ -195,8 +219,14 @@ class Rounds:
             ctx.note("round.refused", round=book.number, reason=str(refusal))
             self._deadline()
             return
-        if self._try("SetFound", carry={"vote": vote}, given={"set_is_mutual": True}, r=book.number,
-                     e=document.event, d=document.digest):
+        if self._try(
+            "SetFound",
+            carry={"vote": vote},
+            given={"set_is_mutual": True},
+            r=book.number,
+            e=document.event,
+            d=document.digest,
+        ):
             book.vote = vote
             self.votes.add(ctx.me, vote, sign_vote(ctx, vote).signature)
             self._after_votes(ctx.round_share())
@@ -208,16 +238,23 @@ class Rounds:
         if book.vote is None or book.document is None:
             return
         others = [vote for vote, _ in self.votes.of(book.vote.event, book.number).values()]
-        if any(vote.digest != book.vote.digest or vote.members != book.vote.members
-               for vote in others):
+        if any(
+            vote.digest != book.vote.digest or vote.members != book.vote.members for vote in others
+        ):
             self._try("Mismatch", given={"votes_conflict": True}, r=book.number)
             self._recover(book)
             return
         certificate = self.votes.certificate(book.vote, ctx.epoch.quorum.threshold)
         if certificate is not None:
             locked = LockedCandidate(book.document.encode(), certificate)
-            if self._try("Certified", carry={"lock": locked}, given={"needs_all": False},
-                         r=book.number, e=book.vote.event, d=book.vote.digest):
+            if self._try(
+                "Certified",
+                carry={"lock": locked},
+                given={"needs_all": False},
+                r=book.number,
+                e=book.vote.event,
+                d=book.vote.digest,
+            ):
                 self.begin(certificate, book.document)
                 return
         if share >= ctx.preset.vote_share:
@@ -240,15 +277,20 @@ class Rounds:
             self.drop(book.document.event, book.number)
             self.recover(book.document.event)
 
-    # --- messages ------------------------------------------------------------------------------------
+    # --- messages
+    # ------------------------------------------------------------------------------------
 
     def on_offer(self, sender: bytes, message: Offer) -> None:
         """Take the offer of a holder; a lock that it shows must be certified."""
         if not self._expected(sender, message.round):
             return
         if message.locked is not None:
-            fault = certificate_fault(message.locked.certificate, self.ctx.codec,
-                                      self.ctx.settings.network_id, self.ctx.epoch.quorum)
+            fault = certificate_fault(
+                message.locked.certificate,
+                self.ctx.codec,
+                self.ctx.settings.network_id,
+                self.ctx.epoch.quorum,
+            )
             if fault is not None:
                 raise PeerFault(f"an offer shows a lock without a certificate: {fault}", sender)
         self.book(message.round).offers.setdefault(sender, message)
@@ -296,8 +338,13 @@ class Rounds:
         ctx, proposal, document = self.ctx, book.proposals[peer], book.document
         subject: dict[str, Any] = {"p": ctx.me, "q": peer, "r": book.number}
         if ctx.tables.state("round", ctx.me, peer, book.number) == "silent":
-            ctx.tables.fire("round", "Hear", **subject, d=proposal.document_hash,
-                            given={"in_roster": peer in ctx.epoch.roster})
+            ctx.tables.fire(
+                "round",
+                "Hear",
+                **subject,
+                d=proposal.document_hash,
+                given={"in_roster": peer in ctx.epoch.roster},
+            )
         if document is None or proposal.document_hash != document.digest:
             return
         if ctx.tables.view.get("pair_banned", ctx.me, peer):
@@ -319,26 +366,43 @@ class Rounds:
         if message is None or ctx.tables.state("round", ctx.me, peer, book.number) != "accepted":
             return
         named = set(message.members)
-        large = (len(named) == len(message.members) >= ctx.epoch.quorum.threshold
-                 and named <= set(ctx.epoch.roster) and peer in named)
+        large = (
+            len(named) == len(message.members) >= ctx.epoch.quorum.threshold
+            and named <= set(ctx.epoch.roster)
+            and peer in named
+        )
         if large:
-            ctx.tables.fire("round", "HearSet", p=ctx.me, q=peer, r=book.number,
-                            given={"set_large_enough": large})
+            ctx.tables.fire(
+                "round",
+                "HearSet",
+                p=ctx.me,
+                q=peer,
+                r=book.number,
+                given={"set_large_enough": large},
+            )
 
     def _equivocated(self, book: RoundBook, peer: bytes, kind: str) -> None:
         ctx = self.ctx
         if ctx.tables.state("round", ctx.me, peer, book.number) != "equivocated":
-            ctx.tables.fire("round", "Equivocate", p=ctx.me, q=peer, r=book.number,
-                            given={"two_bodies": True})
-        raise Equivocation(f"two {kind} messages in round {book.number}", peer,
-                           (book.frames[kind, peer], ctx.frame))
+            ctx.tables.fire(
+                "round", "Equivocate", p=ctx.me, q=peer, r=book.number, given={"two_bodies": True}
+            )
+        raise Equivocation(
+            f"two {kind} messages in round {book.number}",
+            peer,
+            (book.frames[kind, peer], ctx.frame),
+        )
 
-    # --- helpers -------------------------------------------------------------------------------------
+    # --- helpers
+    # -------------------------------------------------------------------------------------
 
     def _accepted(self, book: RoundBook) -> list[bytes]:
         state = self.ctx.tables.state
-        return [peer for peer in book.proposals
-                if state("round", self.ctx.me, peer, book.number) in ("accepted", "in_view")]
+        return [
+            peer
+            for peer in book.proposals
+            if state("round", self.ctx.me, peer, book.number) in ("accepted", "in_view")
+        ]
 
     def _show_locks(self, book: RoundBook) -> None:
         """Note the votes behind the locks that were shown, so that a lock may move (SAFE-SIGN 4)."""

@@ -1,8 +1,8 @@
 """Runs the cryptographic sessions of this node: from a certificate to the result.
 
-One run is one instance: H(event, attempt, digest, members). It has one lane for each thing to sign (each
-input of a transaction), or a single lane for a key generation. Messages of a run that this node has not
-begun yet wait in a bounded buffer; those of a run that is over are ignored.
+One run is one instance: H(event, attempt, digest, members). It has one lane for each thing to sign
+(each input of a transaction), or a single lane for a key generation. Messages of a run that this
+node has not begun yet wait in a bounded buffer; those of a run that is over are ignored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def lane_nonce(instance: bytes, lane: int) -> bytes:
 
 @define
 class Run:
-    """One instance in progress; ``roster`` gives the party indices, ``members`` are those who run it."""
+    """One instance in progress; ``roster`` gives the party indices, ``members`` are those who run
+    it.
+    """
 
     purpose: str
     event: bytes
@@ -94,10 +96,11 @@ class Sessions:
     _over: dict[bytes, None] = field(factory=dict)
 
     def begin(self, run: Run) -> None:
-        """Start a run whose session row is in ``begun``: release, then take the messages that waited.
+        """Start a run whose session row is in ``begun``: release, then take the messages that
+        waited.
 
-        The release row records the release and the instance on disk; the shell flushes both before the
-        first message leaves.
+        The release row records the release and the instance on disk; the shell flushes both before
+        the first message leaves.
         """
         ctx = self.ctx
         run.active = run.started = ctx.now
@@ -105,10 +108,14 @@ class Sessions:
         refusal = ctx.tables.why_not("session", "Release", quorum=run.quorum, **self._release(run))
         if refusal is not None:
             raise refusal
-        carried = [item for number, lane in enumerate(run.lanes)
-                   for item in self._wrap(run, Release, number, lane.start())]
-        ctx.tables.fire("session", "Release", quorum=run.quorum, carry={"share": carried},
-                        **self._release(run))
+        carried = [
+            item
+            for number, lane in enumerate(run.lanes)
+            for item in self._wrap(run, Release, number, lane.start())
+        ]
+        ctx.tables.fire(
+            "session", "Release", quorum=run.quorum, carry={"share": carried}, **self._release(run)
+        )
         self._runs[instance] = run
         for sender, message in self._early.pop(instance, _Early()).messages:
             self.receive(sender, message)
@@ -128,13 +135,20 @@ class Sessions:
             raise PeerFault("a signing message for a lane that does not exist", sender)
         lane = run.lanes[message.lane]
         recipient = None if message.broadcast else run.party(self.ctx.me)
-        out = lane.receive(Message(lane.session_id, message.stage, run.party(sender), recipient,
-                                   message.payload))
+        out = lane.receive(
+            Message(lane.session_id, message.stage, run.party(sender), recipient, message.payload)
+        )
         run.active = self.ctx.now
         carried = self._wrap(run, Step, message.lane, out)
         if carried:
-            self.ctx.tables.fire("session", "Step", carry={"stepped": carried}, p=self.ctx.me,
-                                 e=run.event, a=run.attempt)
+            self.ctx.tables.fire(
+                "session",
+                "Step",
+                carry={"stepped": carried},
+                p=self.ctx.me,
+                e=run.event,
+                a=run.attempt,
+            )
         self._settle(run)
 
     def drop(self, event: bytes, attempt: int) -> None:
@@ -157,20 +171,33 @@ class Sessions:
 
     def _release(self, run: Run) -> dict[str, Any]:
         ctx = self.ctx
-        return {"p": ctx.me, "e": run.event, "a": run.attempt, "d": run.digest, "i": run.instance,
-                "given": {"is_member": ctx.me in run.members}}
+        return {
+            "p": ctx.me,
+            "e": run.event,
+            "a": run.attempt,
+            "d": run.digest,
+            "i": run.instance,
+            "given": {"is_member": ctx.me in run.members},
+        }
 
     def _expire(self, event: bytes, attempt: int) -> None:
         try:
-            self.ctx.tables.fire("session", "Expire", p=self.ctx.me, e=event, a=attempt,
-                                 given={"session_idle": True})
+            self.ctx.tables.fire(
+                "session", "Expire", p=self.ctx.me, e=event, a=attempt, given={"session_idle": True}
+            )
         except TransitionError:
             return  # it never began here
 
     def _settle(self, run: Run) -> None:
         if run.abort is not None:
-            self.ctx.tables.fire("session", "Abort", p=self.ctx.me, e=run.event, a=run.attempt,
-                                 given={"peer_fault": True})
+            self.ctx.tables.fire(
+                "session",
+                "Abort",
+                p=self.ctx.me,
+                e=run.event,
+                a=run.attempt,
+                given={"peer_fault": True},
+            )
             self._close(run)
             self.on_abort(run)
         elif run.results is not None:
@@ -194,8 +221,9 @@ class Sessions:
         if len(own) < EARLY_PER_SENDER and octets < EARLY_OCTETS_PER_SENDER:
             waiting.append((sender, message))
 
-    def _wrap(self, run: Run, kind: type[Release] | type[Step], lane: int,
-              out: Sequence[Message]) -> list[tuple[bytes | None, Release | Step]]:
+    def _wrap(
+        self, run: Run, kind: type[Release] | type[Step], lane: int, out: Sequence[Message]
+    ) -> list[tuple[bytes | None, Release | Step]]:
         carried: list[tuple[bytes | None, Release | Step]] = []
         others = [m for m in run.members if m != self.ctx.me]
         for message in out:

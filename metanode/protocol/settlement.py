@@ -1,7 +1,8 @@
-"""From a certificate to settled deposits: events, locks, finished signatures, payouts on the chain, swaps.
+"""From a certificate to settled deposits: events, locks, finished signatures, payouts on the chain,
+swaps.
 
-Everything that must survive is in the tables' disk cells; what is here besides are documents and messages
-that ride on them, loaded again at start.
+Everything that must survive is in the tables' disk cells; what is here besides are documents and
+messages that ride on them, loaded again at start.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Settlement:
     _pending: dict[bytes, Outpoint] = field(factory=dict)
     _declined: set[Outpoint] = field(factory=set)
 
-    # --- events --------------------------------------------------------------------------------------
+    # --- events
+    # --------------------------------------------------------------------------------------
 
     def create(self, event: bytes) -> None:
         """Create an event that this node derived itself, if it is new."""
@@ -85,46 +87,70 @@ class Settlement:
 
     def locks(self) -> tuple[LockedCandidate, ...]:
         """Return the locks of payouts that are neither signed nor on the chain."""
-        return tuple(c for e, c in self.locked.items()
-                     if self.status(e) in ("PENDING", "IN_PROGRESS")
-                     and self.candidates.rebuild(c.document) is not None)
+        return tuple(
+            c
+            for e, c in self.locked.items()
+            if self.status(e) in ("PENDING", "IN_PROGRESS")
+            and self.candidates.rebuild(c.document) is not None
+        )
 
     def lock_of(self, event: bytes) -> LockedCandidate | None:
         """Return the lock of an event, to be shown."""
         return self.locked.get(event)
 
-    # --- signatures ----------------------------------------------------------------------------------
+    # --- signatures
+    # ----------------------------------------------------------------------------------
 
-    def signed(self, document: PayoutDocument, signers: tuple[bytes, ...],
-               signatures: tuple[tuple[int, int], ...]) -> bool:
+    def signed(
+        self,
+        document: PayoutDocument,
+        signers: tuple[bytes, ...],
+        signatures: tuple[tuple[int, int], ...],
+    ) -> bool:
         """Take finished signatures of a payout; return whether they verify and are new."""
         event, key = document.event, self.ctx.epoch
         digests = document.sighashes()
         valid = len(digests) == len(signatures) and all(
             verify_signature(key.public_key, digest, r, s)
-            for digest, (r, s) in zip(digests, signatures, strict=True))
+            for digest, (r, s) in zip(digests, signatures, strict=True)
+        )
         if not valid:
             return False
         self.create(event)
         if self.status(event) in ("SUCCESS", "EXPIRED"):
             return False
-        found = SignatureFound(event, document.encode(), signers,
-                               tuple(EcdsaSignature(_join(r, s)) for r, s in signatures))
-        self._fire("event", "Signature", e=event, d=document.digest, given={"signature_valid": valid},
-                   carry={"announced": found, "signature_kept": found})
+        found = SignatureFound(
+            event,
+            document.encode(),
+            signers,
+            tuple(EcdsaSignature(_join(r, s)) for r, s in signatures),
+        )
+        self._fire(
+            "event",
+            "Signature",
+            e=event,
+            d=document.digest,
+            given={"signature_valid": valid},
+            carry={"announced": found, "signature_kept": found},
+        )
         self._fire("payout", "Finish", e=event)
         payout = Payout(document, attach(document, signatures, key.public_key), found)
         self.payouts[event] = payout
         self._broadcast(payout)
-        self.ctx.note("payout.signed", txid=payout.signed.txid.hex(), inputs=len(signatures),
-                      transfers=len(document.transfers),
-                      signers=[signer.hex()[:16] for signer in signers])
+        self.ctx.note(
+            "payout.signed",
+            txid=payout.signed.txid.hex(),
+            inputs=len(signatures),
+            transfers=len(document.transfers),
+            signers=[signer.hex()[:16] for signer in signers],
+        )
         return True
 
     def on_signature(self, message: SignatureFound) -> PayoutDocument | None:
         """Take signatures that a peer announces; what verifies is taken, whoever sent it (F-15).
 
-        The document is rebuilt from the own ledger first; while the ledger is behind, the message waits.
+        The document is rebuilt from the own ledger first; while the ledger is behind, the message
+        waits.
         """
         if self.ctx.key is None or self.status(message.event) == "SUCCESS":
             return None
@@ -139,10 +165,16 @@ class Settlement:
     def announce_to(self, peer: bytes) -> None:
         """Tell a peer that came up about the newest payouts, which it may have missed."""
         for event, payout in list(self.payouts.items())[-4:]:
-            self._fire("event", "Announce", e=event, d=payout.document.digest,
-                       carry={"announced": [(peer, payout.found)]})
+            self._fire(
+                "event",
+                "Announce",
+                e=event,
+                d=payout.document.digest,
+                carry={"announced": [(peer, payout.found)]},
+            )
 
-    # --- the chain -----------------------------------------------------------------------------------
+    # --- the chain
+    # -----------------------------------------------------------------------------------
 
     def open_payout(self) -> bool:
         """Return whether a signed payout is not final yet: the next one waits for it (F-03)."""
@@ -156,16 +188,19 @@ class Settlement:
                 payout.looked_up = self.ctx.now
                 self.ctx.call("lookup", event=event, txid=payout.signed.txid)
 
-    def on_status(self, event: bytes, state: str, left_block: bool = False) -> None:
-        """Take what the chain says of a payout: unknown, pending, included, final or replaced."""
+    def on_status(self, event: bytes, state: str) -> None:
+        """Take what the chain says of a payout: unknown, pending, included or final."""
         payout = self.payouts.get(event)
         if payout is None or self._settlement(event) not in OPEN:
             return
         on_chain = state in ("pending", "included", "final")
-        facts = {"chain_has_it": on_chain, "chain_final": state == "final",
-                 "chain_conflict": state == "replaced", "left_its_block": left_block}
+        facts = {
+            "chain_has_it": on_chain,
+            "chain_final": state == "final",
+            "chain_conflict": self._lost_an_input(payout),
+        }
         now = self._settlement(event)
-        if state == "replaced":
+        if facts["chain_conflict"]:
             self._fire("payout", "Conflict", e=event, given=facts)
             self.ctx.note("payout.reverted", txid=payout.signed.txid.hex())
             return
@@ -177,8 +212,24 @@ class Settlement:
             self._broadcast(payout)
         if state == "final":
             self._fire("payout", "Final", e=event, given=facts)
-            self.ctx.note("payout.final", txid=payout.signed.txid.hex(),
-                          transfers=len(payout.document.transfers))
+            self.ctx.note(
+                "payout.final",
+                txid=payout.signed.txid.hex(),
+                transfers=len(payout.document.transfers),
+            )
+
+    def _lost_an_input(self, payout: Payout) -> bool:
+        """Return whether another transaction spent an input, as deep as what counts as settled."""
+        ledger = self.candidates.ledger
+        if ledger.tip is None:
+            return False
+        settled = ledger.tip[0] - self.ctx.settings.confirmations + 1
+        for spent in payout.document.transaction.inputs:
+            height = ledger.spent_at(spent.outpoint)
+            other = ledger.spent_by(spent.outpoint) != payout.signed.txid
+            if height is not None and height <= settled and other:
+                return True
+        return False
 
     def connected(self, block: BlockSummary) -> None:
         """A block was connected: look at what became confirmed, and at signatures that waited."""
@@ -201,7 +252,9 @@ class Settlement:
         self._settle_spent(cutoff.snapshot.height)
 
     def disconnected(self, block: BlockSummary) -> None:
-        """A block was disconnected: deposits in it are gone, payouts in it are no longer on the chain."""
+        """A block was disconnected: deposits in it are gone, payouts in it are no longer on the
+        chain.
+        """
         for deposit in block.deposits:
             swap = transfer_id(deposit.outpoint)
             if self._swap(swap) in PENDING:
@@ -214,7 +267,8 @@ class Settlement:
                 self._fire("payout", "Reorg", e=event, given={"left_its_block": True})
                 self._broadcast(payout)
 
-    # --- start ---------------------------------------------------------------------------------------
+    # --- start
+    # ---------------------------------------------------------------------------------------
 
     def restore(self, locked: list[LockedCandidate], found: list[SignatureFound]) -> None:
         """Take locks and signatures from the store after a start."""
@@ -243,15 +297,22 @@ class Settlement:
 
     def report(self) -> list[dict[str, Any]]:
         """Return the payouts of this node for the operator, the newest last."""
-        return [{"event": event.hex(), "txid": payout.signed.txid.hex(),
-                 "state": self._settlement(event), "digest": payout.document.digest.hex(),
-                 "signers": [signer.hex() for signer in payout.found.signers],
-                 "transfers": [str(outpoint) for outpoint in payout.document.transfers],
-                 "inputs": len(payout.document.transaction.inputs),
-                 "outputs": len(payout.document.transaction.outputs)}
-                for event, payout in self.payouts.items()]
+        return [
+            {
+                "event": event.hex(),
+                "txid": payout.signed.txid.hex(),
+                "state": self._settlement(event),
+                "digest": payout.document.digest.hex(),
+                "signers": [signer.hex() for signer in payout.found.signers],
+                "transfers": [str(outpoint) for outpoint in payout.document.transfers],
+                "inputs": len(payout.document.transaction.inputs),
+                "outputs": len(payout.document.transaction.outputs),
+            }
+            for event, payout in self.payouts.items()
+        ]
 
-    # --- helpers -------------------------------------------------------------------------------------
+    # --- helpers
+    # -------------------------------------------------------------------------------------
 
     def _fire(self, table: str, event: str, **arguments: Any) -> None:
         self.ctx.tables.fire(table, event, p=self.ctx.me, **arguments)
@@ -263,25 +324,40 @@ class Settlement:
         return self.ctx.tables.state("swap", self.ctx.me, swap)
 
     def _broadcast(self, payout: Payout) -> None:
-        self.ctx.call("broadcast", event=payout.document.event, raw=payout.signed.raw,
-                      txid=payout.signed.txid)
+        self.ctx.call(
+            "broadcast", event=payout.document.event, raw=payout.signed.raw, txid=payout.signed.txid
+        )
 
     def _deposit(self, transfer: Transfer) -> None:
-        facts = {"deposit_confirmed": True, "memo_valid": transfer.kind == "release",
-                 "float_enough": True}
+        facts = {
+            "deposit_confirmed": True,
+            "memo_valid": transfer.kind == "release",
+            "float_enough": True,
+        }
         self._fire("swap", "Deposit", s=transfer.id, given=facts)
-        self.ctx.note("deposit.confirmed", outpoint=str(transfer.deposit.outpoint),
-                      amount=transfer.deposit.amount, kind=transfer.kind, reason=transfer.reason)
+        self.ctx.note(
+            "deposit.confirmed",
+            outpoint=str(transfer.deposit.outpoint),
+            amount=transfer.deposit.amount,
+            kind=transfer.kind,
+            reason=transfer.reason,
+        )
 
     def _decline(self, declined: Declined) -> None:
         if declined.deposit.outpoint not in self._declined:
             self._declined.add(declined.deposit.outpoint)
-            self.ctx.note("deposit.declined", outpoint=str(declined.deposit.outpoint),
-                          amount=declined.deposit.amount, kind=declined.kind,
-                          reason=declined.reason)
+            self.ctx.note(
+                "deposit.declined",
+                outpoint=str(declined.deposit.outpoint),
+                amount=declined.deposit.amount,
+                kind=declined.kind,
+                reason=declined.reason,
+            )
 
     def _settle_spent(self, height: int) -> None:
-        """Settle the deposits that were spent at or below ``height``: only the custody key can spend."""
+        """Settle the deposits that were spent at or below ``height``: only the custody key can
+        spend.
+        """
         for swap, outpoint in tuple(self._pending.items()):
             spent_at = self.candidates.ledger.spent_at(outpoint)
             if spent_at is not None and spent_at <= height:

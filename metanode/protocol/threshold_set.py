@@ -1,7 +1,8 @@
 """The threshold set of a round: exactly t holders who all see each other, the same at every peer.
 
-Pure functions of the signing sets. Peers with a share proof that a more senior peer also shows are pruned
-from the bottom first; then the first set of t mutually visible peers in order of seniority is taken.
+Pure functions of the signing sets. Peers with a share proof that a more senior peer also shows are
+pruned from the bottom first; then the first set of t mutually visible peers in order of seniority
+is taken.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ def prune_copies(seniority: Sequence[bytes], proofs: Mapping[bytes, bytes]) -> t
     return tuple(kept)
 
 
-def threshold_set(seniority: Sequence[bytes], sets: Mapping[bytes, frozenset[bytes]],
-                  threshold: int) -> tuple[bytes, ...] | None:
+def threshold_set(
+    seniority: Sequence[bytes], sets: Mapping[bytes, frozenset[bytes]], threshold: int
+) -> tuple[bytes, ...] | None:
     """Return the first ``threshold`` peers, in order of seniority, who all name each other.
 
-    ``sets`` maps a peer to its signing set; peers without a set do not count. Returns None when there is
-    no such set, or when the search limit is reached, which needs dozens of peers with crafted sets.
+    ``sets`` maps a peer to its signing set; peers without a set do not count. Returns None when
+    there is no such set, or when the search limit is reached, which needs dozens of peers with
+    crafted sets.
     """
     peers = [p for p in seniority if p in sets and len(sets[p]) >= threshold and p in sets[p]]
     steps = 0
@@ -45,7 +48,7 @@ def threshold_set(seniority: Sequence[bytes], sets: Mapping[bytes, frozenset[byt
             steps += 1
             if steps > SEARCH_LIMIT:
                 return None
-            later = [q for q in rest[position + 1:] if q in sets[peer] and peer in sets[q]]
+            later = [q for q in rest[position + 1 :] if q in sets[peer] and peer in sets[q]]
             found = extend((*chosen, peer), later)
             if found is not None:
                 return found

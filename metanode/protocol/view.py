@@ -1,8 +1,8 @@
 """What one node knows: the value of every cell as this node sees it.
 
-Memory and disk cells hold the node's own truth; network cells hold what it sent and what it was sent by
-authenticated peers; given facts are passed in with each event. Views lag behind the network but never run
-ahead of it, because what was sent stays sent.
+Memory and disk cells hold the node's own truth; network cells hold what it sent and what it was
+sent by authenticated peers; given facts are passed in with each event. Views lag behind the network
+but never run ahead of it, because what was sent stays sent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ Facts = Mapping[str, "Value | Mapping[Index, Value]"]
 
 @frozen
 class Quorum:
-    """The share holders of a key epoch with the numbers of SAFE-SIGN 1: the meaning of Peer, N, T, F."""
+    """The share holders of a key epoch with the numbers of SAFE-SIGN 1: the meaning of Peer, N, T,
+    F.
+    """
 
     holders: tuple[bytes, ...]
     threshold: int
@@ -55,7 +57,9 @@ class NodeView:
             self._firsts[cell.name] = words.get(cell.first, cell.first)
 
     def read(self, cell: str, index: Index) -> Value:
-        """Return the value of a cell; a given fact that was not passed in is a defect of the caller."""
+        """Return the value of a cell; a given fact that was not passed in is a defect of the
+        caller.
+        """
         if self.protocol.cells[cell].kept == "given":
             check(cell in self._facts, f"the guard reads {cell}, which was not given")
             fact = self._facts[cell]
@@ -94,7 +98,8 @@ class NodeView:
         self.put(cell, index, True)
 
     def forget(self, sort: str, keep: Iterable[Value]) -> None:
-        """Drop what memory and network cells hold about individuals of a sort that are not in ``keep``.
+        """Drop what memory and network cells hold about individuals of a sort that are not in
+        ``keep``.
 
         Bounds memory: old rounds are dropped. Disk cells are never swept (SAFE-SIGN 2).
         """

@@ -1,7 +1,7 @@
 """Votes and certificates: the signatures behind SAFE-SIGN.
 
-A vote is a ``Vote`` message in its sender's envelope. The signature of that envelope, together with the
-fields of the vote, convinces anyone; t of them for equal fields are a certificate.
+A vote is a ``Vote`` message in its sender's envelope. The signature of that envelope, together with
+the fields of the vote, convinces anyone; t of them for equal fields are a certificate.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ VOTES_KEPT = 4096
 
 def vote_of(certificate: Certificate) -> Vote:
     """Return the vote that every signature of a certificate is about."""
-    return Vote(certificate.key_epoch, certificate.event, certificate.attempt, certificate.digest,
-                certificate.members)
+    return Vote(
+        certificate.key_epoch,
+        certificate.event,
+        certificate.attempt,
+        certificate.digest,
+        certificate.members,
+    )
 
 
 def sign_vote(ctx: Context, vote: Vote) -> SignedVote:
@@ -36,12 +41,18 @@ def sign_vote(ctx: Context, vote: Vote) -> SignedVote:
 
 def frame_of(codec: Codec, vote: Vote, signed: SignedVote) -> bytes:
     """Return the envelope in which a vote travelled, to be shown as evidence."""
-    return encode_canonical({"body": codec.encode(vote), "sender": signed.voter,
-                             "signature": signed.signature})
+    return encode_canonical(
+        {"body": codec.encode(vote), "sender": signed.voter, "signature": signed.signature}
+    )
 
 
-def certificate_fault(certificate: Certificate, codec: Codec, network_id: bytes, quorum: Quorum,
-                      needs_all: bool = False) -> str | None:
+def certificate_fault(
+    certificate: Certificate,
+    codec: Codec,
+    network_id: bytes,
+    quorum: Quorum,
+    needs_all: bool = False,
+) -> str | None:
     """Return what is wrong with a certificate, or None.
 
     Its voters must be distinct holders, at least t of them (all n when ``needs_all``), and every
@@ -72,7 +83,8 @@ class VoteBook:
     def add(self, sender: bytes, vote: Vote, signature: bytes) -> tuple[Vote, SignedVote] | None:
         """Keep a vote; return the sender's earlier vote for another digest, if there is one.
 
-        Two votes of one sender in one attempt are evidence against it (SAFE-SIGN 3); the first counts.
+        Two votes of one sender in one attempt are evidence against it (SAFE-SIGN 3); the first
+        counts.
         """
         if len(self._votes) > VOTES_KEPT:
             raise Malformed("too many attempts are open", sender)
@@ -94,13 +106,18 @@ class VoteBook:
         return self._votes.get((event, attempt), {})
 
     def certificate(self, vote: Vote, count: int) -> Certificate | None:
-        """Return a certificate of the first ``count`` votes equal to ``vote``, if there are so many."""
-        equal = [signed for other, signed in self.of(vote.event, vote.attempt).values()
-                 if other == vote]
+        """Return a certificate of the first ``count`` votes equal to ``vote``, if there are so
+        many.
+        """
+        equal = [
+            signed for other, signed in self.of(vote.event, vote.attempt).values() if other == vote
+        ]
         if len(equal) < count:
             return None
         chosen = tuple(sorted(equal[:count], key=lambda signed: signed.voter))
-        return Certificate(vote.key_epoch, vote.event, vote.attempt, vote.digest, vote.members, chosen)
+        return Certificate(
+            vote.key_epoch, vote.event, vote.attempt, vote.digest, vote.members, chosen
+        )
 
     def forget(self, before: int) -> None:
         """Drop the votes of attempts below ``before``."""

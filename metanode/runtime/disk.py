@@ -1,8 +1,9 @@
 """The disk of a node: where each disk cell goes, in which order, and what comes back at a start.
 
-SAFE-SIGN's cells go to the signing log, key shares to the keystore, everything else to the cell store. One
-call of :meth:`Disk.flush` puts a batch of writes on disk before it returns: first the share files, then the
-signing log, then the cell store, so that after a crash the log never knows less than the store.
+SAFE-SIGN's cells go to the signing log, key shares to the keystore, everything else to the cell
+store. One call of :meth:`Disk.flush` puts a batch of writes on disk before it returns: first the
+share files, then the signing log, then the cell store, so that after a crash the log never knows
+less than the store.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from attrs import define
 
+from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault, Malformed, UserError
 from metanode.protocol.codec import Codec, decode_canonical, encode_canonical
 from metanode.protocol.context import Member
@@ -19,7 +21,6 @@ from metanode.protocol.keygen import USABLE, StoredKey
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
-from metanode.custody.types import Outpoint
 from metanode.runtime.keystore import Keystore
 from metanode.runtime.signing_log import Lock, Release, SessionUse, SigningLog, Vote
 from metanode.runtime.store import CellStore, CellWrite
@@ -29,8 +30,11 @@ from spec.interpreter import Index, Value
 from spec.protocol import PROTOCOL
 
 LOG_CELLS = ("voted", "lock", "lock_attempt", "released", "instance_used")
-FIRST_VALUES = {name: {"False": False, "none": None}.get(cell.first, cell.first)
-                for name, cell in PROTOCOL.cells.items() if cell.kept == "disk"}
+FIRST_VALUES = {
+    name: {"False": False, "none": None}.get(cell.first, cell.first)
+    for name, cell in PROTOCOL.cells.items()
+    if cell.kept == "disk"
+}
 
 
 @define
@@ -55,7 +59,8 @@ class Disk:
     def load(self) -> Memory:
         """Return everything that a node knows when it starts."""
         cells: dict[str, dict[Index, Value]] = {
-            name: dict(values.items()) for name, values in self.store.load().items()}
+            name: dict(values.items()) for name, values in self.store.load().items()
+        }
         attached = self.store.load_attachments()
         history, me = self.log.load(), self.node_id
         cells["voted"] = {(me, e, a): d for (e, a), d in history.votes.items()}
@@ -64,20 +69,35 @@ class Disk:
         cells["released"] = {(me, e, d): True for e, d in history.releases}
         cells["instance_used"] = {(me, i): True for i in history.sessions_used}
         states = cells.get("key", {})
-        keys = [self._load_key(index, data) for index, data in attached.get("key_share", {}).items()
-                if states.get(index) in USABLE]
-        announcements = [self._message(data, m.KeyLocked) for index, data
-                         in attached.get("key", {}).items() if states.get(index) == "locked_in"]
+        keys = [
+            self._load_key(index, data)
+            for index, data in attached.get("key_share", {}).items()
+            if states.get(index) in USABLE
+        ]
+        announcements = [
+            self._message(data, m.KeyLocked)
+            for index, data in attached.get("key", {}).items()
+            if states.get(index) == "locked_in"
+        ]
         return Memory(
-            cells=cells, keys=keys, announcement=announcements[0] if announcements else None,
-            locks=[m.LockedCandidate(lock.document, self._certificate(lock.certificate))
-                   for lock in history.locks.values()],
-            signatures=[self._message(data, m.SignatureFound)
-                        for data in attached.get("signature_kept", {}).values()],
-            blocks={peer: _evidence(data) for (_, peer), data
-                    in attached.get("block_until", {}).items()
-                    if isinstance(peer, bytes)
-                    and cells.get("standing", {}).get((me, peer)) == "blocked"})
+            cells=cells,
+            keys=keys,
+            announcement=announcements[0] if announcements else None,
+            locks=[
+                m.LockedCandidate(lock.document, self._certificate(lock.certificate))
+                for lock in history.locks.values()
+            ],
+            signatures=[
+                self._message(data, m.SignatureFound)
+                for data in attached.get("signature_kept", {}).values()
+            ],
+            blocks={
+                peer: _evidence(data)
+                for (_, peer), data in attached.get("block_until", {}).items()
+                if isinstance(peer, bytes)
+                and cells.get("standing", {}).get((me, peer)) == "blocked"
+            },
+        )
 
     def close(self) -> None:
         """Close the stores."""
@@ -117,8 +137,15 @@ class Disk:
                 if not isinstance(candidate, m.LockedCandidate):
                     raise LocalFault("a lock is written with its document and certificate")
                 certificate = self.codec.encode(m.Begin(candidate.certificate))
-                records.append(Lock(part[0], candidate.certificate.attempt, after, certificate,
-                                    candidate.document))
+                records.append(
+                    Lock(
+                        part[0],
+                        candidate.certificate.attempt,
+                        after,
+                        certificate,
+                        candidate.document,
+                    )
+                )
         return records
 
     def _certificate(self, data: bytes) -> m.Certificate:
@@ -139,20 +166,41 @@ class Disk:
     def _load_key(self, index: Index, data: bytes) -> StoredKey:
         plain = decode_canonical(data)
         share = self.keystore.load(plain["key_id"], plain["epoch"], plain["public_key"])
-        members = tuple(Member(e["node"], Outpoint(e["txid"], e["index"]), e["height"])
-                        for e in plain["members"])
-        return StoredKey(plain["slot"], members, plain["threshold"], plain["byzantine"],
-                         Keyshare.from_bytes(share))
+        members = tuple(
+            Member(e["node"], Outpoint(e["txid"], e["index"]), e["height"])
+            for e in plain["members"]
+        )
+        return StoredKey(
+            plain["slot"],
+            members,
+            plain["threshold"],
+            plain["byzantine"],
+            Keyshare.from_bytes(share),
+        )
 
 
 def _encode_key(key: StoredKey) -> bytes:
     """Return the public part of a stored key: who holds it, and which share file belongs to it."""
     share = key.keyshare
-    return encode_canonical({
-        "byzantine": key.byzantine, "epoch": share.epoch, "key_id": share.key_id,
-        "members": [{"height": e.height, "index": e.stake.index, "node": e.node_id,
-                     "txid": e.stake.txid} for e in key.members],
-        "public_key": share.public_key, "slot": key.slot, "threshold": key.threshold})
+    return encode_canonical(
+        {
+            "byzantine": key.byzantine,
+            "epoch": share.epoch,
+            "key_id": share.key_id,
+            "members": [
+                {
+                    "height": e.height,
+                    "index": e.stake.index,
+                    "node": e.node_id,
+                    "txid": e.stake.txid,
+                }
+                for e in key.members
+            ],
+            "public_key": share.public_key,
+            "slot": key.slot,
+            "threshold": key.threshold,
+        }
+    )
 
 
 def _evidence(data: bytes) -> Evidence:

@@ -1,8 +1,8 @@
 """The shell around the node core: sockets, disk, chain and clock on anyio, on either backend.
 
-Inputs of all kinds go through one queue to one task, which hands them to the core one by one and carries
-the effects out in their order: flush the writes, append the trace, send, call. Nothing else touches the
-core, so nothing is sent before what it rests on is on disk.
+Inputs of all kinds go through one queue to one task, which hands them to the core one by one and
+carries the effects out in their order: flush the writes, append the trace, send, call. Nothing else
+touches the core, so nothing is sent before what it rests on is on disk.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import key_script
 from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault, Malformed, PeerFault, Unavailable, UserError
+from metanode.protocol import endpoints
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import Settings
 from metanode.protocol.envelope import open_envelope, seal
@@ -33,7 +34,6 @@ from metanode.protocol.identity import Identity
 from metanode.protocol.machine import Effects
 from metanode.protocol.node import NodeCore
 from metanode.protocol.peering import Peering
-from metanode.protocol import endpoints
 from metanode.runtime.admin import AdminServer
 from metanode.runtime.certificates import make_credentials
 from metanode.runtime.config import Config
@@ -89,7 +89,9 @@ class NodeShell:
     def __attrs_post_init__(self) -> None:
         self.log = logger(node=self.identity.node_id.hex()[:10])
         self.core = NodeCore(settings_of(self.config), self.identity, os.urandom)
-        self.disk = open_disk(self.home, self.config, self.identity, self.passphrase, self.core.codec)
+        self.disk = open_disk(
+            self.home, self.config, self.identity, self.passphrase, self.core.codec
+        )
         self.trace = TraceWriter(self.home.trace)
         self._send_input, self._receive_input = anyio.create_memory_object_stream[Input](QUEUE)
 
@@ -101,8 +103,9 @@ class NodeShell:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
-            admin = AdminServer(self.home, self.config.admin.listen, self.status,
-                                self.metrics.render)
+            admin = AdminServer(
+                self.home, self.config.admin.listen, self.status, self.metrics.render
+            )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)
             tasks.start_soon(self._follow_chain)
@@ -117,9 +120,11 @@ class NodeShell:
             on_down=self._on_down,
             admit=lambda host, outbound: self.dialer.admit(host, outbound),
             admit_connection=lambda host: self.dialer.admit_connection(host),
-            on_trace=lambda record: self._trace([record]))
-        self.links = LinkManager(make_credentials(self.identity, network_id), preset, callbacks,
-                                 os.urandom)
+            on_trace=lambda record: self._trace([record]),
+        )
+        self.links = LinkManager(
+            make_credentials(self.identity, network_id), preset, callbacks, os.urandom
+        )
         self.links.start(tasks)
         listen = self.config.node.listen
         advertised = self.config.node.advertise or listen
@@ -127,14 +132,17 @@ class NodeShell:
             preset=preset,
             listening=endpoints.Endpoint(advertised.host, advertised.port),
             preconfigured=[endpoints.Endpoint(p.host, p.port) for p in self.config.node.peers],
-            entropy=os.urandom, now=self.clock(),
-            allow_private=self.config.network.preset == "devnet")
+            entropy=os.urandom,
+            now=self.clock(),
+            allow_private=self.config.network.preset == "devnet",
+        )
         store = PeerStore(self.home.peers, lambda text: self.log.warning(text))
         self.dialer = Dialer(peering, self.links, self._send_keepalive, self.clock, store)
         self.port = await self.links.listen(listen.host, listen.port)
         self.log.info("listening", host=listen.host, port=self.port)
 
-    # --- inputs --------------------------------------------------------------------------------------
+    # --- inputs
+    # --------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         """Hand inputs to the core one at a time, and carry out what comes of each."""
@@ -191,9 +199,13 @@ class NodeShell:
     async def _ticks(self) -> None:
         while True:
             await self._input(self.core.on_tick)
+            listed = len(self.core.pings.members())
+            self.dialer.known_weight_share = listed / self.config.network.members
+            self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
 
-    # --- the chain -----------------------------------------------------------------------------------
+    # --- the chain
+    # -----------------------------------------------------------------------------------
 
     async def _follow_chain(self) -> None:
         """Poll the chain once a key is locked in; while the daemon is away, wait longer each time."""
@@ -224,14 +236,18 @@ class NodeShell:
         self.core.on_chain(now, update, sightings)
 
     def _watch(self, public_key: bytes) -> None:
-        self.chain.watch(key_script(public_key), self.config.chain.birth_height)
+        # The index starts a fee window early: all nodes must see the same fee rate.
+        start = self.core.settings.custody.index_start(self.config.chain.birth_height)
+        self.chain.watch(key_script(public_key), start)
         self._watching = True
 
     async def _check_stake(self, peer: bytes, stake: Outpoint) -> None:
-        verdict = await self.chain.check_stake(stake, peer, self.config.stake.minimum,
-                                               self.core.ctx.preset.stake_age_s)
-        await self._input(lambda now: self.core.on_stake(now, peer, stake, verdict.reason,
-                                                         verdict.height))
+        verdict = await self.chain.check_stake(
+            stake, peer, self.config.stake.minimum, self.core.ctx.preset.stake_age_s
+        )
+        await self._input(
+            lambda now: self.core.on_stake(now, peer, stake, verdict.reason, verdict.height)
+        )
 
     async def _broadcast(self, event: bytes, raw: bytes, txid: bytes) -> None:
         result = await self.chain.broadcast(raw, txid)
@@ -242,14 +258,17 @@ class NodeShell:
         status = await self.chain.lookup(txid)
         await self._input(lambda now: self.core.on_payout(now, event, status.state))
 
-    # --- effects -------------------------------------------------------------------------------------
+    # --- effects
+    # -------------------------------------------------------------------------------------
 
     async def _carry_out(self, effects: Effects) -> None:
         if effects.writes:
             await anyio.to_thread.run_sync(self.disk.flush, effects.writes)
         self._trace(effects.trace)
         for send in effects.sends:
-            frame = seal(self.identity, self.core.settings.network_id, self.core.codec, send.message)
+            frame = seal(
+                self.identity, self.core.settings.network_id, self.core.codec, send.message
+            )
             targets = self.links.established() if send.to is None else (send.to,)
             for target in targets:
                 if self.links.send(target, frame):
@@ -265,7 +284,10 @@ class NodeShell:
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> None:
         work: dict[str, Callable[..., Awaitable[None]]] = {
-            "check_stake": self._check_stake, "broadcast": self._broadcast, "lookup": self._lookup}
+            "check_stake": self._check_stake,
+            "broadcast": self._broadcast,
+            "lookup": self._lookup,
+        }
         if name in work:
             self._tasks.start_soon(self._outside, partial(work[name], **arguments))
         elif name == "note":
@@ -301,8 +323,12 @@ class NodeShell:
 
     def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...]) -> None:
         def fire(now: float) -> None:
-            self.core.ctx.tables.fire("peer", "Keepalive", p=self.core.ctx.me, carry={
-                "kept_alive": [(node_id, m.Keepalive(addresses))]})
+            self.core.ctx.tables.fire(
+                "peer",
+                "Keepalive",
+                p=self.core.ctx.me,
+                carry={"kept_alive": [(node_id, m.Keepalive(addresses))]},
+            )
 
         self._input_now(fire)
 
@@ -310,11 +336,16 @@ class NodeShell:
         """Return what the operator sees: no secrets."""
         statistics = self.links.statistics
         return {
-            **self.core.report(), "port": self.port, "uptime_s": round(self.clock() - self._started),
-            "chain_fault": self._chain_fault, "frames_in": statistics.frames_received,
-            "frames_out": statistics.frames_sent, "refused": dict(statistics.refusals),
+            **self.core.report(),
+            "port": self.port,
+            "uptime_s": round(self.clock() - self._started),
+            "chain_fault": self._chain_fault,
+            "frames_in": statistics.frames_received,
+            "frames_out": statistics.frames_sent,
+            "refused": dict(statistics.refusals),
             "trace": {"seq": self.trace.end.seq, "hash": self.trace.end.hash},
-            "recent": self._recent[-60:]}
+            "recent": self._recent[-60:],
+        }
 
     def close(self) -> None:
         """Close the stores and the trace."""
@@ -328,32 +359,52 @@ def settings_of(config: Config) -> Settings:
     if config.stake.outpoint is None:
         raise UserError("stake.outpoint is missing")
     policy = CustodyPolicy(
-        service_fee_bps=preset.service_fee_bps, minimum_deposit=preset.minimum_deposit,
-        refund_cost=preset.refund_cost, dust_limit=preset.dust_limit,
-        fee_rate_floor=preset.fee_rate_floor, fee_rate_cap=preset.fee_rate_cap,
-        fee_window_blocks=preset.fee_window_blocks, max_transfers=preset.transfers_per_payout,
-        max_change_inputs=preset.change_inputs, reserve_bps=preset.reserve_bps)
+        service_fee_bps=preset.service_fee_bps,
+        minimum_deposit=preset.minimum_deposit,
+        refund_cost=preset.refund_cost,
+        dust_limit=preset.dust_limit,
+        fee_rate_floor=preset.fee_rate_floor,
+        fee_rate_cap=preset.fee_rate_cap,
+        fee_window_blocks=preset.fee_window_blocks,
+        max_transfers=preset.transfers_per_payout,
+        max_change_inputs=preset.change_inputs,
+        reserve_bps=preset.reserve_bps,
+    )
     stake = Outpoint(bytes.fromhex(config.stake.outpoint.txid), config.stake.outpoint.index)
     return Settings(
-        network_id=config.network_id(), preset=preset, members=network.members,
-        threshold=network.threshold, byzantine=network.byzantine,
-        keygen_until=network.keygen_until, stake=stake, chain=config.chain.kind,
-        hrp=config.chain.hrp, confirmations=config.chain.confirmations, custody=policy)
+        network_id=config.network_id(),
+        preset=preset,
+        members=network.members,
+        threshold=network.threshold,
+        byzantine=network.byzantine,
+        keygen_until=network.keygen_until,
+        stake=stake,
+        chain=config.chain.kind,
+        hrp=config.chain.hrp,
+        confirmations=config.chain.confirmations,
+        custody=policy,
+    )
 
 
 def chain_parameters(config: Config) -> ChainParameters:
     """Return the adapter's parameters from a configuration."""
-    return ChainParameters(name=config.chain.kind, hrp=config.chain.hrp,
-                           final_confirmations=config.chain.confirmations)
+    return ChainParameters(
+        name=config.chain.kind, hrp=config.chain.hrp, final_confirmations=config.chain.confirmations
+    )
 
 
-def open_disk(home: Home, config: Config, identity: Identity, passphrase: Passphrase,
-              codec: Codec) -> Disk:
+def open_disk(
+    home: Home, config: Config, identity: Identity, passphrase: Passphrase, codec: Codec
+) -> Disk:
     """Open the stores of a home; UserError names what is missing."""
     node_id = identity.node_id
-    return Disk(node_id, SigningLog.open(home.signing_log, node_id),
-                CellStore.open(home.events, node_id, FIRST_VALUES),
-                Keystore(home.keyshares, passphrase, COST_OF_PRESET[config.network.preset]), codec)
+    return Disk(
+        node_id,
+        SigningLog.open(home.signing_log, node_id),
+        CellStore.open(home.events, node_id, FIRST_VALUES),
+        Keystore(home.keyshares, passphrase, COST_OF_PRESET[config.network.preset]),
+        codec,
+    )
 
 
 def rpc_client(home: Home, config: Config) -> RpcClient:

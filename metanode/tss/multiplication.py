@@ -1,4 +1,4 @@
-"""Random vector OLE (DKLs23, protocol 5.2): additive shares of a·χ, with checks against both sides.
+"""Random vector OLE (DKLs23): additive shares of a·χ, with checks against both sides.
 
 Bob ends with χ and d, Alice with c, so that c_i + d_i = a_i·χ mod n for Alice's two inputs a. χ
 is the inner product of Bob's choice bits β and a public random gadget vector g. Each transfer j

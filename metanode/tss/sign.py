@@ -1,4 +1,4 @@
-"""Threshold signing in three rounds (DKLs23, protocol 3.6) by exactly t parties of one key epoch.
+"""Threshold signing in three rounds (DKLs23) by exactly t parties of one key epoch.
 
 Round 1 commits to nonce points and starts every multiplication as Bob; round 2 opens them and
 answers as Alice; round 3 publishes u_i and w_i after every check. s = Σw / Σu. A failure of a sum

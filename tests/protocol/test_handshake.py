@@ -72,6 +72,8 @@ def test_a_closed_link_is_forgotten_and_stays_closed() -> None:
     alice.table.end(dialled)
     alice.table.end(dialled)
     alice.table.forget(dialled)
+    for cell in ("link", "other_end", "cookie_spent", "hello_sent", "proof_sent"):
+        assert list(alice.table._tables.view.entries(cell)) == []
     assert alice.table.closed(dialled)
     assert alice.table.receive(dialled, CODEC.encode(Ready()), 0.0) == ()
     assert bob.table.established(accepted)

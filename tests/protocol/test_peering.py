@@ -162,6 +162,17 @@ def test_a_lost_stable_link_is_dialled_at_once_and_an_unstable_one_is_not() -> N
     assert dials(core.dial_now(104.1)) == [public(1)]
 
 
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    """Catches a node that neither dials nor keeps alive until the old time comes again."""
+    core = peering(public(1), public(2))
+    core.tick(100_000.0)
+    core.dial_failed(public(1), 100_000.0)
+    core.link_up(node(2), "20.2.1.1", public(2), 100_000.0)
+    decisions = core.tick(50_000.0)
+    assert dials(decisions) == [public(1)]
+    assert any(isinstance(each, SendKeepalive) for each in decisions)
+
+
 def test_our_own_endpoint_is_dialled_once() -> None:
     """Catches a node that keeps finding itself."""
     core = peering(public(1))

@@ -92,7 +92,7 @@ async def running(
         tasks.cancel_scope.cancel()
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 8.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
     """Wait until ``condition()`` is true; fails after ``timeout_s``."""
     with anyio.fail_after(timeout_s):
         while not condition():

@@ -119,7 +119,7 @@ def test_a_relayed_proof_does_not_hold() -> None:
 
 
 def test_a_relay_that_steals_the_certificate_still_fails() -> None:
-    """Catches a proof that covers ids but no channel keys: X's own channels have other fingerprints.
+    """Catches a proof that covers ids but no channel keys: X's channels have other fingerprints.
 
     Here both ends are made to believe that the channel's certificate names the other (a broken TLS
     check), and the fingerprints in the proof are what is left.
@@ -139,7 +139,7 @@ def test_a_proof_of_an_earlier_link_does_not_hold() -> None:
     alice, bob = Node("alice"), Node("bob")
     alice.connect(bob, outbound=True)
     dialled, _ = alice.connect(bob, outbound=True)
-    accepted, second = bob.connect(alice, outbound=False)
+    _, second = bob.connect(alice, outbound=False)
     alice.table.receive(dialled, second[0], 0.0)
     assert alice.table.receive(dialled, from_bob, 0.0) == ()
     assert dialled.refusal == "bad signature"

@@ -150,7 +150,7 @@ async def test_bad_first_words_close_the_link_and_are_counted(words: bytes, labe
 
 async def test_half_open_and_dripping_connections_are_timed_out_and_starve_nobody() -> None:
     """Catches half-open dials that hold the node (no byte, TCP only; one byte a time; TLS only)."""
-    async with running("alice", "bob", preset=quick(cookie_lifetime_s=0.6)) as (alice, bob):
+    async with running("alice", "bob", preset=quick(cookie_lifetime_s=1.5)) as (alice, bob):
         silent = [await anyio.connect_tcp(HOST, alice.endpoint.port) for _ in range(8)]
         unspoken = [await raw_channel(alice) for _ in range(8)]
         dripping = await raw_channel(alice)
