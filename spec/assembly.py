@@ -115,7 +115,7 @@ class Protocol:
         return self.names.cells
 
     def lost_in_a_crash(self) -> tuple[Cell, ...]:
-        """The cells that a crash of their peer resets: derived from ``kept``, written nowhere else."""
+        """The cells that a crash of their peer resets: derived from ``kept`` and nothing else."""
         return tuple(c for c in self.cells.values() if c.kept == "memory")
 
 

@@ -17,10 +17,11 @@ CELLS = (
          "the evidence and the hour at which the block ends are in p's store"),
     Cell("pair_banned", "bool", _PAIR, "False", "disk",
          "q failed a check of the pair's oblivious transfers: never sign with q on these again"),
-    Cell("evidence_verified", "bool", _PAIR, "False", "given", "the evidence convinces a third party"),
+    Cell("evidence_verified", "bool", _PAIR, "False", "given",
+         "the evidence convinces a third party"),
     Cell("block_over", "bool", _PAIR, "False", "given", "clock: the hour of the entry has passed"),
     Cell("ot_cheating", "bool", _PAIR, "False", "given",
-         "a consistency check of the multiplication failed: one accepted guess would leak a secret"),
+         "a consistency check of the multiplication failed: an accepted guess would leak a secret"),
 )
 
 _BLOCK = "Block(p: Peer, q: Peer)"

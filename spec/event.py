@@ -42,7 +42,7 @@ TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
         ("event_over[e]", "refund_certificate[e]", _NOTHING_RELEASED),
         why="F-16: without the certificate a refund could follow a payout"),
     Row("IN_PROGRESS", "Recover(p: Peer, e: Event)", "PENDING",
-        why="the session is lost by a crash or by expiry; the lock is kept, the event is tried again"),
+        why="a crash or expiry lost the session; the lock is kept, the event is tried again"),
     Row("IN_PROGRESS", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
         why="the verified result"),
     Row("IN_PROGRESS", "KeyMade(p: Peer, e: Event)", "SUCCESS", "key_made[e]",

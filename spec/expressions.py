@@ -1,10 +1,10 @@
 """From the text of a guard or an effect to the typed intermediate form.
 
 The language is a whitelisted subset of Python expressions: names, ``cell[i, j]``, ``and or not``,
-``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``, ``implies(a,
-b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``, ``none``, and
-calls of definitions, which are expanded in place. Python's own parser reads the text; nothing is
-ever executed.
+``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``,
+``implies(a, b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``,
+``none``, and calls of definitions, which are expanded in place. Python's own parser reads the text;
+nothing is ever executed.
 """
 
 from __future__ import annotations

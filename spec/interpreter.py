@@ -37,7 +37,7 @@ Environment = Mapping[str, Value]
 
 
 class View(Interface):
-    """What formulas are evaluated on: the whole network in a model, one node's knowledge at a node."""
+    """What formulas are evaluated on: the whole network in a model, at a node what it knows."""
 
     def read(self, cell: str, index: Index) -> Value:
         """Return the value of ``cell[index]``."""

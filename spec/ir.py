@@ -1,8 +1,8 @@
 """The typed intermediate form of the table language: what every engine and the runtime read.
 
-Types are tuples: ``("bool",)``, ``("int",)``, ``("sort", name)``, ``("opt", sort)``, ``("enum",
-name)``. Every node carries its type; sub-terms are nodes. A printer for a new engine is one
-function over these classes.
+Types are tuples: ``("bool",)``, ``("int",)``, ``("sort", name)``, ``("opt", sort)`` and
+``("enum", name)``. Every node carries its type; sub-terms are nodes. A printer for a new engine is
+one function over these classes.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Rules of this file
 ------------------
 * A **cell** is a variable of the protocol. Its ``kept`` says where its truth lives, and with that
-  what a
-  crash does to it, who may write it and what an effect on it means:
+  what a crash does to it, who may write it and what an effect on it means:
 
   ========= ===================================== ============================ =====================
   kept      at a node                             after a crash                an effect on it is
@@ -45,7 +44,7 @@ class SpecError(Exception):
 
 @frozen
 class Sort:
-    """A set of individuals, such as peers; ``ordered`` sorts (attempts) may be compared by ``<``."""
+    """A set of individuals, such as peers; ``ordered`` sorts may be compared by ``<``."""
 
     name: str
     doc: str
@@ -62,7 +61,7 @@ class Enum:
 
 @frozen
 class Opt:
-    """An individual of the sort, or ``none``; for an ordered sort ``none`` lies below everything."""
+    """An individual of the sort or ``none``; in an ordered sort ``none`` is below everything."""
 
     sort: str
 
@@ -72,7 +71,7 @@ type_of_cell = str | Enum | Opt
 
 @frozen
 class Cell:
-    """One variable: ``name[index...]`` of a type, with its first value and the place it is kept."""
+    """One variable: ``name[index...]`` of a type, its first value and the place it is kept."""
 
     name: str
     type: type_of_cell
@@ -109,9 +108,8 @@ class Row:
     """``source`` –event [only_if] / then→ ``target``.
 
     ``source`` is a state, a tuple of states or ``"any"``; ``target`` a state or ``"same"``;
-    ``event`` is ``Name(parameter: Sort, ...)``; ``only_if`` are the conjuncts of the guard;
-    ``then`` maps a cell reference to the expression of its new value, read in the state BEFORE the
-    row.
+    ``event`` is ``Name(parameter: Sort, ...)``; ``only_if`` are the conjuncts of the guard.
+    ``then`` maps a cell reference to the expression of its new value, read before the row.
     """
 
     source: str | tuple[str, ...]
@@ -125,7 +123,7 @@ class Row:
 
 @frozen
 class Table:
-    """One transition table; ``cell`` is the reference to its state, for example ``status[p, e]``."""
+    """One transition table; ``cell`` is the reference to its state, such as ``status[p, e]``."""
 
     name: str
     cell: str

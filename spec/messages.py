@@ -10,9 +10,12 @@ wherever it comes from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
+from attrs.validators import optional
+
+from spec.fields import exactly, many, natural, octets, optional_octets, part, text
 
 NODE_ID_OCTETS = 33
 HASH_OCTETS = 32
@@ -22,86 +25,11 @@ MEMBERS_LIMIT = 256
 TRANSFERS_LIMIT = 256
 INPUTS_LIMIT = 64
 ENDPOINT_CHARACTERS = 64
-NUMBER_LIMIT = 1 << 63
 DOCUMENT_OCTETS = 1 << 17
 PAYLOAD_OCTETS = (1 << 20) - 4096
 
 
-def octets(exactly: int | None = None, *, at_most: int | None = None) -> Any:
-    """Declare a byte string of a fixed or a bounded length."""
-
-    def bound(_: object, attribute: Attribute[bytes], value: bytes) -> None:
-        if type(value) is not bytes:
-            raise TypeError(f"{attribute.name} must be bytes")
-        if exactly is not None and len(value) != exactly:
-            raise ValueError(f"{attribute.name} must have {exactly} octets, not {len(value)}")
-        if at_most is not None and len(value) > at_most:
-            raise ValueError(f"{attribute.name} has {len(value)} octets, {at_most} are allowed")
-
-    return field(validator=bound, repr=False if at_most else _short)
-
-
-def natural(below: int = NUMBER_LIMIT) -> Any:
-    """Declare a whole number from 0 to ``below`` - 1."""
-
-    def bound(_: object, attribute: Attribute[int], value: int) -> None:
-        if type(value) is not int or not 0 <= value < below:
-            raise ValueError(f"{attribute.name} must be a whole number below {below}")
-
-    return field(validator=bound)
-
-
-def text(at_most: int) -> Any:
-    """Declare a text of bounded length."""
-
-    def bound(_: object, attribute: Attribute[str], value: str) -> None:
-        if type(value) is not str or len(value) > at_most:
-            raise ValueError(f"{attribute.name} must be text of at most {at_most} characters")
-
-    return field(validator=bound)
-
-
-def many(at_most: int, octets_each: int | None = None) -> Any:
-    """Declare a tuple of bounded length, of byte strings of a fixed length or of nested messages."""
-
-    def bound(
-        _: object, attribute: Attribute[tuple[object, ...]], value: tuple[object, ...]
-    ) -> None:
-        if type(value) is not tuple or len(value) > at_most:
-            raise ValueError(f"{attribute.name} must be a list of at most {at_most}")
-        for item in value:
-            if octets_each and (type(item) is not bytes or len(item) != octets_each):
-                raise ValueError(f"each of {attribute.name} must have {octets_each} octets")
-
-    return field(validator=bound)
-
-
-def optional_octets(exactly: int) -> Any:
-    """Declare a byte string of a fixed length, or none."""
-
-    def bound(_: object, attribute: Attribute[bytes | None], value: bytes | None) -> None:
-        if value is not None and (type(value) is not bytes or len(value) != exactly):
-            raise ValueError(f"{attribute.name} must have {exactly} octets or be absent")
-
-    return field(validator=bound, repr=_short)
-
-
-def part(kind: type) -> Any:
-    """Declare a nested message, or a truth value, of exactly this class."""
-
-    def bound(_: object, attribute: Attribute[object], value: object) -> None:
-        if type(value) is not kind:
-            raise TypeError(f"{attribute.name} must be a {kind.__name__}")
-
-    return field(validator=bound)
-
-
-def _short(value: bytes | None) -> str:
-    return "none" if value is None else value.hex()[:16]
-
-
-# --- parts of messages
-# -------------------------------------------------------------------------------
+# --- parts of messages --------------------------------------------------------------------------
 
 
 @frozen
@@ -114,9 +42,7 @@ class OutpointRef:
 
 @frozen
 class SignedVote:
-    """The signature under which a node sent a ``Vote``: with the vote's fields it can be shown to
-    anyone.
-    """
+    """The signature under which a node sent a ``Vote``: whoever holds both can show them."""
 
     voter: bytes = octets(NODE_ID_OCTETS)
     signature: bytes = octets(SIGNATURE_OCTETS)
@@ -139,10 +65,10 @@ class Certificate:
 
 @frozen
 class LockedCandidate:
-    """A lock that its holder shows: the document to be rebuilt, and the certificate that locked it."""
+    """A lock that its holder shows: the document to be rebuilt, and the lock's certificate."""
 
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
-    certificate: Certificate = part(Certificate)
+    certificate: Certificate = part(Certificate)  # noqa: RUF009 - declares a field, makes no value
 
 
 @frozen
@@ -152,8 +78,7 @@ class EcdsaSignature:
     rs: bytes = octets(SIGNATURE_OCTETS)
 
 
-# --- the handshake of a link, before there are envelopes
-# -----------------------------------------------
+# --- the handshake of a link, before there are envelopes ----------------------------------------
 
 
 @frozen
@@ -170,7 +95,7 @@ class Hello:
 
 @frozen
 class Proof:
-    """Answers the cookie: a signature bound to role, network, both cookies, ids and channel keys."""
+    """Answers the cookie: a signature over role, network, both cookies, ids and channel keys."""
 
     KIND: ClassVar[str] = "proof"
     CELL: ClassVar[str] = "proof_sent"
@@ -186,8 +111,7 @@ class Ready:
     CELL: ClassVar[str] = "ready_sent"
 
 
-# --- peering
-# -----------------------------------------------------------------------------------------
+# --- peering ------------------------------------------------------------------------------------
 
 
 @frozen
@@ -199,7 +123,7 @@ class Ping:
     sequence: int = natural()
     time_ms: int = natural()
     phase: str = text(16)
-    stake: OutpointRef = part(OutpointRef)
+    stake: OutpointRef = part(OutpointRef)  # noqa: RUF009 - declares a field, makes no value
     key_id: bytes | None = optional_octets(HASH_OCTETS)
     share_proof: bytes | None = optional_octets(SHARE_PROOF_OCTETS)
 
@@ -222,15 +146,12 @@ class Publish:
     seen: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
 
 
-# --- a signing round
-# ---------------------------------------------------------------------------------
+# --- a signing round ----------------------------------------------------------------------------
 
 
 @frozen
 class Offer:
-    """The transfers that the sender can validate at the start of a round, and the lock that it
-    holds.
-    """
+    """The transfers that the sender can validate as a round starts, and the lock that it holds."""
 
     KIND: ClassVar[str] = "offer"
     CELL: ClassVar[str] = "offered"
@@ -238,7 +159,9 @@ class Offer:
     height: int = natural(1 << 32)
     block: bytes = octets(HASH_OCTETS)
     transfers: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
-    locked: LockedCandidate | None = field(default=None)
+    locked: LockedCandidate | None = field(
+        default=None, validator=optional(exactly(LockedCandidate))
+    )
 
 
 @frozen
@@ -267,9 +190,7 @@ class SigningSet:
 
 @frozen
 class Vote:
-    """A round's checksum or a coordinator's ACK: one per event and attempt, durable before it
-    leaves.
-    """
+    """A round's checksum or a coordinator's ACK: one an attempt, durable before it leaves."""
 
     KIND: ClassVar[str] = "vote"
     CELL: ClassVar[str] = "vote"
@@ -280,8 +201,7 @@ class Vote:
     members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
 
 
-# --- sessions
-# ----------------------------------------------------------------------------------------
+# --- sessions -----------------------------------------------------------------------------------
 
 
 @frozen
@@ -296,7 +216,9 @@ class Setup:
     purpose: str = text(16)
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
     members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
-    locked: LockedCandidate | None = field(default=None)
+    locked: LockedCandidate | None = field(
+        default=None, validator=optional(exactly(LockedCandidate))
+    )
 
 
 @frozen
@@ -305,7 +227,7 @@ class Begin:
 
     KIND: ClassVar[str] = "begin"
     CELL: ClassVar[str] = "begin_sent"
-    certificate: Certificate = part(Certificate)
+    certificate: Certificate = part(Certificate)  # noqa: RUF009 - declares a field, makes no value
 
 
 @frozen
@@ -336,7 +258,7 @@ class Step:
 
 @frozen
 class SignatureFound:
-    """The finished signatures of an event, one per input; whoever learns them forwards them once."""
+    """The finished signatures of an event, one per input; who learns them forwards them once."""
 
     KIND: ClassVar[str] = "signature_found"
     CELL: ClassVar[str] = "announced"
@@ -346,15 +268,12 @@ class SignatureFound:
     signatures: tuple[EcdsaSignature, ...] = many(INPUTS_LIMIT)
 
 
-# --- keys
-# --------------------------------------------------------------------------------------------
+# --- keys ---------------------------------------------------------------------------------------
 
 
 @frozen
 class Confirmation:
-    """What a member stored at the end of a key generation; equal ones from all n make the key
-    count.
-    """
+    """What a member stored at the end of a key generation; it counts when all n say the same."""
 
     KIND: ClassVar[str] = "confirmation"
     CELL: ClassVar[str] = "confirmed"
@@ -373,7 +292,7 @@ class SignedConfirmation:
 
 @frozen
 class KeyLocked:
-    """A key that is locked in: its holders, all confirmations, and its signature over its own name."""
+    """A key that is locked in: holders, all confirmations, its signature over its own name."""
 
     KIND: ClassVar[str] = "key_locked"
     CELL: ClassVar[str] = "key_announced"

@@ -102,7 +102,7 @@ class Preset:
 
     @property
     def payload_octets(self) -> int:
-        """Octets of a message inside its signed envelope: the frame less a margin for the envelope."""
+        """Octets of a message inside its envelope: the frame less a margin for the envelope."""
         return self.frame_octets - 1024
 
 
@@ -132,8 +132,7 @@ def quorum_fault(holders: int, shares: int, faulty: int) -> str | None:
     """Return why (n, t, f) is unsafe or cannot sign, with the numbers, or None (SAFE-SIGN 1).
 
     Two sets of t among n share at least 2t − n members; when that is more than f, one of them is
-    honest and never signs two digests of one event. n − f ≥ t keeps the honest members able to
-    sign.
+    honest and never signs two digests of one event. n − f ≥ t: the honest members alone can sign.
     """
     n, t, f = holders, shares, faulty
     if n < 1 or t < 1 or t > n or f < 0:
@@ -148,5 +147,5 @@ def quorum_fault(holders: int, shares: int, faulty: int) -> str | None:
 
 
 def refund_quorum(holders: int, shares: int, faulty: int) -> int:
-    """Return how many signed "never released, now fenced" make a refund safe: n − t + 1 + f (F-16)."""
+    """Return how many "never released, now fenced" make a refund safe: n − t + 1 + f (F-16)."""
     return holders - shares + 1 + faulty

@@ -9,11 +9,13 @@ SETTLEMENT = Enum("Settlement", ("UNSIGNED", "SIGNED", "BROADCAST", "COMPLETED",
 
 CELLS = (
     Cell("settlement", SETTLEMENT, ("Peer", "Event"), "UNSIGNED", "disk", "e's transaction, at p"),
-    Cell("chain_has_it", "bool", ("Event",), "False", "given", "chain: in the mempool or in a block"),
+    Cell("chain_has_it", "bool", ("Event",), "False", "given",
+         "chain: in the mempool or in a block"),
     Cell("chain_final", "bool", ("Event",), "False", "given", "chain: deep enough to be final"),
     Cell("chain_conflict", "bool", ("Event",), "False", "given",
          "chain: final, but another transaction spent an input"),
-    Cell("left_its_block", "bool", ("Event",), "False", "given", "chain: its block was disconnected"),
+    Cell("left_its_block", "bool", ("Event",), "False", "given",
+         "chain: its block was disconnected"),
 )
 
 _ON_CHAIN = ("BROADCAST", "COMPLETED")

@@ -11,10 +11,12 @@ from spec.language import Cell, Enum, Opt, Row, Table
 HEARD = Enum("Heard", ("silent", "heard_proposal", "accepted", "in_view", "equivocated"))
 
 CELLS = (
-    Cell("heard", HEARD, ("Peer", "Peer", "Attempt"), "silent", "memory", "q's part in round r, at p"),
+    Cell("heard", HEARD, ("Peer", "Peer", "Attempt"), "silent", "memory",
+         "q's part in round r, at p"),
     Cell("proposal_of", Opt("Digest"), ("Peer", "Peer", "Attempt"), "none", "memory",
          "the document that q proposed first"),
-    Cell("in_roster", "bool", ("Peer", "Peer"), "False", "given", "q holds a share of this epoch's key"),
+    Cell("in_roster", "bool", ("Peer", "Peer"), "False", "given",
+         "q holds a share of this epoch's key"),
     Cell("id_hash_matches", "bool", ("Peer", "Peer", "Attempt"), "False", "given",
          "computed: the second hash is that of q's id and our document"),
     Cell("share_proof_valid", "bool", ("Peer", "Peer", "Attempt"), "False", "given",

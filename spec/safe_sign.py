@@ -1,16 +1,14 @@
 """SAFE-SIGN: the cells and the formulas that keep one event from being signed twice.
 
-1. 2t − n > f and n − f ≥ t, checked by ``spec.parameters.quorum_fault`` before a node starts. 2.
-Votes, lock and released digests are kept on disk, flushed before anything is sent, never swept. 3.
-At most one signed vote per (event, attempt). t equal votes are a certificate. Only with a
-certificate
-   does a node lock and release.
+1. 2t − n > f and n − f ≥ t, checked by ``spec.parameters.quorum_fault`` before a node starts.
+2. Votes, lock and released digests are kept on disk, flushed before anything is sent, never swept.
+3. At most one signed vote per (event, attempt). t equal votes are a certificate. Only with a
+   certificate does a node lock and release.
 4. Locked on d at attempt a: a vote for another digest needs a certificate for it from an attempt
-between
-   a and the current one.
-5. The release point is the first signing message that leaves the node. 6. Every attempt of one
-event spends the same exclusive resource (for a payout: the outpoint of its first
-   deposit), so that even two signatures can never both take effect.
+   between a and the current one.
+5. The release point is the first signing message that leaves the node.
+6. Every attempt of one event spends the same exclusive resource (for a payout: the outpoint of its
+   first deposit), so that even two signatures can never both take effect.
 
 The rules stand as guards in ``session.py``, ``peer.py`` and ``event.py``; they share what is below.
 """

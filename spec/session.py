@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from spec.language import Cell, Enum, Opt, Row, Table
 
-SESSION = Enum("Session", ("absent", "created", "acked", "begun", "stepping", "finished", "expired"))
+SESSION = Enum("Session", ("absent", "created", "acked", "begun", "stepping", "finished",
+                           "expired"))
 
 _KEY = ("Peer", "Event", "Attempt")
 CELLS = (
     Cell("session", SESSION, _KEY, "absent", "memory", "attempt a of event e, at p"),
     Cell("session_digest", Opt("Digest"), _KEY, "none", "memory", "what this session would sign"),
-    Cell("setup_sent", "bool", (*_KEY, "Digest"), "False", "network", "Setup: H(setup) is in each vote"),
-    Cell("begin_sent", "bool", (*_KEY, "Digest"), "False", "network", "Begin: with the certificate"),
+    Cell("setup_sent", "bool", (*_KEY, "Digest"), "False", "network",
+         "Setup: H(setup) is in each vote"),
+    Cell("begin_sent", "bool", (*_KEY, "Digest"), "False", "network",
+         "Begin: with the certificate"),
     Cell("stepped", "bool", _KEY, "False", "network", "Step: later messages of the session"),
     Cell("is_coordinator", "bool", ("Peer", "Attempt"), "False", "given",
          "p = roster[(epoch + attempt) mod n] (F-20, F-21)"),
@@ -29,7 +32,8 @@ CELLS = (
          "p's vote is in the certificate"),
     Cell("result_valid", "bool", ("Event", "Digest"), "False", "given",
          "computed: the session's result verifies"),
-    Cell("session_idle", "bool", ("Event", "Attempt"), "False", "given", "clock: idle for too long"),
+    Cell("session_idle", "bool", ("Event", "Attempt"), "False", "given",
+         "clock: idle for too long"),
     Cell("peer_fault", "bool", ("Event", "Attempt"), "False", "given",
          "the cryptography aborted, with or without a culprit"),
 )

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from spec.language import Cell, Enum, Row, Table
 
-SWAP_STATE = Enum("SwapState", ("none_yet", "Waiting", "PendingRelease", "PendingRefund", "Cancelled",
-                                "Completed", "Refunded"))
+SWAP_STATE = Enum("SwapState", ("none_yet", "Waiting", "PendingRelease", "PendingRefund",
+                                "Cancelled", "Completed", "Refunded"))
 
 CELLS = (
     Cell("swap", SWAP_STATE, ("Peer", "Swap"), "none_yet", "disk", "swap s, at p"),
-    Cell("deposit_confirmed", "bool", ("Swap",), "False", "given", "chain: the deposit is confirmed"),
+    Cell("deposit_confirmed", "bool", ("Swap",), "False", "given",
+         "chain: the deposit is confirmed"),
     Cell("deposit_gone", "bool", ("Swap",), "False", "given", "chain: a reorganisation removed it"),
     Cell("memo_valid", "bool", ("Swap",), "False", "given", "the memo names a payout address"),
     Cell("float_enough", "bool", ("Swap",), "False", "given", "the custody can pay it"),
     Cell("request_known", "bool", ("Swap",), "False", "given", "a user announced the swap"),
     Cell("request_over", "bool", ("Swap",), "False", "given", "clock: 2 h without a deposit"),
-    Cell("payout_final", "bool", ("Swap",), "False", "given", "chain: the paying transaction is final"),
+    Cell("payout_final", "bool", ("Swap",), "False", "given",
+         "chain: the paying transaction is final"),
 )
 
 _DEPOSIT = "Deposit(p: Peer, s: Swap)"

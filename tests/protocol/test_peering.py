@@ -111,13 +111,33 @@ def test_keepalives_go_to_three_quarters_and_one_quarter_of_the_root() -> None:
     core = peering(preset=FREE)
     for number in range(100):
         core.link_up(node(number), public(number).host, public(number), 0.0)
-    first = [each for each in core.tick(0.0) if isinstance(each, SendKeepalive)]
+    first = [each for each in core.tick(0.0, 1.0) if isinstance(each, SendKeepalive)]
     assert len(first) == 8 + 3
     assert sum(OWN in each.endpoints for each in first) == 3
     assert all(len(each.endpoints) == 8 for each in first)
     assert len({each.node_id for each in first}) == 11
-    assert not [each for each in core.tick(14.9) if isinstance(each, SendKeepalive)]
-    assert [each for each in core.tick(15.0) if isinstance(each, SendKeepalive)]
+    assert not [each for each in core.tick(14.9, 1.0) if isinstance(each, SendKeepalive)]
+    assert [each for each in core.tick(15.0, 1.0) if isinstance(each, SendKeepalive)]
+
+
+def test_keepalives_come_at_the_crawlers_pace_until_enough_weight_is_known() -> None:
+    """Catches a young network that takes a whole keepalive period for every hop of news."""
+    core = peering(preset=FREE)
+    core.link_up(node(1), public(1).host, public(1), 0.0)
+    core.tick(0.0, 0.5)
+    assert not [each for each in core.tick(2.9, 0.5) if isinstance(each, SendKeepalive)]
+    assert [each for each in core.tick(3.0, 0.5) if isinstance(each, SendKeepalive)]
+
+
+def test_a_newcomer_is_made_known_at_once() -> None:
+    """Catches endpoints that were reached just now and are passed on only a period later."""
+    core = peering(preset=FREE)
+    core.link_up(node(1), public(1).host, public(1), 0.0)
+    core.tick(0.0, 1.0)
+    core.dial_answered(public(2), node(2), 5.0)
+    assert not [each for each in core.tick(5.4, 1.0) if isinstance(each, SendKeepalive)]
+    news = [each for each in core.tick(5.5, 1.0) if isinstance(each, SendKeepalive)]
+    assert [public(2) in each.endpoints for each in news] == [True]
 
 
 def test_only_endpoints_that_we_reached_are_passed_on_and_never_to_themselves() -> None:
