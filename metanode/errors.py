@@ -52,10 +52,10 @@ class Equivocation(PeerFault):
 
 
 class Malformed(PeerFault):
-    """Bytes that are not a message of the protocol: bad CBOR, wrong types, unknown or missing keys."""
+    """Bytes that are no message of the protocol: bad CBOR, wrong types, unknown or missing keys."""
 
 
 def check(condition: bool, reason: str) -> None:
-    """Raise :class:`LocalFault` unless ``condition`` holds; unlike ``assert`` it survives ``-O``."""
+    """Raise :class:`LocalFault` unless ``condition`` holds; unlike ``assert``, also under ``-O``."""
     if not condition:
         raise LocalFault(reason)

@@ -273,9 +273,9 @@ class Scenario:
                 if fallen:
                     number, said = next(iter(fallen.items()))
                     raise Unavailable(f"node {number + 1} ended by itself: {said}")
-                if statuses and (len(statuses) == self.network.size or not all_nodes):
-                    if done(statuses):
-                        return statuses
+                enough = len(statuses) == self.network.size or not all_nodes
+                if statuses and enough and done(statuses):
+                    return statuses
                 await anyio.sleep(0.2)
         raise Unavailable(
             f"did not come within {PATIENCE_S:.0f} s: {what}; logs are in {self.network.directory}"

@@ -46,7 +46,7 @@ class Candidates:
     _cutoff: tuple[tuple[int, bytes], Cutoff] | None = None
 
     def cutoff(self) -> Cutoff | None:
-        """Return the cut-off at the wanted depth with all its transfers, or None without a chain."""
+        """Return the cut-off at the wanted depth with its transfers, or None without a chain."""
         tip = self.ledger.tip
         if tip is None:
             return None
@@ -93,7 +93,7 @@ class Candidates:
             document = self.rebuild(candidate.document)
             if document is not None:
                 return document
-        key, settings = self.ctx.epoch, self.ctx.settings
+        key = self.ctx.epoch
         if len(offers) < key.quorum.threshold:
             return None
         heights = sorted((offer.height for offer in offers.values()), reverse=True)

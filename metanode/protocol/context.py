@@ -44,7 +44,7 @@ class Settings:
 
 @frozen
 class Member:
-    """A node in a roster: its id, its stake, and the height of the stake, which is its seniority."""
+    """A node in a roster: its id, its stake, and the stake's height, which is its seniority."""
 
     node_id: bytes
     stake: Outpoint

@@ -275,7 +275,7 @@ class Coordinators:
         self.begin(task, certificate)
 
     def _refuse(self, task: Task, refusal: TransitionError) -> None:
-        """Say once why an attempt does not go on here; a set-up may be asked about again and again."""
+        """Say once why an attempt does not go on here; a set-up is looked at again and again."""
         key, reason = (task.event, task.attempt), str(refusal)
         if self._refusals.get(key) != reason:
             self._refusals[key] = reason

@@ -11,107 +11,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from metanode.errors import PeerFault
-from metanode.protocol.codec import Plain, encode_canonical
+from metanode.protocol.codec import encode_canonical
 from metanode.protocol.context import (
     Context,
-    KeyEpoch,
     Member,
     keygen_event,
     lock_in_event,
-    whole,
 )
 from metanode.protocol.coordinator import Task
 from metanode.protocol.envelope import SIGNATURE_TAG
 from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.identity import verify
+from metanode.protocol.key import FIRST_EPOCH, StoredKey, keygen_document, lock_in_digest
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
-from metanode.tss.keyshare import Keyshare, confirmation_digest
+from metanode.tss.keyshare import Keyshare
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
 from spec.messages import Confirmation, KeyLocked, SignedConfirmation
 
-FIRST_EPOCH = 1
 SLOT_END = 0.95
 SETUP_END = 0.5
-USABLE = ("stored", "certified_by_all", "locked_in")
-
-
-@frozen
-class StoredKey:
-    """One node's share of one key with the members that made it; what is put in store."""
-
-    slot: int
-    members: tuple[Member, ...]
-    threshold: int
-    byzantine: int
-    keyshare: Keyshare = field(repr=False)
-
-    @property
-    def roster(self) -> tuple[bytes, ...]:
-        """The holders in the order of their party indices."""
-        return tuple(sorted(member.node_id for member in self.members))
-
-    @property
-    def quorum(self) -> Quorum:
-        """The holders with t and f."""
-        return Quorum(self.roster, self.threshold, self.byzantine)
-
-    @property
-    def confirmation(self) -> Confirmation:
-        """What every member must confirm."""
-        return Confirmation(self.slot, self.keyshare.epoch, confirmation_digest(self.keyshare))
-
-    def epoch(self) -> KeyEpoch:
-        """Return the key epoch that this key is once it is locked in."""
-        oldest_first = sorted(self.members, key=lambda m: (m.height, m.node_id))
-        share = self.keyshare
-        return KeyEpoch(
-            slot=self.slot,
-            number=share.epoch,
-            key_id=share.key_id,
-            public_key=share.public_key,
-            roster=self.roster,
-            quorum=self.quorum,
-            seniority=tuple(m.node_id for m in oldest_first),
-            keyshare=share,
-        )
-
-
-def keygen_document(
-    network_id: bytes, slot: int, members: tuple[Member, ...], threshold: int, byzantine: int
-) -> bytes:
-    """Return what the members of a key generation agree on, in canonical CBOR."""
-    listed: list[Plain] = [
-        {"height": m.height, "index": m.stake.index, "node": m.node_id, "txid": m.stake.txid}
-        for m in members
-    ]
-    return encode_canonical(
-        {
-            "byzantine": byzantine,
-            "epoch": FIRST_EPOCH,
-            "members": listed,
-            "network": network_id,
-            "slot": slot,
-            "threshold": threshold,
-        }
-    )
-
-
-def lock_in_digest(network_id: bytes, key: StoredKey) -> bytes:
-    """Return what the key signs to lock itself in: its own name on this network."""
-    share = key.keyshare
-    return tagged_hash(
-        "lock-in",
-        network_id,
-        share.key_id,
-        share.public_key,
-        whole(share.epoch),
-        key.confirmation.digest,
-    )
 
 
 @define
@@ -160,7 +83,7 @@ class Keygen:
         return self.task("lock_in", self.lock_in, ctx.round_number())
 
     def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
-        """Return the task of an attempt as this node sees it, or None when there is nothing to do."""
+        """Return the task of an attempt as this node sees it, or None if there is nothing to do."""
         if self.ctx.key is not None:
             return None
         if purpose == "keygen":
@@ -304,8 +227,7 @@ class Keygen:
         self.ctx.call("watch", public_key=epoch.public_key)
         self.ctx.note("key.locked_in", slot=key.slot, public_key=epoch.public_key.hex())
 
-    # --- helpers
-    # -------------------------------------------------------------------------------------
+    # --- helpers ---
 
     def _state(self, slot: int) -> str:
         return self.ctx.tables.state("keygen", self.ctx.me, slot)

@@ -9,7 +9,6 @@ a row whose guard is false, raise and change nothing.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,8 +21,6 @@ from metanode.protocol.view import Facts, NodeView, Quorum, reference, show
 from spec.assembly import Guard, Machine, Protocol, Rule
 from spec.interpreter import Change, Environment, Index, Value, holds, outcome
 from spec.messages import MESSAGE_OF_CELL
-
-logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
 class TransitionError(MetanodeError):
@@ -49,7 +46,7 @@ class Refused(TransitionError):
 
 @frozen
 class Write:
-    """A disk cell to be flushed, compare-and-set on ``before``; ``attachment`` is stored with it."""
+    """A disk cell to flush, compare-and-set on ``before``; ``attachment`` is stored with it."""
 
     cell: str
     index: Index
@@ -69,7 +66,7 @@ class Send:
 
 @frozen
 class Call:
-    """Something for the shell to do that is neither a write nor a send, such as asking the chain."""
+    """Something for the shell that is neither a write nor a send, such as asking the chain."""
 
     name: str
     arguments: Mapping[str, Any] = field(factory=dict, repr=False)
@@ -97,7 +94,7 @@ attachment.
 
 @define(slots=False)  # the library hangs its own methods on the model
 class _Record:
-    """The model that ``transitions`` moves: the record of the moment, nothing kept between events."""
+    """The model that ``transitions`` moves: the record of the moment, kept by nobody."""
 
     view: NodeView
     state: str = ""

@@ -15,26 +15,25 @@ from attrs import define, field, frozen
 from metanode.chains.base import ChainUpdate
 from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger
-from metanode.custody.payout import PayoutDocument
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import Context, Settings, keygen_event, outpoint_of, outpoint_ref
-from metanode.protocol.coordinator import Coordinators, Task
+from metanode.protocol.coordinator import Coordinators
 from metanode.protocol.envelope import Envelope
+from metanode.protocol.hearing import Hearing
 from metanode.protocol.identity import Identity
-from metanode.protocol.keygen import Keygen, StoredKey
-from metanode.protocol.machine import Effects, Tables, TransitionError
+from metanode.protocol.key import StoredKey
+from metanode.protocol.keygen import Keygen
+from metanode.protocol.machine import Effects, Tables
 from metanode.protocol.ping import Evidence, Pings
 from metanode.protocol.round import Rounds
-from metanode.protocol.session import Run, Sessions, instance_of, lane_nonce
+from metanode.protocol.runs import Runs
+from metanode.protocol.session import Sessions
 from metanode.protocol.settlement import Settlement
 from metanode.protocol.view import NodeView
 from metanode.protocol.votes import VoteBook, frame_of
-from metanode.tss.keygen import KeygenSession
-from metanode.tss.sign import Signature, SignSession
-from metanode.tss.verify import verify_signature
 from spec import messages as m
 from spec.interpreter import Index, Value
 from spec.protocol import PROTOCOL
@@ -68,6 +67,8 @@ class NodeCore:
     votes: VoteBook = field(init=False)
     pings: Pings = field(init=False)
     settlement: Settlement = field(init=False)
+    hearing: Hearing = field(init=False)
+    runs: Runs = field(init=False)
     sessions: Sessions = field(init=False)
     keygen: Keygen = field(init=False)
     coordinators: Coordinators = field(init=False)
@@ -82,30 +83,33 @@ class NodeCore:
         self.votes = VoteBook(ctx)
         self.pings = Pings(ctx)
         self.settlement = Settlement(ctx, self.candidates)
-        self.sessions = Sessions(ctx, self._on_result, self._on_abort)
+        self.hearing = Hearing(ctx)
         self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
+        self.runs = Runs(ctx, self.pings, self.hearing, self.settlement, self.keygen)
+        self.sessions = self.runs.sessions
         self.coordinators = Coordinators(
             ctx,
             self.votes,
             self.keygen.task,
             self.settlement.prepare,
             self.settlement.lock_of,
-            self._begin_task,
+            self.runs.begin_task,
         )
         self.rounds = Rounds(
             ctx,
+            self.hearing,
             self.candidates,
             self.votes,
             self.settlement.locks,
             self.settlement.open_payout,
             self.settlement.prepare,
             self.settlement.recover,
-            self._begin_round,
+            self.runs.begin_round,
             self.sessions.drop,
         )
+        self.runs.finished = self.rounds.finished
 
-    # --- inputs
-    # --------------------------------------------------------------------------------------
+    # --- inputs ---
 
     def start(self, now: float, memory: Memory) -> None:
         """Begin with what the store holds: sessions are lost, locks are not."""
@@ -205,8 +209,7 @@ class NodeCore:
                 self.settlement.note_lock(write.attachment)
         return effects
 
-    # --- messages
-    # ------------------------------------------------------------------------------------
+    # --- messages ---
 
     def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
         match message:
@@ -217,11 +220,11 @@ class NodeCore:
             case m.Release() | m.Step():
                 self.sessions.receive(sender, message)
             case m.Offer():
-                self.rounds.on_offer(sender, message)
+                self.hearing.on_offer(sender, message)
             case m.Proposal():
-                self.rounds.on_proposal(sender, message)
+                self.hearing.on_proposal(sender, message)
             case m.SigningSet():
-                self.rounds.on_set(sender, message)
+                self.hearing.on_set(sender, message)
             case m.Vote():
                 self._on_vote(sender, message, envelope)
             case m.Setup():
@@ -270,7 +273,7 @@ class NodeCore:
             for key in self.keygen.certified():
                 if message.signatures:
                     rs = message.signatures[0].rs
-                    self._lock_in(
+                    self.runs.lock_in(
                         key,
                         int.from_bytes(rs[:32], "big"),
                         int.from_bytes(rs[32:], "big"),
@@ -284,184 +287,9 @@ class NodeCore:
     def _on_key_locked(self, sender: bytes, message: m.KeyLocked) -> None:
         mine = self.keygen.on_key_locked(sender, message)
         if mine is not None:
-            self._lock_in(*mine, ())
+            self.runs.lock_in(*mine, ())
 
-    # --- sessions
-    # ------------------------------------------------------------------------------------
-
-    def _begin_round(self, certificate: m.Certificate, document: PayoutDocument) -> Run:
-        ctx, key = self.ctx, self.ctx.epoch
-        members = tuple(vote.voter for vote in certificate.votes)
-        ctx.tables.fire(
-            "session",
-            "Certified",
-            p=ctx.me,
-            e=document.event,
-            a=certificate.attempt,
-            d=document.digest,
-            given={"is_member": ctx.me in members},
-        )
-        instance = instance_of(document.event, certificate.attempt, document.digest, members)
-        signers = [key.index_of(member) for member in members]
-        lanes = tuple(
-            SignSession(key.keyshare, signers, digest, lane_nonce(instance, lane), self.entropy)
-            for lane, digest in enumerate(document.sighashes())
-        )
-        run = Run(
-            "payout",
-            document.event,
-            certificate.attempt,
-            document.digest,
-            members,
-            key.roster,
-            key.quorum,
-            lanes,
-        )
-        ctx.note(
-            "round.signing",
-            round=certificate.attempt,
-            inputs=len(lanes),
-            signers=[member.hex()[:16] for member in members],
-        )
-        self.sessions.begin(run)
-        return run
-
-    def _begin_task(self, task: Task, certificate: m.Certificate) -> None:
-        members = tuple(vote.voter for vote in certificate.votes)
-        instance = instance_of(task.event, task.attempt, task.digest, members)
-        me, roster = self.ctx.me, task.members
-        lane: KeygenSession | SignSession
-        if task.purpose == "keygen":
-            self.keygen.begin(task)
-            parties = list(range(1, len(roster) + 1))
-            lane = KeygenSession(
-                roster.index(me) + 1,
-                parties,
-                task.quorum.threshold,
-                instance,
-                roster,
-                task.key_epoch,
-                self.entropy,
-            )
-        else:
-            key = self.keygen.key_of(task.digest)
-            if key is None:
-                return
-            signers = [roster.index(member) + 1 for member in members]
-            lane = SignSession(
-                key.keyshare, signers, task.digest, lane_nonce(instance, 0), self.entropy
-            )
-        self.ctx.note("session.begun", purpose=task.purpose, attempt=task.attempt)
-        self.sessions.begin(
-            Run(
-                task.purpose,
-                task.event,
-                task.attempt,
-                task.digest,
-                members,
-                roster,
-                task.quorum,
-                (lane,),
-            )
-        )
-
-    def _on_result(self, run: Run) -> None:
-        results = run.results or ()
-        if run.purpose == "keygen":
-            self.keygen.made(run.attempt, results[0])
-            self._finish(run, True)
-            self.ctx.tables.fire(
-                "event", "KeyMade", p=self.ctx.me, e=run.event, given={"key_made": True}
-            )
-        elif run.purpose == "lock_in":
-            key = self.keygen.key_of(run.digest)
-            if key is not None:
-                self._finish(run, True)
-                self._lock_in(key, results[0].r, results[0].s, run.members)
-        else:
-            self._on_payout_result(run, results)
-
-    def _on_payout_result(self, run: Run, results: Sequence[Signature]) -> None:
-        document = self.candidates.rebuild(self._document_of(run), spent_too=True)
-        pairs = tuple((signature.r, signature.s) for signature in results)
-        if document is None or not self.settlement.signed(document, run.members, pairs):
-            self.ctx.note("round.result_unusable", event_id=run.event.hex()[:16])
-            return
-        self._finish(run, True)
-        self.rounds.finished(run.event, run.digest)
-
-    def _document_of(self, run: Run) -> bytes:
-        candidate = self.settlement.lock_of(run.event)
-        if candidate is not None and candidate.certificate.digest == run.digest:
-            return candidate.document
-        book = self.rounds.book(run.attempt)
-        return book.document.encode() if book.document is not None else b""
-
-    def _finish(self, run: Run, valid: bool) -> None:
-        self.ctx.tables.fire(
-            "session",
-            "Finish",
-            p=self.ctx.me,
-            e=run.event,
-            a=run.attempt,
-            d=run.digest,
-            given={"result_valid": valid},
-        )
-        self.ctx.note(
-            "session.finished",
-            purpose=run.purpose,
-            attempt=run.attempt,
-            seconds=round(self.ctx.now - run.started, 3),
-        )
-
-    def _lock_in(self, key: StoredKey, r: int, s: int, signers: Sequence[bytes]) -> None:
-        from metanode.protocol.keygen import lock_in_digest
-
-        ctx, event = self.ctx, self.keygen.lock_in
-        digest = lock_in_digest(self.settings.network_id, key)
-        if ctx.key is not None or not verify_signature(key.keyshare.public_key, digest, r, s):
-            return
-        if ctx.tables.state("keygen", ctx.me, key.slot) != "certified_by_all":
-            return
-        self.settlement.create(event)
-        rs = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        found = m.SignatureFound(
-            event, key.keyshare.public_key, tuple(signers), (m.EcdsaSignature(rs),)
-        )
-        if self.settlement.status(event) != "SUCCESS":
-            ctx.tables.fire(
-                "event",
-                "Signature",
-                p=ctx.me,
-                e=event,
-                d=digest,
-                given={"signature_valid": True},
-                carry={"announced": found, "signature_kept": found},
-            )
-        self.keygen.lock(key, Signature(r, s, 0))
-
-    def _on_abort(self, run: Run) -> None:
-        ctx, abort = self.ctx, run.abort
-        culprits = [run.roster[i - 1] for i in abort.culprits] if abort else []
-        ctx.note(
-            "session.aborted",
-            purpose=run.purpose,
-            attempt=run.attempt,
-            kind=abort.kind if abort else "timeout",
-            culprits=[culprit.hex()[:16] for culprit in culprits],
-        )
-        if abort is not None and abort.ban:
-            for culprit in culprits:
-                self.pings.ban(culprit)
-        try:
-            ctx.tables.fire("event", "ProtocolError", p=ctx.me, e=run.event)
-        except TransitionError:
-            ctx.note("event.over", event_id=run.event.hex()[:16])
-        if run.purpose == "keygen":
-            self.keygen.failed(run.attempt)
-
-    # --- the clock
-    # -----------------------------------------------------------------------------------
+    # --- the clock ---
 
     def _boundary(self, number: int) -> None:
         self._round_seen = number
@@ -471,7 +299,7 @@ class NodeCore:
         self.coordinators.forget({"keygen": slot - 1, "lock_in": number - 1})
 
     def _end_old_keygen(self) -> None:
-        ctx, slot = self.ctx, self.ctx.keygen_slot()
+        slot = self.ctx.keygen_slot()
         event = keygen_event(self.settings.network_id, slot - 1)
         run = self.sessions.running(event)
         if run is not None:
@@ -480,8 +308,7 @@ class NodeCore:
         if self.settlement.status(event) == "IN_PROGRESS":
             self.settlement.recover(event)
 
-    # --- for the operator
-    # ----------------------------------------------------------------------------
+    # --- for the operator ---
 
     def report(self) -> dict[str, Any]:
         """Return the node's state as plain values: no secrets."""

@@ -17,7 +17,7 @@ from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault, Malformed, UserError
 from metanode.protocol.codec import Codec, decode_canonical, encode_canonical
 from metanode.protocol.context import Member
-from metanode.protocol.keygen import USABLE, StoredKey
+from metanode.protocol.key import USABLE, StoredKey
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence

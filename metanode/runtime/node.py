@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,16 +19,10 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from metanode.chains.base import ChainParameters, ChainUpdate
 from metanode.chains.bitcoin import BitcoinAdapter
-from metanode.chains.rpc import RpcClient, RpcError
-from metanode.custody.policy import CustodyPolicy
-from metanode.custody.scripts import key_script
-from metanode.custody.types import Outpoint
-from metanode.errors import LocalFault, Malformed, PeerFault, Unavailable, UserError
+from metanode.chains.rpc import RpcClient
+from metanode.errors import LocalFault, Malformed, PeerFault
 from metanode.protocol import endpoints
-from metanode.protocol.codec import Codec
-from metanode.protocol.context import Settings
 from metanode.protocol.envelope import open_envelope, seal
 from metanode.protocol.identity import Identity
 from metanode.protocol.machine import Effects
@@ -36,25 +30,22 @@ from metanode.protocol.node import NodeCore
 from metanode.protocol.peering import Peering
 from metanode.runtime.admin import AdminServer
 from metanode.runtime.certificates import make_credentials
+from metanode.runtime.chain_follower import ChainFollower
 from metanode.runtime.config import Config
 from metanode.runtime.dialer import Dialer
-from metanode.runtime.disk import FIRST_VALUES, Disk
-from metanode.runtime.files import read_bounded
+from metanode.runtime.disk import Disk
 from metanode.runtime.home import Home
-from metanode.runtime.keystore import COST_OF_PRESET, Keystore, Passphrase, load_identity
+from metanode.runtime.keystore import Passphrase, load_identity
 from metanode.runtime.links import LinkCallbacks, LinkManager
 from metanode.runtime.logs import logger, set_up_logs
 from metanode.runtime.metrics import Metrics
 from metanode.runtime.peer_store import PeerStore
 from metanode.runtime.process_lock import ProcessLock
-from metanode.runtime.signing_log import SigningLog
-from metanode.runtime.store import CellStore
 from metanode.runtime.trace import TraceWriter
+from metanode.runtime.wiring import chain_parameters, open_disk, rpc_client, settings_of
 from spec import messages as m
 
 TICK_S = 0.05
-CHAIN_POLL_S = 0.5
-BACKOFF_LIMIT_S = 30.0
 QUEUE = 4096
 
 Input = Callable[[float], None]
@@ -74,15 +65,13 @@ class NodeShell:
     trace: TraceWriter = field(init=False)
     links: LinkManager = field(init=False)
     dialer: Dialer = field(init=False)
-    chain: BitcoinAdapter = field(init=False)
+    chain: ChainFollower = field(init=False)
     metrics: Metrics = field(factory=Metrics)
     log: Any = field(init=False, repr=False)
     port: int = 0
     _tasks: TaskGroup = field(init=False, repr=False)
     _send_input: Any = field(init=False, repr=False)
     _receive_input: Any = field(init=False, repr=False)
-    _watching: bool = False
-    _chain_fault: str | None = None
     _started: float = 0.0
     _recent: list[dict[str, Any]] = field(factory=list)
 
@@ -97,7 +86,14 @@ class NodeShell:
 
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
-        self.chain = BitcoinAdapter(rpc, chain_parameters(self.config))
+        self.chain = ChainFollower(
+            BitcoinAdapter(rpc, chain_parameters(self.config)),
+            self.core,
+            self._input,
+            self.log,
+            self.config.chain.birth_height,
+            self.config.stake.minimum,
+        )
         self._started = self.clock()
         self.core.start(self._started, self.disk.load())
         async with anyio.create_task_group() as tasks:
@@ -108,7 +104,7 @@ class NodeShell:
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)
-            tasks.start_soon(self._follow_chain)
+            tasks.start_soon(self.chain.run)
             tasks.start_soon(self.dialer.run)
             await self._work()
 
@@ -141,8 +137,7 @@ class NodeShell:
         self.port = await self.links.listen(listen.host, listen.port)
         self.log.info("listening", host=listen.host, port=self.port)
 
-    # --- inputs
-    # --------------------------------------------------------------------------------------
+    # --- inputs ---
 
     async def _work(self) -> None:
         """Hand inputs to the core one at a time, and carry out what comes of each."""
@@ -204,62 +199,7 @@ class NodeShell:
             self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
 
-    # --- the chain
-    # -----------------------------------------------------------------------------------
-
-    async def _follow_chain(self) -> None:
-        """Poll the chain once a key is locked in; while the daemon is away, wait longer each time."""
-        wait = CHAIN_POLL_S
-        while True:
-            try:
-                await self._poll()
-                wait, self._chain_fault = CHAIN_POLL_S, None
-            except (Unavailable, RpcError) as fault:
-                if self._chain_fault is None:
-                    self.log.warning("chain.unavailable", reason=str(fault))
-                wait, self._chain_fault = min(2 * wait, BACKOFF_LIMIT_S), str(fault)
-            await anyio.sleep(wait)
-
-    async def _poll(self) -> None:
-        if not self._watching:
-            await self.chain.tip()
-            return
-        caught_up = False
-        while not caught_up:
-            update = await self.chain.poll()
-            caught_up = update.caught_up
-            sightings = await self.chain.mempool_deposits() if caught_up else ()
-            if update.connected or update.disconnected or sightings:
-                await self._input(partial(self._chain_news, update, sightings))
-
-    def _chain_news(self, update: ChainUpdate, sightings: Sequence[Outpoint], now: float) -> None:
-        self.core.on_chain(now, update, sightings)
-
-    def _watch(self, public_key: bytes) -> None:
-        # The index starts a fee window early: all nodes must see the same fee rate.
-        start = self.core.settings.custody.index_start(self.config.chain.birth_height)
-        self.chain.watch(key_script(public_key), start)
-        self._watching = True
-
-    async def _check_stake(self, peer: bytes, stake: Outpoint) -> None:
-        verdict = await self.chain.check_stake(
-            stake, peer, self.config.stake.minimum, self.core.ctx.preset.stake_age_s
-        )
-        await self._input(
-            lambda now: self.core.on_stake(now, peer, stake, verdict.reason, verdict.height)
-        )
-
-    async def _broadcast(self, event: bytes, raw: bytes, txid: bytes) -> None:
-        result = await self.chain.broadcast(raw, txid)
-        self.log.info("payout.broadcast", txid=txid.hex(), result=result)
-        await self._lookup(event, txid)
-
-    async def _lookup(self, event: bytes, txid: bytes) -> None:
-        status = await self.chain.lookup(txid)
-        await self._input(lambda now: self.core.on_payout(now, event, status.state))
-
-    # --- effects
-    # -------------------------------------------------------------------------------------
+    # --- effects ---
 
     async def _carry_out(self, effects: Effects) -> None:
         if effects.writes:
@@ -284,32 +224,24 @@ class NodeShell:
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> None:
         work: dict[str, Callable[..., Awaitable[None]]] = {
-            "check_stake": self._check_stake,
-            "broadcast": self._broadcast,
-            "lookup": self._lookup,
+            "check_stake": self.chain.check_stake,
+            "broadcast": self.chain.broadcast,
+            "lookup": self.chain.lookup,
         }
         if name in work:
-            self._tasks.start_soon(self._outside, partial(work[name], **arguments))
+            self._tasks.start_soon(self.chain.outside, partial(work[name], **arguments))
         elif name == "note":
             self._note(**arguments)
         elif name == "watch":
-            self._watch(**arguments)
+            self.chain.watch(**arguments)
         elif name == "keepalive":
             self.dialer.keepalive_received(arguments["peer"], arguments["endpoints"])
         elif name == "reindex":
             self.core.reset_ledger()
             if self.core.ctx.key is not None:
-                self._watch(self.core.ctx.key.public_key)
+                self.chain.watch(self.core.ctx.key.public_key)
         else:
             raise LocalFault(f"the core asks for {name}, which no shell knows")
-
-    async def _outside(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something that may fail because a daemon is away; the core asks again by itself."""
-        try:
-            await work()
-        except (Unavailable, RpcError) as fault:
-            self._chain_fault = str(fault)
-            self.log.debug("chain.unavailable", reason=str(fault))
 
     def _note(self, event: str, **fields: Any) -> None:
         quiet = event in ("round.not_yet", "attempt.refused", "ping.refused")
@@ -339,7 +271,7 @@ class NodeShell:
             **self.core.report(),
             "port": self.port,
             "uptime_s": round(self.clock() - self._started),
-            "chain_fault": self._chain_fault,
+            "chain_fault": self.chain.fault,
             "frames_in": statistics.frames_received,
             "frames_out": statistics.frames_sent,
             "refused": dict(statistics.refusals),
@@ -351,70 +283,6 @@ class NodeShell:
         """Close the stores and the trace."""
         self.trace.close()
         self.disk.close()
-
-
-def settings_of(config: Config) -> Settings:
-    """Return the core's settings from a configuration."""
-    preset, network = config.parameters(), config.network
-    if config.stake.outpoint is None:
-        raise UserError("stake.outpoint is missing")
-    policy = CustodyPolicy(
-        service_fee_bps=preset.service_fee_bps,
-        minimum_deposit=preset.minimum_deposit,
-        refund_cost=preset.refund_cost,
-        dust_limit=preset.dust_limit,
-        fee_rate_floor=preset.fee_rate_floor,
-        fee_rate_cap=preset.fee_rate_cap,
-        fee_window_blocks=preset.fee_window_blocks,
-        max_transfers=preset.transfers_per_payout,
-        max_change_inputs=preset.change_inputs,
-        reserve_bps=preset.reserve_bps,
-    )
-    stake = Outpoint(bytes.fromhex(config.stake.outpoint.txid), config.stake.outpoint.index)
-    return Settings(
-        network_id=config.network_id(),
-        preset=preset,
-        members=network.members,
-        threshold=network.threshold,
-        byzantine=network.byzantine,
-        keygen_until=network.keygen_until,
-        stake=stake,
-        chain=config.chain.kind,
-        hrp=config.chain.hrp,
-        confirmations=config.chain.confirmations,
-        custody=policy,
-    )
-
-
-def chain_parameters(config: Config) -> ChainParameters:
-    """Return the adapter's parameters from a configuration."""
-    return ChainParameters(
-        name=config.chain.kind, hrp=config.chain.hrp, final_confirmations=config.chain.confirmations
-    )
-
-
-def open_disk(
-    home: Home, config: Config, identity: Identity, passphrase: Passphrase, codec: Codec
-) -> Disk:
-    """Open the stores of a home; UserError names what is missing."""
-    node_id = identity.node_id
-    return Disk(
-        node_id,
-        SigningLog.open(home.signing_log, node_id),
-        CellStore.open(home.events, node_id, FIRST_VALUES),
-        Keystore(home.keyshares, passphrase, COST_OF_PRESET[config.network.preset]),
-        codec,
-    )
-
-
-def rpc_client(home: Home, config: Config) -> RpcClient:
-    """Return the client of the chain daemon."""
-    chain = config.chain
-    credentials = None
-    if chain.rpc_password_file is not None:
-        secret = read_bounded(home.path / chain.rpc_password_file, 4096)
-        credentials = (chain.rpc_user, secret.decode("utf-8").strip())
-    return RpcClient(chain.rpc_url, credentials)
 
 
 async def _run(home: Home, config: Config, identity: Identity, passphrase: Passphrase) -> None:

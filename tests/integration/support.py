@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from metanode.chains.devnet_faucet import FAUCET_SCRIPT
 from metanode.chains.devnet_validation import COINBASE_MATURITY
 from metanode.chains.rpc import RpcClient
 from metanode.chains.wallet import deposit, faucet
-from metanode.cli.local_network import LocalNetwork, free_ports
+from metanode.cli.local_network import LocalNetwork
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
 from metanode.errors import MetanodeError
@@ -45,6 +46,7 @@ def metanode(*arguments: object, timeout_s: float = 60) -> subprocess.CompletedP
     """Run one command line to its end in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "metanode", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -69,6 +71,20 @@ def wait_until(
             return result
         time.sleep(step_s)
     raise AssertionError(f"did not come within {patience_s:.0f} s: {what}")
+
+
+def quiet_ports(count: int) -> list[int]:
+    """Return free loopback ports below the range from which outgoing connections take theirs."""
+    found: list[int] = []
+    draw = random.SystemRandom()
+    while len(found) < count:
+        port = draw.randrange(20_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found += [port] if port not in found else []
+    return found
 
 
 @define
@@ -109,7 +125,7 @@ class HandMadeNetwork(LocalNetwork):
 
     def _make_homes(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        port, *listening = free_ports(SIZE + 1)
+        port, *listening = quiet_ports(SIZE + 1)
         self.rpc_url = f"http://127.0.0.1:{port}"
         first = self.directory / "node-1"
         for number, listen in enumerate(listening, start=1):

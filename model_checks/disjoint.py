@@ -1,0 +1,158 @@
+"""Can two rules of one (state, event) both be enabled? Decided by z3 over abstracted formulas.
+
+Individuals are whole numbers, ``none`` is −1, enum values are their positions, cells are functions.
+Equality, order and the values of one cell therefore mean what they mean in the language. A
+quantified formula is opaque: one truth value (a count: one number) per distinct formula, the same
+in both guards. That is sound: what is impossible here is impossible in the language. Where it is
+too coarse, a pair is reported although it never occurs; such a pair is hard to read as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import z3
+from attrs import define, field
+
+from spec.assembly import Machine, Protocol, Rule
+from spec.expressions import cell_type
+from spec.ir import (
+    BOOL,
+    And,
+    Arithmetic,
+    Choose,
+    Compare,
+    Constant,
+    Equal,
+    Implies,
+    Literal,
+    Node,
+    Not,
+    Nothing,
+    Or,
+    Quantified,
+    Read,
+    Type,
+    Variable,
+    sort_type,
+)
+
+RESOURCE_LIMIT = 2_000_000
+"""Work that z3 may do for one pair; deterministic, unlike a time limit."""
+
+SEED = 1
+
+
+def example_of_both(protocol: Protocol, machine: Machine, first: Rule, second: Rule) -> str | None:
+    """Return an example in which both rules are enabled, or None when there is none."""
+    terms = _Terms(protocol)
+    solver = z3.Solver()
+    solver.set("rlimit", RESOURCE_LIMIT)
+    solver.set("random_seed", SEED)
+    index = tuple(
+        Variable(sort_type(sort), name)
+        for name, sort in zip(machine.subject, machine.cell.index, strict=True)
+    )
+    kind = cell_type(machine.cell)
+    state = Equal(BOOL, Read(kind, machine.cell.name, index), Literal(kind, first.source))
+    formulas = [state, *(g.formula for rule in (first, second) for g in rule.guards)]
+    for formula in formulas:
+        solver.add(terms.of(formula))
+    solver.add(*terms.ranges)
+    answer = solver.check()
+    if answer == z3.unsat:
+        return None
+    if answer != z3.sat:
+        return "z3 gave up"
+    return terms.describe(solver.model())
+
+
+@define
+class _Terms:
+    """Turns formulas into z3 terms; ``ranges`` says of each term which values its type has."""
+
+    protocol: Protocol
+    ranges: list[Any] = field(factory=list)
+    _opaque: dict[Node, Any] = field(factory=dict)
+    _reads: dict[str, Any] = field(factory=dict)
+
+    def of(self, node: Node) -> Any:
+        """Return the z3 term of a node."""
+        match node:
+            case Literal(type=kind, value=value):
+                return self._literal(kind, value)
+            case Nothing():
+                return z3.IntVal(-1)
+            case Constant(name=name):
+                return self._number(name, 0)
+            case Variable(name=name):
+                return self._number(f"variable {name}", 0)
+            case Read():
+                return self._read(node)
+            case Not(body=body):
+                return z3.Not(self.of(body))
+            case And(parts=parts):
+                return z3.And(*(self.of(part) for part in parts))
+            case Or(parts=parts):
+                return z3.Or(*(self.of(part) for part in parts))
+            case Implies(left=left, right=right):
+                return z3.Implies(self.of(left), self.of(right))
+            case Equal(left=left, right=right):
+                return self.of(left) == self.of(right)
+            case Compare(operator=operator, left=left, right=right):
+                return _compare(operator, self.of(left), self.of(right))
+            case Choose(test=test, then=then, otherwise=otherwise):
+                return z3.If(self.of(test), self.of(then), self.of(otherwise))
+            case Arithmetic(operator=operator, left=left, right=right):
+                one, other = self.of(left), self.of(right)
+                return one + other if operator == "+" else one - other
+            case Quantified(kind=kind):
+                return self._quantified(node, kind)
+        raise TypeError(f"no z3 term for {type(node).__name__}")
+
+    def describe(self, model: Any) -> str:
+        """Return the cells of an example as text."""
+        told = [f"{text} = {model.eval(term)}" for text, term in sorted(self._reads.items())]
+        return ", ".join(told) or "always"
+
+    def _literal(self, kind: Type, value: bool | int | str) -> Any:
+        if isinstance(value, bool):
+            return z3.BoolVal(value)
+        if isinstance(value, int):
+            return z3.IntVal(value)
+        return z3.IntVal(self.protocol.names.enums[kind[1]].values.index(value))
+
+    def _number(self, name: str, least: int) -> Any:
+        number = z3.Int(name)
+        self.ranges.append(number >= least)
+        return number
+
+    def _read(self, node: Read) -> Any:
+        boolean = node.type == BOOL
+        result = z3.BoolSort() if boolean else z3.IntSort()
+        places = [z3.IntSort() for _ in node.index]
+        function = z3.Function(node.cell, *places, result)
+        term = function(*(self.of(part) for part in node.index)) if places else function()
+        if node.type[0] == "opt":
+            self.ranges.append(term >= -1)
+        elif node.type[0] == "enum":
+            self.ranges += [term >= 0, term < len(self.protocol.names.enums[node.type[1]].values)]
+        self._reads[str(term)] = term
+        return term
+
+    def _quantified(self, node: Quantified, kind: str) -> Any:
+        if node not in self._opaque:
+            name = f"{kind} {len(self._opaque)}"
+            self._opaque[node] = self._number(name, 0) if kind == "count" else z3.Bool(name)
+        return self._opaque[node]
+
+
+def _compare(operator: str, left: Any, right: Any) -> Any:
+    match operator:
+        case "<":
+            return left < right
+        case "<=":
+            return left <= right
+        case ">":
+            return left > right
+    return left >= right

@@ -1,0 +1,159 @@
+"""What must never happen, and what must happen in the end. The names are used everywhere.
+
+A formula, where there is one, is in the table language and is parsed and type-checked against the
+protocol here, at import. It speaks of correct nodes: the cells of a Byzantine peer hold whatever it
+likes, and ``F`` stands for what it may add. A property without a formula says where it is looked
+at instead: it is about two states, about bytes, or about a whole run.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from spec.expressions import Parser
+from spec.ir import Node
+from spec.language import SpecError
+from spec.protocol import PROTOCOL
+
+KINDS = ("invariant", "step", "liveness")
+
+
+@frozen
+class Property:
+    """One property: ``kind``, its meaning in a sentence, and a formula or where it is looked at."""
+
+    name: str
+    kind: str
+    meaning: str
+    formula: str = ""
+    looked_at: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SpecError(f"property {self.name}: {self.kind!r} is none of {', '.join(KINDS)}")
+        if bool(self.formula) == bool(self.looked_at):
+            raise SpecError(f"property {self.name} needs a formula, or where it is looked at")
+
+    def parsed(self) -> Node | None:
+        """Return the typed formula, or None; raises :class:`SpecError` naming the property."""
+        try:
+            return Parser(PROTOCOL.names, {}).parse(self.formula) if self.formula else None
+        except SpecError as error:
+            raise SpecError(f"property {self.name}: {error}") from None
+
+
+SAFETY = (
+    Property("NoDoubleSign", "invariant",
+             "Of one event, at most one digest can gather t shares, F of them from liars.",
+             formula="all(not (count(p for p in Peer if released[p, e, d]) + F >= T and "
+                     "count(p for p in Peer if released[p, e, x]) + F >= T) "
+                     "for e in Event for d in Digest for x in Digest if d != x)"),
+    Property("NoDoubleSignLocal", "invariant",
+             "A node that released two digests of one event had a certificate for each of them.",
+             formula="all(implies(released[p, e, d] and released[p, e, x], "
+                     "any(certified(e, a, d) and certified(e, b, x) and a != b "
+                     "for a in Attempt for b in Attempt)) for p in Peer for e in Event "
+                     "for d in Digest for x in Digest if d != x)"),
+    Property("CertificateUnique", "invariant",
+             "In one attempt of an event at most one digest is certified.",
+             formula="all(not (certified(e, a, d) and certified(e, a, x)) for e in Event "
+                     "for a in Attempt for d in Digest for x in Digest if d != x)"),
+    Property("DurableBeforeSend", "invariant",
+             "A vote or a share that is out stands in the log of its sender.",
+             formula="all(implies(vote[p, e, a, d], voted[p, e, a] == d) and "
+                     "implies(share[p, e, d], released[p, e, d]) for p in Peer for e in Event "
+                     "for a in Attempt for d in Digest)"),
+    Property("NoStepBeforeBegin", "invariant",
+             "A session steps only under a lock, with its own digest certified and released.",
+             formula="all(implies(session[p, e, a] == stepping and session_digest[p, e, a] == d, "
+                     "lock[p, e] != none and released[p, e, d] and certified(e, a, d)) "
+                     "for p in Peer for e in Event for a in Attempt for d in Digest)"),
+    Property("OneSession", "invariant",
+             "A node steps in at most one session of an event at a time.",
+             formula="all(not (session[p, e, a] == stepping and session[p, e, b] == stepping) "
+                     "for p in Peer for e in Event for a in Attempt for b in Attempt if a != b)"),
+    Property("InstanceMatch", "step",
+             "A signing message enters only the run that it names.",
+             looked_at="spec.messages.Step and metanode/protocol/session.py: instance_of"),
+    Property("NoSlotReuse", "step",
+             "One keygen slot, chain nonce or input serves one event.",
+             looked_at="spec/event.py: Create, and the event's id, which is a hash of what it"
+                       " spends"),
+    Property("NoPayAndRefund", "invariant",
+             "No event is expired, and so refunded, at one node and signed at another.",
+             formula="all(not (status[p, e] == EXPIRED and signature_kept[q, e, d]) "
+                     "for p in Peer for q in Peer for e in Event for d in Digest)"),
+    Property("NoDoubleSignAcrossEpochs", "step",
+             "The holders of a new key epoch sign nothing against a lock of the old one.",
+             looked_at="the regroup table, when there is one (F-24)"),
+    Property("NoForgedMember", "step",
+             "Who takes part in a session is in the roster, and each vote is signed by its voter.",
+             looked_at="metanode/protocol/votes.py: certificate_fault"),
+    Property("SetAgreement", "step",
+             "Nodes that heard the same signing sets choose the same threshold set.",
+             looked_at="metanode/protocol/threshold_set.py, a pure function of those sets"),
+    Property("BlockNeedsProof", "invariant",
+             "Who is blocked is blocked on evidence that is in store.",
+             formula="all(implies(standing[p, q] == blocked, block_until[p, q]) "
+                     "for p in Peer for q in Peer)"),
+    Property("RegroupIgnoresBlocks", "step",
+             "No block list decides who is in the next key epoch.",
+             looked_at="spec/block_list.py: no other table reads standing"),
+    Property("KeyAvailable", "invariant",
+             "Who has locked a key in holds its share, and so do enough others to sign.",
+             formula="all(implies(key[p, k] == locked_in, key_share[p, k] and "
+                     "count(q for q in Peer if key_share[q, k]) >= T) "
+                     "for p in Peer for k in Key)"),
+    Property("LockInAgreement", "invariant",
+             "No two nodes lock in different keys.",
+             formula="all(not (key[p, k] == locked_in and key[q, j] == locked_in) "
+                     "for p in Peer for q in Peer for k in Key for j in Key if k != j)"),
+    Property("StatusMonotone", "step",
+             "SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again.",
+             looked_at="spec/event.py: the rows out of SUCCESS and EXPIRED, and every target"),
+    Property("AuthenticatedBeforeUse", "invariant",
+             "A link carries the protocol only after the other end has proved itself.",
+             formula="all(implies(link[p, l] == established, "
+                     "link_proved[p, l] and other_end[p, l] != none) "
+                     "for p in Peer for l in Link)"),
+    Property("NoSelfLink", "invariant",
+             "No node gets as far as a proof with itself.",
+             formula="all(implies(link[p, l] in (challenged, established), other_end[p, l] != p) "
+                     "for p in Peer for l in Link)"),
+    Property("CookieOnce", "invariant",
+             "Who is proved has spent the cookie that asked for the proof.",
+             formula="all(implies(link_proved[p, l], cookie_spent[p, l]) "
+                     "for p in Peer for l in Link)"),
+    Property("PeerBound", "step",
+             "A proof convinces on one channel, for one pair of identities, in one role.",
+             looked_at="metanode/protocol/handshake.py: what a proof covers"),
+    Property("LimitsHeld", "step",
+             "No table, queue, frame or message grows beyond its bound.",
+             looked_at="spec/fields.py, spec/parameters.py, metanode/protocol/framing.py"),
+    Property("SwapExclusive", "step",
+             "A swap is paid or refunded, never both.",
+             looked_at="spec/swap.py: Completed and Refunded have no way out; SAFE-SIGN 6"),
+)
+"""What holds in every reachable state, or in every step."""
+
+LIVENESS = tuple(
+    Property(name, "liveness", meaning, looked_at="whole runs, once the network is calm and at"
+                                                  " least T correct nodes stay up")
+    for name, meaning in (
+        ("EventDecides", "Every event ends in SUCCESS or EXPIRED."),
+        ("CoordinatorRotates", "A silent coordinator is followed by another one."),
+        ("SessionEnds", "Every session finishes or expires."),
+        ("RoundProgress", "A round with an eligible transfer in time leads to a payout."),
+        ("CooldownLeaves", "No node stays in Cooldown."),
+        ("RegroupEnds", "A regroup activates the new shares or gives up."),
+        ("KeygenEnds", "A key is locked in."),
+        ("LinkForms", "Two nodes that want a link get exactly one."),
+        ("SuspectClears", "A peer that answers again is no longer a suspect."),
+        ("SwapSettles", "Every confirmed deposit is paid or refunded."),
+    )
+)
+"""What happens in the end, if nothing goes wrong for long enough."""
+
+PROPERTIES = (*SAFETY, *LIVENESS)
+FORMULAS = {each.name: each.parsed() for each in PROPERTIES if each.formula}
+"""The typed formulas by name, parsed at import."""

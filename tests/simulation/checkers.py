@@ -1,0 +1,196 @@
+"""What must hold after every step of a simulation, named as in the protocol's list of invariants.
+
+The checkers look from outside: at what honest nodes put on their disks, at what leaves them, and at
+the chain. They share no code with the guards that they check, except for verifying signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from metanode.protocol.codec import Codec
+from metanode.protocol.context import lock_in_event
+from metanode.protocol.machine import Send, Write
+from metanode.protocol.session import instance_of
+from metanode.protocol.view import Quorum
+from metanode.protocol.votes import certificate_fault
+from metanode.tss.keyshare import confirmation_digest
+from spec import messages as m
+from spec.event import TABLE as EVENT_TABLE
+from spec.language import ANY, SAME
+
+if TYPE_CHECKING:
+    from tests.simulation.chain import Users
+    from tests.simulation.disk import FakeDisk
+
+CODEC = Codec(m.MESSAGES)
+
+
+class Violated(AssertionError):
+    """An invariant does not hold; the message begins with its name."""
+
+
+def require(condition: object, invariant: str, text: str) -> None:
+    """Raise :class:`Violated` unless the condition holds."""
+    if not condition:
+        raise Violated(f"{invariant}: {text}")
+
+
+def status_moves() -> set[tuple[str, str]]:
+    """Return every (from, to) of the event table."""
+    moves = set()
+    for row in EVENT_TABLE.rows:
+        sources = row.source if isinstance(row.source, tuple) else (row.source,)
+        if sources != (ANY,):
+            moves |= {(s, s if row.target == SAME else row.target) for s in sources}
+    return moves
+
+
+STATUS_MOVES = status_moves()
+
+
+@define
+class Checkers:
+    """The invariants of one network; ``honest`` names the nodes that must keep them."""
+
+    network_id: bytes
+    quorum: Quorum
+    honest: set[bytes]
+    disks: Mapping[bytes, FakeDisk]
+    releases: dict[bytes, dict[bytes, set[bytes]]] = field(factory=dict)
+    votes: dict[tuple[bytes, bytes, int], m.Vote] = field(factory=dict)
+    certified: dict[tuple[bytes, int], bytes] = field(factory=dict)
+    locked_keys: dict[bytes, bytes] = field(factory=dict)
+    sessions: set[tuple[bytes, bytes]] = field(factory=set)
+    counts: dict[str, int] = field(factory=dict)
+
+    def on_flush(self, node: bytes, writes: Sequence[Write]) -> None:
+        """Look at a batch that has just become durable."""
+        if node not in self.honest:
+            return
+        for write in writes:
+            after = write.after
+            if write.cell == "released" and after:
+                self._released(node, write.index[1], write.index[2])
+            elif write.cell == "lock" and isinstance(after, bytes):
+                self._locked(write.index[1], write.attachment, after)
+            elif write.cell == "lock_attempt":
+                grew = write.before is None or int(after) > int(write.before)
+                require(grew, "LockMovesForward", f"{write.before} -> {after}")
+            elif write.cell == "status":
+                move = (str(write.before), str(after))
+                require(move in STATUS_MOVES, "StatusMonotone", f"{move[0]} -> {move[1]}")
+            elif write.cell == "key" and after == "locked_in":
+                self._locked_in(node, write.attachment)
+
+    def before_send(self, node: bytes, sends: Iterable[Send]) -> None:
+        """Look at messages that are about to leave a node."""
+        if node not in self.honest:
+            return
+        disk = self.disks[node]
+        for send in sends:
+            match send.message:
+                case m.Vote() as vote:
+                    self._vote(node, disk, vote)
+                case m.Release() | m.Step() as step:
+                    self._step(node, disk, step)
+                case m.SignatureFound() as found:
+                    kept = any(i[1] == found.event for i in disk.cells.get("signature_kept", {}))
+                    require(kept, "DurableBeforeSend", "signatures leave before they are kept")
+                case m.Confirmation() as told:
+                    mine = [k for k in disk.keys() if k.slot == told.key]
+                    fits = mine and confirmation_digest(mine[0].keyshare) == told.digest
+                    require(fits, "DurableBeforeSend", "a share is confirmed that is not kept")
+                case m.KeyLocked() as locked:
+                    state = disk.get("key", node, locked.key)
+                    require(state == "locked_in", "DurableBeforeSend", "a key that is not locked")
+
+    def on_chain(self, users: Users) -> None:
+        """Look at the chain: no deposit is spent twice, nobody is paid twice or at both ends."""
+        for deposit in users.deposits:
+            paid, other = users.received(deposit.script), users.received(deposit.other)
+            require(len(paid) <= 1, "NoSlotReuse", f"{deposit.outpoint} was paid {len(paid)} times")
+            require(not other, "NoPayAndRefund", f"{deposit.outpoint} went to the wrong script")
+        spends: dict[tuple[bytes, int], bytes] = {}
+        for node in users.ledger.tree.active:
+            for transaction in users.ledger.tree.transactions(node)[1:]:
+                for ref in transaction.spent():
+                    require(ref not in spends, "NoSlotReuse", f"{ref[0].hex()} is spent twice")
+                    spends[ref] = transaction.txid
+
+    def finish(self, users: Users) -> None:
+        """Liveness at the end of a calm run: every deposit was settled once, for a fair charge."""
+        self.on_chain(users)
+        for deposit in users.deposits:
+            paid = users.received(deposit.script)
+            require(len(paid) == 1, "SwapSettles", f"{deposit.kind} of {deposit.outpoint} is open")
+            charge = deposit.amount - paid[0]
+            limit = deposit.amount // 20 + 10_000
+            require(0 < charge <= limit, "SwapSettles", f"{deposit.amount} was charged {charge}")
+
+    def _released(self, node: bytes, event: bytes, digest: bytes) -> None:
+        by_digest = self.releases.setdefault(event, {})
+        by_digest.setdefault(digest, set()).add(node)
+        enough = [
+            d for d, who in by_digest.items()
+            if len(who) + self.quorum.faulty >= self.quorum.threshold
+        ]  # fmt: skip
+        require(len(enough) <= 1, "NoDoubleSign", f"{len(enough)} digests of {event.hex()[:16]}")
+        lock = self.disks[node].get("lock", node, event)
+        require(lock == digest, "NoDoubleSignLocal", "a share is released without its lock")
+
+    def _locked(self, event: bytes, candidate: object, digest: bytes) -> None:
+        require(isinstance(candidate, m.LockedCandidate), "LockHasCertificate", "nothing with it")
+        certificate = candidate.certificate
+        same = (certificate.event, certificate.digest) == (event, digest)
+        require(same, "LockHasCertificate", "a certificate for something else")
+        key = (event, certificate.attempt)
+        first = self.certified.setdefault(key, digest)
+        require(first == digest, "CertificateUnique", f"two digests in attempt {key[1]}")
+
+    def _locked_in(self, node: bytes, announcement: object) -> None:
+        require(isinstance(announcement, m.KeyLocked), "LockInAgreement", "no announcement")
+        self.locked_keys[node] = announcement.public_key
+        names = set(self.locked_keys.values())
+        require(len(names) == 1, "LockInAgreement", f"{len(names)} keys are locked in")
+        members = {item.member for item in announcement.confirmations}
+        complete = members == set(announcement.roster)
+        require(complete, "LockInAgreement", f"confirmed by {len(members)} members only")
+
+    def _vote(self, node: bytes, disk: FakeDisk, vote: m.Vote) -> None:
+        durable = disk.get("voted", node, vote.event, vote.attempt) == vote.digest
+        require(durable, "DurableBeforeSend", "a vote leaves before it is on disk")
+        first = self.votes.setdefault((node, vote.event, vote.attempt), vote)
+        require(first == vote, "OneVotePerAttempt", f"attempt {vote.attempt}: two signed votes")
+
+    def _step(self, node: bytes, disk: FakeDisk, step: m.Release | m.Step) -> None:
+        self.counts["steps"] = self.counts.get("steps", 0) + 1
+        used = disk.get("instance_used", node, step.instance)
+        require(used, "DurableBeforeSend", "a signing message leaves before its run is recorded")
+        if (node, step.instance) in self.sessions:
+            return
+        certificate = self._certificate_of(node, disk, step.instance)
+        require(certificate is not None, "NoStepBeforeBegin", "a run without its certificate")
+        released = disk.get("released", node, certificate.event, certificate.digest)
+        require(released, "DurableBeforeSend", "a share leaves before its release is recorded")
+        needs_all = certificate.event != lock_in_event(self.network_id) and not disk.keys()
+        fault = certificate_fault(certificate, CODEC, self.network_id, self.quorum, needs_all)
+        require(fault is None, "NoStepBeforeBegin", f"a run with a bad certificate: {fault}")
+        self.sessions.add((node, step.instance))
+
+    def _certificate_of(
+        self, node: bytes, disk: FakeDisk, instance: bytes
+    ) -> m.Certificate | None:  # fmt: skip
+        for _, event in disk.attachments.get("lock", {}):
+            lock = disk.lock(event)
+            if lock is None:
+                continue
+            found = lock.certificate
+            members = tuple(vote.voter for vote in found.votes)
+            if instance == instance_of(event, found.attempt, found.digest, members):
+                require(node in members, "NoForgedMember", "a run that the node is no member of")
+                return found
+        return None

@@ -1,0 +1,132 @@
+"""A disk that keeps exactly what the effects wrote, so that a crash loses everything else.
+
+It repeats the refusals of the real stores (``metanode.runtime.disk``): a write whose ``before`` is
+not what is there, a second vote in one attempt, a lock that goes back, a run used twice.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from attrs import define, field
+
+from metanode.errors import LocalFault
+from metanode.protocol.codec import Codec, decode_canonical
+from metanode.protocol.key import USABLE, StoredKey
+from metanode.protocol.machine import Write
+from metanode.protocol.node import Memory
+from metanode.protocol.ping import Evidence
+from spec import messages as m
+from spec.interpreter import Index, Value
+from spec.protocol import PROTOCOL
+
+FIRST: dict[str, Value] = {
+    name: {"False": False, "none": None}.get(cell.first, cell.first)
+    for name, cell in PROTOCOL.cells.items()
+    if cell.kept == "disk"
+}
+CODEC = Codec(m.MESSAGES)
+Stored = bytes | StoredKey | tuple[bytes, bytes]
+
+
+@define
+class FakeDisk:
+    """Cells and attachments of one node; attachments are kept as bytes, like on a real disk."""
+
+    cells: dict[str, dict[Index, Value]] = field(factory=dict)
+    attachments: dict[str, dict[Index, Stored]] = field(factory=dict, repr=False)
+
+    def get(self, cell: str, *index: Value) -> Value:
+        """Return the value of a cell on the disk."""
+        return self.cells.get(cell, {}).get(index, FIRST[cell])
+
+    def flush(self, writes: Sequence[Write]) -> None:
+        """Apply a batch as a whole; LocalFault when one of its writes is refused."""
+        draft: dict[tuple[str, Index], Value] = {}
+        for write in writes:
+            current = draft.get((write.cell, write.index), self.get(write.cell, *write.index))
+            if current != write.before or type(current) is not type(write.before):
+                raise LocalFault(f"{write.cell}: {write.before!r} expected, {current!r} on disk")
+            self._check(write)
+            draft[write.cell, write.index] = write.after
+        for (cell, index), value in draft.items():
+            self.cells.setdefault(cell, {})[index] = value
+        for write in writes:
+            if write.attachment is not None:
+                stored = _stored(write.attachment)
+                self.attachments.setdefault(write.cell, {})[write.index] = stored
+
+    def lock(self, event: bytes) -> m.LockedCandidate | None:
+        """Return the lock of an event as it lies on the disk."""
+        for (_, locked), stored in self.attachments.get("lock", {}).items():
+            if locked == event and isinstance(stored, tuple):
+                return m.LockedCandidate(stored[0], CODEC.decode(stored[1]).certificate)
+        return None
+
+    def keys(self) -> list[StoredKey]:
+        """Return the usable keys."""
+        states = self.cells.get("key", {})
+        return [
+            key
+            for index, key in self.attachments.get("key_share", {}).items()
+            if isinstance(key, StoredKey) and states.get(index) in USABLE
+        ]
+
+    def load(self) -> Memory:
+        """Return what a node finds when it starts."""
+        cells, attached = copy.deepcopy(self.cells), self.attachments
+        standing = cells.get("standing", {})
+        locked_in = [
+            data
+            for index, data in attached.get("key", {}).items()
+            if cells["key"].get(index) == "locked_in"
+        ]
+        return Memory(
+            cells=cells,
+            keys=self.keys(),
+            announcement=CODEC.decode(locked_in[0]) if locked_in else None,
+            locks=[c for _, e in attached.get("lock", {}) if (c := self.lock(e)) is not None],
+            signatures=[CODEC.decode(d) for d in attached.get("signature_kept", {}).values()],
+            blocks={
+                index[1]: _evidence(data)
+                for index, data in attached.get("block_until", {}).items()
+                if standing.get(index) == "blocked"
+            },
+        )
+
+    def clone(self) -> FakeDisk:
+        """Return a copy that shares no container with this disk."""
+        return FakeDisk(
+            copy.deepcopy(self.cells), {c: dict(kept) for c, kept in self.attachments.items()}
+        )
+
+    def _check(self, write: Write) -> None:
+        if write.cell == "voted" and write.before is not None and write.before != write.after:
+            raise LocalFault("a second vote in one attempt")
+        if write.cell == "instance_used" and write.before:
+            raise LocalFault("a run is used twice")
+        if write.cell == "lock":
+            candidate = write.attachment
+            if not isinstance(candidate, m.LockedCandidate):
+                raise LocalFault("a lock is written with its document and certificate")
+            known = self.get("lock_attempt", *write.index)
+            if isinstance(known, int) and candidate.certificate.attempt < known:
+                raise LocalFault("a lock goes back")
+
+
+def _stored(attachment: object) -> Stored:
+    if isinstance(attachment, StoredKey):
+        return attachment
+    if isinstance(attachment, m.LockedCandidate):
+        return attachment.document, CODEC.encode(m.Begin(attachment.certificate))
+    if isinstance(attachment, Evidence):
+        return attachment.encode()
+    if isinstance(attachment, m.KeyLocked | m.SignatureFound):
+        return CODEC.encode(attachment)
+    raise LocalFault(f"nothing is known of storing a {type(attachment).__name__}")
+
+
+def _evidence(data: Stored) -> Evidence:
+    plain = decode_canonical(data)
+    return Evidence(plain["reason"], plain["until"], tuple(plain["frames"]))

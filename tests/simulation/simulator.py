@@ -1,0 +1,596 @@
+"""A deterministic simulation of a whole network: node cores, links, clocks, disks and a chain.
+
+Everything that happens is an entry of one heap, ordered by time; every random choice comes from one
+seed. A node that crashes loses all but its :class:`FakeDisk`, and a crash may fall before a flush,
+between the flush and the first send, or amid the sends. The checkers look at every flush and send.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from metanode.chains.devnet_faucet import DEVNET_HRP, found_blocks
+from metanode.chains.devnet_ledger import DevnetLedger
+from metanode.custody.policy import CustodyPolicy
+from metanode.custody.scripts import key_script
+from metanode.custody.types import Outpoint
+from metanode.errors import Malformed, PeerFault, Unavailable
+from metanode.protocol.context import Settings
+from metanode.protocol.envelope import Envelope, open_envelope, seal
+from metanode.protocol.identity import Identity
+from metanode.protocol.machine import Effects
+from metanode.protocol.node import NodeCore
+from metanode.protocol.view import Quorum
+from spec.parameters import DEVNET, Preset
+from tests.simulation.chain import CONFIRMATIONS, ChainClient, Paid, Users
+from tests.simulation.checkers import CODEC, Checkers
+from tests.simulation.disk import FakeDisk
+
+START = 1_800_000_000.0
+"""Unix time at which every simulation begins: a boundary of every round and keygen period."""
+
+NETWORK_ID = hashlib.sha256(b"simulated network").digest()
+STAKE = 10_000_000
+TICK_S = 0.05
+POLL_S = 0.25
+RELINK_S = 1.0
+POLICY = CustodyPolicy(
+    service_fee_bps=50, minimum_deposit=50_000, refund_cost=5_000, fee_rate_cap=500
+)
+QUICK = evolve(
+    DEVNET, name="quick", round_period_s=2, keygen_period_s=4, ping_period_s=1.0, session_idle_s=30
+)
+"""Two-second rounds: the latencies below are small against every share of them."""
+
+
+class SimulationFailure(AssertionError):
+    """Something broke in a run; the message holds the seed and the line that replays it."""
+
+
+@frozen(kw_only=True)
+class Weather:
+    """What links do to messages, each with a probability; latencies in seconds."""
+
+    latency: tuple[float, float] = (0.002, 0.012)
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
+CALM = Weather()
+
+
+@frozen(kw_only=True)
+class Crash:
+    """A crash to come: at the first effects of ``node`` that ``when`` accepts.
+
+    ``point`` is ``before`` (nothing reached the disk), ``after`` (flushed, nothing sent) or
+    ``amid`` (flushed, half of the messages sent).
+    """
+
+    node: int
+    when: Callable[[Effects], bool]
+    point: str = "after"
+    restart_s: float | None = 1.0
+
+
+@define
+class Node:
+    """One simulated machine: it keeps its disk; its core lives from a start to a crash."""
+
+    number: int
+    identity: Identity
+    settings: Settings
+    disk: FakeDisk
+    chain: ChainClient
+    offset: float = 0.0
+    core: NodeCore | None = None
+    starts: int = 0
+
+    @property
+    def node_id(self) -> bytes:
+        """The node's id."""
+        return self.identity.node_id
+
+
+Tamper = Callable[[bytes, object], Iterable[object]]
+"""(recipient, message) → the messages that a dishonest node sends instead."""
+
+
+def writes_cell(*cells: str) -> Callable[[Effects], bool]:
+    """Return a crash condition: the effects write one of these cells."""
+    return lambda effects: any(write.cell in cells for write in effects.writes)
+
+
+def sends(*kinds: type) -> Callable[[Effects], bool]:
+    """Return a crash condition: the effects send one of these messages."""
+    return lambda effects: any(isinstance(send.message, kinds) for send in effects.sends)
+
+
+@define
+class Simulation:
+    """A network of ``members`` nodes; ``threshold`` and ``byzantine`` are t and f."""
+
+    seed: int
+    members: int = 4
+    threshold: int = 3
+    byzantine: int = 1
+    preset: Preset = QUICK
+    keygen_s: float = 4.0
+    begin: float = START
+    weather: Weather = CALM
+    dishonest: set[int] = field(factory=set)
+    replay: str = ""
+    now: float = field(init=False)
+    nodes: list[Node] = field(init=False)
+    users: Users = field(init=False)
+    checkers: Checkers = field(init=False)
+    notes: list[tuple[float, int, Mapping[str, Any]]] = field(factory=list)
+    faults: list[tuple[float, int, PeerFault]] = field(factory=list)
+    tamper: dict[int, Tamper] = field(factory=dict)
+    crashes: list[Crash] = field(factory=list)
+    sent: dict[str, int] = field(factory=dict)
+    cut: set[frozenset[int]] = field(factory=set)
+    _rng: random.Random = field(init=False)
+    _heap: list[tuple[float, int, Callable[[], None]]] = field(factory=list)
+    _entries: int = 0
+    _arrivals: dict[tuple[int, int], float] = field(factory=dict)
+    _transcript: Any = field(factory=hashlib.sha256)
+    _by_id: dict[bytes, int] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.now = self.begin
+        self._rng = random.Random(f"network {self.seed}")
+        identities = identities_of(self.members)
+        ledger = DevnetLedger(lambda: self.now)
+        stakes = found_blocks(
+            ledger, [(key_script(i.node_id), STAKE) for i in identities], int(START)
+        )
+        self.users = Users(ledger, random.Random(f"users {self.seed}"))
+        self.nodes = [
+            Node(
+                number,
+                identity,
+                self._settings(stakes[number]),
+                FakeDisk(),
+                ChainClient(ledger),
+            )
+            for number, identity in enumerate(identities)
+        ]
+        self._by_id = {node.node_id: node.number for node in self.nodes}
+        ids = tuple(sorted(self._by_id))
+        self.checkers = Checkers(
+            NETWORK_ID,
+            Quorum(ids, self.threshold, self.byzantine),
+            {n.node_id for n in self.nodes if n.number not in self.dishonest},
+            {n.node_id: n.disk for n in self.nodes},
+        )
+
+    # --- running
+    # -------------------------------------------------------------------------------------
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Do something at a time in seconds since the begin of the simulation."""
+        self._push(self.begin + time, action)
+
+    def after(self, delay: float, action: Callable[[], None]) -> None:
+        """Do something after a delay in seconds."""
+        self._push(self.now + delay, action)
+
+    def start_all(self, numbers: Iterable[int] | None = None) -> None:
+        """Start nodes, link them, and let the chain be followed."""
+        for number in range(self.members) if numbers is None else numbers:
+            self.start(number)
+
+    def run(self, seconds: float) -> None:
+        """Let simulated time pass."""
+        self._until(self.now + seconds, lambda: False)
+
+    def run_until(self, condition: Callable[[], bool], limit_s: float, what: str = "") -> None:
+        """Let time pass until a condition holds; SimulationFailure when it does not in time."""
+        if not self._until(self.now + limit_s, condition):
+            self._fail(f"not within {limit_s} s: {what or 'the condition'}", None)
+
+    def mine_every(self, seconds: float) -> None:
+        """Mine a block now and then from now on."""
+
+        def block() -> None:
+            self.users.mine()
+            self.checkers.on_chain(self.users)
+            self.after(seconds, block)
+
+        self.after(seconds, block)
+
+    def settle(self, limit_s: float = 30.0) -> None:
+        """Run until every deposit is settled at every running node; then check the accounts."""
+        self.run_until(self.all_settled, limit_s, "every deposit is settled")
+        self._guarded(lambda: self.checkers.finish(self.users))
+
+    def all_settled(self) -> bool:
+        """Return whether the money of all deposits has arrived and all nodes know it."""
+        if not all(self.users.is_settled(deposit) for deposit in self.users.deposits):
+            return False
+        return all(
+            swap["state"] in ("Completed", "Refunded")
+            for node in self.running()
+            for swap in self.core(node.number).report()["swaps"]
+        )
+
+    def digest(self) -> str:
+        """Return a hash of every flush and frame so far: equal runs have equal digests."""
+        return self._transcript.hexdigest()
+
+    # --- nodes
+    # ---------------------------------------------------------------------------------------
+
+    def running(self) -> list[Node]:
+        """Return the nodes that are up."""
+        return [node for node in self.nodes if node.core is not None]
+
+    def core(self, number: int) -> NodeCore:
+        """Return the core of a running node."""
+        core = self.nodes[number].core
+        assert core is not None, f"node {number} is down"
+        return core
+
+    def number_of(self, node_id: bytes) -> int:
+        """Return the number of a node."""
+        return self._by_id[node_id]
+
+    def start(self, number: int) -> None:
+        """Start a node from its disk and link it with all that run."""
+        node = self.nodes[number]
+        if node.core is not None:
+            return
+        node.starts += 1
+        random_octets = random.Random(f"node {number}, start {node.starts}, {self.seed}").randbytes
+        node.core = NodeCore(node.settings, node.identity, random_octets)
+        node.chain.watching = False
+        node.core.start(self._clock(node), node.disk.load())
+        self._carry_out(node, node.core.take())
+        for other in self.running():
+            if other is not node and frozenset((number, other.number)) not in self.cut:
+                self._link(node, other, True)
+        self._every(node, node.starts, TICK_S, lambda: self._input(node, self._tick))
+        self._every(node, node.starts, POLL_S, lambda: self._poll(node))
+
+    def crash(self, number: int) -> None:
+        """Kill a node: its core is gone, its links fall, frames on their way to it are lost."""
+        node = self.nodes[number]
+        if node.core is None:
+            return
+        node.core = None
+        self._note(node, {"event": "crash"})
+        for other in self.running():
+            self._link_end(other, node.node_id, False)
+
+    def restart_after(self, number: int, delay: float) -> None:
+        """Start a node again after a delay."""
+        self.after(delay, lambda: self.start(number))
+
+    def partition(self, numbers: Iterable[int]) -> None:
+        """Cut these nodes off from all others; links fall at both ends."""
+        inside = set(numbers)
+        for a in inside:
+            for b in set(range(self.members)) - inside:
+                self.cut.add(frozenset((a, b)))
+                if self.nodes[a].core is not None and self.nodes[b].core is not None:
+                    self._link(self.nodes[a], self.nodes[b], False)
+
+    def heal(self) -> None:
+        """End every partition."""
+        pairs, self.cut = sorted(sorted(pair) for pair in self.cut), set()
+        for a, b in pairs:
+            if self.nodes[a].core is not None and self.nodes[b].core is not None:
+                self._link(self.nodes[a], self.nodes[b], True)
+
+    def inject(self, number: int, message: object, to: int) -> None:
+        """Send a message in a node's name, whatever its core thinks of it."""
+        node = self.nodes[number]
+        self._transmit(node, self.nodes[to], seal(node.identity, NETWORK_ID, CODEC, message))
+
+    def deposit(self, amount: int = 1_000_000, kind: str = "release") -> Paid:
+        """Make a deposit to the locked-in key's address."""
+        return self.users.deposit(self.public_key, amount, kind)
+
+    @property
+    def public_key(self) -> bytes:
+        """The key that is locked in."""
+        return next(iter(self.checkers.locked_keys.values()))
+
+    def noted(self, event: str, number: int | None = None) -> list[Mapping[str, Any]]:
+        """Return the notes of one kind, of one node or of all."""
+        return [
+            note for _, n, note in self.notes if note["event"] == event and number in (None, n)
+        ]
+
+    # --- inside
+    # --------------------------------------------------------------------------------------
+
+    def _settings(self, stake: Outpoint) -> Settings:
+        return Settings(
+            network_id=NETWORK_ID,
+            preset=self.preset,
+            members=self.members,
+            threshold=self.threshold,
+            byzantine=self.byzantine,
+            keygen_until=int(START + self.keygen_s),
+            stake=stake,
+            chain="devnet",
+            hrp=DEVNET_HRP,
+            confirmations=CONFIRMATIONS,
+            custody=POLICY,
+        )
+
+    def _push(self, time: float, action: Callable[[], None]) -> None:
+        self._entries += 1
+        heapq.heappush(self._heap, (time, self._entries, action))
+
+    def _until(self, end: float, condition: Callable[[], bool]) -> bool:
+        return bool(self._guarded(lambda: self._loop(end, condition)))
+
+    def _loop(self, end: float, condition: Callable[[], bool]) -> bool:
+        look = self.now
+        while self._heap and self._heap[0][0] <= end:
+            if self._heap[0][0] >= look:
+                look = self._heap[0][0] + TICK_S
+                if condition():
+                    return True
+            self.now, _, action = heapq.heappop(self._heap)
+            action()
+        self.now = end
+        return condition()
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except SimulationFailure:
+            raise
+        except Exception as fault:
+            return self._fail(f"{type(fault).__name__}: {fault}", fault)
+
+    def _fail(self, text: str, cause: Exception | None) -> None:
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+        line = self.replay or f"python -m pytest '{test}'"
+        last = "\n".join(
+            f"  {time - self.begin:8.3f} node {number}: {dict(note)}"
+            for time, number, note in self.notes[-40:]
+            if note["event"] not in ("round.not_yet", "ping.refused")
+        )
+        raise SimulationFailure(
+            f"{text}\nseed {self.seed}, {self.now - self.begin:.3f} s; replay: {line}\n{last}"
+        ) from cause
+
+    def _clock(self, node: Node) -> float:
+        return self.now + node.offset
+
+    def _tick(self, core: NodeCore, now: float) -> None:
+        core.on_tick(now)
+
+    def _every(self, node: Node, start: int, period: float, action: Callable[[], None]) -> None:
+        def again() -> None:
+            if node.core is not None and node.starts == start:
+                action()
+                self.after(period, again)
+
+        self.after(self._rng.random() * period, again)
+
+    def _input(self, node: Node, entry: Callable[[NodeCore, float], None]) -> None:
+        """Hand one input to a core and carry out what comes of it, like the real shell."""
+        core = node.core
+        if core is None:
+            return
+        try:
+            entry(core, self._clock(node))
+        except PeerFault as fault:
+            self.faults.append((self.now, node.number, fault))
+            if isinstance(fault, Malformed):
+                for culprit in fault.culprits():
+                    self._drop_link(node, culprit)
+        if node.core is core:
+            self._carry_out(node, core.take())
+
+    def _carry_out(self, node: Node, effects: Effects) -> None:
+        crash = next((c for c in self.crashes if c.node == node.number and c.when(effects)), None)
+        if crash is not None:
+            self.crashes.remove(crash)
+            if crash.restart_s is not None:
+                self.restart_after(node.number, crash.restart_s)
+            if crash.point == "before":
+                return self.crash(node.number)
+        if effects.writes:
+            node.disk.flush(effects.writes)
+            self._transcript.update(repr((node.number, effects.writes)).encode())
+            self.checkers.on_flush(node.node_id, effects.writes)
+        if crash is not None and crash.point == "after":
+            return self.crash(node.number)
+        self.checkers.before_send(node.node_id, effects.sends)
+        frames = self._frames(node, effects)
+        if crash is not None:
+            frames = frames[: len(frames) // 2]
+        for to, frame in frames:
+            self._transmit(node, to, frame)
+        if crash is not None:
+            return self.crash(node.number)
+        for call in effects.calls:
+            self._call(node, call.name, call.arguments)
+        return None
+
+    def _frames(self, node: Node, effects: Effects) -> list[tuple[Node, bytes]]:
+        frames: list[tuple[Node, bytes]] = []
+        tamper = self.tamper.get(node.number)
+        for send in effects.sends:
+            kind = type(send.message).__name__
+            self.sent[kind] = self.sent.get(kind, 0) + 1
+            targets = [
+                other
+                for other in self.nodes
+                if other is not node and (send.to is None or other.node_id == send.to)
+            ]
+            if tamper is None:
+                frame = seal(node.identity, NETWORK_ID, CODEC, send.message)
+                frames += [(target, frame) for target in targets]
+                continue
+            for target in targets:
+                for message in tamper(target.node_id, send.message):
+                    frames.append((target, seal(node.identity, NETWORK_ID, CODEC, message)))
+        return frames
+
+    def _transmit(self, sender: Node, receiver: Node, frame: bytes) -> None:
+        if frozenset((sender.number, receiver.number)) in self.cut or receiver.core is None:
+            return
+        self._transcript.update(frame)
+        weather = self.weather
+        if self._rng.random() < weather.loss:
+            return
+        copies = 2 if self._rng.random() < weather.duplicate else 1
+        pair, start = (sender.number, receiver.number), receiver.starts
+        for _ in range(copies):
+            arrival = self.now + self._rng.uniform(*weather.latency)
+            if self._rng.random() < weather.reorder:
+                arrival += self._rng.uniform(*weather.latency) * 4
+            else:
+                arrival = max(arrival, self._arrivals.get(pair, 0.0))
+                self._arrivals[pair] = arrival
+            self._push(arrival, lambda: self._deliver(sender, receiver, start, frame))
+
+    def _deliver(self, sender: Node, receiver: Node, start: int, frame: bytes) -> None:
+        if receiver.starts != start or frozenset((sender.number, receiver.number)) in self.cut:
+            return
+
+        def take(core: NodeCore, now: float) -> None:
+            core.on_message(now, *_opened(frame))
+
+        self._input(receiver, take)
+
+    def _link(self, a: Node, b: Node, up: bool) -> None:
+        self._link_end(a, b.node_id, up)
+        self._link_end(b, a.node_id, up)
+
+    def _link_end(self, node: Node, peer: bytes, up: bool) -> None:
+        self._input(node, lambda core, now: core.on_link(peer, up))
+
+    def _drop_link(self, node: Node, culprit: bytes) -> None:
+        """A malformed message closes the link; it is dialled again after a while."""
+        other = self.nodes[self.number_of(culprit)] if culprit in self._by_id else node
+        if other is node or other.core is None:
+            return
+        self._link(node, other, False)
+        pair = frozenset((node.number, other.number))
+        self.cut.add(pair)
+
+        def again() -> None:
+            if pair in self.cut:
+                self.cut.discard(pair)
+                if node.core is not None and other.core is not None:
+                    self._link(node, other, True)
+
+        self.after(RELINK_S, again)
+
+    def _poll(self, node: Node) -> None:
+        if not node.chain.watching:
+            return
+        try:
+            update, seen = node.chain.poll()
+        except Unavailable:
+            return
+        if update.connected or update.disconnected or seen:
+            self._input(node, lambda core, now: core.on_chain(now, update, seen))
+
+    def _call(self, node: Node, name: str, arguments: Mapping[str, Any]) -> None:
+        if name == "note":
+            self._note(node, arguments)
+        elif name == "watch":
+            start = node.settings.custody.index_start(self._birth_height())
+            node.chain.watch(arguments["public_key"], start)
+        elif name == "reindex":
+            core = self.core(node.number)
+            core.reset_ledger()
+            self._call(node, "watch", {"public_key": core.ctx.epoch.public_key})
+        elif name in ("check_stake", "broadcast", "lookup"):
+            self.after(self._rng.uniform(0.005, 0.02), lambda: self._ask(node, name, arguments))
+        else:
+            assert name == "keepalive", f"the core asks for {name}"
+
+    def _birth_height(self) -> int:
+        # all blocks of the founding: the same at every node and in every run
+        return FOUNDING_HEIGHT
+
+    def _ask(self, node: Node, name: str, arguments: Mapping[str, Any]) -> None:
+        if node.core is None:
+            return
+        try:
+            if name == "check_stake":
+                peer, stake = arguments["peer"], arguments["stake"]
+                reason, height = node.chain.check_stake(peer, stake, STAKE)
+                self._input(node, lambda core, now: core.on_stake(now, peer, stake, reason, height))
+                return
+            if name == "broadcast":
+                node.chain.broadcast(arguments["raw"], arguments["txid"])
+            state = node.chain.lookup(arguments["txid"], arguments.get("inputs", ()))
+        except Unavailable:
+            return
+        self._input(node, lambda core, now: core.on_payout(now, arguments["event"], state))
+
+    def _note(self, node: Node, fields: Mapping[str, Any]) -> None:
+        self.notes.append((self.now, node.number, fields))
+
+
+FOUNDING_HEIGHT = 125
+
+
+@lru_cache(maxsize=4096)
+def _opened(frame: bytes) -> tuple[bytes, Any, Envelope]:
+    """Open a frame; what all its receivers would find is found once."""
+    return open_envelope(NETWORK_ID, CODEC, frame)
+
+
+@lru_cache
+def identities_of(members: int) -> tuple[Identity, ...]:
+    """Return the same identities in every run."""
+    return tuple(
+        Identity.generate(random.Random(f"identity {number}").randbytes)
+        for number in range(members)
+    )
+
+
+@lru_cache
+def _locked_in(members: int, threshold: int, byzantine: int) -> tuple[tuple[FakeDisk, ...], bytes]:
+    """Run key generation and lock-in once; return the disks and the public key."""
+    sim = Simulation(
+        seed=0, members=members, threshold=threshold, byzantine=byzantine, keygen_s=2.0
+    )
+    sim.start_all()
+    everyone = {node.node_id for node in sim.nodes}
+    sim.run_until(lambda: set(sim.checkers.locked_keys) == everyone, 30.0, "a key is locked in")
+    sim.run(0.1)
+    return tuple(node.disk for node in sim.nodes), sim.public_key
+
+
+def with_key(seed: int, begin_s: float = 98.5, **options: Any) -> Simulation:
+    """Return a network whose key was locked in a while ago, started ``begin_s`` after the founding.
+
+    With two-second rounds the first boundary comes half a second later; nodes sit out the round in
+    which they start.
+    """
+    sim = Simulation(seed=seed, begin=START + begin_s, **options)
+    disks, public_key = _locked_in(sim.members, sim.threshold, sim.byzantine)
+    for node, disk in zip(sim.nodes, disks, strict=True):
+        copied = disk.clone()
+        node.disk.cells, node.disk.attachments = copied.cells, copied.attachments
+        sim.checkers.locked_keys[node.node_id] = public_key
+    sim.start_all()
+    return sim
+
+
+def seniors(sim: Simulation) -> Sequence[int]:
+    """Return the numbers of the nodes by seniority, the oldest stake first."""
+    return [sim.number_of(node_id) for node_id in sim.core(0).ctx.epoch.seniority]
