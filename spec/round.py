@@ -38,7 +38,7 @@ TABLE = Table("round", "heard[p, q, r]", "proposals and signing sets of one roun
     Row("accepted", "HearSet(p: Peer, q: Peer, r: Attempt)", "in_view",
         "set_large_enough[p, q, r]",
         why="sets that do not meet the threshold are ignored"),
-    Row(("heard_proposal", "accepted", "in_view"),
+    Row(("silent", "heard_proposal", "accepted", "in_view"),
         "Equivocate(p: Peer, q: Peer, r: Attempt)", "equivocated", "two_bodies[p, q, r]",
         why="two signed bodies are evidence; q counts nowhere for the rest of the round"),
 ))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -37,6 +38,7 @@ from spec.parameters import DEVNET, faults_tolerated, threshold
 
 STAKE = 2_000_000
 START_PATIENCE_S = 30.0
+PORTS = range(20_000, 32_000)
 STOP_PATIENCE_S = 5.0
 
 
@@ -212,9 +214,15 @@ def write_stake(home: Home, stake: Outpoint) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on at the moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(opened.getsockname()[1]) for opened in sockets]
-    for opened in sockets:
-        opened.close()
+    """Return loopback ports that nobody listens on, below the range of outgoing connections."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        if port in ports:
+            continue
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
     return ports

@@ -27,6 +27,8 @@ from metanode.errors import MetanodeError
 from metanode.protocol.context import Context, outpoint_of
 from spec.messages import LockedCandidate, Offer
 
+SIGHTINGS_PER_WITNESS = 2048
+
 
 @frozen
 class Cutoff:
@@ -43,6 +45,7 @@ class Candidates:
     ctx: Context
     ledger: Ledger
     seen: dict[Outpoint, set[bytes]] = field(factory=dict)
+    _sightings: dict[bytes, dict[Outpoint, None]] = field(factory=dict)
     _cutoff: tuple[tuple[int, bytes], Cutoff] | None = None
 
     def cutoff(self) -> Cutoff | None:
@@ -72,12 +75,26 @@ class Candidates:
         )
 
     def note_seen(self, outpoint: Outpoint, witness: bytes) -> bool:
-        """Note that a peer saw a deposit unconfirmed; return whether that is news."""
-        witnesses = self.seen.setdefault(outpoint, set())
-        if witness in witnesses:
+        """Note that a peer saw a deposit unconfirmed; return whether that is news.
+
+        Each witness has room for its newest sightings and cannot push out those of others.
+        """
+        sightings = self._sightings.setdefault(witness, {})
+        if outpoint in sightings:
             return False
-        witnesses.add(witness)
+        sightings[outpoint] = None
+        self.seen.setdefault(outpoint, set()).add(witness)
+        if len(sightings) > SIGHTINGS_PER_WITNESS:
+            oldest = next(iter(sightings))
+            del sightings[oldest]
+            self.seen[oldest].discard(witness)
+            if not self.seen[oldest]:
+                del self.seen[oldest]
         return True
+
+    def seen_by(self, witness: bytes) -> list[Outpoint]:
+        """Return what a witness saw, the oldest first."""
+        return list(self._sightings.get(witness, ()))
 
     def choose(
         self, offers: Mapping[bytes, Offer], locked: Iterable[LockedCandidate]

@@ -25,7 +25,7 @@ from metanode.protocol.coordinator import Task
 from metanode.protocol.envelope import SIGNATURE_TAG
 from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.identity import verify
-from metanode.protocol.key import FIRST_EPOCH, StoredKey, keygen_document, lock_in_digest
+from metanode.protocol.key import FIRST_EPOCH, USABLE, StoredKey, keygen_document, lock_in_digest
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
 from metanode.tss.keyshare import Keyshare
@@ -142,7 +142,7 @@ class Keygen:
         """Tell a peer that came up what it may have missed."""
         ctx = self.ctx
         for key in self.keys.values():
-            if peer in key.roster and self._state(key.slot) in ("stored", "certified_by_all"):
+            if peer in key.roster and self._state(key.slot) in USABLE:
                 ctx.tables.fire(
                     "keygen",
                     "Confirm",
@@ -215,8 +215,7 @@ class Keygen:
         self.announcement = message
         self.use(key)
         for other in [k for k in self.keys if k != key.slot]:
-            if self._state(other) in ("stored", "certified_by_all"):
-                ctx.tables.fire("keygen", "Retire", p=ctx.me, k=other)
+            self._abandon(other, "Retire")
         self._over()
 
     def use(self, key: StoredKey) -> None:
@@ -322,7 +321,22 @@ class Keygen:
         except TransitionError:
             return  # confirmations are missing
         ctx.note("keygen.certified", slot=slot, public_key=key.keyshare.public_key.hex())
+        for other in [k for k in self.keys if k < slot]:
+            self._abandon(other, "Outdate")
         self._over()
+
+    def _abandon(self, slot: int, event: str) -> None:
+        """Give a key up and erase its share, if the table allows it."""
+        share = self.keys[slot].keyshare
+        try:
+            self.ctx.tables.fire("keygen", event, p=self.ctx.me, k=slot)
+        except TransitionError:
+            return
+        del self.keys[slot]
+        self._confirmations.pop(slot, None)
+        self.ctx.call(
+            "erase_share", key_id=share.key_id, epoch=share.epoch, public_key=share.public_key
+        )
 
     def restore(self, keys: list[StoredKey], announcement: KeyLocked | None) -> None:
         """Take the keys from the store after a start."""

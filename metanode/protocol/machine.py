@@ -26,6 +26,8 @@ from spec.messages import MESSAGE_OF_CELL
 class TransitionError(MetanodeError):
     """An event that the tables do not allow now; the state is unchanged."""
 
+    table: str
+
 
 class Undefined(TransitionError):
     """The table has no row for this event in this state."""

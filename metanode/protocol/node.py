@@ -38,7 +38,7 @@ from spec import messages as m
 from spec.interpreter import Index, Value
 from spec.protocol import PROTOCOL
 
-SEEN_LIMIT = 8192
+FROM_ANYONE = (m.Ping, m.Keepalive)
 
 
 @frozen(kw_only=True)
@@ -155,8 +155,7 @@ class NodeCore:
         self.ctx.links.add(peer)
         self.keygen.on_link(peer)
         self.settlement.announce_to(peer)
-        mine = [o for o, witnesses in self.candidates.seen.items() if self.ctx.me in witnesses]
-        self._publish(mine[-m.TRANSFERS_LIMIT :], to=peer)
+        self._publish(self.candidates.seen_by(self.ctx.me)[-m.TRANSFERS_LIMIT :], to=peer)
 
     def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
         """Take a message that ``sender`` signed; raises PeerFault when it must not have sent it."""
@@ -211,7 +210,14 @@ class NodeCore:
 
     # --- messages ---
 
+    def _is_member(self, sender: bytes) -> bool:
+        """Return whether a node may take part: a holder, or a candidate while there is no key."""
+        key = self.ctx.key
+        return sender in key.roster if key is not None else self.pings.is_listed(sender)
+
     def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
+        if not isinstance(message, FROM_ANYONE) and not self._is_member(sender):
+            return  # a stranger may ping and gossip endpoints; nothing else of it is kept
         match message:
             case m.Ping():
                 self.pings.on_ping(sender, message)
@@ -258,8 +264,6 @@ class NodeCore:
         self.ctx.tables.view.deliver("published", sender)
         for reference in message.seen:
             self.candidates.note_seen(outpoint_of(reference), sender)
-        while len(self.candidates.seen) > SEEN_LIMIT:
-            self.candidates.seen.pop(next(iter(self.candidates.seen)))
 
     def _publish(self, outpoints: Sequence[Outpoint], to: bytes | None = None) -> None:
         if outpoints:

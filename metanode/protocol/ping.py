@@ -147,6 +147,10 @@ class Pings:
         ]
         return tuple(sorted(listed, key=lambda m: (m.height, m.node_id)))
 
+    def is_listed(self, peer: bytes) -> bool:
+        """Return whether a peer's stake has been proved and it is alive."""
+        return self._listing(peer) == "listed"
+
     def is_blocked(self, peer: bytes) -> bool:
         """Return whether a peer is on the block list: its pings count for nothing (F-08)."""
         return self.ctx.tables.state("block_list", self.ctx.me, peer) == "blocked"

@@ -22,7 +22,7 @@ from metanode.tss.messages import Message
 from metanode.tss.session import ABORTED, FINISHED, Session
 from spec.messages import Release, Step
 
-EARLY_INSTANCES = 16
+EARLY_INSTANCES_PER_SENDER = 4
 EARLY_PER_SENDER = 256
 EARLY_OCTETS_PER_SENDER = 4 << 20
 OVER_REMEMBERED = 256
@@ -76,11 +76,6 @@ class Run:
         return next((lane.abort for lane in self.lanes if lane.state == ABORTED), None)
 
 
-@define
-class _Early:
-    messages: list[tuple[bytes, Release | Step]] = field(factory=list)
-
-
 Outcome = Callable[[Run], None]
 
 
@@ -92,7 +87,7 @@ class Sessions:
     on_result: Outcome
     on_abort: Outcome
     _runs: dict[bytes, Run] = field(factory=dict)
-    _early: dict[bytes, _Early] = field(factory=dict)
+    _early: dict[bytes, dict[bytes, list[Release | Step]]] = field(factory=dict)
     _over: dict[bytes, None] = field(factory=dict)
 
     def begin(self, run: Run) -> None:
@@ -117,8 +112,9 @@ class Sessions:
             "session", "Release", quorum=run.quorum, carry={"share": carried}, **self._release(run)
         )
         self._runs[instance] = run
-        for sender, message in self._early.pop(instance, _Early()).messages:
-            self.receive(sender, message)
+        for sender, waiting in self._early.items():
+            for message in waiting.pop(instance, ()):
+                self.receive(sender, message)
         if instance in self._runs:
             self._settle(run)
 
@@ -213,13 +209,15 @@ class Sessions:
             self._over.pop(next(iter(self._over)))
 
     def _wait(self, sender: bytes, message: Release | Step) -> None:
-        if message.instance not in self._early and len(self._early) >= EARLY_INSTANCES:
-            self._early.pop(next(iter(self._early)))
-        waiting = self._early.setdefault(message.instance, _Early()).messages
-        own = [m for early in self._early.values() for s, m in early.messages if s == sender]
-        octets = sum(len(m.payload) for m in own)
-        if len(own) < EARLY_PER_SENDER and octets < EARLY_OCTETS_PER_SENDER:
-            waiting.append((sender, message))
+        """Keep a message of a run that this node has not begun; each sender has room of its own."""
+        waiting = self._early.setdefault(sender, {})
+        own = [kept for messages in waiting.values() for kept in messages]
+        octets = sum(len(kept.payload) for kept in own)
+        if len(own) >= EARLY_PER_SENDER or octets >= EARLY_OCTETS_PER_SENDER:
+            waiting.pop(next(iter(waiting)))
+        waiting.setdefault(message.instance, []).append(message)
+        if len(waiting) > EARLY_INSTANCES_PER_SENDER:
+            waiting.pop(next(iter(waiting)))
 
     def _wrap(
         self, run: Run, kind: type[Release] | type[Step], lane: int, out: Sequence[Message]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from metanode.errors import Malformed
+from metanode.errors import PeerFault
 from metanode.protocol.codec import Codec, encode_canonical
 from metanode.protocol.context import Context
 from metanode.protocol.envelope import SIGNATURE_TAG
@@ -18,7 +18,7 @@ from metanode.protocol.identity import verify
 from metanode.protocol.view import Quorum
 from spec.messages import Certificate, SignedVote, Vote
 
-VOTES_KEPT = 4096
+ATTEMPTS_PER_VOTER = 64
 
 
 def vote_of(certificate: Certificate) -> Vote:
@@ -86,12 +86,12 @@ class VoteBook:
         Two votes of one sender in one attempt are evidence against it (SAFE-SIGN 3); the first
         counts.
         """
-        if len(self._votes) > VOTES_KEPT:
-            raise Malformed("too many attempts are open", sender)
         votes = self._votes.setdefault((vote.event, vote.attempt), {})
         earlier = votes.get(sender)
         if earlier is not None:
             return earlier if earlier[0] != vote else None
+        if sum(sender in voters for voters in self._votes.values()) >= ATTEMPTS_PER_VOTER:
+            raise PeerFault("votes in too many attempts at once", sender)
         votes[sender] = (vote, SignedVote(sender, signature))
         self.ctx.tables.view.deliver("vote", sender, vote.event, vote.attempt, vote.digest)
         return None

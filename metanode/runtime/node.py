@@ -25,7 +25,7 @@ from metanode.errors import LocalFault, Malformed, PeerFault
 from metanode.protocol import endpoints
 from metanode.protocol.envelope import open_envelope, seal
 from metanode.protocol.identity import Identity
-from metanode.protocol.machine import Effects
+from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
 from metanode.protocol.peering import Peering
 from metanode.runtime.admin import AdminServer
@@ -149,6 +149,10 @@ class NodeShell:
                 self.metrics.refused_frame("malformed")
                 self.log.warning("peer.malformed", reason=str(fault), culprits=_ids(fault))
                 self._close(fault)
+            except TransitionError as refusal:
+                # A pair (state, event) that the tables do not allow has changed nothing.
+                self.metrics.rejected(refusal.table)
+                self.log.warning("refused", reason=str(refusal))
             except PeerFault as fault:
                 self.metrics.refused_frame("fault")
                 self.log.warning("peer.fault", reason=str(fault), culprits=_ids(fault))
@@ -234,6 +238,8 @@ class NodeShell:
             self._note(**arguments)
         elif name == "watch":
             self.chain.watch(**arguments)
+        elif name == "erase_share":
+            self.disk.keystore.erase(**arguments)
         elif name == "keepalive":
             self.dialer.keepalive_received(arguments["peer"], arguments["endpoints"])
         elif name == "reindex":
