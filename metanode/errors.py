@@ -56,6 +56,6 @@ class Malformed(PeerFault):
 
 
 def check(condition: bool, reason: str) -> None:
-    """Raise :class:`LocalFault` unless ``condition`` holds; unlike ``assert``, also under ``-O``."""
+    """Raise :class:`LocalFault` unless ``condition`` holds; unlike ``assert`` also with -O."""
     if not condition:
         raise LocalFault(reason)

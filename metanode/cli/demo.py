@@ -8,11 +8,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
 from attrs import define, field
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 from metanode.chains.rpc import RpcClient
@@ -24,11 +26,47 @@ SEEDS_LIMIT = 1000
 
 
 @define
-class Lines:
-    """Progress as lines with the time since the start; with colour on a terminal."""
+class Progress:
+    """Lines with the time since the start; on a terminal, a live table of the nodes below them."""
 
     console: Console
     began: float = field(factory=time.monotonic)
+    live: Live | None = None
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, auto_refresh=False, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def look(self, nodes: list[dict[str, Any] | None]) -> None:
+        """Show what the nodes are doing now; without a terminal, nothing."""
+        if self.live is None:
+            return
+        table = Table("node", "phase", "links", "listed", "key", "payouts", "block")
+        for number, node in enumerate(nodes, start=1):
+            name = f"node {number}"
+            if node is None:
+                table.add_row(name, "[red]away[/red]", "", "", "", "", "")
+                continue
+            listed = sum(peer["listing"] == "listed" for peer in node["peers"])
+            key = node["key"]["public_key"][:10] if node["key"] else "-"
+            final = sum(payout["state"] == "COMPLETED" for payout in node["payouts"])
+            height = str(node["chain"]["height"]) if node["chain"] else "-"
+            table.add_row(
+                name,
+                node["phase"],
+                str(len(node["links"])),
+                str(listed),
+                key,
+                f"{final} of {len(node['payouts'])} final",
+                height,
+            )
+        self.live.update(table, refresh=True)
 
     def step(self, text: str) -> None:
         """Print a step."""
@@ -61,7 +99,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-async def play(directory: Path, seed: int, report: Lines) -> Outcome:
+async def play(directory: Path, seed: int, report: Progress) -> Outcome:
     """Run one network below ``directory`` to its end."""
     network = LocalNetwork(directory)
     try:
@@ -107,11 +145,11 @@ def run_once(seed: int, keep: Path | None, console: Console) -> Outcome:
     directory = Path(tempfile.mkdtemp(prefix="metanode-demo-")) if keep is None else keep
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise UserError(f"{keep} is not empty: give a new folder to --keep")
-    report = Lines(console)
-    report.step(f"seed {seed}; again with: python -m metanode demo --seed {seed}")
     done = False
     try:
-        outcome = anyio.run(play, directory, seed, report, backend="trio")
+        with Progress(console) as report:
+            report.step(f"seed {seed}; again with: python -m metanode demo --seed {seed}")
+            outcome = anyio.run(play, directory, seed, report, backend="trio")
         done = not outcome.faults
         return outcome
     finally:

@@ -39,6 +39,9 @@ class Reporter(Protocol):
     def detail(self, text: str) -> None:
         """Say more about the step."""
 
+    def look(self, nodes: list[dict[str, Any] | None]) -> None:
+        """Show what the nodes are doing now."""
+
 
 @frozen
 class Accepted:
@@ -268,7 +271,9 @@ class Scenario:
         """Wait until ``done`` holds of the nodes' statuses; Unavailable names what did not come."""
         with anyio.move_on_after(PATIENCE_S):
             while True:
-                statuses = [s for s in await self.network.statuses() if s is not None]
+                nodes = await self.network.statuses()
+                self.report.look(nodes)
+                statuses = [s for s in nodes if s is not None]
                 fallen = self.network.fallen()
                 if fallen:
                     number, said = next(iter(fallen.items()))

@@ -299,7 +299,13 @@ class NodeCore:
         self._round_seen = number
         if self.ctx.key is not None:
             self.pings.boundary()
-        slot = self.ctx.keygen_slot()
+        slot, lock_in = self.ctx.keygen_slot(), self.keygen.lock_in
+        rounds_only = self.ctx.key is not None
+        self.votes.forget(
+            lambda event, attempt: (
+                attempt >= (number if rounds_only or event == lock_in else slot) - 2
+            )
+        )
         self.coordinators.forget({"keygen": slot - 1, "lock_in": number - 1})
 
     def _end_old_keygen(self) -> None:

@@ -264,5 +264,4 @@ class Rounds:
 
     def _clean(self, number: int) -> None:
         self.hearing.forget(number)
-        self.votes.forget(number - 2)
         self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))

@@ -178,7 +178,7 @@ class Settlement:
 
     def open_payout(self) -> bool:
         """Return whether a signed payout is not final yet: the next one waits for it (F-03)."""
-        return any(self._settlement(event) in OPEN for event in self.payouts)
+        return any(state in OPEN for _, state in self.ctx.tables.view.entries("settlement"))
 
     def tick(self) -> None:
         """Ask the chain about open payouts."""

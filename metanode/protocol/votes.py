@@ -6,7 +6,7 @@ the fields of the vote, convinces anyone; t of them for equal fields are a certi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
@@ -119,6 +119,6 @@ class VoteBook:
             vote.key_epoch, vote.event, vote.attempt, vote.digest, vote.members, chosen
         )
 
-    def forget(self, before: int) -> None:
-        """Drop the votes of attempts below ``before``."""
-        self._votes = {k: votes for k, votes in self._votes.items() if k[1] >= before}
+    def forget(self, keep: Callable[[bytes, int], bool]) -> None:
+        """Drop the votes of all (event, attempt) that ``keep`` does not name."""
+        self._votes = {key: votes for key, votes in self._votes.items() if keep(*key)}

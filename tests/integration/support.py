@@ -187,6 +187,7 @@ class Live:
     user: PrivateKey = field(factory=lambda: PrivateKey(b"\x07" * 32))
     random: random.Random = field(factory=lambda: random.Random(20))
     deposits: list[Deposit] = field(factory=list)
+    first_block: int = COINBASE_MATURITY
 
     def begin(self) -> None:
         """Make everything and wait until the nodes hold a key."""
@@ -278,15 +279,35 @@ class Live:
         assert isinstance(view, dict)
         return view
 
-    def accounts(self, made: Deposit) -> tuple[list[str], list[int]]:
-        """Return the transactions that spend a deposit, and all amounts that its target received."""
-        spenders, received = [], []
-        for height in range(self.rpc("getblockcount") + 1):
-            block = self.rpc("getblock", self.rpc("getblockhash", height), 2)
-            for view in block["tx"]:
-                if any(f"{i.get('txid')}:{i.get('vout')}" == made.outpoint for i in view["vin"]):
-                    spenders.append(view["txid"])
-                received += [base_units(output["value"]) for output in view["vout"]
-                             if output["scriptPubKey"]["hex"] == made.script.hex()]
-        return spenders, received
+    def accounts(self, *deposits: Deposit) -> list[tuple[list[str], list[int]]]:
+        """Return for each deposit the transactions that spend it, and what its target received."""
+        transactions = self.run(self._read_chain)
+        return [(spenders(transactions, made), received(transactions, made)) for made in deposits]
 
+    async def _read_chain(self) -> list[dict[str, Any]]:
+        async with RpcClient(self.network.rpc_url) as rpc:
+            newest = await rpc.call("getblockcount")
+            found = []
+            for height in range(self.first_block, newest + 1):
+                block = await rpc.call("getblock", await rpc.call("getblockhash", height), 2)
+                found += block["tx"]
+        return found
+
+
+def spenders(transactions: list[dict[str, Any]], made: Deposit) -> list[str]:
+    """Return the transactions that spend a deposit."""
+    return [
+        view["txid"]
+        for view in transactions
+        if any(f"{i.get('txid')}:{i.get('vout')}" == made.outpoint for i in view["vin"])
+    ]
+
+
+def received(transactions: list[dict[str, Any]], made: Deposit) -> list[int]:
+    """Return every amount that was paid to the target of a deposit."""
+    return [
+        base_units(output["value"])
+        for view in transactions
+        for output in view["vout"]
+        if output["scriptPubKey"]["hex"] == made.script.hex()
+    ]

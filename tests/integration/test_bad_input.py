@@ -88,7 +88,7 @@ def swap_identity(home: Home) -> None:
 @pytest.mark.parametrize(
     ("break_it", "complaint"),
     [
-        (replaced("listen = .*:0\"$", 'listne = "127.0.0.1:0"'), "unknown key node.listne"),
+        (replaced("keygen_until = .*", "keygen_untill = 1"), "unknown key network.keygen_untill"),
         (replaced("threshold = 3", "threshold = 2"), "2t-n > f must hold, but 2*2-4 = 0 <= 1"),
         (replaced("byzantine = 1", "byzantine = 2"), "2t-n > f must hold, but 2*3-4 = 2 <= 2"),
         (replaced("members = 4", "members = 2"), "but n = 2, t = 3, f = 1"),

@@ -20,10 +20,10 @@ def test_every_deposit_was_settled_exactly_once(live: Live) -> None:
         live.deposit(3_000_000)
     for made in live.deposits:
         live.paid(made)
-    settled = [live.accounts(made) for made in live.deposits]
-    assert [(len(spenders), len(received)) for spenders, received in settled] == [(1, 1)] * len(
-        settled
-    )
+    for made, (spenders, received) in zip(
+        live.deposits, live.accounts(*live.deposits), strict=True
+    ):
+        assert (len(spenders), len(received)) == (1, 1), made
 
 
 def test_the_traces_of_all_nodes_verify(live: Live) -> None:

@@ -235,6 +235,10 @@ class Simulation:
         """Return the nodes that are up."""
         return [node for node in self.nodes if node.core is not None]
 
+    def all_running(self) -> bool:
+        """Return whether every node is up."""
+        return len(self.running()) == self.members
+
     def core(self, number: int) -> NodeCore:
         """Return the core of a running node."""
         core = self.nodes[number].core

@@ -1,0 +1,188 @@
+"""Where the published designs break, and what holds instead: the list that auditors read first.
+
+Each finding gives the rule as its source has it, a short run in which it fails, the rule that this
+protocol has in its place, and what carries that rule. Sources: M = the metanode peer protocol, N =
+Nano's peering, T = the TSS node architecture. n share holders, t shares needed to sign, f liars; A,
+B, C, D, E are nodes, X is a liar; d1 and d2 are two documents of one event.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Finding:
+    """One finding.
+
+    ``held_by`` names what carries the rule: a row as ``table: state -Event-> state``, a name as
+    ``spec.parameters.quorum_fault``, a cell or formula as ``cell lock`` and ``formula certified``,
+    or a file. ``later`` tells what is not built yet.
+    """
+
+    id: str
+    source_rule: str
+    what_breaks: str
+    rule: str
+    held_by: tuple[str, ...] = ()
+    later: str = ""
+
+
+FINDINGS = (
+    Finding("F-01", "T: any t of n may sign.",
+            "With t at most half of n, A and B sign d1 while C and D sign d2.",
+            "SAFE-SIGN 1: 2t − n > f and n − f ≥ t, or the node does not start.",
+            ("spec.parameters.quorum_fault", "metanode/runtime/config.py")),
+    Finding("F-02", "M: rest when t + 1 peers say that they are signing.",
+            "A session has exactly t signers, so it never fires by itself; with one liar who says"
+            " so too, it stops every round.",
+            "What a peer says of its state is for display. Certificate and lock keep a second"
+            " signature out.",
+            ("peer: ThresholdSet -Certified-> Signing", "formula certified", "cell lock")),
+    Finding("F-03", "M: the rest ends with the minute.",
+            "A, B and C sign d1 at :59; D has not seen it and pays the deposit again with B and C,"
+            " from other coins.",
+            "SAFE-SIGN 6: a payout spends its own deposits, and the next one waits until it is"
+            " final.",
+            ("cell transfer_eligible", "payout: BROADCAST -Final-> COMPLETED",
+             "metanode/custody/payout.py", "metanode/protocol/settlement.py")),
+    Finding("F-04", "M, T: nothing remembers that a share went out.",
+            "A keeps B's share for d1 to itself; B gives up and signs d2 with C.",
+            "SAFE-SIGN 2: the lock and the release are on disk before a share leaves.",
+            ("cell released", "cell lock", "session: begun -Release-> stepping",
+             "metanode/runtime/signing_log.py")),
+    Finding("F-05", "M: one proposal a peer, and nobody looks.",
+            "X sends one proposal to A and B, another one to C.",
+            "Proposals are signed; the first one is kept, and two different ones are evidence.",
+            ("round: silent -Hear-> heard_proposal", "round: accepted -Equivocate-> equivocated",
+             "metanode/protocol/round.py")),
+    Finding("F-06", "M: who differs in the checksum is blocked.",
+            "n = 4: after one lie of X, whoever was misled is out and X is in every set that is"
+            " left; after the second one no set has t members.",
+            "A mismatch ends the round and blocks nobody. Only two conflicting signed messages of"
+            " one peer do.",
+            ("peer: ThresholdSet -Mismatch-> Cooldown", "block_list: clear -Block-> blocked")),
+    Finding("F-07", "M: the document carries the checksum of the peer table as it is.",
+            "A blocks somebody for itself, and its document has another hash than all others.",
+            "The document carries the checksum of the roster of the key epoch, which is the same"
+            " for all.",
+            ("metanode/custody/document.py",)),
+    Finding("F-08", "M: blocks decide who may be in a signing set.",
+            "A blocks B and C blocks D: the largest set of peers who see each other has two"
+            " members.",
+            "Blocks decide about dialling and pings, never about a quorum.",
+            ("spec.block_list.TABLE", "round: heard_proposal -Accept-> accepted")),
+    Finding("F-09", "M: who does not answer is bad, and blocked for 72 h.",
+            "A partition of one minute becomes an outage of three days.",
+            "Silence makes a peer missing or suspect; one good ping clears it.",
+            ("block_list: suspect -GoodPing-> clear", "ping: missing -Ping-> listed",
+             "spec.parameters.Preset")),
+    Finding("F-10", "M: of equal share proofs, those of junior peers are dropped.",
+            "Senior X shows a copy of junior J's proof, and J is dropped.",
+            "A proof is bound to share index, peer, key epoch and round; a copy does not verify.",
+            ("cell share_proof_valid", "round: heard_proposal -Accept-> accepted",
+             "metanode/tss/share_proof.py")),
+    Finding("F-11", "M: the second hash of a proposal is that of peer id and document, joined.",
+            "Id and document can be cut elsewhere, and last round's hash is good in this one.",
+            "A tag, every length, the round and the key epoch are hashed as well.",
+            ("cell id_hash_matches", "metanode/protocol/hashing.py")),
+    Finding("F-12", "M: rounds follow the minute of the wall clock.",
+            "A node whose clock is 2 s ahead sends round r + 1 while the others still clear r.",
+            "Every message carries its round; messages of round r + 1 wait, and nothing starts in"
+            " the last seconds of a round.",
+            ("spec.parameters.Preset", "metanode/protocol/round.py")),
+    Finding("F-13", "M: the ping names a stake transaction.",
+            "Ten peers show the same stake; old pings are sent again.",
+            "A stake is paid to its node's own id; a ping has a sequence number and a time.",
+            ("cell stake_owned", "cell ping_fresh", "ping: checking -Stake-> listed")),
+    Finding("F-14", "T: a crash takes an event from IN_PROGRESS back to PENDING.",
+            "A and B release d1 and crash, X has the signature; A, B and D then sign d2.",
+            "SAFE-SIGN 2 to 4 and 6: the event is tried again, with the lock that is on disk.",
+            ("event: IN_PROGRESS -Recover-> PENDING", "formula lock_permits", "cell lock")),
+    Finding("F-15", "T: an expired session is tried again.",
+            "B finishes one second after A gave up; A begins anew.",
+            "A verified signature is taken whenever it comes, and only the locked digest may be"
+            " tried again.",
+            ("event: PENDING -Signature-> SUCCESS", "event: FAILED -Signature-> SUCCESS",
+             "formula lock_permits")),
+    Finding("F-16", "T: PENDING becomes EXPIRED, and the deposit goes back.",
+            "A and B have released, C gives up on its own: refund and payout.",
+            "A refund needs n − t + 1 + f signed statements: never released, and fenced now.",
+            ("event: PENDING -Expire-> EXPIRED", "cell refund_certificate",
+             "spec.parameters.refund_quorum"),
+            later="the messages that gather those statements; until then no event expires"),
+    Finding("F-17", "T: what to sign is what the coordinator's set-up says.",
+            "The hash in the envelope is that of an honest document, the payload is not.",
+            "A set-up is a request: each member rebuilds the document from its own view and votes"
+            " for the hash of that, or refuses.",
+            ("session: absent -Setup-> created", "cell digest_rebuilt",
+             "event: UNKNOWN -Create-> PENDING", "metanode/protocol/coordinator.py")),
+    Finding("F-18", "T: a list of at least t participants is good.",
+            "[A, A, B] passes.",
+            "Members are distinct, sorted, of this key epoch's roster, and include who checks.",
+            ("cell members_valid", "session: absent -Setup-> created")),
+    Finding("F-19", "T: t follows from those who are eligible now.",
+            "A key made by 9 holders needs 7; 6 are left, and the set of 5 that is chosen cannot"
+            " sign.",
+            "n, t and the holders belong to the key epoch.",
+            ("formula certified", "metanode/protocol/view.py")),
+    Finding("F-20", "T: who coordinates follows from the own block number.",
+            "One node is at block 999, another at 1000: they accept different coordinators.",
+            "The attempt's number names the coordinator and is in the set-up; there is a grace"
+            " window, and a higher attempt takes over while nothing is released.",
+            ("cell is_coordinator", "session: acked -Supersede-> expired")),
+    Finding("F-21", "T: one coordinator for 1000 blocks.",
+            "It is offline, or ignores an event: silence for days.",
+            "The coordinator is roster[(epoch + attempt) mod n], and attempts grow with the clock.",
+            ("cell is_coordinator", "session: absent -Coordinate-> created",
+             "metanode/protocol/coordinator.py")),
+    Finding("F-22", "T: the coordinator waits for everyone whom it chose.",
+            "One of them is dead, and the event waits for ever.",
+            "All eligible members are asked, and the first t voters are the session.",
+            ("session: acked -Convene-> begun", "session: acked -NotChosen-> expired")),
+    Finding("F-23", "T: a step names its event only.",
+            "A step of attempt 1 enters attempt 2.",
+            "A step names its run: the hash of event, attempt, digest and members. A run is"
+            " entered once, and none survives a restart.",
+            ("cell instance_used", "session: begun -Release-> stepping",
+             "metanode/protocol/session.py")),
+    Finding("F-24", "M: regroup begins with a clean slate.",
+            "A, B, C and X of the old epoch release d1; A, D, E and X of the new one sign d2.",
+            "Before the new shares are active, open events are drained, or their locks handed over"
+            " by t old members.",
+            later="comes with the regroup table"),
+    Finding("F-25", "M: old shares go when new ones are there.",
+            "Two members switch, two never finish: nobody has t shares of either.",
+            "Old shares are erased after t + f activation messages.",
+            later="comes with the regroup table"),
+    Finding("F-26", "M: if somebody misbehaves, the regroup is skipped.",
+            "One griefer, or one silent member, skips it every night.",
+            "The same night is tried again without it: out of one attempt, on evidence or by t"
+            " signed absences, never by a block list; the old epoch signs on.",
+            later="comes with the regroup table"),
+    Finding("F-27", "M, T: key generation ends at each node for itself.",
+            "The last message reaches A only: two deposit addresses.",
+            "A key counts when all n confirmed the same; it signs its own name, and its address is"
+            " shown only then.",
+            ("keygen: stored -Certify-> certified_by_all",
+             "keygen: certified_by_all -LockIn-> locked_in", "cell confirmed")),
+    Finding("F-28", "N: the handshake signs the cookie.",
+            "X hands A's proof on to B; the old version does not look at the network at all.",
+            "Tag, version, network, both ids, the role, both cookies and both channel keys are"
+            " signed. There is one version.",
+            ("link: connected -Hello-> challenged", "cell proof_sent",
+             "metanode/protocol/handshake.py")),
+    Finding("F-29", "N: of two links to one peer, whoever notices closes one.",
+            "Both notice at once, and each closes the other's: no link.",
+            "Both keep the one that the smaller id dialled, and drop the other when it is up.",
+            ("link: established -Supersede-> closed", "cell outranks",
+             "metanode/protocol/handshake.py")),
+    Finding("F-30", "N: one open cookie an endpoint.",
+            "Four dials that never finish keep everyone behind the same address out.",
+            "Cookies hold no state: a time, a nonce and a MAC bound to the channel.",
+            ("cell cookie_in_time", "metanode/protocol/handshake.py")),
+    Finding("F-31", "N: the stake that must be online is an amount, 6e37 raw.",
+            "All stake together is 1.33e37: it can never be enough.",
+            "The minimum is a share of the known total.",
+            ("spec.parameters.Preset", "metanode/protocol/peering.py")),
+)

@@ -1,0 +1,100 @@
+"""A small protocol to try the language on, and a view that is a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from spec.assembly import Protocol, assemble
+from spec.interpreter import Environment, Index, Value, evaluate
+from spec.ir import BOOL, Node, Type, Variable, sort_type
+from spec.expressions import Names, Parser
+from spec.language import Cell, Definition, Enum, Opt, Row, Sort, Table
+
+LIGHT = Enum("Light", ("red", "green", "dark"))
+SORTS = (
+    Sort("Peer", "a node"),
+    Sort("Digest", "a document"),
+    Sort("Attempt", "a number", ordered=True),
+)
+CELLS = (
+    Cell("light", LIGHT, ("Peer",), "red", "memory", "the state of the table"),
+    Cell("other_light", LIGHT, ("Peer",), "red", "memory", "the state of another table"),
+    Cell("lock", Opt("Digest"), ("Peer",), "none", "disk", "an optional individual"),
+    Cell("last", Opt("Attempt"), ("Peer",), "none", "disk", "an optional ordered individual"),
+    Cell("vote", "bool", ("Peer", "Digest"), "False", "network", "what was sent"),
+    Cell("rain", "bool", (), "False", "given", "a fact without an index"),
+    Cell("secret", "bool", ("Peer",), "False", "ghost", "for properties only"),
+)
+DEFINITIONS = (
+    Definition("voted_for(d: Digest)", "count(q for q in Peer if vote[q, d]) >= T", "a quorum"),
+    Definition("only(d: Digest)", "not any(voted_for(x) for x in Digest if x != d)", "nests"),
+)
+ROW = Row("red", "Go(p: Peer)", "green", why="to test")
+OTHER = Table("other", "other_light[p]", "another table", rows=(
+    Row(("red", "green"), "Swap(p: Peer)", "dark", why="to test"),
+    Row("dark", "Swap(p: Peer)", "green", why="to test"),
+))
+
+
+def build(
+    *rows: Row,
+    cells: Iterable[Cell] = CELLS,
+    definitions: Iterable[Definition] = DEFINITIONS,
+    cell: str = "light[p]",
+    sorts: Iterable[Sort] = SORTS,
+) -> Protocol:
+    """Assemble the small protocol with these rows in its first table."""
+    return assemble(
+        sorts=sorts,
+        cells=cells,
+        tables=(Table("lamp", cell, "the table under test", rows=rows or (ROW,)), OTHER),
+        definitions=definitions,
+        constants=("N", "T", "F"),
+    )
+
+
+NAMES = build().names
+
+
+def parse(text: str, want: Type = BOOL, names: Names = NAMES, **scope: str) -> Node:
+    """Parse a text in which the names of ``scope`` are individuals of the sorts given."""
+    variables = {name: Variable(sort_type(sort), name) for name, sort in scope.items()}
+    return Parser(names, variables).parse(text, want)
+
+
+@define
+class Dictionary:
+    """A view: values by (cell, index), individuals by sort, numbers by constant."""
+
+    protocol: Protocol
+    values: dict[tuple[str, Index], Value] = field(factory=dict)
+    sorts: Mapping[str, Iterable[Value]] = field(factory=dict)
+    numbers: Mapping[str, int] = field(factory=lambda: {"N": 4, "T": 3, "F": 1})
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return what was put there, else the cell's first value."""
+        words: dict[str, Value] = {"False": False, "True": True, "none": None}
+        first = self.protocol.cells[cell].first
+        return self.values.get((cell, index), words.get(first, first))
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the individuals of a sort; none unless told."""
+        return self.sorts.get(sort, ())
+
+    def constant(self, name: str) -> int:
+        """Return a constant."""
+        return self.numbers[name]
+
+
+def value_of(
+    text: str,
+    view: Dictionary,
+    want: Type = BOOL,
+    environment: Environment | None = None,
+    **scope: str,
+) -> Any:
+    """Parse and evaluate a text."""
+    return evaluate(parse(text, want, view.protocol.names, **scope), view, environment or {})
