@@ -76,33 +76,43 @@ class Hearing:
 
     def on_proposal(self, sender: bytes, message: Proposal) -> None:
         """Take the proposal of a holder: the first counts, a different second one is evidence."""
-        if not self._expected(sender, message.round) or message.key_epoch != self.ctx.epoch.number:
-            return
-        book = self.book(message.round)
-        earlier = book.proposals.get(sender)
-        if earlier is not None:
-            if earlier != message:
-                self._equivocated(book, sender, message.KIND)
-            return
-        book.proposals[sender] = message
-        book.frames[message.KIND, sender] = self.ctx.frame
-        self.ctx.tables.view.deliver("proposed", sender, message.round, message.document_hash)
-        self.judge(book, sender)
+        book = self._book_of(sender, message)
+        if book is not None and self._is_first(book, book.proposals.get(sender), sender, message):
+            book.proposals[sender] = message
+            self.ctx.tables.view.deliver("proposed", sender, book.number, message.document_hash)
+            self.judge(book, sender)
 
     def on_set(self, sender: bytes, message: SigningSet) -> None:
-        """Take the signing set of a holder."""
-        if not self._expected(sender, message.round) or message.key_epoch != self.ctx.epoch.number:
-            return
-        book = self.book(message.round)
-        earlier = book.sets.get(sender)
-        if earlier is not None:
-            if earlier != message:
-                self._equivocated(book, sender, message.KIND)
-            return
-        book.sets[sender] = message
-        book.frames[message.KIND, sender] = self.ctx.frame
-        self.ctx.tables.view.deliver("set_sent", sender, message.round)
-        self.judge_set(book, sender)
+        """Take the signing set of a holder: the first counts, another second one is evidence."""
+        book = self._book_of(sender, message)
+        if book is not None and self._is_first(book, book.sets.get(sender), sender, message):
+            book.sets[sender] = message
+            self.ctx.tables.view.deliver("set_sent", sender, book.number)
+            self.judge_set(book, sender)
+
+    def _book_of(self, sender: bytes, message: Proposal | SigningSet) -> RoundBook | None:
+        """Return the book that a message belongs to, or None when it is not for now."""
+        expected = self._expected(sender, message.round)
+        return (
+            self.book(message.round)
+            if expected and message.key_epoch == self.ctx.epoch.number
+            else None
+        )
+
+    def _is_first(
+        self,
+        book: RoundBook,
+        earlier: Proposal | SigningSet | None,
+        sender: bytes,
+        message: Proposal | SigningSet,
+    ) -> bool:
+        """Keep the frame of a first message; a repeated one is ignored, another one is evidence."""
+        if earlier is None:
+            book.frames[message.KIND, sender] = self.ctx.frame
+            return True
+        if earlier != message:
+            self._equivocated(book, sender, message.KIND)
+        return False
 
     def _expected(self, sender: bytes, number: int) -> bool:
         ctx = self.ctx

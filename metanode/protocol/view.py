@@ -88,9 +88,7 @@ class NodeView:
     def put(self, cell: str, index: Index, value: Value) -> None:
         """Set a cell; only the table runner, recovery from disk and delivery call this."""
         self._values[cell][index] = value
-        for sort, individual in zip(self.protocol.cells[cell].index, index, strict=True):
-            if sort != "Peer":
-                self._known.setdefault(sort, set()).add(individual)
+        self._know(self.protocol.cells[cell].index, index)
 
     def deliver(self, cell: str, *index: Value) -> None:
         """Note an authenticated message of a peer: ``index[0]`` is its sender."""
@@ -98,23 +96,25 @@ class NodeView:
         self.put(cell, index, True)
 
     def forget(self, sort: str, keep: Iterable[Value]) -> None:
-        """Drop what memory and network cells hold about individuals of a sort that are not in
-        ``keep``.
+        """Drop what memory and network cells hold about individuals that are not in ``keep``.
 
         Bounds memory: old rounds are dropped. Disk cells are never swept (SAFE-SIGN 2).
         """
-        kept, on_disk = set(keep), set[Value]()
+        kept = set(keep)
+        self._known = {}
         for cell in self.protocol.cells.values():
-            if sort not in cell.index:
-                continue
             values = self._values[cell.name]
-            place = cell.index.index(sort)
-            if cell.kept == "disk":
-                on_disk |= {index[place] for index in values}
-            else:
+            if sort in cell.index and cell.kept != "disk":
+                place = cell.index.index(sort)
                 for index in [i for i in values if i[place] not in kept]:
                     del values[index]
-        self._known[sort] = self._known.get(sort, set()) & (kept | on_disk)
+            for index in values:
+                self._know(cell.index, index)
+
+    def _know(self, sorts: tuple[str, ...], index: Index) -> None:
+        for sort, individual in zip(sorts, index, strict=True):
+            if sort != "Peer":
+                self._known.setdefault(sort, set()).add(individual)
 
     @contextmanager
     def given(self, facts: Facts, quorum: Quorum | None = None) -> Iterator[None]:

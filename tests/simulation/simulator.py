@@ -218,11 +218,10 @@ class Simulation:
         """Return whether the money of all deposits has arrived and all nodes know it."""
         if not all(self.users.is_settled(deposit) for deposit in self.users.deposits):
             return False
-        return all(
-            swap["state"] in ("Completed", "Refunded")
-            for node in self.running()
-            for swap in self.core(node.number).report()["swaps"]
-        )
+        reports = [self.core(node.number).report() for node in self.running()]
+        swaps = {swap["state"] for report in reports for swap in report["swaps"]}
+        payouts = {payout["state"] for report in reports for payout in report["payouts"]}
+        return swaps <= {"Completed", "Refunded"} and payouts <= {"COMPLETED", "REVERTED"}
 
     def digest(self) -> str:
         """Return a hash of every flush and frame so far: equal runs have equal digests."""

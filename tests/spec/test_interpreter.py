@@ -46,11 +46,11 @@ def test_truth_tables(text: str, meaning: object) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("all(vote[p, d] for d in Digest)", True),
-        ("any(vote[p, d] for d in Digest)", False),
-        ("count(d for d in Digest if vote[p, d]) == 0", True),
-        ("all(False for d in Digest)", True),
-        ("any(True for d in Digest)", False),
+        ("all(vote[p, x] for x in Digest)", True),
+        ("any(vote[p, x] for x in Digest)", False),
+        ("count(x for x in Digest if vote[p, x]) == 0", True),
+        ("all(False for x in Digest)", True),
+        ("any(True for x in Digest)", False),
         ("voted_for(d)", False),
     ],
 )

@@ -1,0 +1,156 @@
+"""From nothing to one locked key: slots, coordinators, confirmations, lock-in, late comers."""
+
+from __future__ import annotations
+
+import pytest
+
+from metanode.protocol.context import keygen_event
+from spec import messages as m
+from tests.simulation.simulator import NETWORK_ID, QUICK, Crash, Simulation, sends, writes_cell
+
+
+def locked(sim: Simulation, count: int = 4) -> bool:
+    """Return whether so many running nodes have the key in force."""
+    return sum(node.core.ctx.key is not None for node in sim.running() if node.core) >= count
+
+
+def coordinator_of(sim: Simulation, slot_offset: int) -> int:
+    """Return the number of the coordinator of the keygen slot that begins after the start."""
+    ids = sorted(node.node_id for node in sim.nodes)
+    slot = int(sim.begin // QUICK.keygen_period_s) + slot_offset
+    return sim.number_of(ids[(1 + slot) % len(ids)])
+
+
+def states(sim: Simulation) -> list[str]:
+    """Return the states of all keys at all nodes."""
+    return sorted({s for n in sim.running() for s in sim.core(n.number).report()["keys"].values()})
+
+
+def test_keygen_repeats_until_its_end_and_one_key_is_locked_in() -> None:
+    """Catches a second key in force, and keys that are made but never retired."""
+    sim = Simulation(seed=1, keygen_s=9.0)
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 20.0, "a key is locked in")
+    sim.run(1.0)
+    assert len(sim.core(0).report()["keys"]) == 3, "slots at 0, 4 and 8 s"
+    assert states(sim) == ["abandoned", "locked_in"]
+    newest = max(sim.core(0).report()["keys"])
+    assert sim.core(0).report()["keys"][newest] == "locked_in"
+
+
+def test_a_dead_coordinator_costs_one_slot() -> None:
+    """F-21: catches a key generation that waits for one coordinator for ever."""
+    sim = Simulation(seed=2)
+    dead = coordinator_of(sim, 0)
+    ids = sorted(node.node_id for node in sim.nodes)
+
+    def mute(_to: bytes, message: object) -> list[object]:
+        return [] if isinstance(message, m.Setup) else [message]
+
+    sim.tamper[dead] = mute
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 20.0, "a key is locked in")
+    slots = {note["slot"] for note in sim.noted("key.locked_in")}
+    assert len(slots) == 1
+    assert slots.pop() > sim.begin // QUICK.keygen_period_s
+    assert dead == sim.number_of(ids[(1 + int(sim.begin // 4)) % 4])
+
+
+def test_a_dead_coordinator_of_the_lock_in_costs_one_round() -> None:
+    """F-21: catches a certified key that is never locked in because one node is silent."""
+    sim = Simulation(seed=3, keygen_s=2.0)
+    sim.start_all()
+    sim.run_until(lambda: len(sim.noted("keygen.certified")) == 4, 8.0, "a certified key")
+    ids = sorted(node.node_id for node in sim.nodes)
+    number = sim.core(0).ctx.round_number()
+    for attempt in (number, number + 1):
+        sim.crash(sim.number_of(ids[(1 + attempt) % 4]))
+        break
+    sim.run_until(lambda: locked(sim, 3), 20.0, "a key is locked in by the three others")
+
+
+@pytest.mark.parametrize("silent", [0, 2])
+def test_a_key_that_one_member_never_confirms_does_not_count(silent: int) -> None:
+    """F-27: catches a key in force that one member may not have: its deposits could get stuck."""
+    sim = Simulation(seed=4, keygen_s=2.0)
+
+    def mute(_to: bytes, message: object) -> list[object]:
+        return [] if isinstance(message, m.Confirmation) else [message]
+
+    sim.tamper[silent] = mute
+    sim.start_all()
+    sim.run(4.0)
+    assert not locked(sim, 1)
+    assert sim.noted("keygen.stored")
+    sim.tamper.clear()
+    sim.run_until(lambda: locked(sim), 20.0, "a key is locked in")
+
+
+@pytest.mark.parametrize("point", ["before", "after", "amid"])
+def test_a_crash_while_the_share_is_stored(point: str) -> None:
+    """Catches a share that was confirmed and lost, or kept and never confirmed again."""
+    sim = Simulation(seed=5, keygen_s=2.0)
+    sim.crashes.append(Crash(node=1, when=writes_cell("key_share"), point=point))
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 24.0, "a key is locked in")
+
+
+@pytest.mark.parametrize("point", ["before", "after", "amid"])
+def test_a_crash_amid_the_lock_in(point: str) -> None:
+    """Catches two keys in force around a restart: the lock-in is one event under SAFE-SIGN."""
+    sim = Simulation(seed=6, keygen_s=5.0)
+    for number in (0, 2):
+        sim.crashes.append(Crash(node=number, when=writes_cell("released"), point=point))
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 40.0, "a key is locked in")
+
+
+def test_a_node_that_was_down_during_the_lock_in_catches_up() -> None:
+    """Catches a holder that keeps its share but never learns that the key counts."""
+    sim = Simulation(seed=7, keygen_s=2.0)
+    sim.start_all()
+    sim.run_until(lambda: len(sim.noted("keygen.certified")) == 4, 8.0, "a certified key")
+    sim.crash(3)
+    sim.run_until(lambda: locked(sim, 3), 20.0, "three lock it in")
+    sim.start(3)
+    sim.run_until(lambda: locked(sim), 4.0, "the fourth hears of it")
+    sim.deposit()
+    sim.mine_every(0.7)
+    sim.settle()
+
+
+def test_a_node_that_missed_the_last_confirmation_learns_it_with_the_lock() -> None:
+    """Catches a holder stuck in `stored`: the announcement carries all confirmations."""
+    sim = Simulation(seed=8, keygen_s=2.0)
+    deaf = 1
+
+    def skip(to: bytes, message: object) -> list[object]:
+        lost = isinstance(message, m.Confirmation) and to == sim.nodes[deaf].node_id
+        return [] if lost else [message]
+
+    for number in (0, 2, 3):
+        sim.tamper[number] = skip
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 20.0, "a key is locked in, at the deaf node too")
+
+
+def test_a_member_down_for_a_slot_delays_the_key_only() -> None:
+    """Catches a key of fewer members than the network has: n and t belong to the configuration."""
+    sim = Simulation(seed=9)
+    sim.start_all([0, 1, 2])
+    sim.run(6.0)
+    assert not sim.noted("setup.sent")
+    sim.start(3)
+    sim.run_until(lambda: locked(sim), 20.0, "a key is locked in")
+    assert len(sim.core(0).report()["key"]["roster"]) == 4
+
+
+def test_a_crash_in_the_keygen_session_leaves_that_key_abandoned() -> None:
+    """Catches a restarted node that goes on with a half-made key, or tries the same slot again."""
+    sim = Simulation(seed=10)
+    sim.crashes.append(Crash(node=2, when=sends(m.Step), point="amid", restart_s=0.2))
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 30.0, "a key is locked in")
+    first = int(sim.begin // QUICK.keygen_period_s)
+    assert keygen_event(NETWORK_ID, first) != keygen_event(NETWORK_ID, first + 1)
+    assert sim.core(2).report()["key"]["slot"] > first
