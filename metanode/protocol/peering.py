@@ -304,12 +304,12 @@ class Peering:
             dials.append(Dial(endpoint))
         return tuple(dials)
 
-    def _keepalives(self) -> list[Decision]:
+    def _keepalives(self) -> list[SendKeepalive]:
         root = math.sqrt(len(self._linked))
         peers = self._shuffled(sorted(self._linked))
         announce = math.ceil(self.preset.fanout_self * root)
         gossip = math.ceil(self.preset.fanout_random * root)
-        decisions: list[Decision] = [
+        decisions = [
             SendKeepalive(node_id, self._endpoints_for(node_id, with_self=True))
             for node_id in peers[:announce]
         ]
@@ -317,7 +317,7 @@ class Peering:
             SendKeepalive(node_id, self._endpoints_for(node_id, with_self=False))
             for node_id in peers[announce : announce + gossip]
         ]
-        return decisions
+        return [each for each in decisions if each.endpoints]  # nothing to say, nothing sent
 
     def _endpoints_for(self, node_id: bytes, with_self: bool) -> tuple[Endpoint, ...]:
         """Return endpoints that we reached ourselves, never the receiver's own."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from metanode.chains.devnet_faucet import FAUCET_SCRIPT
 from metanode.chains.devnet_validation import COINBASE_MATURITY
 from metanode.chains.rpc import RpcClient
 from metanode.chains.wallet import deposit, faucet
-from metanode.cli.local_network import LocalNetwork
+from metanode.cli.local_network import LocalNetwork, free_ports
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
 from metanode.errors import MetanodeError
@@ -73,20 +72,6 @@ def wait_until(
     raise AssertionError(f"did not come within {patience_s:.0f} s: {what}")
 
 
-def quiet_ports(count: int) -> list[int]:
-    """Return free loopback ports below the range from which outgoing connections take theirs."""
-    found: list[int] = []
-    draw = random.SystemRandom()
-    while len(found) < count:
-        port = draw.randrange(20_000, 32_000)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        found += [port] if port not in found else []
-    return found
-
-
 @define
 class HandMadeNetwork(LocalNetwork):
     """Four homes as their operators make them: options, a colleague's file, an editor, the RPC."""
@@ -108,7 +93,7 @@ class HandMadeNetwork(LocalNetwork):
 
     def interrupt(self, number: int) -> int:
         """Stop a node as its operator does, and return its exit code."""
-        process = self._nodes[number]
+        process = self._nodes.pop(number)
         process.terminate()
         return process.wait(30)
 
@@ -125,7 +110,7 @@ class HandMadeNetwork(LocalNetwork):
 
     def _make_homes(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        port, *listening = quiet_ports(SIZE + 1)
+        port, *listening = free_ports(SIZE + 1)
         self.rpc_url = f"http://127.0.0.1:{port}"
         first = self.directory / "node-1"
         for number, listen in enumerate(listening, start=1):
@@ -239,7 +224,7 @@ class Live:
         raise AssertionError("no node has a key")
 
     def deposit(self, amount: int, memo: bytes | None = None) -> Deposit:
-        """Fund the user, pay ``amount`` to custody, return the deposit; default memo: a new address."""
+        """Fund the user and pay ``amount`` to custody; by default the memo names a new address."""
         target = key_script(PrivateKey(self.random.randbytes(32)).public_key.format())
         text = b"pay:" + address_of(target, HRP).encode() if memo is None else memo
         txid = self.run(self._deposit, amount, text)
@@ -253,8 +238,10 @@ class Live:
         async with RpcClient(self.network.rpc_url) as rpc:
             coin = await faucet(rpc, address_of(home, HRP), amount + 100_000)
             with anyio.fail_after(PATIENCE_S):
-                while not (await rpc.call("gettxout", coin.txid.hex(), coin.index) or
-                           {}).get("confirmations"):
+                while True:
+                    found = await rpc.call("gettxout", coin.txid.hex(), coin.index)
+                    if found and found["confirmations"]:
+                        break
                     await anyio.sleep(0.1)
             txid = await deposit(rpc, self.user, custody_script(key), amount, memo)
         return txid.hex()

@@ -23,9 +23,19 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a good home, its passphrase, and another home."""
     folder = tmp_path_factory.mktemp("pattern")
     for name in ("home", "other"):
-        done = metanode("init", "--home", folder / name, "--preset", "devnet",
-                        "--stake-outpoint", OUTPOINT, "--listen", "127.0.0.1:0",
-                        "--new-passphrase-file", folder / f"{name}-passphrase")
+        done = metanode(
+            "init",
+            "--home",
+            folder / name,
+            "--preset",
+            "devnet",
+            "--stake-outpoint",
+            OUTPOINT,
+            "--listen",
+            "127.0.0.1:0",
+            "--new-passphrase-file",
+            folder / f"{name}-passphrase",
+        )
         assert (done.returncode, done.stderr) == (0, "")
     return folder
 
@@ -35,8 +45,11 @@ def home(pattern: Path, tmp_path: Path) -> Home:
     """A copy of the good home; its passphrase file is the pattern's."""
     shutil.copytree(pattern, tmp_path / "copy")
     path = tmp_path / "copy" / "home"
-    edit(path / "config.toml", "passphrase_file = .*",
-         f'passphrase_file = "{tmp_path / "copy" / "home-passphrase"}"')
+    edit(
+        path / "config.toml",
+        "passphrase_file = .*",
+        f'passphrase_file = "{tmp_path / "copy" / "home-passphrase"}"',
+    )
     return Home(path)
 
 
@@ -99,8 +112,18 @@ def swap_identity(home: Home) -> None:
         (swap_logs, "another node"),
         (swap_identity, "another node"),
     ],
-    ids=["unknown-key", "threshold", "byzantine", "members", "no-stake", "no-signing-log",
-         "no-event-store", "open-passphrase", "foreign-log", "foreign-identity"],
+    ids=[
+        "unknown-key",
+        "threshold",
+        "byzantine",
+        "members",
+        "no-stake",
+        "no-signing-log",
+        "no-event-store",
+        "open-passphrase",
+        "foreign-log",
+        "foreign-identity",
+    ],
 )
 def test_a_broken_home_is_refused(
     home: Home, break_it: Callable[[Home], None], complaint: str
@@ -134,7 +157,7 @@ def test_a_port_in_use_is_refused(home: Home, section: str) -> None:
         port = taken.getsockname()[1]
         text = home.config.read_text()
         head, mark, tail = text.partition(f"[{section}]\n")
-        home.config.write_text(head + mark + tail.replace(":0\"", f":{port}\"", 1))
+        home.config.write_text(head + mark + tail.replace(':0"', f':{port}"', 1))
         said = refused(home, "in use")
     assert str(port) in said
 

@@ -6,12 +6,10 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import anyio
 import pytest
-from attrs import define, field
 
 from metanode.errors import MetanodeError
 from metanode.protocol.codec import Codec, encode_canonical
@@ -21,112 +19,14 @@ from metanode.protocol.framing import encode_frame
 from metanode.protocol.handshake import VERSION
 from metanode.protocol.identity import Identity
 from metanode.runtime.certificates import make_credentials
-from metanode.runtime.config import load_config
-from metanode.runtime.keystore import load_identity, read_passphrase_file
-from metanode.runtime.links import LinkCallbacks, LinkManager
-from metanode.runtime.transport import STREAM_ERRORS, Channel, TcpNetwork, open_channel
+from metanode.runtime.transport import Channel, TcpNetwork, open_channel
 from spec import messages as m
-from spec.messages import HANDSHAKE_MESSAGES, MESSAGES, Hello
+from spec.messages import HANDSHAKE_MESSAGES, Hello
 from spec.parameters import DEVNET
+from tests.integration.attacker import CODEC, MEMBER, TARGET, Attacker, member_gone_bad
 from tests.integration.support import SIZE, Live, wait_until
 
 pytestmark = pytest.mark.xdist_group("network")
-TARGET, MEMBER = 0, 3
-FRAME_LIMIT = DEVNET.frame_octets
-CODEC = Codec(MESSAGES)
-MOMENT_S = 0.1
-
-
-@define
-class Attacker:
-    """Knows the network and one identity, its own or a member's; attacks node ``TARGET``."""
-
-    live: Live
-    identity: Identity = field(factory=lambda: Identity.generate(os.urandom))
-
-    @property
-    def network_id(self) -> bytes:
-        """The id of the network."""
-        return load_config(self.live.network.homes[TARGET].config).network_id()
-
-    @property
-    def port(self) -> int:
-        """The target's port."""
-        status = self.live.status(TARGET)
-        assert status is not None
-        return int(status["port"])
-
-    def refusals(self) -> dict[str, int]:
-        """Return what the target says that it refused."""
-        status = self.live.status(TARGET)
-        assert status is not None
-        return dict(status["refused"])
-
-    def counted(self, before: dict[str, int], reason: str = "") -> bool:
-        """Tell whether the target counts one more refusal with ``reason`` in it."""
-        now = self.refusals()
-        return any(reason in name and count > before.get(name, 0) for name, count in now.items())
-
-    def tcp(self) -> socket.socket:
-        """Return a plain connection to the target."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
-
-    def before_the_handshake(self, attack: Callable[[Channel], Awaitable[None]]) -> None:
-        """Run an attack on a TLS channel on which nobody has said hello."""
-
-        async def run() -> None:
-            credentials = make_credentials(self.identity, self.network_id)
-            endpoint = Endpoint("127.0.0.1", self.port)
-            channel = await open_channel(TcpNetwork(), credentials, endpoint, 10)
-            try:
-                await attack(channel)
-                with anyio.fail_after(10):
-                    await closed(channel)
-            finally:
-                await channel.close()
-
-        self.live.run(run)
-
-    def on_a_link(self, *frames: bytes, raw: bytes = b"", ends: bool = True) -> None:
-        """Make a link as ``identity`` and send frames, or bytes that are none.
-
-        Waits for the link's end if that must come, else a moment.
-        """
-
-        async def run() -> None:
-            async def ignore(_node_id: bytes, _frame: bytes) -> None:
-                return
-
-            ended = anyio.Event()
-            callbacks = LinkCallbacks(
-                on_frame=ignore, on_up=lambda *_: None, on_down=lambda *_: ended.set()
-            )
-            credentials = make_credentials(self.identity, self.network_id)
-            manager = LinkManager(credentials, DEVNET, callbacks, os.urandom)
-            async with anyio.create_task_group() as tasks:
-                manager.start(tasks)
-                outcome = await manager.dial(Endpoint("127.0.0.1", self.port))
-                assert outcome.node_id is not None, outcome.reason
-                for frame in frames:
-                    assert manager.send(outcome.node_id, frame)
-                if raw:
-                    [connection] = manager._peers[outcome.node_id]
-                    await connection.channel.send(raw)
-                with anyio.move_on_after(10 if ends else MOMENT_S):
-                    await ended.wait()
-                assert ended.is_set() or not ends
-                tasks.cancel_scope.cancel()
-
-        self.live.run(run)
-
-
-async def closed(channel: Channel) -> None:
-    """Wait until the other end hangs up."""
-    try:
-        while True:
-            await channel.receive()
-    except STREAM_ERRORS:
-        return
 
 
 @pytest.fixture
@@ -138,10 +38,7 @@ def stranger(live: Live) -> Attacker:
 @pytest.fixture
 def member(live: Live) -> Iterator[Attacker]:
     """A member gone bad: its node is stopped, its identity is in the attacker's hands."""
-    home = live.network.homes[MEMBER]
-    assert live.network.interrupt(MEMBER) == 0
-    passphrase = read_passphrase_file(live.network.directory / "passphrase")
-    yield Attacker(live, load_identity(home.identity, passphrase))
+    yield member_gone_bad(live)
     live.network.start(MEMBER)
     wait_until("the member among the others", live.ready)
 
@@ -262,9 +159,9 @@ def test_a_member_with_broken_frames(member: Attacker) -> None:
         before = member.refusals()
         member.on_a_link(frame)
         wait_until(f"the count of: {name}", lambda old=before: member.counted(old), patience_s=20)
-    for raw in (b"\x00\x00\x00\x00", (FRAME_LIMIT + 1).to_bytes(4, "big"), b"\xff\xff\xff\xff"):
+    for length in (0, DEVNET.frame_octets + 1, 0xFFFFFFFF):
         before = member.refusals()
-        member.on_a_link(raw=raw)
+        member.on_a_link(raw=length.to_bytes(4, "big"))
         wait_until("the count of a prefix", lambda old=before: member.counted(old), patience_s=20)
     still_well(member.live, SIZE - 2)
 

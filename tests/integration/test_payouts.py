@@ -81,7 +81,7 @@ def verified_by_all(public_key: bytes, digest: bytes, der: bytes) -> bool:
 
 
 def test_a_deposit_is_paid_once_with_signatures_that_three_libraries_accept(live: Live) -> None:
-    """Catches a wrong payee or amount, a second payment, and a signature only our own code likes."""
+    """Catches a wrong payee or amount, a second payment, a signature that only we accept."""
     made = live.deposit(AMOUNT)
     payout = live.paid(made)
     assert len(payout["signers"]) == 3
@@ -119,8 +119,11 @@ def test_dust_is_declined_with_one_note_and_a_bad_memo_is_refunded(live: Live) -
     payout = live.paid(astray)
     view = live.transaction(payout["txid"])
     home = live.user.public_key.format()
-    amounts = [base_units(o["value"]) for o in view["vout"]
-               if o["scriptPubKey"]["hex"] == custody_refund(home)]
+    amounts = [
+        base_units(o["value"])
+        for o in view["vout"]
+        if o["scriptPubKey"]["hex"] == custody_refund(home)
+    ]
     assert amounts == [2_000_000 - DEVNET.refund_cost]
     wait_until("a later block", lambda: later_block(live, payout["txid"]))
     assert live.accounts(dust) == [([], [])]

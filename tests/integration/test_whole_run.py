@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from metanode.protocol.envelope import seal
 from metanode.runtime.trace import read_trace, trace_files, verify_trace
+from spec import messages as m
 from spec.protocol import PROTOCOL
-from tests.integration.support import Live
+from tests.integration.attacker import CODEC, TARGET, member_gone_bad
+from tests.integration.support import Live, wait_until
 
 pytestmark = pytest.mark.xdist_group("network")
 
@@ -65,8 +68,17 @@ def test_every_transition_in_the_traces_is_a_row_of_the_tables(live: Live) -> No
             if record["kind"] == "transition":
                 tables.add(record["table"])
                 assert fault_of(record) is None, record
-    assert tables >= {"peer", "ping", "round", "keygen", "event", "payout", "session", "link",
-                      "swap"}
+    assert tables >= {
+        "peer",
+        "ping",
+        "round",
+        "keygen",
+        "event",
+        "payout",
+        "session",
+        "link",
+        "swap",
+    }
 
 
 def test_a_record_that_is_no_row_is_noticed() -> None:
@@ -82,6 +94,45 @@ def test_a_record_that_is_no_row_is_noticed() -> None:
         "reads": {"status[00, 00]": rule.source},
     }
     assert fault_of(record) is None
-    for key, wrong in (("table", "x"), ("row", 99), ("to", "x"), ("from", "x"), ("reads", {}),
-                       ("parameters", {}), ("reads", {"mood[00]": "good"})):
+    for key, wrong in (
+        ("table", "x"),
+        ("row", 99),
+        ("to", "x"),
+        ("from", "x"),
+        ("reads", {}),
+        ("parameters", {}),
+        ("reads", {"mood[00]": "good"}),
+    ):
         assert fault_of({**record, key: wrong}) is not None
+
+
+def test_a_member_that_contradicts_itself_is_blocked_and_the_others_go_on(live: Live) -> None:
+    """Catches a node that ends when a member says two things in one round, or that believes it.
+
+    The last test of a run: the member stays blocked for three days.
+    """
+    liar = member_gone_bad(live)
+    status = live.status(TARGET)
+    assert status is not None
+    roster = tuple(bytes.fromhex(holder) for holder in status["key"]["roster"])
+    number = status["round"] + 1
+    frames = [
+        seal(liar.identity, liar.network_id, CODEC, m.SigningSet(number, 1, roster[:count]))
+        for count in (3, 4)
+    ]
+    liar.on_a_link(*frames, ends=False)
+
+    def blocked() -> bool:
+        now = live.status(TARGET)
+        assert now is not None, "the node ended"
+        return any(
+            peer["node_id"] == liar.identity.node_id.hex() and peer["standing"] == "blocked"
+            for peer in now["peers"]
+        )
+
+    wait_until("the liar on the block list", blocked, patience_s=10)
+    made = live.deposit(3_000_000)
+    payout = live.paid(made)
+    assert liar.identity.node_id.hex() not in payout["signers"]
+    [(spenders, received)] = live.accounts(made)
+    assert (spenders, len(received)) == ([payout["txid"]], 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from metanode.protocol.codec import Codec
-from metanode.protocol.context import lock_in_event
+from metanode.protocol.context import keygen_event
 from metanode.protocol.machine import Send, Write
 from metanode.protocol.session import instance_of
 from metanode.protocol.view import Quorum
@@ -176,7 +176,7 @@ class Checkers:
         require(certificate is not None, "NoStepBeforeBegin", "a run without its certificate")
         released = disk.get("released", node, certificate.event, certificate.digest)
         require(released, "DurableBeforeSend", "a share leaves before its release is recorded")
-        needs_all = certificate.event != lock_in_event(self.network_id) and not disk.keys()
+        needs_all = certificate.event == keygen_event(self.network_id, certificate.attempt)
         fault = certificate_fault(certificate, CODEC, self.network_id, self.quorum, needs_all)
         require(fault is None, "NoStepBeforeBegin", f"a run with a bad certificate: {fault}")
         self.sessions.add((node, step.instance))

@@ -26,7 +26,7 @@ from metanode.errors import Malformed, PeerFault, Unavailable
 from metanode.protocol.context import Settings
 from metanode.protocol.envelope import Envelope, open_envelope, seal
 from metanode.protocol.identity import Identity
-from metanode.protocol.machine import Effects
+from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
 from metanode.protocol.view import Quorum
 from spec.parameters import DEVNET, Preset
@@ -49,6 +49,9 @@ QUICK = evolve(
     DEVNET, name="quick", round_period_s=2, keygen_period_s=4, ping_period_s=1.0, session_idle_s=30
 )
 """Two-second rounds: the latencies below are small against every share of them."""
+
+QUIET = ("round.not_yet", "ping.refused", "attempt.refused")
+"""Notes that a failure's report leaves out."""
 
 
 class SimulationFailure(AssertionError):
@@ -135,6 +138,7 @@ class Simulation:
     checkers: Checkers = field(init=False)
     notes: list[tuple[float, int, Mapping[str, Any]]] = field(factory=list)
     faults: list[tuple[float, int, PeerFault]] = field(factory=list)
+    refusals: list[tuple[float, int, TransitionError]] = field(factory=list)
     tamper: dict[int, Tamper] = field(factory=dict)
     crashes: list[Crash] = field(factory=list)
     sent: dict[str, int] = field(factory=dict)
@@ -221,7 +225,8 @@ class Simulation:
         reports = [self.core(node.number).report() for node in self.running()]
         swaps = {swap["state"] for report in reports for swap in report["swaps"]}
         payouts = {payout["state"] for report in reports for payout in report["payouts"]}
-        return swaps <= {"Completed", "Refunded"} and payouts <= {"COMPLETED", "REVERTED"}
+        waiting = swaps & {"PendingRelease", "PendingRefund"}
+        return not waiting and payouts <= {"COMPLETED", "REVERTED"}
 
     def digest(self) -> str:
         """Return a hash of every flush and frame so far: equal runs have equal digests."""
@@ -309,6 +314,11 @@ class Simulation:
         """The key that is locked in."""
         return next(iter(self.checkers.locked_keys.values()))
 
+    def faults_of(self, culprit: int) -> list[PeerFault]:
+        """Return the faults that name a node."""
+        wanted = self.nodes[culprit].node_id
+        return [fault for _, _, fault in self.faults if wanted in fault.culprits()]
+
     def noted(self, event: str, number: int | None = None) -> list[Mapping[str, Any]]:
         """Return the notes of one kind, of one node or of all."""
         return [
@@ -363,11 +373,12 @@ class Simulation:
     def _fail(self, text: str, cause: Exception | None) -> None:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
         line = self.replay or f"python -m pytest '{test}'"
-        last = "\n".join(
+        lines = [
             f"  {time - self.begin:8.3f} node {number}: {dict(note)}"
-            for time, number, note in self.notes[-40:]
-            if note["event"] not in ("round.not_yet", "ping.refused")
-        )
+            for time, number, note in self.notes
+            if note["event"] not in QUIET
+        ]
+        last = "\n".join(lines[-40:])
         raise SimulationFailure(
             f"{text}\nseed {self.seed}, {self.now - self.begin:.3f} s; replay: {line}\n{last}"
         ) from cause
@@ -398,6 +409,8 @@ class Simulation:
             if isinstance(fault, Malformed):
                 for culprit in fault.culprits():
                     self._drop_link(node, culprit)
+        except TransitionError as refusal:
+            self.refusals.append((self.now, node.number, refusal))
         if node.core is core:
             self._carry_out(node, core.take())
 
@@ -521,7 +534,7 @@ class Simulation:
         elif name in ("check_stake", "broadcast", "lookup"):
             self.after(self._rng.uniform(0.005, 0.02), lambda: self._ask(node, name, arguments))
         else:
-            assert name == "keepalive", f"the core asks for {name}"
+            assert name in ("keepalive", "erase_share"), f"the core asks for {name}"
 
     def _birth_height(self) -> int:
         # all blocks of the founding: the same at every node and in every run

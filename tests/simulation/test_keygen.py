@@ -56,17 +56,30 @@ def test_a_dead_coordinator_costs_one_slot() -> None:
     assert dead == sim.number_of(ids[(1 + int(sim.begin // 4)) % 4])
 
 
-def test_a_dead_coordinator_of_the_lock_in_costs_one_round() -> None:
-    """F-21: catches a certified key that is never locked in because one node is silent."""
+@pytest.mark.parametrize("reached", [0, 1, 3])
+def test_a_coordinator_that_dies_in_the_lock_in_costs_one_round(reached: int) -> None:
+    """F-21: catches a certified key that is never locked in because one node fell silent.
+
+    Its set-up reached so many members before: they have voted, and their attempt never begins.
+    """
     sim = Simulation(seed=3, keygen_s=2.0)
     sim.start_all()
-    sim.run_until(lambda: len(sim.noted("keygen.certified")) == 4, 8.0, "a certified key")
+    heard: list[bytes] = []
+
+    def die(number: int) -> None:
+        def partly(to: bytes, message: object) -> list[object]:
+            if isinstance(message, m.Setup) and message.purpose == "lock_in":
+                sim.after(0.0, lambda: sim.crash(number))
+                heard.append(to)
+                return [message] if len(heard) <= reached else []
+            return [message]
+
+        sim.tamper[number] = partly
+
     ids = sorted(node.node_id for node in sim.nodes)
-    number = sim.core(0).ctx.round_number()
-    for attempt in (number, number + 1):
-        sim.crash(sim.number_of(ids[(1 + attempt) % 4]))
-        break
-    sim.run_until(lambda: locked(sim, 3), 20.0, "a key is locked in by the three others")
+    die(sim.number_of(ids[(1 + int(sim.begin // 2) + 1) % 4]))
+    sim.run_until(lambda: len(sim.running()) == 3, 8.0, "the coordinator died")
+    sim.run_until(lambda: locked(sim, 3), 12.0, "a key is locked in by the three others")
 
 
 @pytest.mark.parametrize("silent", [0, 2])

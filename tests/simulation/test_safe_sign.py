@@ -94,7 +94,7 @@ def test_one_node_alone_holds_the_lock() -> None:
 def test_a_late_signature_is_taken_by_those_who_gave_up() -> None:
     """F-15: catches a node that ignores a verified signature after its own session expired."""
     sim = with_key(6)
-    slow = seniors(sim)[0]
+    slow, second, third = seniors(sim)[:3]
     held: list[object] = []
 
     def hold(_to: bytes, message: object) -> list[object]:
@@ -103,12 +103,14 @@ def test_a_late_signature_is_taken_by_those_who_gave_up() -> None:
             return []
         return [message]
 
-    for number in seniors(sim)[1:3]:
+    for number in (second, third):
         sim.tamper[number] = hold
-    sim.crashes.append(Crash(node=slow, when=sends(m.Step), point="after", restart_s=0.4))
-    sim.mine_every(5.0)
+    sim.crashes.append(Crash(node=slow, when=sends(m.Step), point="amid", restart_s=0.4))
     sim.run(0.3)
     sim.deposit()
+    sim.run(0.4)
     sim.users.mine()
+    sim.run(4.0)
+    sim.mine_every(0.7)
     sim.settle()
     assert not [fault for _, _, fault in sim.faults]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import attrs
 from attrs import define, field
 
 from spec.assembly import Protocol, assemble
+from spec.expressions import Names, Parser
 from spec.interpreter import Environment, Index, Value, evaluate
 from spec.ir import BOOL, Node, Type, Variable, sort_type
-from spec.expressions import Names, Parser
 from spec.language import Cell, Definition, Enum, Opt, Row, Sort, Table
+from spec.messages import Certificate, OutpointRef
 
 LIGHT = Enum("Light", ("red", "green", "dark"))
 SORTS = (
@@ -98,3 +100,37 @@ def value_of(
 ) -> Any:
     """Parse and evaluate a text."""
     return evaluate(parse(text, want, view.protocol.names, **scope), view, environment or {})
+
+
+GOOD: dict[str, Any] = {
+    "stake": OutpointRef(bytes(32), 0),
+    "certificate": Certificate(0, bytes(32), 0, bytes(32), (), ()),
+    "locked": None,
+    "broadcast": True,
+    "key_id": None,
+    "share_proof": bytes(65),
+    "phase": "Idle",
+    "purpose": "keygen",
+    "document": b"",
+    "payload": b"",
+    "version": 1,
+    "node_id": bytes(33),
+    "voter": bytes(33),
+    "member": bytes(33),
+    "public_key": bytes(33),
+    "signature": bytes(64),
+    "rs": bytes(64),
+}
+
+
+def good(cls: type) -> dict[str, Any]:
+    """Return fields with which a class of the message catalogue can be made."""
+    values: dict[str, Any] = {}
+    for each in attrs.fields(cls):
+        if each.name in GOOD:
+            values[each.name] = GOOD[each.name]
+        elif str(each.type).startswith("tuple"):
+            values[each.name] = ()
+        else:
+            values[each.name] = 0 if each.type in ("int", int) else bytes(32)
+    return values

@@ -94,7 +94,7 @@ def test_the_phases_of_a_round_follow_each_other() -> None:
         shares = (preset.offer_share, preset.propose_share, preset.set_share, preset.vote_share,
                   preset.signing_share)
         assert list(shares) == sorted(set(shares))
-        assert 0 < shares[0]
+        assert shares[0] > 0
         assert shares[-1] < 1
 
 

@@ -1,0 +1,204 @@
+"""The slow engine that the others are compared with: breadth-first search on the interpreter.
+
+It evaluates the same typed formulas with the same interpreter as the node does, one state at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import define, field, frozen
+
+from model_checks.system import Action, Checked, System
+from spec.expressions import cell_type
+from spec.interpreter import Index, Value, evaluate
+from spec.language import Cell, Enum
+
+Slot = tuple[str, Index]
+State = tuple[Value, ...]
+
+
+@frozen
+class Instance:
+    """A system of finite size: individuals are the numbers below the size of their sort."""
+
+    system: System
+    sizes: Mapping[str, int]
+    constants: Mapping[str, int]
+
+    def individuals(self, sort: str) -> range:
+        """The individuals of a sort."""
+        return range(self.sizes[sort])
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Every cell at every index, in a fixed order."""
+        return tuple(
+            (cell.name, index)
+            for cell in self.system.cells.values()
+            for index in itertools.product(*(self.individuals(s) for s in cell.index))
+        )
+
+    def values(self, cell: Cell) -> tuple[Value, ...]:
+        """The values that a cell may hold."""
+        if isinstance(cell.type, Enum):
+            return cell.type.values
+        kind = cell_type(cell)
+        return (False, True) if kind == ("bool",) else (None, *self.individuals(kind[1]))
+
+    def choices(self, action: Action) -> Iterator[dict[str, Value]]:
+        """Every choice of an action's parameters."""
+        sorts = [self.individuals(s) for s in action.parameters.values()]
+        for values in itertools.product(*sorts):
+            yield dict(zip(action.parameters, values, strict=True))
+
+
+@frozen
+class StateView:
+    """A state as the interpreter's view."""
+
+    instance: Instance
+    places: Mapping[Slot, int]
+    state: State
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return the value of a cell in this state."""
+        return self.state[self.places[cell, index]]
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the individuals of a sort."""
+        return self.instance.individuals(sort)
+
+    def constant(self, name: str) -> int:
+        """Return a constant."""
+        return self.instance.constants[name]
+
+
+@frozen
+class Step:
+    """One step of a trace: the action and its parameters."""
+
+    action: str
+    parameters: Mapping[str, Value]
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{k}={v}" for k, v in self.parameters.items())
+        return f"{self.action}({inside})"
+
+
+@define
+class Result:
+    """What a search found; ``violated`` maps a property to its shortest trace.
+
+    ``depth`` is the number of states on the longest shortest path, the initial one included.
+    """
+
+    distinct: int = 0
+    generated: int = 0
+    depth: int = 0
+    violated: dict[str, list[Step]] = field(factory=dict)
+    reached: dict[str, list[Step]] = field(factory=dict)
+    complete: bool = True
+
+
+class Oracle:
+    """Explores an instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.slots = instance.slots()
+        self.places = {slot: place for place, slot in enumerate(self.slots)}
+
+    def view(self, state: State) -> StateView:
+        """Return the interpreter's view of a state."""
+        return StateView(self.instance, self.places, state)
+
+    def initial(self) -> Iterator[State]:
+        """Every initial state: rigid cells take every value that the assumptions allow."""
+        system = self.instance.system
+        blank = self.view(())
+        options: list[tuple[Value, ...]] = []
+        for name, _ in self.slots:
+            cell = system.cells[name]
+            options.append(
+                self.instance.values(cell)
+                if name in system.rigid
+                else (evaluate(system.first[name], blank, {}),)
+            )
+        for state in itertools.product(*options):
+            view = self.view(state)
+            if all(evaluate(formula, view, {}) for formula in system.assumptions):
+                yield state
+
+    def steps(self, state: State) -> Iterator[tuple[Step, State]]:
+        """Every enabled step with the state it leads to."""
+        view = self.view(state)
+        for action in self.instance.system.actions:
+            for chosen in self.instance.choices(action):
+                if all(evaluate(g.formula, view, chosen) for g in action.guards):
+                    yield Step(action.name, chosen), self.apply(action, chosen, view)
+
+    def apply(self, action: Action, chosen: Mapping[str, Value], view: StateView) -> State:
+        """Return the state after an action; every value is read before it."""
+        new = list(view.state)
+        for update in action.updates:
+            sorts = self.instance.system.cells[update.cell].index
+            ranges = [
+                self.instance.individuals(sort) if term is None else (evaluate(term, view, chosen),)
+                for term, sort in zip(update.index, sorts, strict=True)
+            ]
+            value = evaluate(update.value, view, chosen)
+            for index in itertools.product(*ranges):
+                new[self.places[update.cell, index]] = value
+        return tuple(new)
+
+    def holds(self, checked: Checked, state: State) -> bool:
+        """Return whether a formula holds in a state."""
+        return bool(evaluate(checked.formula, self.view(state), {}))
+
+    def explore(self, max_states: int = 1_000_000) -> Result:
+        """Search breadth first; every trace is a shortest one."""
+        result = Result()
+        parents: dict[State, tuple[State, Step] | None] = dict.fromkeys(self.initial(), None)
+        frontier = list(parents)
+        result.generated = len(frontier)
+        while frontier:
+            result.depth += 1
+            self._check(frontier, parents, result)
+            fresh: list[State] = []
+            for state in frontier:
+                for step, after in self.steps(state):
+                    result.generated += 1
+                    if after not in parents:
+                        parents[after] = (state, step)
+                        fresh.append(after)
+                if len(parents) > max_states:
+                    result.complete = False
+                    break
+            frontier = fresh if result.complete else []
+        result.distinct = len(parents)
+        return result
+
+    def _check(
+        self, states: list[State], parents: dict[State, tuple[State, Step] | None], result: Result
+    ) -> None:
+        for checked in self.instance.system.properties:
+            kind, name = checked.property.kind, checked.property.name
+            found = result.reached if kind == "reachable" else result.violated
+            if kind not in ("invariant", "lemma", "reachable") or name in found:
+                continue
+            for state in states:
+                if self.holds(checked, state) == (kind == "reachable"):
+                    found[name] = trace_of(state, parents)
+                    break
+
+
+def trace_of(state: State, parents: dict[State, tuple[State, Step] | None]) -> list[Step]:
+    """Return the steps from an initial state to this one."""
+    steps: list[Step] = []
+    entry = parents[state]
+    while entry is not None:
+        state, step = entry
+        steps.append(step)
+        entry = parents[state]
+    return steps[::-1]

@@ -1,0 +1,369 @@
+"""From the tables to a closed transition system: the peers, the adversary and the environment
+together.
+
+A :class:`Network` names the rows of the protocol that take part, says what stands in for the facts
+that a node is given (``given``), and adds the moves of the adversary and of the world. ``close``
+turns it into a :class:`System`: actions over cells, parsed and type-checked, that every engine
+reads. Rows keep their text: whoever changes a row changes the system.
+
+Cells that no guard and no property reads drop out, with the effects on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve, field, fields_dict, frozen
+
+from spec.assembly import Effect, Guard, Protocol, Rule, cells_read
+from spec.expressions import Names, Parser, cell_type
+from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
+from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature
+
+KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
+
+
+@frozen
+class Move:
+    """An action of the adversary or of the world: nobody's row."""
+
+    event: str
+    only_if: tuple[str, ...] = ()
+    then: Mapping[str, str] = field(factory=dict)
+    why: str = ""
+    fair: bool = False
+
+
+@frozen
+class Property:
+    """What must hold. Kinds: invariant and lemma (every state), step (every step, ``after(cell)``),
+    reachable (some state), always_can (from every state), liveness (every fair run)."""
+
+    name: str
+    text: str
+    kind: str = "invariant"
+    doc: str = ""
+
+
+@frozen(kw_only=True)
+class Network:
+    """Which rows run, with whom, and what is asked of them.
+
+    ``rows`` are (table, event) pairs, or (table, "*"); ``honest`` is the conjunct that every row of
+    a peer gets ("" for none); ``given`` maps a reference such as ``is_member[p, e, a]`` to the
+    formula or value that stands in for it; ``rigid`` names cells that are chosen once, at the
+    beginning, within ``assume``. The states of ``untracked`` tables are left out: their rows may
+    run at any time, which only adds behaviour, so what is safe then is safe. ``without`` drops
+    conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must fail.
+    """
+
+    name: str
+    doc: str
+    rows: tuple[tuple[str, str], ...] = ()
+    honest: str = "not faulty[p]"
+    given: Mapping[str, str] = field(factory=dict)
+    cells: tuple[Cell, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    sorts: tuple[Sort, ...] = ()
+    constants: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
+    crash: bool = True
+    rigid: tuple[str, ...] = ()
+    assume: tuple[str, ...] = ()
+    properties: tuple[Property, ...] = ()
+    untracked: tuple[str, ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+    kept: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Update:
+    """``cell[index] := value``; an index of None stands for every individual (a crash)."""
+
+    cell: str
+    index: tuple[Node | None, ...]
+    value: Node
+
+
+@frozen
+class Action:
+    """One kind of step, for every choice of its parameters."""
+
+    name: str
+    parameters: Mapping[str, str]
+    guards: tuple[Guard, ...]
+    updates: tuple[Update, ...]
+    fair: bool
+    origin: str
+    """The row's name, ``adversary`` or ``crash``."""
+
+
+@frozen
+class Checked:
+    """A property with its formula."""
+
+    property: Property
+    formula: Node
+
+
+@frozen
+class System:
+    """A closed transition system over the cells that matter."""
+
+    network: Network
+    names: Names
+    cells: Mapping[str, Cell]
+    rigid: frozenset[str]
+    first: Mapping[str, Node]
+    actions: tuple[Action, ...]
+    assumptions: tuple[Node, ...]
+    properties: tuple[Checked, ...]
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    @property
+    def sorts(self) -> tuple[str, ...]:
+        """The sorts that cells, parameters and quantifiers range over, in order of declaration."""
+        used = {s for c in self.cells.values() for s in c.index}
+        used |= {s for a in self.actions for s in a.parameters.values()}
+        return tuple(name for name in self.names.sorts if name in used)
+
+
+def close(network: Network, protocol: Protocol | None = None) -> System:
+    """Return the system of a network; raises :class:`SpecError` naming what is wrong."""
+    if protocol is None:
+        from spec.protocol import PROTOCOL
+
+        protocol = PROTOCOL
+    names = _names(network, protocol)
+    stand_ins = _stand_ins(network, names)
+    actions = [_action(rule, network, names, stand_ins) for rule in _rules(network, protocol)]
+    actions += [_move(move, names, stand_ins) for move in network.moves]
+    properties = tuple(_property(p, names, stand_ins) for p in network.properties)
+    assumptions = tuple(_parse(names, {}, text, stand_ins, "assume") for text in network.assume)
+    kept = _cone(actions, properties, assumptions, network.rigid)
+    cells = {name: cell for name, cell in names.cells.items() if name in kept}
+    actions = [_prune(action, kept) for action in actions]
+    if network.crash:
+        actions.append(_crash(network, names, cells, stand_ins))
+    first = {
+        name: Parser(names, {}).parse(cell.first, cell_type(cell))
+        for name, cell in cells.items()
+        if name not in network.rigid
+    }
+    return System(
+        network,
+        names,
+        cells,
+        frozenset(network.rigid) & set(cells),
+        first,
+        _named_apart(actions),
+        assumptions,
+        properties,
+    )
+
+
+def _names(network: Network, protocol: Protocol) -> Names:
+    cells = {**protocol.cells, **{cell.name: cell for cell in network.cells}}
+    for name, kept in network.kept.items():
+        cells[name] = evolve(cells[name], kept=kept)
+    sorts = {**protocol.names.sorts, **{sort.name: sort for sort in network.sorts}}
+    enums = {c.type.name: c.type for c in cells.values() if isinstance(c.type, Enum)}
+    definitions = {**protocol.names.definitions, **{d.name: d for d in network.definitions}}
+    constants = tuple(dict.fromkeys((*protocol.names.constants, *network.constants)))
+    return Names(sorts, enums, cells, definitions, constants)
+
+
+StandIns = Mapping[str, tuple[tuple[str, ...], Node]]
+
+
+def _stand_ins(network: Network, names: Names) -> StandIns:
+    found: dict[str, tuple[tuple[str, ...], Node]] = {}
+    for reference, text in network.given.items():
+        name, _, inside = reference.partition("[")
+        variables = tuple(part.strip() for part in inside.rstrip("]").split(",") if part.strip())
+        cell = names.cells.get(name.strip())
+        if cell is None or len(variables) != len(cell.index):
+            raise SpecError(f"network {network.name}: {reference!r} is not a cell with its indices")
+        scope = {v: Variable(sort_type(s), v) for v, s in zip(variables, cell.index, strict=True)}
+        try:
+            found[cell.name] = (variables, Parser(names, scope).parse(text, cell_type(cell)))
+        except SpecError as error:
+            raise SpecError(f"network {network.name}, given {reference}: {error}") from None
+    return found
+
+
+def _rules(network: Network, protocol: Protocol) -> Iterable[Rule]:
+    for table, event in network.rows:
+        if table not in protocol.machines:
+            raise SpecError(f"network {network.name}: there is no table {table}")
+        chosen = [r for r in protocol.machines[table].rules if event in ("*", r.event)]
+        if not chosen:
+            raise SpecError(f"network {network.name}: table {table} has no event {event}")
+        for rule in chosen:
+            machine = protocol.machines[table]
+            state = Read(
+                cell_type(machine.cell),
+                machine.cell.name,
+                tuple(
+                    Variable(sort_type(s), v)
+                    for v, s in zip(machine.subject, machine.cell.index, strict=True)
+                ),
+            )
+            if table in network.untracked:
+                yield rule
+                continue
+            source = Guard(
+                f"{table} is {rule.source}", Equal(BOOL, state, Literal(state.type, rule.source))
+            )
+            effects = rule.effects
+            if rule.target != rule.source:
+                effects = (
+                    Effect(machine.cell, state.index, Literal(state.type, rule.target)),
+                    *effects,
+                )
+            yield evolve(rule, guards=(source, *rule.guards), effects=effects)
+
+
+def _action(rule: Rule, network: Network, names: Names, stand_ins: StandIns) -> Action:
+    scope = {p: Variable(sort_type(s), p) for p, s in rule.parameters.items()}
+    dropped = {text for event, text in network.without if event == f"{rule.table}.{rule.event}"}
+    missing = dropped - {g.text for g in rule.guards}
+    if missing:
+        raise SpecError(f"network {network.name}: {rule.name} has no conjunct {missing.pop()!r}")
+    guards = []
+    for guard in (g for g in rule.guards if g.text not in dropped):
+        # Parsed anew, because a variant may have definitions of its own.
+        row = guard.text in rule.row.only_if
+        formula = Parser(names, scope).parse(guard.text) if row else guard.formula
+        guards.append(Guard(guard.text, substitute(formula, stand_ins)))
+    if network.honest and "p" in rule.parameters:
+        guards.insert(0, Guard(network.honest, Parser(names, scope).parse(network.honest)))
+    guards = [g for g in guards if g.formula != Literal(BOOL, True)]
+    updates = tuple(
+        Update(e.cell.name, e.index, substitute(e.value, stand_ins))
+        for e in rule.effects
+        if e.cell.name not in stand_ins
+    )
+    name = f"{rule.table}.{rule.event}"
+    return Action(name, rule.parameters, tuple(guards), updates, rule.row.fair, rule.name)
+
+
+def _move(move: Move, names: Names, stand_ins: StandIns) -> Action:
+    event, parameters = parse_signature(move.event)
+    scope: dict[str, Node] = {p: Variable(sort_type(s), p) for p, s in parameters.items()}
+    guards = tuple(
+        Guard(text, _parse(names, scope, text, stand_ins, event)) for text in move.only_if
+    )
+    updates = []
+    for target, text in move.then.items():
+        cell, index = Parser(names, scope).parse_reference(target)
+        value = substitute(Parser(names, scope).parse(text, cell_type(cell)), stand_ins)
+        updates.append(Update(cell.name, index, value))
+    return Action(event, parameters, guards, tuple(updates), move.fair, "adversary")
+
+
+def _crash(
+    network: Network, names: Names, cells: Mapping[str, Cell], stand_ins: StandIns
+) -> Action:
+    scope: dict[str, Node] = {"p": Variable(sort_type("Peer"), "p")}
+    guards = ()
+    if network.honest:
+        guards = (Guard(network.honest, _parse(names, scope, network.honest, stand_ins, "Crash")),)
+    updates = tuple(
+        Update(
+            cell.name,
+            (scope["p"], *(None for _ in cell.index[1:])),
+            Parser(names, {}).parse(cell.first, cell_type(cell)),
+        )
+        for cell in cells.values()
+        if cell.kept == "memory" and cell.index[:1] == ("Peer",)
+    )
+    return Action("Crash", {"p": "Peer"}, guards, updates, False, "crash")
+
+
+def _property(prop: Property, names: Names, stand_ins: StandIns) -> Checked:
+    if prop.kind not in KINDS:
+        raise SpecError(f"property {prop.name}: kind {prop.kind!r} is none of {', '.join(KINDS)}")
+    return Checked(prop, _parse(names, {}, prop.text, stand_ins, prop.name))
+
+
+def _parse(
+    names: Names, scope: Mapping[str, Node], text: str, stand_ins: StandIns, where: str
+) -> Node:
+    try:
+        return substitute(Parser(names, scope).parse(text), stand_ins)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def substitute(node: Node, stand_ins: StandIns) -> Node:
+    """Return the formula with every read of a substituted cell replaced by what stands in for it."""
+    if isinstance(node, Read):
+        index = tuple(substitute(term, stand_ins) for term in node.index)
+        if node.cell in stand_ins:
+            variables, formula = stand_ins[node.cell]
+            return bind(formula, dict(zip(variables, index, strict=True)))
+        return evolve(node, index=index)
+    return _rebuild(node, lambda child: substitute(child, stand_ins))
+
+
+def bind(node: Node, values: Mapping[str, Node]) -> Node:
+    """Return the formula with variables replaced by terms."""
+    if isinstance(node, Variable):
+        return values.get(node.name, node)
+    return _rebuild(node, lambda child: bind(child, values))
+
+
+def _rebuild(node: Node, change: object) -> Node:
+    changed: dict[str, object] = {}
+    for name in fields_dict(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            changed[name] = change(value)  # type: ignore[operator]
+        elif isinstance(value, tuple) and value and all(isinstance(v, Node) for v in value):
+            changed[name] = tuple(change(v) for v in value)  # type: ignore[operator]
+    return evolve(node, **changed) if changed else node
+
+
+def _cone(
+    actions: list[Action],
+    properties: Iterable[Checked],
+    assumptions: Iterable[Node],
+    rigid: Iterable[str],
+) -> set[str]:
+    """Return the cells that something reads; reads of a dropped cell's effects do not count."""
+    kept = {cell for checked in properties for cell in cells_read(checked.formula)}
+    kept |= {cell for formula in assumptions for cell in cells_read(formula)} | set(rigid)
+    kept |= {cell for a in actions for g in a.guards for cell in cells_read(g.formula)}
+    while True:
+        more = {
+            cell
+            for a in actions
+            for u in a.updates
+            if u.cell in kept
+            for node in (u.value, *(i for i in u.index if i))
+            for cell in cells_read(node)
+        }
+        if more <= kept:
+            return kept
+        kept |= more
+
+
+def _prune(action: Action, kept: set[str]) -> Action:
+    return evolve(action, updates=tuple(u for u in action.updates if u.cell in kept))
+
+
+def _named_apart(actions: list[Action]) -> tuple[Action, ...]:
+    """Return actions that change something, with distinct names: rows of one event get a number."""
+    useful = [a for a in actions if a.updates]
+    counts: dict[str, int] = {}
+    result = []
+    for action in useful:
+        counts[action.name] = counts.get(action.name, 0) + 1
+        number = counts[action.name]
+        result.append(action if number == 1 else evolve(action, name=f"{action.name}#{number}"))
+    return tuple(result)

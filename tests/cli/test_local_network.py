@@ -1,0 +1,136 @@
+"""The local network of the demo, the benchmarks and the integration tests."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import anyio
+import pytest
+
+from metanode.chains.rpc import RpcClient
+from metanode.cli.local_network import PORTS, LocalNetwork, free_ports, write_stake
+from metanode.custody.types import Outpoint
+from metanode.errors import Unavailable
+from metanode.runtime.config import load_config
+from metanode.runtime.home import Home
+from spec.parameters import DEVNET
+
+SIZE = 3
+
+
+def test_ports_are_free_distinct_and_not_those_of_outgoing_connections() -> None:
+    """Catches a network that cannot start because a connection has taken a node's port."""
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    assert set(ports) <= set(PORTS)
+    assert max(PORTS) < 32_768
+    for port in ports[:5]:
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_a_port_in_use_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a choice that does not look whether somebody listens there."""
+    from metanode.cli import local_network
+
+    [taken, free] = free_ports(2)
+    monkeypatch.setattr(local_network, "PORTS", range(min(taken, free), max(taken, free) + 1))
+    draws = iter([taken - min(taken, free), free - min(taken, free)])
+    monkeypatch.setattr(local_network.secrets, "randbelow", lambda _bound: next(draws))
+    with socket.create_server(("127.0.0.1", taken)):
+        assert free_ports(1) == [free]
+
+
+def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> None:
+    """Catches homes that do not belong together, and processes that outlive their network."""
+    network = LocalNetwork(tmp_path / "network", size=SIZE)
+    try:
+        anyio.run(network.prepare, backend="trio")
+        configs = [load_config(home.config) for home in network.homes]
+        assert len({config.network_id() for config in configs}) == 1
+        assert {config.network.members for config in configs} == {SIZE}
+        assert [bool(config.node.peers) for config in configs] == [False, True, True]
+        assert configs[0].network.keygen_until > network.started
+        stakes = {config.stake.outpoint for config in configs}
+        assert len(stakes) == SIZE
+        for stake in stakes:
+            assert stake is not None
+            coin = anyio.run(coin_of, network.rpc_url, stake.txid, stake.index, backend="trio")
+            assert coin["confirmations"] > 10
+        assert network.fallen() == {}
+
+        network.start(0)
+        status = anyio.run(answer, network, backend="trio")
+        assert status["phase"] == "Idle"
+        assert network.memory(0) > 10_000_000
+        network.kill(0)
+        assert anyio.run(network.status, 0, backend="trio") is None
+        assert network.fallen() == {}  # it did not end by itself
+
+        config = network.homes[1].config
+        config.write_text(config.read_text().replace("members = 3", "members = 300"))
+        network.start(1)
+        said = anyio.run(end_of, network, backend="trio")
+        assert said[1].startswith("error: ")
+    finally:
+        network.stop()
+    processes = [*network._nodes.values(), network._chain]
+    assert all(process is not None and process.poll() is not None for process in processes)
+    assert network._nodes[0].returncode == -signal.SIGKILL
+
+
+async def coin_of(url: str, txid: str, index: int) -> dict[str, object]:
+    """Return an unspent output."""
+    async with RpcClient(url) as rpc:
+        return await rpc.call("gettxout", txid, index)
+
+
+async def answer(network: LocalNetwork) -> dict[str, object]:
+    """Wait until node 0 answers."""
+    with anyio.fail_after(30):
+        while (status := await network.status(0)) is None:
+            await anyio.sleep(0.1)
+    return status
+
+
+async def end_of(network: LocalNetwork) -> dict[int, str]:
+    """Wait until some node ends by itself."""
+    with anyio.fail_after(30):
+        while not (said := network.fallen()):
+            await anyio.sleep(0.1)
+    return said
+
+
+def test_a_chain_that_does_not_start_is_told(tmp_path: Path) -> None:
+    """Catches a network that waits for a chain which has ended."""
+    network = LocalNetwork(tmp_path / "network")
+    (tmp_path / "network").mkdir()
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as taken,
+            pytest.raises(Unavailable, match="the chain did not start: error: "),
+        ):
+            anyio.run(network._start_chain, taken.getsockname()[1], backend="trio")
+    finally:
+        network.stop()
+
+
+def test_a_stake_is_written_and_the_rest_kept(tmp_path: Path) -> None:
+    """Catches a rewritten configuration that loses what its operator set."""
+    from tests.integration.support import metanode
+
+    home = Home(tmp_path / "home")
+    done = metanode(
+        "init", "--home", home.path, "--preset", "devnet", "--listen", "127.0.0.1:7123",
+        "--new-passphrase-file", tmp_path / "passphrase",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before = load_config(home.config)
+    assert before.stake.outpoint is None
+    write_stake(home, Outpoint(b"\xab" * 32, 3))
+    after = load_config(home.config)
+    assert str(after.stake.outpoint) == "ab" * 32 + ":3"
+    assert (after.network, after.node, after.chain) == (before.network, before.node, before.chain)
+    assert after.parameters() == before.parameters()
+    assert after.parameters().round_period_s == DEVNET.round_period_s

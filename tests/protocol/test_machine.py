@@ -1,0 +1,482 @@
+"""The runner executes the tables exactly as the interpreter means them, and nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from metanode.errors import LocalFault
+from metanode.protocol.machine import (
+    Effects,
+    Refused,
+    Send,
+    TableRunner,
+    Tables,
+    TransitionError,
+    Undefined,
+    Write,
+    _condition,
+)
+from metanode.protocol.view import NodeView, Quorum
+from spec.assembly import Machine, Protocol, Rule
+from spec.interpreter import Value, enabled, first_false, outcome
+from spec.language import Cell, Enum, Opt, Row
+from spec.messages import MESSAGE_OF_CELL, Step, Vote
+from spec.protocol import PROTOCOL
+from tests.spec.support import build, good
+
+HOLDERS = tuple(bytes([number]) * 33 for number in range(1, 5))
+QUORUM = Quorum(HOLDERS, 3, 1)
+INDIVIDUALS: Mapping[str, tuple[Value, ...]] = {
+    "Peer": HOLDERS,
+    "Event": (b"e" * 32,),
+    "Attempt": (0, 1, 2),
+    "Digest": (b"d" * 32, b"x" * 32),
+    "Instance": (b"i" * 32,),
+    "Key": (1, 2, 3, 4, 5),
+    "Swap": (b"s" * 32,),
+    "Link": (8, 9),
+}
+MESSAGES = {cell: cls(**good(cls)) for cell, cls in MESSAGE_OF_CELL.items()}
+
+Facts = dict[str, Any]
+
+
+class Recording(NodeView):
+    """A view that remembers which cells a formula read, so that they can be changed."""
+
+    def read(self, cell: str, index: tuple[Value, ...]) -> Value:
+        """Read, and remember."""
+        vars(self).setdefault("seen", []).append((cell, index))
+        return super().read(cell, index)
+
+
+def random_value(rng: random.Random, cell: Cell, likely: float = 0.5) -> Value:
+    """Return a value of a cell's type."""
+    if isinstance(cell.type, Enum):
+        return rng.choice(cell.type.values)
+    if isinstance(cell.type, Opt):
+        return rng.choice((None, *INDIVIDUALS[cell.type.sort]))
+    return rng.random() < likely
+
+
+def sampled(seed: int) -> tuple[Recording, Facts]:
+    """Return a view whose every cell has a random value, and random given facts."""
+    rng = random.Random(seed)
+    view, facts, likely = Recording(PROTOCOL, QUORUM), {}, rng.random()
+    for cell in PROTOCOL.cells.values():
+        places = product(*(INDIVIDUALS[sort] for sort in cell.index))
+        values = {index: random_value(rng, cell, likely) for index in places}
+        if cell.kept == "given":
+            facts[cell.name] = values
+            continue
+        for index, value in values.items():
+            view.put(cell.name, index, value)
+    return view, facts
+
+
+def coax(
+    rng: random.Random, view: Recording, facts: Facts, rule: Rule, here: dict[str, Value]
+) -> None:
+    """Change cells that the rule's false conjuncts read, for a while, so that it may run.
+
+    Rows with many conjuncts hardly ever run on a random view. The state itself stays.
+    """
+    own = PROTOCOL.machines[rule.table]
+    record = (own.cell.name, tuple(here[name] for name in own.subject))
+    for _ in range(60):
+        vars(view)["seen"] = []
+        with view.given(facts):
+            if first_false(rule, view, here) is None:
+                return
+        read = [each for each in vars(view)["seen"] if each != record]
+        if not read:
+            return
+        name, index = rng.choice(read)
+        value = random_value(rng, PROTOCOL.cells[name])
+        if name in facts:
+            facts[name][index] = value
+        else:
+            view.put(name, index, value)
+
+
+def snapshot(view: NodeView) -> dict[str, dict[tuple[Value, ...], Value]]:
+    """Return everything that a view holds."""
+    return {cell: dict(view.entries(cell)) for cell in PROTOCOL.cells}
+
+
+def carried(rules: tuple[Rule, ...]) -> dict[str, object]:
+    """Return a message for each network cell that the rules write."""
+    cells = {effect.cell for rule in rules for effect in rule.effects}
+    return {cell.name: MESSAGES[cell.name] for cell in cells if cell.kept == "network"}
+
+
+def meant(
+    machine: Machine, state: str, event: str, view: NodeView, facts: Facts, here: dict[str, Value]
+) -> tuple[str, object]:
+    """Return what the interpreter says of an event: undefined, refused why, or the changes."""
+    rules = machine.rules_for(state, event)
+    if not rules:
+        return "undefined", None
+    with view.given(facts):
+        able = enabled(machine, state, event, view, here)
+        if not able:
+            false = [first_false(rule, view, here) for rule in rules]
+            return "refused", [f"({guard.text})" for guard in false if guard is not None]
+        return "runs", (able[0], outcome(able[0], view, here))
+
+
+def done(
+    tables: Tables, machine: Machine, event: str, facts: Facts, here: dict[str, Value]
+) -> tuple[str, object]:
+    """Return what the runner does with the same event, in the same words; the view is changed."""
+    subject = tuple(here[name] for name in machine.subject)
+    state = tables.state(machine.table.name, *subject)
+    with tables.view.given(facts):
+        able = enabled(machine, state, event, tables.view, here)
+    try:
+        rule = tables.fire(machine.table.name, event, given=facts, carry=carried(able), **here)
+    except Undefined:
+        return "undefined", None
+    except Refused as refusal:
+        return "refused", list(refusal.conjuncts)
+    return "runs", rule
+
+
+def cases(rng: random.Random, only: str) -> Iterator[tuple[Machine, str, str, dict[str, Value]]]:
+    """Yield every (table, state, event) with random individuals for the event's parameters.
+
+    ``only`` limits them to those of the rules with this name; empty means all.
+    """
+    for machine in PROTOCOL.machines.values():
+        for state, event in product(machine.states, machine.signatures):
+            names = {rule.name for rule in machine.rules_for(state, event)}
+            if only and only not in names:
+                continue
+            signature = machine.signatures[event]
+            yield (
+                machine,
+                state,
+                event,
+                {name: rng.choice(INDIVIDUALS[sort]) for name, sort in signature.items()},
+            )
+
+
+def disagreements(
+    make: Callable[[NodeView], Tables], seeds: range, only: str = ""
+) -> tuple[list[str], set[str]]:
+    """Run every table on sampled views; return where runner and interpreter differ, and what ran.
+
+    Every cell is compared after every event, so a change too many is seen as well as one too few.
+    """
+    found: list[str] = []
+    ran: set[str] = set()
+    for seed in seeds:
+        view, facts = sampled(seed)
+        tables, rng = make(view), random.Random(seed)
+        for machine, state, event, here in cases(rng, only):
+            subject = tuple(here[name] for name in machine.subject)
+            view.put(machine.cell.name, subject, state)
+            rules = machine.rules_for(state, event)
+            if rules and rng.random() < 0.7:
+                coax(rng, view, facts, rng.choice(rules), here)
+            before = snapshot(view)
+            verdict, detail = meant(machine, state, event, view, facts, here)
+            where = f"{machine.table.name}: {event} in {state}"
+            try:
+                did = done(tables, machine, event, facts, here)
+            except LocalFault as fault:
+                did = ("fault", str(fault))
+            after = snapshot(view)
+            expected = {cell: dict(values) for cell, values in before.items()}
+            if verdict == "runs":
+                rule, changes = detail  # type: ignore[misc]  # a pair when the verdict is "runs"
+                expected[machine.cell.name][subject] = rule.target
+                for change in changes:
+                    expected[change.cell][change.index] = change.after
+                ran.add(rule.name)
+                detail = rule
+            if did != (verdict, detail):
+                found.append(f"{where}: the interpreter says {verdict}, the runner {did[0]}")
+            elif after != expected:
+                found.append(f"{where}: other cells changed")
+            for cell, values in before.items():
+                for index, value in values.items():
+                    view.put(cell, index, value)
+    return found, ran
+
+
+def test_the_runner_equals_the_interpreter() -> None:
+    """Catches a runner that runs another row, computes another value, or refuses another way."""
+
+    def make(view: NodeView) -> Tables:
+        return Tables(PROTOCOL, view)
+
+    found, ran = disagreements(make, range(10))
+    named = {rule.name for machine in PROTOCOL.machines.values() for rule in machine.rules}
+    for name in sorted(named - ran):  # rows with hard guards get some views of their own
+        more, also = disagreements(make, range(100, 200), only=name)
+        found, ran = found + more, ran | also
+    assert found == []
+    assert named - ran == set(), "rules that never ran were not compared"
+
+
+def without_a_guard(rule: Rule) -> Rule:
+    """Break a rule: its first conjunct is skipped."""
+    return evolve(rule, guards=rule.guards[1:])
+
+
+def without_an_effect(rule: Rule) -> Rule:
+    """Break a rule: its last effect is forgotten."""
+    return evolve(rule, effects=rule.effects[:-1])
+
+
+def to_another_state(rule: Rule) -> Rule:
+    """Break a rule: it ends in another state."""
+    states = PROTOCOL.machines[rule.table].states
+    return evolve(rule, target=states[states.index(rule.target) - 1])
+
+
+@pytest.mark.parametrize("broken", [without_a_guard, without_an_effect, to_another_state])
+@pytest.mark.parametrize("name", ["session: begun -Release-> stepping", "peer: Idle -Offer-> Idle"])
+def test_a_broken_runner_is_noticed(name: str, broken: Callable[[Rule], Rule]) -> None:
+    """Catches a comparison that agrees with everything: one broken rule must show."""
+
+    def make(view: NodeView) -> Tables:
+        tables = Tables(PROTOCOL, view)
+        table = name.partition(":")[0]
+        machine = PROTOCOL.machines[table]
+        rules = tuple(broken(rule) if rule.name == name else rule for rule in machine.rules)
+        assert rules != machine.rules
+        tables._runners[table] = TableRunner(evolve(machine, rules=rules), view)
+        return tables
+
+    found, _ = disagreements(make, range(20), only=name)
+    assert found
+
+
+# --- one small protocol --------------------------------------------------------------------------
+
+P, Q = HOLDERS[:2]
+D, X = b"d" * 32, b"x" * 32
+VOTE = Vote(**good(Vote))
+LAMP = build(
+    Row("red", "Vote(p: Peer, d: Digest)", "green", ("lock[p] in (none, d)", "rain"),
+        {"lock[p]": "d", "vote[p, d]": "True"}, why="to test"),
+    Row("red", "Vote(p: Peer, d: Digest)", "dark", ("lock[p] not in (none, d)", "rain"),
+        why="to test"),
+    Row("green", "Again(p: Peer, d: Digest)", "same", then={"lock[p]": "d", "vote[p, d]": "True"},
+        why="to test"),
+    Row("green", "Exchange(p: Peer, q: Peer)", "red", (),
+        {"lock[p]": "lock[q]", "lock[q]": "lock[p]"}, why="to test"),
+    Row("dark", "Both(p: Peer)", "same", ("not rain", "lock[p] == none"), why="to test"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def tables() -> Tables:
+    """The small protocol at one node."""
+    return Tables(LAMP, NodeView(LAMP, QUORUM))
+
+
+def cells(tables: Tables) -> dict[str, dict[tuple[Value, ...], Value]]:
+    """Return everything that the small protocol's view holds."""
+    return {cell: dict(tables.view.entries(cell)) for cell in tables.protocol.cells}
+
+
+def test_an_effect_on_a_disk_cell_is_a_write_and_on_a_network_cell_a_send(tables: Tables) -> None:
+    """Catches a change that is not flushed, a write of memory, or a message that nobody gets."""
+    rule = tables.fire("lamp", "Vote", p=P, d=D, given={"rain": True}, carry={"vote": VOTE})
+    assert rule.target == "green"
+    assert tables.effects.writes == [Write("lock", (P,), None, D, None)]
+    assert tables.effects.sends == [Send("vote", VOTE, None)]
+    assert tables.state("lamp", P) == "green"
+    assert tables.view.get("lock", P) == D
+    assert tables.view.get("vote", P, D) is True
+
+
+def test_what_rides_along_goes_where_it_belongs(tables: Tables) -> None:
+    """Catches an attachment that is lost, and a message for one that goes to all."""
+    tables.view.put("light", (P,), "green")
+    tables.view.put("lock", (P,), D)
+    tables.fire("lamp", "Again", p=P, d=D, carry={"vote": [(Q, VOTE), (P, VOTE)], "lock": "proof"})
+    assert tables.effects.writes == [Write("lock", (P,), D, D, "proof")]
+    assert tables.effects.sends == [Send("vote", VOTE, Q), Send("vote", VOTE, P)]
+
+
+def test_a_disk_cell_that_keeps_its_value_is_not_written(tables: Tables) -> None:
+    """Catches a flush for nothing, which costs a disk access each."""
+    tables.view.put("light", (P,), "green")
+    tables.view.put("lock", (P,), D)
+    tables.fire("lamp", "Again", p=P, d=D, carry={"vote": VOTE})
+    assert tables.effects.writes == []
+
+
+def test_effects_see_the_state_before_the_row(tables: Tables) -> None:
+    """Catches an effect that reads what the effect before it has written."""
+    tables.view.put("light", (P,), "green")
+    tables.view.put("lock", (P,), D)
+    tables.view.put("lock", (Q,), X)
+    tables.fire("lamp", "Exchange", p=P, q=Q)
+    assert (tables.view.get("lock", P), tables.view.get("lock", Q)) == (X, D)
+    assert tables.effects.writes == [Write("lock", (P,), D, X), Write("lock", (Q,), X, D)]
+
+
+def nothing_changed(tables: Tables, wrong: type[Exception], match: str, **arguments: Any) -> None:
+    """Fire, expect the error, and hold everything against what was there before."""
+    before = cells(tables)
+    with pytest.raises(wrong, match=match):
+        tables.fire("lamp", **arguments)
+    assert cells(tables) == before
+    assert tables.effects == Effects()
+
+
+def test_an_undefined_pair_is_a_typed_error_that_changes_nothing(tables: Tables) -> None:
+    """Catches a protocol error that is ignored, or half done."""
+    nothing_changed(tables, Undefined, "lamp: no row for Again in red", event="Again", p=P, d=D)
+    with pytest.raises(TransitionError) as caught:
+        tables.fire("lamp", "Again", p=P, d=D)
+    assert (caught.value.table, caught.value.state, caught.value.event) == ("lamp", "red", "Again")
+
+
+def test_a_false_guard_is_a_typed_error_that_changes_nothing(tables: Tables) -> None:
+    """Catches a refusal that does not say which conjuncts were false, one for each row tried."""
+    tables.view.put("lock", (P,), X)
+    nothing_changed(
+        tables, Refused, r"Vote in red refused: not \(lock\[p\] in \(none, d\)\) / not \(rain\)",
+        event="Vote", p=P, d=D, given={"rain": False}, carry={"vote": VOTE},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "carry", "match"),
+    [
+        ({"rain": True}, {}, "sends vote without a message"),
+        ({"rain": True}, {"vote": Step(**good(Step))}, "vote is sent as Vote"),
+        ({"rain": True}, {"vote": [(Q, VOTE), (P, "no")]}, "vote is sent as Vote"),
+        ({"rain": True}, {"vote": VOTE, "last": 1}, "does not touch {'last'}"),
+        ({}, {"vote": VOTE}, "the guard reads rain, which was not given"),
+    ],
+)
+def test_misuse_is_a_local_fault_that_changes_nothing(
+    tables: Tables, given: Facts, carry: dict[str, object], match: str
+) -> None:
+    """Catches a node that sends nothing, sends something else, or decides without the fact."""
+    nothing_changed(tables, LocalFault, match, event="Vote", p=P, d=D, given=given, carry=carry)
+
+
+@pytest.mark.parametrize(
+    ("event", "parameters"),
+    [("Vote", {"p": P}), ("Vote", {"p": P, "d": D, "q": Q}), ("Vot", {"p": P, "d": D})],
+)
+def test_an_event_takes_its_parameters(
+    tables: Tables, event: str, parameters: dict[str, Value]
+) -> None:
+    """Catches a record that is named by half, and an event that no table has."""
+    nothing_changed(tables, LocalFault, f"lamp.{event} takes", event=event, **parameters)
+
+
+def test_conjuncts_are_asked_in_order_and_only_until_one_is_false(tables: Tables) -> None:
+    """Catches a runner that asks all, and so needs facts that the first conjunct makes idle."""
+    tables.view.put("light", (P,), "dark")
+    nothing_changed(tables, Refused, r"not \(not rain\)$", event="Both", p=P, given={"rain": True})
+    tables.view.put("lock", (P,), D)
+    nothing_changed(
+        tables, Refused, r"not \(lock\[p\] == none\)$", event="Both", p=P, given={"rain": False}
+    )
+    # the first row of Vote stops at the lock; the second one asks for the missing fact
+    tables.view.put("light", (P,), "red")
+    with pytest.raises(LocalFault, match="rain, which was not given"):
+        tables.fire("lamp", "Vote", p=P, d=X, carry={})
+    assert "lock" in next(iter(tables.view.reads))
+
+
+def test_a_condition_answers_for_its_own_guard() -> None:
+    """Catches conditions built in a loop that all ask the last guard."""
+    view = NodeView(LAMP, QUORUM)
+    runner = TableRunner(LAMP.machines["lamp"], view)
+    guards = LAMP.machines["lamp"].rules[0].guards
+    record = runner._record
+
+    class Moment:
+        model = record
+
+    for lock, rain in product((None, X), (False, True)):
+        view.put("lock", (P,), lock)
+        record.load("red", {"p": P, "d": D})
+        with view.given({"rain": rain}):
+            answers = [_condition(guard)(Moment()) for guard in guards]  # type: ignore[arg-type]  # a stand-in with a model is all it needs
+        assert answers == [lock is None, rain]
+        assert record.refusals == [
+            f"({guard.text})" for guard, true in zip(guards, answers, strict=True) if not true
+        ]
+
+
+def test_asking_changes_nothing(tables: Tables) -> None:
+    """Catches a question that runs the row."""
+    before = cells(tables)
+    assert tables.may("lamp", "Vote", p=P, d=D, given={"rain": True})
+    assert not tables.may("lamp", "Vote", p=P, d=D, given={"rain": False})
+    assert isinstance(tables.why_not("lamp", "Again", p=P, d=D), Undefined)
+    assert cells(tables) == before
+    assert tables.effects == Effects()
+
+
+def test_the_trace_tells_table_row_and_facts(tables: Tables) -> None:
+    """Catches a log line from which the decision cannot be checked."""
+    tables.fire("lamp", "Vote", p=P, d=D, given={"rain": True}, carry={"vote": VOTE})
+    assert tables.effects.trace == [
+        {
+            "table": "lamp",
+            "row": 1,
+            "event": "Vote",
+            "from": "red",
+            "to": "green",
+            "parameters": {"p": P[:8].hex(), "d": D[:8].hex()},
+            "reads": {
+                f"lock[{P[:8].hex()}]": "None",
+                "rain[]": "True",
+                f"vote[{P[:8].hex()}, {D[:8].hex()}]": "False",
+            },
+            "writes": [f"lock[{P[:8].hex()}]"],
+            "sends": ["vote"],
+        }
+    ]
+
+
+def test_effects_are_taken_once(tables: Tables) -> None:
+    """Catches a write or a message that is done twice, or lost."""
+    tables.fire("lamp", "Vote", p=P, d=D, given={"rain": True}, carry={"vote": VOTE})
+    taken = tables.take()
+    assert (len(taken.writes), len(taken.sends), len(taken.trace)) == (1, 1, 1)
+    assert tables.take() == Effects()
+    taken.clear()
+    assert taken == Effects()
+
+
+def test_records_do_not_share_their_state(tables: Tables) -> None:
+    """Catches a machine that remembers the record of the last event."""
+    tables.fire("lamp", "Vote", p=P, d=D, given={"rain": True}, carry={"vote": VOTE})
+    assert tables.state("lamp", Q) == "red"
+    tables.fire("lamp", "Vote", p=Q, d=D, given={"rain": True}, carry={"vote": VOTE})
+    assert (tables.state("lamp", P), tables.state("lamp", Q)) == ("green", "green")
+    assert tables.state("other", P) == "red"
+
+
+def test_a_quorum_of_another_epoch_counts_for_one_event_only() -> None:
+    """Catches votes that are counted among the wrong holders."""
+    protocol: Protocol = build(
+        Row("red", "Go(p: Peer, d: Digest)", "green", "voted_for(d)", why="to test")
+    )
+    tables = Tables(protocol, NodeView(protocol, QUORUM))
+    for voter in HOLDERS[:2]:
+        tables.view.deliver("vote", voter, D)
+    assert not tables.may("lamp", "Go", p=P, d=D)
+    assert tables.may("lamp", "Go", p=P, d=D, quorum=Quorum(HOLDERS[:3], 2, 0))
+    assert not tables.may("lamp", "Go", p=P, d=D, quorum=Quorum(HOLDERS[1:], 2, 0))
+    assert tables.view.quorum == QUORUM
