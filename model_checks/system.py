@@ -11,7 +11,8 @@ Cells that no guard and no property reads drop out, with the effects on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from attrs import evolve, field, fields_dict, frozen
 
@@ -270,7 +271,7 @@ def _crash(
     network: Network, names: Names, cells: Mapping[str, Cell], stand_ins: StandIns
 ) -> Action:
     scope: dict[str, Node] = {"p": Variable(sort_type("Peer"), "p")}
-    guards = ()
+    guards: tuple[Guard, ...] = ()
     if network.honest:
         guards = (Guard(network.honest, _parse(names, scope, network.honest, stand_ins, "Crash")),)
     updates = tuple(
@@ -318,14 +319,14 @@ def bind(node: Node, values: Mapping[str, Node]) -> Node:
     return _rebuild(node, lambda child: bind(child, values))
 
 
-def _rebuild(node: Node, change: object) -> Node:
-    changed: dict[str, object] = {}
+def _rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
+    changed: dict[str, Any] = {}
     for name in fields_dict(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
-            changed[name] = change(value)  # type: ignore[operator]
+            changed[name] = change(value)
         elif isinstance(value, tuple) and value and all(isinstance(v, Node) for v in value):
-            changed[name] = tuple(change(v) for v in value)  # type: ignore[operator]
+            changed[name] = tuple(change(v) for v in value)
     return evolve(node, **changed) if changed else node
 
 

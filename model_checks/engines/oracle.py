@@ -1,6 +1,7 @@
 """The slow engine that the others are compared with: breadth-first search on the interpreter.
 
-It evaluates the same typed formulas with the same interpreter as the node does, one state at a time.
+It evaluates the same typed formulas with the same interpreter as the node does, one state at a
+time.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Step:
     parameters: Mapping[str, Value]
 
     def __str__(self) -> str:
-        inside = ", ".join(f"{k}={v}" for k, v in self.parameters.items())
+        inside = ", ".join(f"{k}={v!r}" for k, v in self.parameters.items())
         return f"{self.action}({inside})"
 
 

@@ -1,7 +1,8 @@
 """Signing under SAFE-SIGN: any number of attempts, certificates, locks that move, crashes, f liars.
 
-The rows are the ones that a node runs; where a session or an event stands is left untracked, so votes,
-locks and releases may come in any order that their guards allow. The liars vote for anything at any time.
+The rows are the ones that a node runs; where a session or an event stands is left untracked, so
+votes, locks and releases may come in any order that their guards allow. The liars vote for anything
+at any time.
 """
 
 from __future__ import annotations

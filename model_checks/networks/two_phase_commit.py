@@ -1,7 +1,8 @@
 """A first network, as a tutorial: two-phase commit, whose state counts are published.
 
-Resource managers prepare, a transaction manager decides. It uses no row of the protocol: all of it is
-moves. Expected with three managers: 288 states, 1,146 generated, depth 11; with six: 50,816, 402,306, 20.
+Resource managers prepare, a transaction manager decides. It uses no row of the protocol: all of it
+is moves. Expected with three managers: 288 states, 1,146 generated, depth 11; with six: 50,816,
+402,306, 20.
 """
 
 from __future__ import annotations

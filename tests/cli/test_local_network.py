@@ -62,7 +62,7 @@ def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> Non
 
         network.start(0)
         status = anyio.run(answer, network, backend="trio")
-        assert status["phase"] == "Idle"
+        assert status["phase"] in ("Idle", "Keygen")
         assert network.memory(0) > 10_000_000
         network.kill(0)
         assert anyio.run(network.status, 0, backend="trio") is None

@@ -75,7 +75,7 @@ def test_the_diagram_goes_between_the_markers() -> None:
 
 
 def test_writing_and_checking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Catches a check that writes, a stale diagram that passes, and silence when it has no place."""
+    """Catches a check that writes, a stale diagram that passes, and a missing place untold."""
     readme = tmp_path / "README.md"
     readme.write_text("# Title\n")
     for arguments in ([], ["--check"]):

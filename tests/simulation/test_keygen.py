@@ -32,10 +32,10 @@ def test_keygen_repeats_until_its_end_and_one_key_is_locked_in() -> None:
     sim.start_all()
     sim.run_until(lambda: locked(sim), 20.0, "a key is locked in")
     sim.run(1.0)
-    assert len(sim.core(0).report()["keys"]) == 3, "slots at 0, 4 and 8 s"
-    assert states(sim) == ["abandoned", "locked_in"]
-    newest = max(sim.core(0).report()["keys"])
-    assert sim.core(0).report()["keys"][newest] == "locked_in"
+    made = [note["slot"] for note in sim.noted("keygen.certified", 0)]
+    assert len(made) == 3, "slots at 0, 4 and 8 s"
+    assert {note["slot"] for note in sim.noted("key.locked_in")} == {made[-1]}
+    assert states(sim) == ["locked_in"], "the shares of the others are erased"
 
 
 def test_a_dead_coordinator_costs_one_slot() -> None:

@@ -35,10 +35,15 @@ DEFINITIONS = (
     Definition("only(d: Digest)", "not any(voted_for(x) for x in Digest if x != d)", "nests"),
 )
 ROW = Row("red", "Go(p: Peer)", "green", why="to test")
-OTHER = Table("other", "other_light[p]", "another table", rows=(
-    Row(("red", "green"), "Swap(p: Peer)", "dark", why="to test"),
-    Row("dark", "Swap(p: Peer)", "green", why="to test"),
-))
+OTHER = Table(
+    "other",
+    "other_light[p]",
+    "another table",
+    rows=(
+        Row(("red", "green"), "Swap(p: Peer)", "dark", why="to test"),
+        Row("dark", "Swap(p: Peer)", "green", why="to test"),
+    ),
+)
 
 
 def build(

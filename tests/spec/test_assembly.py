@@ -39,15 +39,19 @@ def row(
         (row(only_if=("rain and",)), "is not an expression"),
         # effects
         (row(then={"rain": "True"}), "rain is a given fact: no row may write it"),
-        (row(then={"other_light[p]": "red"}),
-         r"other_light\[p\] is the state of table other: only its rows move it"),
+        (
+            row(then={"other_light[p]": "red"}),
+            r"other_light\[p\] is the state of table other: only its rows move it",
+        ),
         (row(then={"light[p]": "red"}), r"light\[p\] is the state of table lamp"),
         (row(then={"lock[p]": "none", "lock[ p ]": "none"}), "two effects write one cell"),
         (row(then={"lokc[p]": "none"}), "unknown cell 'lokc'"),
         (row(then={"p": "none"}), "is not a reference to a cell"),
         (row("Try(p: Peer, q: Peer)", then={"lock[p]": "q"}), "'q' has type Peer"),
-        (row("Try(p: Peer, d: Digest)", then={"vote[p, d]": "False"}),
-         "what was sent stays sent, so a network cell only becomes True"),
+        (
+            row("Try(p: Peer, d: Digest)", then={"vote[p, d]": "False"}),
+            "what was sent stays sent, so a network cell only becomes True",
+        ),
         (row("Try(p: Peer, d: Digest)", then={"vote[p, d]": "rain"}), "only becomes True"),
         # events
         (row("Try(q: Peer)"), r"event Try needs the parameter p: Peer of light\[p\]"),

@@ -132,8 +132,7 @@ def test_quantifiers_have_their_form() -> None:
         ("any(rain for p in Peer)", "p is bound twice"),
         ("all(1 for x in Peer)", "'1' has type int, bool is needed"),
         ("count(x for x in Peer) == 1", "write count"),
-        ("count(rain for x in Peer if rain and True) == 1 and count(1 for x in Peer if rain) > 0",
-         "write count"),
+        ("count(rain for x in Peer if rain) == 1", "write count"),
         ("count(x for x in Peer for y in Peer if rain) == 1", "write count"),
         ("all(rain)", "is not in the table language"),
         # definitions
@@ -202,9 +201,7 @@ def test_expanding_a_definition_captures_nothing() -> None:
     ``shared(d)`` binds p inside. If that p and the caller's p were one, ``shared`` under a
     quantifier over p would ask whether p itself voted.
     """
-    view = Dictionary(
-        capturing(), {("vote", (1, 7)): True}, {"Peer": (1, 2), "Digest": (7, 8)}
-    )
+    view = Dictionary(capturing(), {("vote", (1, 7)): True}, {"Peer": (1, 2), "Digest": (7, 8)})
     assert value_of("all(shared(d) for p in Peer)", view, environment={"d": 7}, d="Digest")
     assert not value_of("any(shared(d) for p in Peer)", view, environment={"d": 8}, d="Digest")
     # the row's own p is 2, who did not vote; the p of the definition ranges over everyone

@@ -54,8 +54,13 @@ def test_references_exist(reference: str) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["session: acked -Began-> begun", "cell locc", "formula certifed", "spec/parameter.py",
-     "spec.parameters.quorum_fold"],
+    [
+        "session: acked -Began-> begun",
+        "cell locc",
+        "formula certifed",
+        "spec/parameter.py",
+        "spec.parameters.quorum_fold",
+    ],
 )
 def test_wrong_references_are_seen(reference: str) -> None:
     """Catches a check of references that agrees with everything."""

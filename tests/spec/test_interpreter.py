@@ -63,18 +63,22 @@ def test_quantifiers_over_nobody(text: str, value: bool) -> None:
 def test_quantifiers_over_somebody() -> None:
     """Catches a quantifier that looks at the first individual only."""
     votes = {("vote", (peer, 7)): True for peer in (1, 2, 3)}
-    view = Dictionary(build(), {**votes, ("vote", (1, 8)): True}, {"Peer": (1, 2, 3, 4),
-                                                                 "Digest": (7, 8)})
-    assert value_of("count(p for p in Peer if vote[p, d]) == 3", view, environment={"d": 7},
-                    d="Digest")
+    view = Dictionary(
+        build(), {**votes, ("vote", (1, 8)): True}, {"Peer": (1, 2, 3, 4), "Digest": (7, 8)}
+    )
+    assert value_of(
+        "count(p for p in Peer if vote[p, d]) == 3", view, environment={"d": 7}, d="Digest"
+    )
     assert value_of("voted_for(d)", view, environment={"d": 7}, d="Digest")
     assert not value_of("voted_for(d)", view, environment={"d": 8}, d="Digest")
     assert value_of("only(d)", view, environment={"d": 7}, d="Digest")
     assert not value_of("only(d)", view, environment={"d": 8}, d="Digest")
     assert value_of("all(any(vote[p, d] for p in Peer) for d in Digest)", view)
     assert not value_of("any(all(vote[p, d] for p in Peer) for d in Digest)", view)
-    assert value_of("any(vote[p, d] and vote[p, x] for p in Peer for d in Digest for x in Digest"
-                    " if d != x)", view)
+    assert value_of(
+        "any(vote[p, d] and vote[p, x] for p in Peer for d in Digest for x in Digest if d != x)",
+        view,
+    )
 
 
 @pytest.mark.parametrize("operator", ["<", "<=", ">", ">="])
@@ -116,8 +120,14 @@ def test_what_has_no_order_or_no_meaning_is_an_error() -> None:
 
 
 RACE = build(
-    Row("red", "Go(p: Peer, d: Digest)", "green", ("rain", "lock[p] in (none, d)"),
-        {"lock[p]": "d", "last[p]": "none", "vote[p, d]": "True"}, why="to test"),
+    Row(
+        "red",
+        "Go(p: Peer, d: Digest)",
+        "green",
+        ("rain", "lock[p] in (none, d)"),
+        {"lock[p]": "d", "last[p]": "none", "vote[p, d]": "True"},
+        why="to test",
+    ),
     Row("red", "Go(p: Peer, d: Digest)", "dark", "not rain", why="to test"),
 )
 
@@ -141,8 +151,14 @@ def test_enabled_outcome_and_the_first_false_conjunct() -> None:
 def test_effects_are_computed_before_any_of_them() -> None:
     """Catches an effect that sees what another effect of its row has just written."""
     swap = build(
-        Row("red", "Swap(p: Peer, q: Peer)", "green", (),
-            {"lock[p]": "lock[q]", "lock[q]": "lock[p]"}, why="to test")
+        Row(
+            "red",
+            "Swap(p: Peer, q: Peer)",
+            "green",
+            (),
+            {"lock[p]": "lock[q]", "lock[q]": "lock[p]"},
+            why="to test",
+        )
     )
     view = Dictionary(swap, {("lock", (1,)): 7, ("lock", (2,)): 8})
     (rule,) = swap.machines["lamp"].rules

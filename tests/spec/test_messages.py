@@ -30,6 +30,7 @@ CLASSES = (*PARTS, *HANDSHAKE, *ENVELOPED)
 FRAME_BOUND_ONLY = {("Keepalive", "endpoints")}
 """Texts whose own length only the frame bounds, and the parser of whoever reads them."""
 
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_good_fields_are_taken(cls: type) -> None:
     """Catches a class that refuses everything, which would make the next test worthless."""

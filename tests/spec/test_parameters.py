@@ -91,8 +91,13 @@ def test_presets_are_found_by_their_own_name() -> None:
 def test_the_phases_of_a_round_follow_each_other() -> None:
     """Catches deadlines out of order, in any preset."""
     for preset in PRESETS.values():
-        shares = (preset.offer_share, preset.propose_share, preset.set_share, preset.vote_share,
-                  preset.signing_share)
+        shares = (
+            preset.offer_share,
+            preset.propose_share,
+            preset.set_share,
+            preset.vote_share,
+            preset.signing_share,
+        )
         assert list(shares) == sorted(set(shares))
         assert shares[0] > 0
         assert shares[-1] < 1

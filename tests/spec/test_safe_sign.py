@@ -40,8 +40,9 @@ def holds(name: str, seen: Dictionary, p: int, a: int, d: int) -> bool:
     return bool(evaluate(FORMULAS[name], seen, {"p": p, "e": EVENT, "a": a, "d": d}))
 
 
-def votes(voters: dict[tuple[int, int], tuple[int, ...]]) -> dict[tuple[str, tuple[object, ...]],
-                                                                 object]:
+def votes(
+    voters: dict[tuple[int, int], tuple[int, ...]],
+) -> dict[tuple[str, tuple[object, ...]], object]:
     """Return the vote cells of (attempt, digest) → voters."""
     return {("vote", (q, EVENT, a, d)): True for (a, d), who in voters.items() for q in who}
 
@@ -65,8 +66,13 @@ def test_key_generation_needs_every_vote(count: int) -> None:
 def test_one_digest_per_attempt() -> None:
     """Catches a second vote in an attempt (SAFE-SIGN 3), and a vote that cannot be repeated."""
     for voted, digest in product((None, *DIGESTS), DIGESTS):
-        seen = view({("voted", (0, EVENT, 1)): voted, ("voted", (0, EVENT, 2)): 8,
-                     ("voted", (1, EVENT, 1)): 8})
+        seen = view(
+            {
+                ("voted", (0, EVENT, 1)): voted,
+                ("voted", (0, EVENT, 2)): 8,
+                ("voted", (1, EVENT, 1)): 8,
+            }
+        )
         assert holds("first_vote", seen, 0, 1, digest) == (voted in (None, digest))
 
 
@@ -76,14 +82,13 @@ def test_locks_over_random_histories() -> None:
     outcomes = set()
     for _ in range(600):
         voters = {
-            (a, d): tuple(q for q in PEERS if rng.random() < 0.6)
-            for a in ATTEMPTS
-            for d in DIGESTS
+            (a, d): tuple(q for q in PEERS if rng.random() < 0.6) for a in ATTEMPTS for d in DIGESTS
         }
         lock = rng.choice((None, *DIGESTS))
         locked_at = rng.choice(ATTEMPTS) if lock is not None else None
-        seen = view({**votes(voters), ("lock", (0, EVENT)): lock,
-                     ("lock_attempt", (0, EVENT)): locked_at})
+        seen = view(
+            {**votes(voters), ("lock", (0, EVENT)): lock, ("lock_attempt", (0, EVENT)): locked_at}
+        )
         for a, d in product(ATTEMPTS, DIGESTS):
             certified = {at for at in ATTEMPTS if len(voters[at, d]) >= T}
             since = -1 if locked_at is None else locked_at
@@ -109,8 +114,10 @@ def test_every_way_to_a_vote_a_lock_and_a_release_has_its_guard() -> None:
     The rows are found by what they write, so that a new one cannot be forgotten.
     """
     needed = {
-        "voted": ({"first_vote(p, e, a, d)", "first_vote(p, e, r, d)"},
-                  {"lock_permits(p, e, a, d)", "lock_permits(p, e, r, d)"}),
+        "voted": (
+            {"first_vote(p, e, a, d)", "first_vote(p, e, r, d)"},
+            {"lock_permits(p, e, a, d)", "lock_permits(p, e, r, d)"},
+        ),
         "lock": ({"may_lock(p, e, a, d)", "may_lock(p, e, r, d)"},),
         "released": ({"lock[p, e] == d"}, {"not instance_used[p, i]"}),
     }
@@ -140,9 +147,33 @@ def test_what_is_sent_is_written_first() -> None:
 
 def test_the_memory_of_safe_sign_is_on_disk() -> None:
     """Catches the one word that would let a crash forget a vote, a lock or a release."""
-    for name in ("voted", "lock", "lock_attempt", "released", "instance_used", "status", "key",
-                 "key_share", "signature_kept", "swap", "settlement", "standing", "pair_banned"):
+    for name in (
+        "voted",
+        "lock",
+        "lock_attempt",
+        "released",
+        "instance_used",
+        "status",
+        "key",
+        "key_share",
+        "signature_kept",
+        "swap",
+        "settlement",
+        "standing",
+        "pair_banned",
+    ):
         assert PROTOCOL.cells[name].kept == "disk", name
     lost = {cell.name for cell in PROTOCOL.lost_in_a_crash()}
-    assert lost == {"phase", "round", "heard", "proposal_of", "listing", "session",
-                    "session_digest", "link", "other_end", "link_proved", "cookie_spent"}
+    assert lost == {
+        "phase",
+        "round",
+        "heard",
+        "proposal_of",
+        "listing",
+        "session",
+        "session_digest",
+        "link",
+        "other_end",
+        "link_proved",
+        "cookie_spent",
+    }
