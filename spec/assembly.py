@@ -182,7 +182,7 @@ def _scope(names: Names, parameters: Mapping[str, str]) -> dict[str, Node]:
     for parameter, sort in parameters.items():
         if sort not in names.sorts:
             raise SpecError(f"parameter {parameter}: {sort} is not a sort")
-        if parameter in names.cells or names.enum_of(parameter) or parameter in names.constants:
+        if names.is_taken(parameter):
             raise SpecError(f"parameter {parameter} hides another name")
         scope[parameter] = Variable(sort_type(sort), parameter)
     return scope

@@ -68,6 +68,10 @@ class Names:
         """Return the enum that has this value, if any."""
         return next((e for e in self.enums.values() if value in e.values), None)
 
+    def is_taken(self, name: str) -> bool:
+        """Return whether a parameter or a bound variable of this name would hide something."""
+        return bool(name in self.cells or self.enum_of(name) or name in self.constants)
+
 
 @frozen
 class Parser:
@@ -245,6 +249,8 @@ class Parser:
                 raise SpecError(f"{ast.unparse(tree)!r}: {sort} is not a sort")
             if variable in scope:
                 raise SpecError(f"{ast.unparse(tree)!r}: {variable} is bound twice")
+            if self.names.is_taken(variable):
+                raise SpecError(f"{ast.unparse(tree)!r}: {variable} hides another name")
             fresh = f"{variable}'{self.depth + len(bound)}"
             scope[variable] = Variable(sort_type(sort), fresh)
             bound.append((fresh, sort))
@@ -252,7 +258,8 @@ class Parser:
             conditions += [inner._boolean(condition) for condition in clause.ifs]
         inner = Parser(self.names, scope, self.depth + len(bound))
         if kind == "count":
-            if len(bound) != 1 or not conditions or not isinstance(tree.elt, ast.Name):
+            counted = tree.elt.id if isinstance(tree.elt, ast.Name) else ""
+            if len(bound) != 1 or not conditions or scope.get(counted) != scope[variable]:
                 raise SpecError(f"{ast.unparse(tree)!r}: write count(x for x in Sort if ...)")
             return Quantified(INT, "count", *bound[0], _conjunction(conditions))
         body = inner._boolean(tree.elt)

@@ -291,6 +291,18 @@ class SignedConfirmation:
 
 
 @frozen
+class Confirmations:
+    """The confirmations that the sender has of one key: whoever checks them knows as much."""
+
+    KIND: ClassVar[str] = "confirmations"
+    CELL: ClassVar[str] = "confirmations_shown"
+    key: int = natural()
+    key_epoch: int = natural()
+    digest: bytes = octets(HASH_OCTETS)
+    confirmations: tuple[SignedConfirmation, ...] = many(MEMBERS_LIMIT)
+
+
+@frozen
 class KeyLocked:
     """A key that is locked in: holders, all confirmations, its signature over its own name."""
 
@@ -320,6 +332,7 @@ ENVELOPED: tuple[type, ...] = (
     Step,
     SignatureFound,
     Confirmation,
+    Confirmations,
     KeyLocked,
 )
 _Class = TypeVar("_Class", bound=type)

@@ -127,6 +127,12 @@ class Ledger:
             fee_rate=self._fee_rate(height - first),
         )
 
+    def deposits_at(self, height: int) -> tuple[Deposit, ...]:
+        """Return the deposits that the block at ``height`` made, spent since or not."""
+        if self.block_hash(height) is None:
+            return ()
+        return self._blocks[height - self._blocks[0].height].deposits
+
     def spent_by(self, outpoint: Outpoint) -> bytes | None:
         """Return the id of the transaction that spent this custody coin, None while unspent."""
         spent = self._spent.get(outpoint)

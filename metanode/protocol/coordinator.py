@@ -70,6 +70,7 @@ class Coordinators:
     rebuild: Rebuild
     prepare: Callable[[bytes, int, bytes], None]
     locked: Callable[[bytes], LockedCandidate | None]
+    recover: Callable[[bytes], None]
     begin: Callable[[Task, Certificate], None]
     _setups: dict[tuple[bytes, int], tuple[bytes, Setup]] = field(factory=dict)
     _tasks: dict[tuple[bytes, int], Task] = field(factory=dict)
@@ -81,6 +82,7 @@ class Coordinators:
         key = (task.event, task.attempt)
         if task.coordinator != ctx.me or key in self._tasks:
             return
+        self._supersede(task)
         setup = Setup(
             task.key_epoch,
             task.event,
@@ -153,15 +155,32 @@ class Coordinators:
         self.votes.add_certificate(certificate)
         self._enter(task, certificate)
 
-    def forget(self, before: Mapping[str, int]) -> None:
-        """Drop the tasks and set-ups of attempts below the given number of their purpose."""
-        self._tasks = {k: t for k, t in self._tasks.items() if t.attempt >= before[t.purpose]}
+    def overdue(self, limits: Mapping[str, int]) -> tuple[Task, ...]:
+        """Drop the attempts below the limit of their purpose; return the unfinished ones."""
+        old = {k: t for k, t in self._tasks.items() if t.attempt < limits[t.purpose]}
+        self._tasks = {k: t for k, t in self._tasks.items() if k not in old}
         self._setups = {
             k: (s, m)
             for k, (s, m) in self._setups.items()
-            if m.attempt >= before.get(m.purpose, m.attempt + 1)
+            if m.attempt >= limits.get(m.purpose, m.attempt + 1)
         }
         self._refusals = {k: r for k, r in self._refusals.items() if k in self._tasks}
+        return tuple(t for t in old.values() if self._state(t) not in ("finished", "expired"))
+
+    def _state(self, task: Task) -> str:
+        return self.ctx.tables.state("session", self.ctx.me, task.event, task.attempt)
+
+    def _supersede(self, task: Task) -> None:
+        """F-20: an attempt that has released nothing makes room for a higher one."""
+        ctx = self.ctx
+        for (_, event, attempt), state in ctx.tables.view.entries("session"):
+            if event != task.event or not isinstance(attempt, int) or attempt >= task.attempt:
+                continue
+            if state in ("created", "acked", "begun"):
+                ctx.tables.fire(
+                    "session", "Supersede", p=ctx.me, e=task.event, a=attempt, b=task.attempt
+                )
+                self.recover(task.event)
 
     def _judge(self, sender: bytes, message: Setup) -> None:
         ctx = self.ctx
@@ -177,6 +196,8 @@ class Coordinators:
                 is None
             ):
                 self.votes.add_certificate(certificate)
+        if sender == task.coordinator:
+            self._supersede(task)
         facts = {
             "from_coordinator": sender == task.coordinator,
             "members_valid": message.members == task.members and ctx.me in message.members,

@@ -22,16 +22,15 @@ from metanode.protocol.context import (
     lock_in_event,
 )
 from metanode.protocol.coordinator import Task
-from metanode.protocol.envelope import SIGNATURE_TAG
+from metanode.protocol.envelope import SIGNATURE_TAG, verify_signed
 from metanode.protocol.hashing import tagged_hash
-from metanode.protocol.identity import verify
 from metanode.protocol.key import FIRST_EPOCH, USABLE, StoredKey, keygen_document, lock_in_digest
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
 from metanode.tss.keyshare import Keyshare
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
-from spec.messages import Confirmation, KeyLocked, SignedConfirmation
+from spec.messages import Confirmation, Confirmations, KeyLocked, SignedConfirmation
 
 SLOT_END = 0.95
 SETUP_END = 0.5
@@ -140,16 +139,47 @@ class Keygen:
 
     def on_link(self, peer: bytes) -> None:
         """Tell a peer that came up what it may have missed."""
-        ctx = self.ctx
         for key in self.keys.values():
-            if peer in key.roster and self._state(key.slot) in USABLE:
-                ctx.tables.fire(
-                    "keygen",
-                    "Confirm",
-                    p=ctx.me,
-                    k=key.slot,
-                    carry={"confirmed": [(peer, key.confirmation)]},
-                )
+            if peer in key.roster:
+                self._show(key, peer)
+
+    def show_all(self) -> None:
+        """Tell everybody again, once a round, while no key is locked in."""
+        if self.ctx.key is None:
+            for key in self.keys.values():
+                self._show(key, None)
+
+    def _show(self, key: StoredKey, peer: bytes | None) -> None:
+        told, wanted = self._confirmations.get(key.slot, {}), key.confirmation
+        shown = tuple(
+            SignedConfirmation(member, signature)
+            for member, (confirmation, signature) in sorted(told.items())
+            if confirmation == wanted
+        )
+        message = Confirmations(key.slot, wanted.key_epoch, wanted.digest, shown)
+        carry = {"confirmations_shown": [(peer, message)]}
+        if self._state(key.slot) in USABLE:
+            self.ctx.tables.fire("keygen", "Show", p=self.ctx.me, k=key.slot, carry=carry)
+
+    def on_confirmations(self, sender: bytes, message: Confirmations) -> None:
+        """Take the confirmations that a peer shows; each new one is checked."""
+        key = self.keys.get(message.key)
+        if key is None or message.digest != key.confirmation.digest:
+            return
+        self._take(sender, key, message.confirmations)
+        self._certify(message.key)
+
+    def _take(self, sender: bytes, key: StoredKey, shown: tuple[SignedConfirmation, ...]) -> None:
+        ctx, wanted = self.ctx, key.confirmation
+        told = self._confirmations.setdefault(key.slot, {})
+        body = ctx.codec.encode(wanted)
+        for item in shown:
+            if item.member not in key.roster or item.member in told:
+                continue
+            network_id = ctx.settings.network_id
+            if not verify_signed(network_id, item.member, body, item.signature):
+                raise PeerFault("a confirmation with a wrong signature", sender)
+            told[item.member] = (wanted, item.signature)
 
     def announce_to(self, peer: bytes) -> None:
         """Send the locked key's certificate to a holder that does not have it yet."""
@@ -175,13 +205,7 @@ class Keygen:
             return None
         if message.public_key != key.keyshare.public_key or message.roster != key.roster:
             raise PeerFault("a locked key that differs from the share in store", sender)
-        network, codec = self.ctx.settings.network_id, self.ctx.codec
-        body = codec.encode(key.confirmation)
-        for item in message.confirmations:
-            if not verify(item.member, item.signature, SIGNATURE_TAG, network, item.member, body):
-                raise PeerFault("a locked key with a wrong confirmation", sender)
-            told = self._confirmations.setdefault(message.key, {})
-            told.setdefault(item.member, (key.confirmation, item.signature))
+        self._take(sender, key, message.confirmations)
         self._certify(message.key)
         r = int.from_bytes(message.signature[:32], "big")
         s = int.from_bytes(message.signature[32:], "big")

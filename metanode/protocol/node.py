@@ -19,7 +19,7 @@ from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.codec import Codec
-from metanode.protocol.context import Context, Settings, keygen_event, outpoint_of, outpoint_ref
+from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
 from metanode.protocol.coordinator import Coordinators
 from metanode.protocol.envelope import Envelope
 from metanode.protocol.hearing import Hearing
@@ -93,6 +93,7 @@ class NodeCore:
             self.keygen.task,
             self.settlement.prepare,
             self.settlement.lock_of,
+            self.settlement.recover,
             self.runs.begin_task,
         )
         self.rounds = Rounds(
@@ -138,7 +139,6 @@ class NodeCore:
         if number != self._round_seen:
             self._boundary(number)
         self.pings.tick()
-        self._end_old_keygen()
         task = self.keygen.tick()
         if task is not None:
             self.coordinators.propose(task)
@@ -243,6 +243,8 @@ class NodeCore:
                 self._on_signature(message)
             case m.Confirmation():
                 self.keygen.on_confirmation(sender, message, envelope.signature)
+            case m.Confirmations():
+                self.keygen.on_confirmations(sender, message)
             case m.KeyLocked():
                 self._on_key_locked(sender, message)
             case m.Keepalive():
@@ -299,6 +301,7 @@ class NodeCore:
         self._round_seen = number
         if self.ctx.key is not None:
             self.pings.boundary()
+        self.keygen.show_all()
         slot, lock_in = self.ctx.keygen_slot(), self.keygen.lock_in
         rounds_only = self.ctx.key is not None
         self.votes.forget(
@@ -306,17 +309,8 @@ class NodeCore:
                 attempt >= (number if rounds_only or event == lock_in else slot) - 2
             )
         )
-        self.coordinators.forget({"keygen": slot - 1, "lock_in": number - 1})
-
-    def _end_old_keygen(self) -> None:
-        slot = self.ctx.keygen_slot()
-        event = keygen_event(self.settings.network_id, slot - 1)
-        run = self.sessions.running(event)
-        if run is not None:
-            self.sessions.drop(event, run.attempt)
-            self.keygen.failed(run.attempt)
-        if self.settlement.status(event) == "IN_PROGRESS":
-            self.settlement.recover(event)
+        for task in self.coordinators.overdue({"keygen": slot, "lock_in": number - 1}):
+            self.runs.give_up(task.purpose, task.event, task.attempt)
 
     # --- for the operator ---
 

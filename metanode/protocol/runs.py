@@ -192,6 +192,13 @@ class Runs:
             )
         self.keygen.lock(key, Signature(r, s, 0))
 
+    def give_up(self, purpose: str, event: bytes, attempt: int) -> None:
+        """The time of an attempt is over: end its session, keep the lock, try again later."""
+        self.sessions.drop(event, attempt)
+        self.settlement.recover(event)
+        if purpose == "keygen":
+            self.keygen.failed(attempt)
+
     def _on_abort(self, run: Run) -> None:
         ctx, abort = self.ctx, run.abort
         culprits = [run.roster[i - 1] for i in abort.culprits] if abort else []

@@ -240,7 +240,8 @@ class Settlement:
         if cutoff is None:
             return
         settings, script = self.ctx.settings, custody_script(self.ctx.epoch.public_key)
-        for deposit in cutoff.snapshot.deposits:
+        settled = self.candidates.ledger.deposits_at(cutoff.snapshot.height)
+        for deposit in dict.fromkeys((*cutoff.snapshot.deposits, *settled)):
             verdict = classify(deposit, settings.custody, settings.hrp, script)
             if isinstance(verdict, Declined):
                 self._decline(verdict)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -23,13 +22,14 @@ from metanode.protocol.machine import (
     _condition,
 )
 from metanode.protocol.view import NodeView, Quorum
-from spec.assembly import Machine, Protocol, Rule
-from spec.interpreter import Value, enabled, first_false, outcome
-from spec.language import Cell, Enum, Opt, Row
-from spec.messages import MESSAGE_OF_CELL, Step, Vote
+from spec.assembly import Protocol, Rule
+from spec.interpreter import Value
+from spec.language import Row
+from spec.messages import Step, Vote
 from spec.protocol import PROTOCOL
 from tests.protocol.machine_support import HOLDERS, QUORUM, Facts, disagreements
 from tests.spec.support import build, good
+
 
 def test_the_runner_equals_the_interpreter() -> None:
     """Catches a runner that runs another row, computes another value, or refuses another way."""

@@ -134,6 +134,10 @@ def test_quantifiers_have_their_form() -> None:
         ("count(x for x in Peer) == 1", "write count"),
         ("count(rain for x in Peer if rain) == 1", "write count"),
         ("count(x for x in Peer for y in Peer if rain) == 1", "write count"),
+        ("count(p for x in Peer if vote[x, d]) == 1", "write count"),
+        ("any(vote[rain, d] for rain in Peer)", "rain hides another name"),
+        ("all(vote[p, red] for red in Digest)", "red hides another name"),
+        ("all(vote[p, T] for T in Digest)", "T hides another name"),
         ("all(rain)", "is not in the table language"),
         # definitions
         ("voted_for()", "voted_for takes 1 arguments"),

@@ -1,0 +1,62 @@
+"""What spec/README.md says about rows, constants and cells is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import spec
+from spec.parameters import constants
+from spec.protocol import MODULES, PROTOCOL
+from spec.session import TABLE
+
+README = Path(str(spec.__file__)).with_name("README.md").read_text(encoding="utf-8")
+REFERENCES = sorted(
+    {
+        (table, event.strip())
+        for table, events in re.findall(r"`(\w+)`: ((?:[A-Z]\w+(?:, )?)+)", README)
+        for event in events.split(",")
+        if table in PROTOCOL.machines and event.strip()
+    }
+)
+
+
+def test_references_were_found() -> None:
+    """Catches a README in another form, in which the next test would look at nothing."""
+    assert len(REFERENCES) > 30
+
+
+@pytest.mark.parametrize(("table", "name"), REFERENCES)
+def test_rows_exist(table: str, name: str) -> None:
+    """Catches a source sentence that points to a row which is gone."""
+    machine = PROTOCOL.machines[table]
+    assert name in machine.signatures or name in machine.states
+
+
+def test_names_exist() -> None:
+    """Catches a constant, cell, formula or file that was renamed."""
+    files = {path.name for path in Path(str(spec.__file__)).parent.iterdir()}
+    known = {constant.name for constant in constants()} | set(PROTOCOL.cells) | files
+    known |= set(PROTOCOL.names.definitions) | set(PROTOCOL.machines) | {"keygen_until", "delay"}
+    known |= {"memory", "disk", "network", "given", "ghost", "any", "same"}
+    known |= {state for machine in PROTOCOL.machines.values() for state in machine.states}
+    known |= {event for machine in PROTOCOL.machines.values() for event in machine.signatures}
+    known |= {sort.lower()[0] for sort in PROTOCOL.names.sorts}
+    named = set(re.findall(r"`\"?([a-z_A-Z]+(?:\.py|\.cddl)?)\"?`", README))
+    assert named - known == set()
+
+
+def test_every_table_file_is_in_the_reading_order() -> None:
+    """Catches a table that a reader would not find."""
+    for module in MODULES:
+        assert f"| `{module.__name__.rpartition('.')[2]}.py` |" in README
+
+
+def test_the_example_is_the_row() -> None:
+    """Catches an explanation of a row that no longer says this."""
+    (row,) = (row for row in TABLE.rows if row.event.startswith("Begin("))
+    example = README[README.index("```python") : README.index("```\n", README.index("```python"))]
+    for text in (*row.only_if, row.why, *row.then, *row.then.values()):
+        assert f'"{text}"' in example
