@@ -16,6 +16,7 @@ from typing import Any
 
 from attrs import evolve, field, fields_dict, frozen
 
+from model_checks.two_states import AFTER, later_text, with_later
 from spec.assembly import Effect, Guard, Protocol, Rule, cells_read
 from spec.expressions import Names, Parser, cell_type
 from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
@@ -37,8 +38,18 @@ class Move:
 
 @frozen
 class Property:
-    """What must hold. Kinds: invariant and lemma (every state), step (every step, ``after(cell)``),
-    reachable (some state), always_can (from every state), liveness (every fair run)."""
+    """What must hold. Kinds:
+
+    invariant, lemma  in every state
+    reachable         in some state: a witness
+    step              in every step; ``after(x[i])`` is the value of ``x[i]`` after it
+    always_can        every state has a way to a state in which it holds; ways consist of rows and
+                      of moves marked fair, so that nobody needs a liar's help or a crash
+    liveness          every fair run comes to a state in which it holds; fair runs do not put off
+                      for ever a row or move that is marked fair and stays possible
+
+    Of ``implies(a, b)`` the last two kinds ask that ``b`` can, or will, follow whenever ``a``.
+    """
 
     name: str
     text: str
@@ -289,6 +300,9 @@ def _crash(
 def _property(prop: Property, names: Names, stand_ins: StandIns) -> Checked:
     if prop.kind not in KINDS:
         raise SpecError(f"property {prop.name}: kind {prop.kind!r} is none of {', '.join(KINDS)}")
+    if prop.kind == "step":
+        text = later_text(prop.name, prop.text)
+        return Checked(prop, _parse(with_later(names), {}, text, stand_ins, prop.name))
     return Checked(prop, _parse(names, {}, prop.text, stand_ins, prop.name))
 
 
@@ -337,7 +351,9 @@ def _cone(
     rigid: Iterable[str],
 ) -> set[str]:
     """Return the cells that something reads; reads of a dropped cell's effects do not count."""
-    kept = {cell for checked in properties for cell in cells_read(checked.formula)}
+    kept = {
+        cell.removeprefix(AFTER) for checked in properties for cell in cells_read(checked.formula)
+    }
     kept |= {cell for formula in assumptions for cell in cells_read(formula)} | set(rigid)
     kept |= {cell for a in actions for g in a.guards for cell in cells_read(g.formula)}
     while True:

@@ -185,4 +185,19 @@ FINDINGS = (
             "All stake together is 1.33e37: it can never be enough.",
             "The minimum is a share of the known total.",
             ("spec.parameters.Preset", "metanode/protocol/peering.py")),
+    Finding("F-32", "Ours, as first written: locks only move forward; nothing else.",
+            "n = 4: A and B vote d1 at attempt 1, X too and keeps the certificate. A, B and C vote d2"
+            " at attempt 2. X shows the old certificate: A and B lock and release d1, then the new"
+            " one: A, B and C move on and release d2. Found by the exhaustive search and by the"
+            " prover, 14 steps.",
+            "A vote for another digest in a higher attempt is a promise: no lower one locks any more.",
+            ("formula may_lock", "session: acked -Begin-> begun",
+             "peer: ThresholdSet -Certified-> Signing")),
+    Finding("F-33", "Ours, as first written: any n staked nodes may make the next key.",
+            "Quorums of the rosters A, B, C, D and A, B, C, E may share one liar only: two keys are"
+            " locked in, and users see two addresses.",
+            "Once a key counts at a node, it makes keys with the same members only. Two groups that"
+            " never met, both of n staked nodes, are two networks: the operators of a new network"
+            " compare its address.",
+            ("keygen: no_key -Start-> generating", "metanode/protocol/keygen.py")),
 )

@@ -24,6 +24,9 @@ CELLS = (
          "KeyLocked: all confirmations and the lock-in signature"),
     Cell("keygen_certificate", "bool", ("Peer", "Key"), "False", "given",
          "the keygen session has begun with the votes of all members"),
+    Cell("same_roster", "bool", ("Peer", "Key"), "False", "given",
+         "k has the members of every key that counts at p: the founders of a network do not change"),
+    Cell("before_lock_in", "bool", ("Peer",), "False", "given", "clock: now < keygen_until"),
     Cell("share_verified", "bool", ("Peer", "Key"), "False", "given",
          "the session ended and every check of it held"),
     Cell("lock_in_valid", "bool", ("Key",), "False", "given",
@@ -32,7 +35,7 @@ CELLS = (
 
 TABLE = Table("keygen", "key[p, k]", "a key from its slot to lock-in", rows=(
     Row("no_key", "Start(p: Peer, k: Key)", "generating",
-        ("phase[p] == Keygen", "keygen_certificate[p, k]"),
+        ("phase[p] == Keygen", "keygen_certificate[p, k]", "same_roster[p, k]"),
         why="all members agreed on the same roster and threshold"),
     Row("generating", "Store(p: Peer, k: Key)", "stored", "share_verified[p, k]",
         {"key_share[p, k]": "True", "confirmed[p, k]": "True"},
@@ -52,7 +55,8 @@ TABLE = Table("keygen", "key[p, k]", "a key from its slot to lock-in", rows=(
     Row("generating", "Fail(p: Peer, k: Key)", "abandoned",
         why="failed, timed out or crashed: the next slot makes another key"),
     Row(("stored", "certified_by_all"), "Outdate(p: Peer, k: Key)", "abandoned",
-        "count(j for j in Key if key[p, j] == certified_by_all and k < j) >= 3",
+        ("count(j for j in Key if key[p, j] == certified_by_all and k < j) >= 3",
+         "before_lock_in[p]"),
         why="three newer keys count; a few are kept, because others may have certified fewer"),
     Row(("stored", "certified_by_all"), "Retire(p: Peer, k: Key)", "abandoned",
         "any(key[p, j] == locked_in for j in Key if j != k)",

@@ -28,6 +28,8 @@ CELLS = (
          "the attempt of the certificate behind the lock"),
     Cell("released", "bool", ("Peer", "Event", "Digest"), "False", "disk",
          "the first signing message for this digest left p, or was about to"),
+    Cell("released_in", "bool", ("Peer", "Event", "Attempt", "Digest"), "False", "ghost",
+         "p released its share for d in attempt a: only shares of one attempt make a signature"),
     Cell("share", "bool", ("Peer", "Event", "Digest"), "False", "network",
          "signing messages of p for this digest are out"),
     Cell("instance_used", "bool", ("Peer", "Instance"), "False", "disk",
@@ -51,6 +53,8 @@ DEFINITIONS = (
                "any(lock_attempt[p, e] < b and b < a and certified(e, b, d) for b in Attempt)",
                "SAFE-SIGN 4: the lock, or a newer certificate that overrides it"),
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
-               "enough_votes(e, a, d) and lock_attempt[p, e] < a",
-               "SAFE-SIGN 3: only a certificate locks, and locks only move forward in attempts"),
+               "enough_votes(e, a, d) and lock_attempt[p, e] < a "
+               "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",
+               "SAFE-SIGN 3: only a certificate locks, locks only move forward, and a vote for another "
+               "digest in a higher attempt is a promise that no lower one will lock any more"),
 )

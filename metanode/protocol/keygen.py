@@ -92,7 +92,11 @@ class Keygen:
     def begin(self, task: Task) -> None:
         """A certificate of all members begins the key generation of a slot."""
         self.ctx.tables.fire(
-            "keygen", "Start", p=self.ctx.me, k=task.attempt, given={"keygen_certificate": True}
+            "keygen",
+            "Start",
+            p=self.ctx.me,
+            k=task.attempt,
+            given={"keygen_certificate": True, "same_roster": self._is_roster(task.members)},
         )
         self._making[task.attempt] = self.candidates()[: self.ctx.settings.members]
 
@@ -255,6 +259,13 @@ class Keygen:
     def _state(self, slot: int) -> str:
         return self.ctx.tables.state("keygen", self.ctx.me, slot)
 
+    def _is_roster(self, ids: tuple[bytes, ...]) -> bool:
+        """Return whether these members made every key that counts here.
+
+        Two rosters could each lock a key in, because their quorums need not meet.
+        """
+        return all(key.roster == ids for key in self.certified())
+
     def _tried(self, slot: int) -> bool:
         event = keygen_event(self.ctx.settings.network_id, slot)
         return self.ctx.tables.state("event", self.ctx.me, event) != "UNKNOWN"
@@ -277,7 +288,7 @@ class Keygen:
             return None
         members = self.candidates()[: settings.members]
         ids = tuple(sorted(member.node_id for member in members))
-        if len(members) < settings.members or ctx.me not in ids:
+        if len(members) < settings.members or ctx.me not in ids or not self._is_roster(ids):
             return None
         if ctx.tables.state("peer", ctx.me) != "Keygen":
             return None
@@ -353,7 +364,9 @@ class Keygen:
         """Give a key up and erase its share, if the table allows it."""
         share = self.keys[slot].keyshare
         try:
-            self.ctx.tables.fire("keygen", event, p=self.ctx.me, k=slot)
+            open_still = self.ctx.now < self.ctx.settings.keygen_until
+            facts = {"before_lock_in": open_still} if event == "Outdate" else {}
+            self.ctx.tables.fire("keygen", event, p=self.ctx.me, k=slot, given=facts)
         except TransitionError:
             return
         del self.keys[slot]

@@ -223,7 +223,8 @@ class Tables:
         subject = tuple(parameters[name] for name in machine.subject)
         state = self.state(table, *subject)
         with self.view.given(given or {}, quorum):
-            rule, changes = runner.step(state, event, parameters)
+            rule, found = runner.step(state, event, parameters)
+            changes = [change for change in found if change.kept != "ghost"]
             reads = {name: show(value) for name, value in self.view.reads.items()}
         moved = Change(machine.cell.name, machine.cell.kept, subject, state, rule.target)
         all_changes = (moved, *changes) if rule.target != state else changes
@@ -303,6 +304,7 @@ class Tables:
 def _sends(cell: str, carried: Carried) -> list[Send]:
     items = carried if isinstance(carried, list | tuple) else [(None, carried)]
     wanted = MESSAGE_OF_CELL[cell]
+    check(bool(items), f"{cell} is sent, so there must be a message")
     for _, message in items:
         check(type(message) is wanted, f"{cell} is sent as {wanted.__name__}")
     return [Send(cell, message, to) for to, message in items]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import define, field, frozen
 
 from model_checks.system import Action, Checked, System
+from model_checks.two_states import StepView
 from spec.expressions import cell_type
 from spec.interpreter import Index, Value, evaluate
 from spec.language import Cell, Enum
@@ -92,6 +93,9 @@ class Result:
     """What a search found; ``violated`` maps a property to its shortest trace.
 
     ``depth`` is the number of states on the longest shortest path, the initial one included.
+    ``starts`` maps a property to the initial state of its trace, ``loops`` a liveness property to
+    the steps that are repeated for ever (none: nothing happens any more). ``collision`` bounds the
+    probability that a state was missed, where states are known by their fingerprint.
     """
 
     distinct: int = 0
@@ -100,6 +104,14 @@ class Result:
     violated: dict[str, list[Step]] = field(factory=dict)
     reached: dict[str, list[Step]] = field(factory=dict)
     complete: bool = True
+    starts: dict[str, State] = field(factory=dict)
+    loops: dict[str, list[Step]] = field(factory=dict)
+    collision: float = 0.0
+    seconds: float = 0.0
+
+
+class ReplayError(Exception):
+    """An engine gave a trace that the interpreter does not accept: the engine is wrong."""
 
 
 class Oracle:
@@ -170,6 +182,7 @@ class Oracle:
             for state in frontier:
                 for step, after in self.steps(state):
                     result.generated += 1
+                    self._check_step(state, step, after, parents, result)
                     if after not in parents:
                         parents[after] = (state, step)
                         fresh.append(after)
@@ -192,6 +205,35 @@ class Oracle:
                 if self.holds(checked, state) == (kind == "reachable"):
                     found[name] = trace_of(state, parents)
                     break
+
+    def _check_step(
+        self,
+        state: State,
+        step: Step,
+        after: State,
+        parents: dict[State, tuple[State, Step] | None],
+        result: Result,
+    ) -> None:
+        for checked in self.instance.system.properties:
+            name = checked.property.name
+            if checked.property.kind == "step" and name not in result.violated:
+                view = StepView(self.view(state), self.view(after))
+                if not evaluate(checked.formula, view, {}):
+                    result.violated[name] = [*trace_of(state, parents), step]
+
+    def replay(self, first: State, steps: Iterable[Step]) -> list[State]:
+        """Return the states of a trace; raises :class:`ReplayError` at a step that is not legal."""
+        if first not in set(self.initial()):
+            raise ReplayError("the trace does not begin in an initial state")
+        states = [first]
+        for number, step in enumerate(steps, start=1):
+            action = next(a for a in self.instance.system.actions if a.name == step.action)
+            view = self.view(states[-1])
+            for guard in action.guards:
+                if not evaluate(guard.formula, view, step.parameters):
+                    raise ReplayError(f"step {number}, {step}: {guard.text!r} is false")
+            states.append(self.apply(action, step.parameters, view))
+        return states
 
 
 def trace_of(state: State, parents: dict[State, tuple[State, Step] | None]) -> list[Step]:

@@ -162,7 +162,6 @@ def test_a_port_in_use_is_refused(home: Home, section: str) -> None:
     assert str(port) in said
 
 
-@pytest.mark.xdist_group("network")
 @pytest.mark.parametrize("form", [["run", "--home"], ["--home"]])
 def test_a_second_node_on_a_home_is_refused(live: Live, form: list[str]) -> None:
     """Catches two processes that sign from one signing log."""

@@ -45,7 +45,6 @@ def test_rounds_without_a_signature_or_an_offer_do_not_count() -> None:
     assert set(moments(records)) == {7}
 
 
-@pytest.mark.xdist_group("network")
 def test_real_traces_hold_every_phase(live: Live) -> None:
     """Catches a table whose rows were renamed, so that the benchmark finds nothing."""
     live.paid(live.deposit(2_500_000))

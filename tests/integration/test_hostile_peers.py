@@ -26,8 +26,6 @@ from spec.parameters import DEVNET
 from tests.integration.attacker import CODEC, MEMBER, TARGET, Attacker, member_gone_bad
 from tests.integration.support import SIZE, Live, wait_until
 
-pytestmark = pytest.mark.xdist_group("network")
-
 
 @pytest.fixture
 def stranger(live: Live) -> Attacker:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from typing import Any
 
-import pytest
 from coincurve import PublicKey
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +20,6 @@ from metanode.protocol.identity import Identity
 from spec.parameters import DEVNET
 from tests.integration.support import SIZE, Live, metanode, wait_until
 
-pytestmark = pytest.mark.xdist_group("network")
 SIGHASH_ALL = 1
 AMOUNT = 3_000_000
 

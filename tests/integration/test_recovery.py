@@ -6,11 +6,8 @@ import http.client
 import json
 import time
 
-import pytest
-
 from tests.integration.support import SIZE, Live, metanode, wait_until
 
-pytestmark = pytest.mark.xdist_group("network")
 VICTIM, WITNESS = 0, 1
 IN_A_ROUND = ("Proposing", "SetBuilding", "ThresholdSet", "Signing")
 DOWN_S = 1.0

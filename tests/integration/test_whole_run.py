@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from metanode.protocol.envelope import seal
 from metanode.runtime.trace import read_trace, trace_files, verify_trace
 from spec import messages as m
 from spec.protocol import PROTOCOL
 from tests.integration.attacker import CODEC, TARGET, member_gone_bad
 from tests.integration.support import Live, wait_until
-
-pytestmark = pytest.mark.xdist_group("network")
 
 
 def test_every_deposit_was_settled_exactly_once(live: Live) -> None:

@@ -45,6 +45,8 @@ def overlaps(*rows: Row) -> list[str]:
         ("other_light[p] == red", "other_light[p] == green"),
         ("other_light[p] in (red, green)", "other_light[p] == dark"),
         ("last[p] == none", "none < last[p]"),
+        ("last[p] < none", "True"),
+        ("other_light[p] not in (red, green, dark)", "True"),
         ("voted_for(d)", "not voted_for(d)"),
         ("not (rain and voted_for(d))", "rain and voted_for(d)"),
         ("implies(rain, voted_for(d))", "rain and not voted_for(d)"),

@@ -118,7 +118,7 @@ def sends(*kinds: type) -> Callable[[Effects], bool]:
     return lambda effects: any(isinstance(send.message, kinds) for send in effects.sends)
 
 
-@define
+@define(repr=False)
 class Simulation:
     """A network of ``members`` nodes; ``threshold`` and ``byzantine`` are t and f."""
 
@@ -178,6 +178,9 @@ class Simulation:
             {n.node_id: n.disk for n in self.nodes},
         )
 
+    def __repr__(self) -> str:
+        return f"<simulation, seed {self.seed}, {self.now - self.begin:.3f} s>"
+
     # --- running
     # -------------------------------------------------------------------------------------
 
@@ -196,11 +199,16 @@ class Simulation:
 
     def run(self, seconds: float) -> None:
         """Let simulated time pass."""
-        self._until(self.now + seconds, lambda: False)
+        self._until(self.now + seconds, lambda: False, TICK_S)
 
-    def run_until(self, condition: Callable[[], bool], limit_s: float, what: str = "") -> None:
-        """Let time pass until a condition holds; SimulationFailure when it does not in time."""
-        if not self._until(self.now + limit_s, condition):
+    def run_until(
+        self, condition: Callable[[], bool], limit_s: float, what: str = "", *, exactly: bool = False
+    ) -> None:
+        """Let time pass until a condition holds; SimulationFailure when it does not in time.
+
+        The condition is looked at every ``TICK_S``, or after each single step (``exactly``).
+        """
+        if not self._until(self.now + limit_s, condition, 0.0 if exactly else TICK_S):
             self._fail(f"not within {limit_s} s: {what or 'the condition'}", None)
 
     def mine_every(self, seconds: float) -> None:
@@ -347,14 +355,14 @@ class Simulation:
         self._entries += 1
         heapq.heappush(self._heap, (time, self._entries, action))
 
-    def _until(self, end: float, condition: Callable[[], bool]) -> bool:
-        return bool(self._guarded(lambda: self._loop(end, condition)))
+    def _until(self, end: float, condition: Callable[[], bool], pause: float) -> bool:
+        return bool(self._guarded(lambda: self._loop(end, condition, pause)))
 
-    def _loop(self, end: float, condition: Callable[[], bool]) -> bool:
+    def _loop(self, end: float, condition: Callable[[], bool], pause: float) -> bool:
         look = self.now
         while self._heap and self._heap[0][0] <= end:
             if self._heap[0][0] >= look:
-                look = self._heap[0][0] + TICK_S
+                look = self._heap[0][0] + pause
                 if condition():
                     return True
             self.now, _, action = heapq.heappop(self._heap)

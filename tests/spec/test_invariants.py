@@ -35,7 +35,8 @@ def votes(attempt: int, digest: int, *voters: int) -> dict[tuple[str, Index], Va
 
 BROKEN: dict[str, dict[tuple[str, Index], Value]] = {
     # n, t, f are 4, 3, 1: two correct releases and a liar's are three
-    "NoDoubleSign": {("released", (q, 5, 7 if q < 2 else 8)): True for q in range(4)},
+    "NoDoubleSign": {("released_in", (q, 5, *((1, 7) if q < 2 else (2, 8)))): True
+                     for q in range(4)},
     "NoDoubleSignLocal": {**votes(1, 7, 0, 1, 2), ("released", (0, 5, 7)): True,
                           ("released", (0, 5, 8)): True},
     "CertificateUnique": {**votes(1, 7, 0, 1, 2), **votes(1, 8, 1, 2, 3)},

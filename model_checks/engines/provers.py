@@ -1,0 +1,78 @@
+"""The two provers, each behind one typed function: z3 decides, cvc5 confirms.
+
+Both work within a budget of steps, not of time, from a fixed seed, so that an answer does not
+depend on the machine. ``unknown`` is an answer, and never counts as a proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import cvc5
+import z3
+from attrs import frozen
+
+PROVED = "unsat"
+REFUTED = "sat"
+UNKNOWN = "unknown"
+
+Z3_STEPS = 20_000_000
+"""z3's ``rlimit`` for one question."""
+
+CVC5_STEPS = 200_000
+"""cvc5's ``rlimit`` for one question."""
+
+SEED = 1
+
+
+@frozen
+class Answer:
+    """Whether the formulas contradict each other, with a model when they do not."""
+
+    verdict: str
+    model: Any = None
+
+
+def z3_solver(formulas: Iterable[Any], steps: int = Z3_STEPS, seed: int = SEED) -> Any:
+    """Return a z3 solver that holds the formulas."""
+    solver = z3.Solver()
+    solver.set("rlimit", steps)
+    solver.set("random_seed", seed)
+    solver.add(*formulas)
+    return solver
+
+
+def ask_z3(formulas: Iterable[Any], steps: int = Z3_STEPS, seed: int = SEED) -> Answer:
+    """Return z3's answer to: can these formulas hold together?"""
+    solver = z3_solver(formulas, steps, seed)
+    verdict = solver.check()
+    if verdict == z3.unsat:
+        return Answer(PROVED)
+    return Answer(REFUTED, solver.model()) if verdict == z3.sat else Answer(UNKNOWN)
+
+
+def smt_lib(formulas: Iterable[Any]) -> str:
+    """Return the same question as SMT-LIB 2 text, for any other solver."""
+    solver = z3.Solver()
+    solver.add(*formulas)
+    return f"(set-logic ALL)\n{solver.to_smt2()}"
+
+
+def ask_cvc5(text: str, steps: int = CVC5_STEPS, seed: int = SEED, **options: str) -> str:
+    """Return cvc5's verdict on an SMT-LIB 2 text: ``unsat``, ``sat`` or ``unknown``."""
+    solver = cvc5.Solver(cvc5.TermManager())
+    settings = {"rlimit": str(steps), "seed": str(seed)}
+    for name, value in (settings | options).items():
+        solver.setOption(name.replace("_", "-"), value)
+    parser = cvc5.InputParser(solver)
+    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "obligation")
+    symbols = parser.getSymbolManager()
+    verdict = UNKNOWN
+    while True:
+        command = parser.nextCommand()
+        if command.isNull():
+            return verdict
+        told = str(command.invoke(solver, symbols)).strip()
+        if told in (PROVED, REFUTED, UNKNOWN):
+            verdict = told

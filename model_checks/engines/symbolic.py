@@ -1,0 +1,260 @@
+"""A system of any size as formulas of first-order logic, for a prover.
+
+Sorts are uninterpreted: nothing says how many individuals they have. An ordered sort comes with a
+strict total order (three axioms, which every finite order obeys; whole numbers would not do, since
+a finite sort ends and they do not). Cells are functions of their indices. ``none`` and the
+individuals of a sort make a data type; in an ordered sort ``none`` is below everything. Counts read
+as quorums, see ``model_checks/engines/quorums.py``.
+
+A state is a mapping from a cell's name to a function of index terms. The state after an action is
+such a mapping too, written in terms of the state before: "the new value where the index is the
+updated one, else the old value". So there are no primed symbols and no frame axioms.
+
+Every finite instance of the system, of whatever sizes, within SAFE-SIGN 1 when it counts peers, is a
+model of these formulas. So what is proved here holds in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import z3
+from attrs import frozen
+
+from model_checks.engines.arithmetic import linear, safe_sign_1
+from model_checks.engines.quorums import Quorums, threshold
+from model_checks.system import Action, System
+from spec.expressions import cell_type
+from spec.ir import (
+    BOOL,
+    INT,
+    And,
+    Choose,
+    Compare,
+    Equal,
+    Implies,
+    Literal,
+    Node,
+    Not,
+    Nothing,
+    Or,
+    Quantified,
+    Read,
+    Type,
+    Variable,
+)
+from spec.language import Enum, SpecError
+
+SymbolicState = Mapping[str, Callable[..., Any]]
+Scope = Mapping[str, Any]
+
+
+@frozen
+class Optional:
+    """The data type of ``none`` and the individuals of a sort."""
+
+    sort: Any
+    nothing: Any
+    some: Any
+    is_some: Any
+    value: Any
+
+
+class Symbols:
+    """The sorts and functions that stand for a system, and what is known about them."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.sorts = {name: z3.DeclareSort(name) for name in system.names.sorts}
+        self._enums: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._optionals: dict[str, Optional] = {}
+        self.before: SymbolicState = {
+            cell.name: z3.Function(
+                cell.name, *(self.sorts[s] for s in cell.index), self.sort_of(cell_type(cell))
+            )
+            for cell in system.cells.values()
+        }
+        self.quorums = Quorums(self.sorts)
+        self._orders: dict[str, Any] = {}
+        self._counts_numbers = False
+
+    def sort_of(self, kind: Type) -> Any:
+        """Return the z3 sort of a type."""
+        match kind:
+            case ("bool",):
+                return z3.BoolSort()
+            case ("sort", name):
+                return self.sorts[name]
+            case ("opt", name):
+                return self.optional(name).sort
+            case ("enum", name):
+                return self._enum(name)[0]
+        raise SpecError(f"no sort for the type {kind}")
+
+    def optional(self, name: str) -> Optional:
+        """Return the data type of an optional individual."""
+        if name not in self._optionals:
+            declaration = z3.Datatype(f"Optional_{name}")
+            declaration.declare(f"no_{name}")
+            declaration.declare(f"some_{name}", (f"the_{name}", self.sorts[name]))
+            made = declaration.create()
+            self._optionals[name] = Optional(
+                made, made.constructor(0)(), made.constructor(1), made.recognizer(1),
+                made.accessor(1, 0),
+            )  # fmt: skip
+        return self._optionals[name]
+
+    def _enum(self, name: str) -> tuple[Any, dict[str, Any]]:
+        if name not in self._enums:
+            enum: Enum = self.system.names.enums[name]
+            sort, values = z3.EnumSort(name, list(enum.values))
+            self._enums[name] = (sort, dict(zip(enum.values, values, strict=True)))
+        return self._enums[name]
+
+    # --- terms
+
+    def term(self, node: Node, scope: Scope, state: SymbolicState) -> Any:
+        """Return the z3 term of a node in a state; raises :class:`SpecError` if it has none."""
+        found = self._term(node, scope, state)
+        if node.type[0] == "opt" and found.sort() == self.sorts[node.type[1]]:
+            return self.optional(node.type[1]).some(found)
+        return found
+
+    def _term(self, node: Node, scope: Scope, state: SymbolicState) -> Any:
+        def of(child: Node) -> Any:
+            return self.term(child, scope, state)
+
+        match node:
+            case Literal(type=kind, value=value):
+                return z3.BoolVal(bool(value)) if kind == BOOL else self._enum(kind[1])[1][value]
+            case Nothing(type=kind):
+                return self.optional(kind[1]).nothing
+            case Variable(name=name):
+                return scope[name]
+            case Read(cell=cell, index=index):
+                return state[cell](*(of(term) for term in index))
+            case Not(body=body):
+                return z3.Not(of(body))
+            case And(parts=parts):
+                return z3.And([of(part) for part in parts])
+            case Or(parts=parts):
+                return z3.Or([of(part) for part in parts])
+            case Implies(left=left, right=right):
+                return z3.Implies(of(left), of(right))
+            case Equal(left=left, right=right) if left.type == INT:
+                low, high = Compare(BOOL, ">=", left, right), Compare(BOOL, "<=", left, right)
+                return z3.And(of(low), of(high))
+            case Equal(left=left, right=right):
+                return of(left) == of(right)
+            case Compare(left=left) if left.type == INT:
+                return self._numbers(node, scope, state)
+            case Compare(operator=operator, left=left, right=right):
+                return self._ordered(operator, left.type, of(left), of(right))
+            case Choose(test=test, then=then, otherwise=otherwise):
+                return z3.If(of(test), of(then), of(otherwise))
+            case Quantified(kind="all" | "any" as kind, variable=variable, sort=sort, body=body):
+                # SMT-LIB knows no prime in a name.
+                bound = z3.Const(variable.replace("'", "_"), self.sorts[sort])
+                inside = self.term(body, {**scope, variable: bound}, state)
+                return (z3.ForAll if kind == "all" else z3.Exists)([bound], inside)
+        raise SpecError(f"{type(node).__name__} has no meaning for every size")
+
+    def _numbers(self, node: Compare, scope: Scope, state: SymbolicState) -> Any:
+        found = threshold(node)
+        if found is None:
+            self._counts_numbers = True
+            one, other = linear(node.left).term(), linear(node.right).term()
+            return {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}[
+                node.operator
+            ]
+        counted = found.counted
+        formula = self.quorums.at_least(
+            counted.sort,
+            found.least,
+            lambda one: self.term(counted.body, {**scope, counted.variable: one}, state),
+        )
+        return z3.Not(formula) if found.negated else formula
+
+    def _ordered(self, operator: str, kind: Type, left: Any, right: Any) -> Any:
+        if operator in (">", ">="):
+            return self._ordered(operator.replace(">", "<"), kind, right, left)
+        strict = self._below(kind, left, right)
+        return strict if operator == "<" else z3.Or(left == right, strict)
+
+    def _below(self, kind: Type, left: Any, right: Any) -> Any:
+        name, sort = kind[1], self.sorts[kind[1]]
+        if name not in self._orders:
+            self._orders[name] = z3.Function(f"below_{name}", sort, sort, z3.BoolSort())
+        below = self._orders[name]
+        if kind[0] == "sort":
+            return below(left, right)
+        optional = self.optional(kind[1])
+        inside = below(optional.value(left), optional.value(right))
+        return z3.And(optional.is_some(right), z3.Or(z3.Not(optional.is_some(left)), inside))
+
+    # --- states
+
+    def parameters(self, action: Action) -> Scope:
+        """Return a constant for each parameter of an action."""
+        return {
+            name: z3.Const(f"{name} of {action.name}", self.sorts[sort])
+            for name, sort in action.parameters.items()
+        }
+
+    def first(self) -> SymbolicState:
+        """Return the initial states: cells hold their first value, rigid ones anything."""
+        state = dict(self.before)
+        for name, node in self.system.first.items():
+            value = self.term(node, {}, self.before)
+            state[name] = lambda *index, value=value: value
+        return state
+
+    def after(self, action: Action, scope: Scope) -> SymbolicState:
+        """Return the state after an action, in terms of the state before it."""
+        state = dict(self.before)
+        for update in action.updates:
+            index = [None if t is None else self.term(t, scope, self.before) for t in update.index]
+            value = self.term(update.value, scope, self.before)
+            state[update.cell] = _written(state[update.cell], index, value)
+        return state
+
+    def guard(self, action: Action, scope: Scope) -> tuple[Any, ...]:
+        """Return the conjuncts of an action's guard in the state before it."""
+        return tuple(self.term(g.formula, scope, self.before) for g in action.guards)
+
+    def background(self) -> tuple[Any, ...]:
+        """Return what holds in every state: assumptions, orders, quorum axioms.
+
+        Call it after every formula of interest was turned into a term, since the axioms are made
+        from the sizes that occur in them.
+        """
+        assumed = [self.term(node, {}, self.before) for node in self.system.assumptions]
+        axioms = [axiom.formula for axiom in self.quorums.axioms()]
+        orders = [axiom for name in self._orders for axiom in self._order(name)]
+        numbers = safe_sign_1() if self._counts_numbers else ()
+        return (*assumed, *axioms, *orders, *numbers)
+
+    def _order(self, name: str) -> tuple[Any, ...]:
+        below = self._orders[name]
+        one, two, three = z3.Consts("one two three", self.sorts[name])
+        return (
+            z3.ForAll([one], z3.Not(below(one, one))),
+            z3.ForAll(
+                [one, two, three],
+                z3.Implies(z3.And(below(one, two), below(two, three)), below(one, three)),
+            ),
+            z3.ForAll([one, two], z3.Or(below(one, two), one == two, below(two, one))),
+        )
+
+
+def _written(
+    old: Callable[..., Any], index: list[Any | None], value: Any
+) -> Callable[..., Any]:
+    """Return the function that has the new value at the index; None stands for every individual."""
+
+    def new(*places: Any) -> Any:
+        same = [p == i for p, i in zip(places, index, strict=True) if i is not None]
+        return z3.If(z3.And(same), value, old(*places)) if same else value
+
+    return new
