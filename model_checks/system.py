@@ -61,12 +61,14 @@ class Property:
 class Network:
     """Which rows run, with whom, and what is asked of them.
 
-    ``rows`` are (table, event) pairs, or (table, "*"); ``honest`` is the conjunct that every row of
+    ``rows`` are (table, event) pairs, or (table, "*"), or (table, "state -Event-> state") for rows
+    out of one state; ``honest`` is the conjunct that every row of
     a peer gets ("" for none); ``given`` maps a reference such as ``is_member[p, e, a]`` to the
     formula or value that stands in for it; ``rigid`` names cells that are chosen once, at the
     beginning, within ``assume``. The states of ``untracked`` tables are left out: their rows may
     run at any time, which only adds behaviour, so what is safe then is safe. ``without`` drops
     conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must fail.
+    ``fair`` names rows, such as ``link.Proof``, that are not put off for ever: for liveness.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Network:
     untracked: tuple[str, ...] = ()
     without: tuple[tuple[str, str], ...] = ()
     kept: Mapping[str, str] = field(factory=dict)
+    fair: tuple[str, ...] = ()
 
 
 @frozen
@@ -212,7 +215,8 @@ def _rules(network: Network, protocol: Protocol) -> Iterable[Rule]:
     for table, event in network.rows:
         if table not in protocol.machines:
             raise SpecError(f"network {network.name}: there is no table {table}")
-        chosen = [r for r in protocol.machines[table].rules if event in ("*", r.event)]
+        rules = protocol.machines[table].rules
+        chosen = [r for r in rules if event in ("*", r.event, r.name.removeprefix(f"{table}: "))]
         if not chosen:
             raise SpecError(f"network {network.name}: table {table} has no event {event}")
         for rule in chosen:
@@ -261,7 +265,8 @@ def _action(rule: Rule, network: Network, names: Names, stand_ins: StandIns) -> 
         if e.cell.name not in stand_ins
     )
     name = f"{rule.table}.{rule.event}"
-    return Action(name, rule.parameters, tuple(guards), updates, rule.row.fair, rule.name)
+    fair = rule.row.fair or name in network.fair
+    return Action(name, rule.parameters, tuple(guards), updates, fair, rule.name)
 
 
 def _move(move: Move, names: Names, stand_ins: StandIns) -> Action:
@@ -316,7 +321,7 @@ def _parse(
 
 
 def substitute(node: Node, stand_ins: StandIns) -> Node:
-    """Return the formula with every read of a substituted cell replaced by what stands in for it."""
+    """Return the formula with every read of a replaced cell turned into what stands in for it."""
     if isinstance(node, Read):
         index = tuple(substitute(term, stand_ins) for term in node.index)
         if node.cell in stand_ins:

@@ -52,6 +52,9 @@ TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
     Row("IN_PROGRESS", "ProtocolError(p: Peer, e: Event)", "PENDING",
         f"not ({_NOTHING_RELEASED})",
         why="a share is out: the event must be brought to an end, with the same digest"),
+    Row("FAILED", "Retry(p: Peer, e: Event)", "PENDING", "not event_over[e]",
+        why="F-35: nothing was released, so another attempt is safe; without it one liar who makes "
+            "sessions fail early would strand the event"),
     Row("FAILED", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
         why="a verified late signature"),
     Row("SUCCESS", "Announce(p: Peer, e: Event, d: Digest)", "same", "signature_kept[p, e, d]",

@@ -200,4 +200,16 @@ FINDINGS = (
             " never met, both of n staked nodes, are two networks: the operators of a new network"
             " compare its address.",
             ("keygen: no_key -Start-> generating", "metanode/protocol/keygen.py")),
+    Finding("F-34", "M: the threshold set is taken in order of seniority.",
+            "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
+            " every round: with n = 4 and one liar no payout is ever signed.",
+            "Copies are pruned by seniority; the set is taken beginning with another member in each"
+            " round, so that every member is left out of some.",
+            ("cell set_is_mutual", "metanode/protocol/threshold_set.py")),
+    Finding("F-35", "T: a protocol error with nothing released fails the event.",
+            "A liar makes the session of n − t + 1 members fail before the release point: nobody can"
+            " sign the event any more, and nobody can expire it. Found by the search for states"
+            " without a way out.",
+            "A failed event is tried again in a later attempt; the lock and the votes stay.",
+            ("event: FAILED -Retry-> PENDING",)),
 )

@@ -87,6 +87,7 @@ class LocalNetwork:
             "--confirmations",
             "1",
         ]
+        failures: list[Unavailable] = []
         async with anyio.create_task_group() as tasks:
             for number, listen in enumerate(ports):
                 home = Home(self.directory / f"node-{number + 1}")
@@ -101,7 +102,9 @@ class LocalNetwork:
                 ]
                 if number:
                     options += ["--peer", f"127.0.0.1:{ports[0]}"]
-                tasks.start_soon(self._command, ["init", *options, *shared])
+                tasks.start_soon(self._command, ["init", *options, *shared], failures)
+        if failures:
+            raise failures[0]
         stakes = await anyio.to_thread.run_sync(self._found_chain)
         for home, stake in zip(self.homes, stakes, strict=True):
             write_stake(home, stake)
@@ -188,12 +191,13 @@ class LocalNetwork:
                 return
         raise Unavailable(f"the chain did not start: {output.read_text().strip()}")
 
-    async def _command(self, arguments: list[str]) -> None:
+    async def _command(self, arguments: list[str], failures: list[Unavailable]) -> None:
         result = await anyio.run_process(
             [sys.executable, "-m", "metanode", *arguments], check=False
         )
         if result.returncode:
-            raise Unavailable(f"metanode {arguments[0]}: {result.stderr.decode().strip()}")
+            said = result.stderr.decode().strip()
+            failures.append(Unavailable(f"metanode {arguments[0]}: {said}"))
 
     def _spawn(self, arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
         with open(output, "ab") as stream:

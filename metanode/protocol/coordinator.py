@@ -14,13 +14,13 @@ from typing import Any
 from attrs import define, field, frozen
 
 from metanode.errors import PeerFault
-from metanode.protocol.context import Context
+from metanode.protocol.context import Context, Member
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
 from metanode.protocol.votes import VoteBook, certificate_fault, sign_vote
 from spec.messages import Begin, Certificate, LockedCandidate, Setup, Vote
 
-SETUPS_KEPT = 64
+SETUPS_PER_SENDER = 8
 
 
 @frozen(kw_only=True)
@@ -36,6 +36,8 @@ class Task:
     members: tuple[bytes, ...]
     quorum: Quorum
     needs_all: bool
+    roster: tuple[Member, ...] = ()
+    """The members with their stakes, for a key generation."""
 
     @property
     def coordinator(self) -> bytes:
@@ -72,7 +74,7 @@ class Coordinators:
     locked: Callable[[bytes], LockedCandidate | None]
     recover: Callable[[bytes], None]
     begin: Callable[[Task, Certificate], None]
-    _setups: dict[tuple[bytes, int], tuple[bytes, Setup]] = field(factory=dict)
+    _setups: dict[bytes, dict[tuple[bytes, int], Setup]] = field(factory=dict)
     _tasks: dict[tuple[bytes, int], Task] = field(factory=dict)
     _refusals: dict[tuple[bytes, int], str] = field(factory=dict)
 
@@ -111,19 +113,31 @@ class Coordinators:
         self._acknowledge(task)
 
     def on_setup(self, sender: bytes, message: Setup) -> None:
-        """Take a set-up; it waits while this node's own view is not there yet."""
-        if len(self._setups) >= SETUPS_KEPT:
-            self._setups.pop(next(iter(self._setups)))
-        self._setups[message.event, message.attempt] = (sender, message)
-        self.tick()
+        """Take a set-up; it waits while this node's own view is not there yet.
+
+        Each sender has room of its own: nobody can push out the coordinator's set-up.
+        """
+        fault = self._judge(sender, message)
+        if fault is not None:
+            raise PeerFault(fault, sender)
+        if self._session(message) == "absent":
+            waiting = self._setups.setdefault(sender, {})
+            waiting[message.event, message.attempt] = message
+            if len(waiting) > SETUPS_PER_SENDER:
+                waiting.pop(next(iter(waiting)))
+
+    def _session(self, message: Setup) -> str:
+        return self.ctx.tables.state("session", self.ctx.me, message.event, message.attempt)
 
     def tick(self) -> None:
         """Look again at set-ups that this node could not judge, and at votes that came in."""
-        for (event, attempt), (sender, message) in tuple(self._setups.items()):
-            if self.ctx.tables.state("session", self.ctx.me, event, attempt) == "absent":
-                self._judge(sender, message)
-            else:
-                del self._setups[event, attempt]
+        for sender, waiting in self._setups.items():
+            for key, message in tuple(waiting.items()):
+                fault = self._judge(sender, message) if self._session(message) == "absent" else None
+                if fault is not None:
+                    self.ctx.note("setup.faulty", peer=sender.hex()[:16], reason=fault)
+                if fault is not None or self._session(message) != "absent":
+                    del waiting[key]
         for task in tuple(self._tasks.values()):
             self._convene(task)
 
@@ -159,11 +173,12 @@ class Coordinators:
         """Drop the attempts below the limit of their purpose; return the unfinished ones."""
         old = {k: t for k, t in self._tasks.items() if t.attempt < limits[t.purpose]}
         self._tasks = {k: t for k, t in self._tasks.items() if k not in old}
-        self._setups = {
-            k: (s, m)
-            for k, (s, m) in self._setups.items()
-            if m.attempt >= limits.get(m.purpose, m.attempt + 1)
-        }
+        for sender, waiting in self._setups.items():
+            self._setups[sender] = {
+                k: m
+                for k, m in waiting.items()
+                if m.attempt >= limits.get(m.purpose, m.attempt + 1)
+            }
         self._refusals = {k: r for k, r in self._refusals.items() if k in self._tasks}
         return tuple(t for t in old.values() if self._state(t) not in ("finished", "expired"))
 
@@ -182,20 +197,20 @@ class Coordinators:
                 )
                 self.recover(task.event)
 
-    def _judge(self, sender: bytes, message: Setup) -> None:
+    def _judge(self, sender: bytes, message: Setup) -> str | None:
+        """Acknowledge a set-up if the tables allow it; return what its sender is to blame for."""
         ctx = self.ctx
         task = self.rebuild(message.purpose, message.event, message.attempt)
         if task is None:
-            return
+            return None
         if message.locked is not None:
-            certificate = message.locked.certificate
-            if (
-                certificate_fault(
-                    certificate, ctx.codec, ctx.settings.network_id, task.quorum, task.needs_all
-                )
-                is None
-            ):
-                self.votes.add_certificate(certificate)
+            certificate, network_id = message.locked.certificate, ctx.settings.network_id
+            fault = certificate_fault(
+                certificate, ctx.codec, network_id, task.quorum, task.needs_all
+            )
+            if fault is not None:
+                return f"a set-up shows a lock without a certificate: {fault}"
+            self.votes.add_certificate(certificate)
         if sender == task.coordinator:
             self._supersede(task)
         facts = {
@@ -219,8 +234,9 @@ class Coordinators:
             )
         except TransitionError as refusal:
             self._refuse(task, refusal)
-            return
+            return None
         self._acknowledge(task)
+        return None
 
     def _acknowledge(self, task: Task) -> None:
         ctx = self.ctx

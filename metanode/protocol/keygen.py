@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
-from metanode.errors import PeerFault
+from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.codec import encode_canonical
 from metanode.protocol.context import (
     Context,
@@ -27,6 +27,7 @@ from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.key import FIRST_EPOCH, USABLE, StoredKey, keygen_document, lock_in_digest
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
+from metanode.protocol.votes import frame_of
 from metanode.tss.keyshare import Keyshare
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
@@ -45,7 +46,7 @@ class Keygen:
     create: Callable[[bytes], None]
     keys: dict[int, StoredKey] = field(factory=dict)
     announcement: KeyLocked | None = None
-    _confirmations: dict[int, dict[bytes, tuple[Confirmation, bytes]]] = field(factory=dict)
+    _confirmations: dict[int, dict[bytes, dict[Confirmation, bytes]]] = field(factory=dict)
     _making: dict[int, tuple[Member, ...]] = field(factory=dict)
 
     @property
@@ -98,7 +99,7 @@ class Keygen:
             k=task.attempt,
             given={"keygen_certificate": True, "same_roster": self._is_roster(task.members)},
         )
-        self._making[task.attempt] = self.candidates()[: self.ctx.settings.members]
+        self._making[task.attempt] = task.roster
 
     def made(self, slot: int, keyshare: Keyshare) -> None:
         """A key generation ended well: put the share in store, then confirm it."""
@@ -118,7 +119,7 @@ class Keygen:
         self.keys[slot] = key
         body = ctx.codec.encode(confirmation)
         signature = ctx.identity.sign(SIGNATURE_TAG, settings.network_id, ctx.me, body)
-        self._confirmations.setdefault(slot, {})[ctx.me] = (confirmation, signature)
+        self._note(ctx.me, confirmation, signature)
         ctx.note("keygen.stored", slot=slot)
         self._certify(slot)
 
@@ -133,13 +134,23 @@ class Keygen:
         """Take a member's confirmation; the signature is that of its envelope."""
         if len(self._confirmations) > 64:
             self._confirmations.pop(min(self._confirmations))
-        told = self._confirmations.setdefault(message.key, {})
-        earlier = told.get(sender)
-        if earlier is not None and earlier[0] != message:
-            raise PeerFault("two different confirmations of one key", sender)
-        if len(told) < 256:
-            told[sender] = (message, signature)
+        self._note(sender, message, signature)
         self._certify(message.key)
+
+    def _note(self, member: bytes, confirmation: Confirmation, signature: bytes) -> None:
+        """Keep a member's signed confirmation; two different ones are evidence against it.
+
+        The second is kept as well: who lied to this node first may have told the others the truth.
+        """
+        told = self._confirmations.setdefault(confirmation.key, {}).setdefault(member, {})
+        if confirmation in told or len(told) > 1:
+            return
+        told[confirmation] = signature
+        if len(told) > 1:
+            codec = self.ctx.codec
+            first, second = (frame_of(codec, c, member, s) for c, s in told.items())
+            self._certify(confirmation.key)
+            raise Equivocation("two confirmations of one key", member, (first, second))
 
     def on_link(self, peer: bytes) -> None:
         """Tell a peer that came up what it may have missed."""
@@ -156,9 +167,9 @@ class Keygen:
     def _show(self, key: StoredKey, peer: bytes | None) -> None:
         told, wanted = self._confirmations.get(key.slot, {}), key.confirmation
         shown = tuple(
-            SignedConfirmation(member, signature)
-            for member, (confirmation, signature) in sorted(told.items())
-            if confirmation == wanted
+            SignedConfirmation(member, signed[wanted])
+            for member, signed in sorted(told.items())
+            if wanted in signed
         )
         message = Confirmations(key.slot, wanted.key_epoch, wanted.digest, shown)
         carry = {"confirmations_shown": [(peer, message)]}
@@ -176,14 +187,16 @@ class Keygen:
     def _take(self, sender: bytes, key: StoredKey, shown: tuple[SignedConfirmation, ...]) -> None:
         ctx, wanted = self.ctx, key.confirmation
         told = self._confirmations.setdefault(key.slot, {})
-        body = ctx.codec.encode(wanted)
+        body, network_id = ctx.codec.encode(wanted), ctx.settings.network_id
         for item in shown:
-            if item.member not in key.roster or item.member in told:
+            if item.member not in key.roster or wanted in told.get(item.member, {}):
                 continue
-            network_id = ctx.settings.network_id
             if not verify_signed(network_id, item.member, body, item.signature):
                 raise PeerFault("a confirmation with a wrong signature", sender)
-            told[item.member] = (wanted, item.signature)
+            try:
+                self._note(item.member, wanted, item.signature)
+            except Equivocation as fault:  # of that member, not of the one who shows it
+                ctx.note("keygen.equivocation", peer=item.member.hex()[:16], reason=fault.reason)
 
     def announce_to(self, peer: bytes) -> None:
         """Send the locked key's certificate to a holder that does not have it yet."""
@@ -222,7 +235,12 @@ class Keygen:
             share.public_key, lock_in_digest(ctx.settings.network_id, key), signature.r, signature.s
         )
         told = self._confirmations.get(key.slot, {})
-        confirmations = tuple(SignedConfirmation(m, told[m][1]) for m in key.roster if m in told)
+        wanted = key.confirmation
+        confirmations = tuple(
+            SignedConfirmation(m, told[m][wanted])
+            for m in key.roster
+            if wanted in told.get(m, {})
+        )
         message = KeyLocked(
             key.slot,
             share.epoch,
@@ -305,6 +323,7 @@ class Keygen:
             members=ids,
             quorum=Quorum(ids, settings.threshold, settings.byzantine),
             needs_all=True,
+            roster=members,
         )
 
     def _lock_in_task(self, event: bytes, attempt: int) -> Task | None:
@@ -348,8 +367,8 @@ class Keygen:
         if key is None or self._state(slot) != "stored":
             return
         ctx, wanted = self.ctx, key.confirmation
-        for member, (confirmation, _) in self._confirmations.get(slot, {}).items():
-            if member in key.roster and confirmation == wanted:
+        for member, signed in self._confirmations.get(slot, {}).items():
+            if member in key.roster and wanted in signed:
                 ctx.tables.view.deliver("confirmed", member, slot)
         try:
             ctx.tables.fire("keygen", "Certify", p=ctx.me, k=slot, quorum=key.quorum)

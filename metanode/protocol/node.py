@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from metanode.chains.base import ChainUpdate
 from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger
+from metanode.custody.payout import custody_address
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.candidate import Candidates
@@ -240,7 +241,7 @@ class NodeCore:
             case m.Publish():
                 self._on_publish(sender, message)
             case m.SignatureFound():
-                self._on_signature(message)
+                self._on_signature(sender, message)
             case m.Confirmation():
                 self.keygen.on_confirmation(sender, message, envelope.signature)
             case m.Confirmations():
@@ -258,7 +259,8 @@ class NodeCore:
             return
         earlier = self.votes.add(sender, vote, envelope.signature)
         if earlier is not None:
-            frames = (frame_of(self.codec, *earlier), envelope.raw)
+            first = frame_of(self.codec, earlier[0], sender, earlier[1].signature)
+            frames = (first, envelope.raw)
             raise Equivocation("two votes in one attempt", sender, frames)
         self.coordinators.on_vote(vote)
 
@@ -274,7 +276,7 @@ class NodeCore:
                 "peer", "Publish", p=self.ctx.me, carry={"published": [(to, message)]}
             )
 
-    def _on_signature(self, message: m.SignatureFound) -> None:
+    def _on_signature(self, sender: bytes, message: m.SignatureFound) -> None:
         if message.event == self.keygen.lock_in and self.ctx.key is None:
             for key in self.keygen.certified():
                 if message.signatures:
@@ -286,7 +288,7 @@ class NodeCore:
                         message.signers,
                     )
             return
-        document = self.settlement.on_signature(message)
+        document = self.settlement.on_signature(sender, message)
         if document is not None:
             self.rounds.finished(document.event, document.digest)
 
@@ -336,6 +338,7 @@ class NodeCore:
                 "epoch": key.number,
                 "key_id": key.key_id.hex(),
                 "public_key": key.public_key.hex(),
+                "custody_address": custody_address(key.public_key, self.settings.hrp),
                 "threshold": key.quorum.threshold,
                 "roster": [member.hex() for member in key.roster],
             },

@@ -38,6 +38,7 @@ class Heard:
     has_key: bool
     asked: float = 0.0
     member: Member | None = None
+    refused: str = ""
 
 
 @define
@@ -112,6 +113,7 @@ class Pings:
             message.key_id is not None,
             known.asked if known else 0.0,
             known.member if known else None,
+            known.refused if known else "",
         )
         self.heard[sender] = heard
         if ctx.tables.state("block_list", ctx.me, sender) == "suspect":
@@ -123,9 +125,11 @@ class Pings:
     def on_stake(self, peer: bytes, stake: Outpoint, reason: str, height: int) -> None:
         """Take the chain's answer: ok, spent, short, young, foreign or unconfirmed."""
         heard = self.heard.get(peer)
-        if heard is None or heard.stake != stake or self._listing(peer) != "checking":
+        if heard is None or heard.stake != stake:
             return
         heard.asked = 0.0
+        if self._listing(peer) != "checking":
+            return  # the list was cleared meanwhile: the next ping asks again
         facts = {
             "stake_unspent": reason != "spent",
             "stake_enough": reason != "short",
@@ -135,8 +139,9 @@ class Pings:
         self.ctx.tables.fire("ping", "Stake", p=self.ctx.me, q=peer, given=facts)
         if reason == "ok":
             heard.member = Member(peer, stake, height)
-        else:
+        elif heard.refused != reason:
             self.ctx.note("stake.refused", peer=peer.hex()[:16], reason=reason)
+        heard.refused = "" if reason == "ok" else reason
 
     def members(self) -> tuple[Member, ...]:
         """Return the listed peers, this node among them, the oldest stake first."""

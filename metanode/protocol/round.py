@@ -16,7 +16,7 @@ from metanode.protocol.context import Context, outpoint_ref
 from metanode.protocol.hearing import Hearing, RoundBook, proposal_id_hash, share_proof_context
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.session import Run
-from metanode.protocol.threshold_set import prune_copies, threshold_set
+from metanode.protocol.threshold_set import in_turn, prune_copies, threshold_set
 from metanode.protocol.votes import VoteBook, sign_vote
 from metanode.tss.share_proof import prove_share
 from spec.messages import Certificate, LockedCandidate, Offer, Proposal, SigningSet, Vote
@@ -167,7 +167,9 @@ class Rounds:
             for peer in book.sets
             if ctx.tables.state("round", ctx.me, peer, book.number) == "in_view"
         }
-        chosen = threshold_set(prune_copies(key.seniority, proofs), in_view, key.quorum.threshold)
+        kept = prune_copies(key.seniority, proofs)
+        order = [peer for peer in in_turn(key.seniority, book.number) if peer in kept]
+        chosen = threshold_set(order, in_view, key.quorum.threshold)
         if chosen is None:
             if late:
                 self._deadline()
@@ -206,13 +208,6 @@ class Rounds:
         ctx, book = self.ctx, self.hearing.book(self.ctx.round_number())
         if book.vote is None or book.document is None:
             return
-        others = [vote for vote, _ in self.votes.of(book.vote.event, book.number).values()]
-        if any(
-            vote.digest != book.vote.digest or vote.members != book.vote.members for vote in others
-        ):
-            self._try("Mismatch", given={"votes_conflict": True}, r=book.number)
-            self._recover(book)
-            return
         certificate = self.votes.certificate(book.vote, ctx.epoch.quorum.threshold)
         if certificate is not None:
             locked = LockedCandidate(book.document.encode(), certificate)
@@ -226,8 +221,17 @@ class Rounds:
             ):
                 self.begin(certificate, book.document)
                 return
+        if self._conflict(book.vote):
+            self._try("Mismatch", given={"votes_conflict": True}, r=book.number)
+            self._recover(book)
+            return
         if share >= ctx.preset.vote_share:
             self._deadline()
+
+    def _conflict(self, mine: Vote) -> bool:
+        """Return whether a member of the threshold set signed another checksum."""
+        votes = self.votes.of(mine.event, mine.attempt)
+        return any(member in votes and votes[member][0] != mine for member in mine.members)
 
     def finished(self, event: bytes, digest: bytes) -> None:
         """The signatures of an event are verified and stored: rest until the next round."""

@@ -114,7 +114,10 @@ class Sessions:
         self._runs[instance] = run
         for sender, waiting in self._early.items():
             for message in waiting.pop(instance, ()):
-                self.receive(sender, message)
+                try:
+                    self.receive(sender, message)
+                except PeerFault as fault:  # must not keep the others' messages from being taken
+                    ctx.note("session.early_fault", peer=sender.hex()[:16], reason=fault.reason)
         if instance in self._runs:
             self._settle(run)
 

@@ -31,7 +31,7 @@ from spec.messages import (
 
 PENDING = ("PendingRelease", "PendingRefund")
 OPEN = ("SIGNED", "BROADCAST", "REORGED")
-WAITING_SIGNATURES = 16
+WAITING_PER_SENDER = 4
 LOOKUP_PERIOD_S = 1.0
 
 
@@ -53,7 +53,8 @@ class Settlement:
     candidates: Candidates
     locked: dict[bytes, LockedCandidate] = field(factory=dict)
     payouts: dict[bytes, Payout] = field(factory=dict)
-    _waiting: dict[bytes, SignatureFound] = field(factory=dict)
+    _waiting: dict[bytes, dict[bytes, SignatureFound]] = field(factory=dict)
+    _stored: dict[bytes, SignatureFound] = field(factory=dict)
     _pending: dict[bytes, Outpoint] = field(factory=dict)
     _declined: set[Outpoint] = field(factory=set)
 
@@ -73,9 +74,11 @@ class Settlement:
         self._fire("event", "Setup", e=event, a=attempt, d=digest, given={"event_over": False})
 
     def recover(self, event: bytes) -> None:
-        """The session of an event is lost: try it again later, with the lock kept."""
+        """The session of an event is lost or failed: try it again later, with the lock kept."""
         if self.status(event) == "IN_PROGRESS":
             self._fire("event", "Recover", e=event)
+        elif self.status(event) == "FAILED":
+            self._fire("event", "Retry", e=event, given={"event_over": False})
 
     def status(self, event: bytes) -> str:
         """Return the status of an event."""
@@ -146,7 +149,7 @@ class Settlement:
         )
         return True
 
-    def on_signature(self, message: SignatureFound) -> PayoutDocument | None:
+    def on_signature(self, sender: bytes, message: SignatureFound) -> PayoutDocument | None:
         """Take signatures that a peer announces; what verifies is taken, whoever sent it (F-15).
 
         The document is rebuilt from the own ledger first; while the ledger is behind, the message
@@ -156,8 +159,10 @@ class Settlement:
             return None
         document = self.candidates.rebuild(message.document, spent_too=True)
         if document is None or document.event != message.event:
-            if len(self._waiting) < WAITING_SIGNATURES:
-                self._waiting[message.event] = message
+            waiting = self._waiting.setdefault(sender, {})
+            waiting[message.event] = message
+            if len(waiting) > WAITING_PER_SENDER:
+                waiting.pop(next(iter(waiting)))
             return None
         pairs = tuple(_split(signature.rs) for signature in message.signatures)
         return document if self.signed(document, message.signers, pairs) else None
@@ -233,9 +238,10 @@ class Settlement:
 
     def connected(self, block: BlockSummary) -> None:
         """A block was connected: look at what became confirmed, and at signatures that waited."""
-        for message in tuple(self._waiting.values()):
-            self._waiting.pop(message.event, None)
-            self.on_signature(message)
+        waiting, self._waiting = self._waiting, {}
+        for sender, messages in waiting.items():
+            for message in messages.values():
+                self.on_signature(sender, message)
         cutoff = self.candidates.cutoff()
         if cutoff is None:
             return
@@ -275,13 +281,11 @@ class Settlement:
         """Take locks and signatures from the store after a start."""
         for candidate in locked:
             self.note_lock(candidate)
-        self._waiting = {message.event: message for message in found}
+        self._stored = {message.event: message for message in found}
 
     def resume(self) -> None:
         """Rebuild the payouts of finished events, as soon as the ledger reaches their blocks."""
-        for message in tuple(self._waiting.values()):
-            if self.status(message.event) != "SUCCESS":
-                continue
+        for message in tuple(self._stored.values()):
             document = self.candidates.rebuild(message.document, spent_too=True)
             if document is None:
                 continue
@@ -292,7 +296,7 @@ class Settlement:
                 self.ctx.note("payout.unusable", reason=str(fault))
                 continue
             self.payouts[message.event] = Payout(document, signed, message)
-            del self._waiting[message.event]
+            del self._stored[message.event]
             if self._settlement(message.event) == "UNSIGNED":
                 self._fire("payout", "Finish", e=message.event)
 

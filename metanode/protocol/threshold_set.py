@@ -26,6 +26,16 @@ def prune_copies(seniority: Sequence[bytes], proofs: Mapping[bytes, bytes]) -> t
     return tuple(kept)
 
 
+def in_turn(peers: Sequence[bytes], number: int) -> tuple[bytes, ...]:
+    """Return the peers in order of seniority, beginning with another one in each round (F-34).
+
+    Else the same senior peers would be chosen in every round, and one of them who never signs would
+    stop all payouts.
+    """
+    start = number % len(peers) if peers else 0
+    return (*peers[start:], *peers[:start])
+
+
 def threshold_set(
     seniority: Sequence[bytes], sets: Mapping[bytes, frozenset[bytes]], threshold: int
 ) -> tuple[bytes, ...] | None:

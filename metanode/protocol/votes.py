@@ -7,6 +7,7 @@ the fields of the vote, convinces anyone; t of them for equal fields are a certi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from attrs import define, field
 
@@ -39,11 +40,10 @@ def sign_vote(ctx: Context, vote: Vote) -> SignedVote:
     return SignedVote(ctx.me, ctx.identity.sign(SIGNATURE_TAG, *parts))
 
 
-def frame_of(codec: Codec, vote: Vote, signed: SignedVote) -> bytes:
-    """Return the envelope in which a vote travelled, to be shown as evidence."""
-    return encode_canonical(
-        {"body": codec.encode(vote), "sender": signed.voter, "signature": signed.signature}
-    )
+def frame_of(codec: Codec, message: Any, sender: bytes, signature: bytes) -> bytes:
+    """Return the envelope in which a message travelled, to be shown as evidence."""
+    body = codec.encode(message)
+    return encode_canonical({"body": body, "sender": sender, "signature": signature})
 
 
 def certificate_fault(
@@ -98,8 +98,14 @@ class VoteBook:
 
     def add_certificate(self, certificate: Certificate) -> None:
         """Keep the votes of a certificate that has been verified."""
-        for vote in certificate.votes:
-            self.add(vote.voter, vote_of(certificate), vote.signature)
+        vote = vote_of(certificate)
+        kept = self._votes.setdefault((vote.event, vote.attempt), {})
+        for signed in certificate.votes:
+            kept.setdefault(signed.voter, (vote, signed))
+            # Who voted otherwise to this node has voted for this digest all the same.
+            self.ctx.tables.view.deliver(
+                "vote", signed.voter, vote.event, vote.attempt, vote.digest
+            )
 
     def of(self, event: bytes, attempt: int) -> Mapping[bytes, tuple[Vote, SignedVote]]:
         """Return the votes of one attempt by voter, in the order in which they came."""

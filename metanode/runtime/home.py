@@ -110,8 +110,9 @@ class Home:
         for file, title in ((self.signing_log, "signing log"), (self.events, "event store")):
             if not file.is_file():
                 raise UserError(
-                    f"{title} missing: {file}; this node refuses to sign without it: restore it "
-                    "from a backup of this home, or make a new home with `init`"
+                    f"{title} missing: {file}; this node refuses to sign without it: put the "
+                    "file itself back (an older copy could make it sign twice), or make a new "
+                    "home with `init`"
                 )
         make_directory(self.keyshares)
         make_directory(self.trace)

@@ -9,7 +9,7 @@ stay the same, counts are those of orbits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 from attrs import frozen
@@ -95,12 +95,12 @@ class Explicit:
         self,
         max_states: int = MAX_STATES,
         progress: Callable[[Progress], None] | None = None,
-        stop_at_violation: bool = False,
+        until: Collection[str] = (),
     ) -> Result:
         """Search all states; raises :class:`SearchTooLarge` beyond ``max_states``.
 
-        With ``stop_at_violation`` the search ends with the level that violates an invariant or a
-        step property, and the result is not complete.
+        With ``until`` the search ends as soon as it has a trace for each of these properties (a
+        violation, or for a witness the way to it), and the result is not complete.
         """
         began = time.perf_counter()
         result, seen, recent = Result(), Seen(), Recent()
@@ -121,7 +121,7 @@ class Explicit:
                 result.complete = False
                 raise SearchTooLarge(max_states, result)
             self._check_level(result)
-            if stop_at_violation and result.violated:
+            if until and set(until) <= result.violated.keys() | result.reached.keys():
                 result.complete = False
                 break
             frontier, keys = self._next_level(frontier, seen, recent, result)

@@ -94,7 +94,8 @@ class Result:
 
     ``depth`` is the number of states on the longest shortest path, the initial one included.
     ``starts`` maps a property to the initial state of its trace, ``loops`` a liveness property to
-    the steps that are repeated for ever (none: nothing happens any more). ``collision`` bounds the
+    the steps that are repeated for ever (none: nothing happens any more), ``stuck`` an always_can
+    property to the number of states that have no way to its goal. ``collision`` bounds the
     probability that a state was missed, where states are known by their fingerprint.
     """
 
@@ -106,6 +107,7 @@ class Result:
     complete: bool = True
     starts: dict[str, State] = field(factory=dict)
     loops: dict[str, list[Step]] = field(factory=dict)
+    stuck: dict[str, int] = field(factory=dict)
     collision: float = 0.0
     seconds: float = 0.0
 

@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import z3
-from attrs import frozen
+from attrs import evolve, frozen
 
-from model_checks.engines.arithmetic import linear, safe_sign_1
+from model_checks.engines.arithmetic import Linear, linear, safe_sign_1
 from model_checks.engines.quorums import Quorums, threshold
-from model_checks.system import Action, System
+from model_checks.system import Action, System, _rebuild
 from spec.expressions import cell_type
 from spec.ir import (
     BOOL,
@@ -78,6 +78,7 @@ class Symbols:
         self.quorums = Quorums(self.sorts)
         self._orders: dict[str, Any] = {}
         self._counts_numbers = False
+        self._named = {}
 
     def sort_of(self, kind: Type) -> Any:
         """Return the z3 sort of a type."""
@@ -153,12 +154,21 @@ class Symbols:
                 return self._ordered(operator, left.type, of(left), of(right))
             case Choose(test=test, then=then, otherwise=otherwise):
                 return z3.If(of(test), of(then), of(otherwise))
-            case Quantified(kind="all" | "any" as kind, variable=variable, sort=sort, body=body):
-                # SMT-LIB knows no prime in a name.
-                bound = z3.Const(variable.replace("'", "_"), self.sorts[sort])
-                inside = self.term(body, {**scope, variable: bound}, state)
-                return (z3.ForAll if kind == "all" else z3.Exists)([bound], inside)
+            case Quantified(kind="all" | "any"):
+                return self._quantified(node, scope, state)
         raise SpecError(f"{type(node).__name__} has no meaning for every size")
+
+    def _quantified(self, node: Quantified, scope: Scope, state: SymbolicState) -> Any:
+        """Return one quantifier over all the variables of a chain of quantifiers of one kind."""
+        bound: dict[str, Any] = {}
+        body: Node = node
+        while isinstance(body, Quantified) and body.kind == node.kind:
+            # SMT-LIB knows no prime in a name.
+            name = body.variable.replace("'", "_")
+            bound[body.variable] = z3.Const(name, self.sorts[body.sort])
+            body = body.body
+        inside = self.term(body, {**scope, **bound}, state)
+        return (z3.ForAll if node.kind == "all" else z3.Exists)(list(bound.values()), inside)
 
     def _numbers(self, node: Compare, scope: Scope, state: SymbolicState) -> Any:
         found = threshold(node)
@@ -169,12 +179,44 @@ class Symbols:
                 node.operator
             ]
         counted = found.counted
-        formula = self.quorums.at_least(
+        formula = self._at_least(found, scope) if state is self.before else self.quorums.at_least(
             counted.sort,
             found.least,
             lambda one: self.term(counted.body, {**scope, counted.variable: one}, state),
         )
         return z3.Not(formula) if found.negated else formula
+
+    def _at_least(self, found, scope):
+        counted=found.counted
+        if found.least == Linear(1): return self.quorums.at_least(counted.sort, found.least, lambda one: self.term(counted.body, {**scope, counted.variable: one}, self.before))
+        free=[]
+        def canon(n, bound):
+            if isinstance(n, Variable):
+                if n.name in bound: return evolve(n,name=bound[n.name])
+                if n.name not in [f.name for f in free]: free.append(n)
+                return evolve(n,name=f"free {[f.name for f in free].index(n.name)}",type=n.type)
+            if isinstance(n, Quantified):
+                b={**bound, n.variable: f"bound {len(bound)}"}
+                return evolve(n,variable=b[n.variable],body=canon(n.body,b))
+            return _rebuild(n, lambda c: canon(c,bound))
+        body=canon(counted.body,{counted.variable:"bound 0"})
+        key=(counted.sort,found.least,body)
+        sorts=[self.sorts[f.type[1]] for f in free]
+        if key not in self._named:
+            k=len(self._named)
+            pred=z3.Function(f"enough_{k}",*sorts,z3.BoolSort())
+            fam=self.quorums.family(counted.sort,found.least)
+            wit=z3.Function(f"witness_{k}",*sorts,fam.sort)
+            vs=[z3.Const(f"v{j}",s) for j,s in enumerate(sorts)]
+            sc={f"free {j}":v for j,v in enumerate(vs)}
+            x=z3.Const("x",self.sorts[counted.sort]); Q=z3.Const("Q",fam.sort)
+            self._named[key]=(pred,[])
+            phi=self.term(body,{**sc,"bound 0":x},self.before)
+            allv=lambda v,b: z3.ForAll(v,b) if v else b
+            self._named[key]=(pred,[allv([*vs,x],z3.Implies(z3.And(pred(*vs),fam.contains(x,wit(*vs))),phi)),
+              allv([*vs,Q],z3.Or(pred(*vs),z3.Exists([x],z3.And(fam.contains(x,Q),z3.Not(phi)))))])
+        pred=self._named[key][0]
+        return pred(*(scope[f.name] for f in free))
 
     def _ordered(self, operator: str, kind: Type, left: Any, right: Any) -> Any:
         if operator in (">", ">="):
@@ -233,7 +275,8 @@ class Symbols:
         axioms = [axiom.formula for axiom in self.quorums.axioms()]
         orders = [axiom for name in self._orders for axiom in self._order(name)]
         numbers = safe_sign_1() if self._counts_numbers else ()
-        return (*assumed, *axioms, *orders, *numbers)
+        named=[x for _,d in self._named.values() for x in d]
+        return (*named, *assumed, *axioms, *orders, *numbers)
 
     def _order(self, name: str) -> tuple[Any, ...]:
         below = self._orders[name]

@@ -15,7 +15,7 @@ from fastecdsa.curve import secp256k1
 from fastecdsa.point import Point
 
 from metanode.chains.amounts import base_units
-from metanode.custody.payout import custody_script
+from metanode.custody.payout import custody_address, custody_script
 from metanode.protocol.identity import Identity
 from spec.parameters import DEVNET
 from tests.integration.support import SIZE, Live, metanode, wait_until
@@ -85,7 +85,7 @@ def test_a_deposit_is_paid_once_with_signatures_that_three_libraries_accept(live
     assert len(payout["signers"]) == 3
     key = live.public_key
     view = live.transaction(payout["txid"])
-    assert f"{view['vin'][0]['txid']}:{view['vin'][0]['vout']}" == made.outpoint
+    assert made.outpoint in {f"{entry['txid']}:{entry['vout']}" for entry in view["vin"]}
 
     fee = AMOUNT * DEVNET.service_fee_bps // 10_000
     paid = [o for o in view["vout"] if o["scriptPubKey"]["hex"] == made.script.hex()]
@@ -162,7 +162,10 @@ def test_status_of_a_running_node_for_people_and_for_programs(live: Live) -> Non
     document = json.loads(done.stdout)
     assert len(document["links"]) == SIZE - 1
     assert len(document["peers"]) == SIZE
-    assert document["key"]["threshold"] == 3
+    key = document["key"]
+    assert key["threshold"] == 3
+    assert key["custody_address"] == custody_address(bytes.fromhex(key["public_key"]), "bcrt")
+    assert f"custody_address: {key['custody_address']}" in shown.stdout
     passphrase = (live.network.directory / "passphrase").read_text().strip()
     token = json.loads(home.admin.read_text())["token"]
     for secret in (passphrase, token):

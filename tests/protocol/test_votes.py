@@ -55,7 +55,7 @@ def test_a_vote_alone_and_in_its_envelope_have_one_signature() -> None:
     sim = started()
     ctx = sim.core(0).ctx
     vote = m.Vote(1, EVENT, 5, DIGEST, QUORUM.holders)
-    frame = frame_of(CODEC, vote, sign_vote(ctx, vote))
+    frame = frame_of(CODEC, vote, ctx.me, sign_vote(ctx, vote).signature)
     sender, message, _ = open_envelope(NETWORK_ID, CODEC, frame)
     assert (sender, message) == (ctx.me, vote)
 

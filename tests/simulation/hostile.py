@@ -12,12 +12,27 @@ from metanode.protocol.view import Quorum
 from metanode.protocol.votes import sign_vote
 from spec import messages as m
 from tests.simulation.checkers import CODEC
-from tests.simulation.simulator import NETWORK_ID, Simulation, Tamper, identities_of, with_key
+from tests.simulation.simulator import (
+    NETWORK_ID,
+    QUICK,
+    START,
+    Simulation,
+    Tamper,
+    identities_of,
+    with_key,
+)
 
 Change = Callable[[Any], Iterable[object]]
 
-OUTSIDER, YOUNGEST, MIDDLE, OLDEST = 0, 1, 2, 3
-"""Numbers of the four nodes by seniority: with all up, all but the outsider sign."""
+FIRST_ROUND = int(START + 98.5) // QUICK.round_period_s + 1
+_BY_SENIORITY = sorted(range(4), key=lambda number: identities_of(4)[number].node_id)
+OLDEST, MIDDLE, YOUNGEST, OUTSIDER = (
+    _BY_SENIORITY[(place + FIRST_ROUND) % 4] for place in range(4)
+)
+"""Numbers of the four nodes in the first round of :func:`network`: all but the outsider sign.
+
+All stakes have one height, so that the ids decide; each round begins with the next one.
+"""
 
 
 def changes(kind: type, change: Change, to: Iterable[bytes] | None = None) -> Tamper:

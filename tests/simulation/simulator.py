@@ -28,6 +28,7 @@ from metanode.protocol.envelope import Envelope, open_envelope, seal
 from metanode.protocol.identity import Identity
 from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
+from metanode.protocol.threshold_set import in_turn
 from metanode.protocol.view import Quorum
 from spec.parameters import DEVNET, Preset
 from tests.simulation.chain import CONFIRMATIONS, ChainClient, Paid, Users
@@ -96,6 +97,7 @@ class Node:
     chain: ChainClient
     offset: float = 0.0
     core: NodeCore | None = None
+    watcher: Callable[[Effects], None] = field(default=lambda effects: None)
     starts: int = 0
 
     @property
@@ -202,7 +204,12 @@ class Simulation:
         self._until(self.now + seconds, lambda: False, TICK_S)
 
     def run_until(
-        self, condition: Callable[[], bool], limit_s: float, what: str = "", *, exactly: bool = False
+        self,
+        condition: Callable[[], bool],
+        limit_s: float,
+        what: str = "",
+        *,
+        exactly: bool = False,
     ) -> None:
         """Let time pass until a condition holds; SimulationFailure when it does not in time.
 
@@ -329,9 +336,7 @@ class Simulation:
 
     def noted(self, event: str, number: int | None = None) -> list[Mapping[str, Any]]:
         """Return the notes of one kind, of one node or of all."""
-        return [
-            note for _, n, note in self.notes if note["event"] == event and number in (None, n)
-        ]
+        return [note for _, n, note in self.notes if note["event"] == event and number in (None, n)]
 
     # --- inside
     # --------------------------------------------------------------------------------------
@@ -423,6 +428,7 @@ class Simulation:
             self._carry_out(node, core.take())
 
     def _carry_out(self, node: Node, effects: Effects) -> None:
+        node.watcher(effects)
         crash = next((c for c in self.crashes if c.node == node.number and c.when(effects)), None)
         if crash is not None:
             self.crashes.remove(crash)
@@ -615,6 +621,8 @@ def with_key(seed: int, begin_s: float = 98.5, **options: Any) -> Simulation:
     return sim
 
 
-def seniors(sim: Simulation) -> Sequence[int]:
-    """Return the numbers of the nodes by seniority, the oldest stake first."""
-    return [sim.number_of(node_id) for node_id in sim.core(0).ctx.epoch.seniority]
+def turns(sim: Simulation) -> Sequence[int]:
+    """Return the numbers of the nodes in the order of the next round: the first t of them sign."""
+    ctx = sim.core(0).ctx
+    order = in_turn(ctx.epoch.seniority, ctx.round_number() + 1)
+    return [sim.number_of(node_id) for node_id in order]

@@ -8,7 +8,7 @@ import pytest
 
 from metanode.protocol.machine import Effects
 from spec import messages as m
-from tests.simulation.simulator import Crash, sends, seniors, with_key, writes_cell
+from tests.simulation.simulator import Crash, sends, turns, with_key, writes_cell
 
 MOMENTS: dict[str, Callable[[Effects], bool]] = {
     "offer": sends(m.Offer),
@@ -29,13 +29,11 @@ POINTS = ("before", "after", "amid")
 def test_a_crash_at_each_moment_of_a_round(moment: str, place: int) -> None:
     """Catches lost votes or locks, a second digest after a restart, and a deposit paid twice.
 
-    The place is the node's in the order of seniority: with all up, the first three are the signers.
+    The place is the node's in the order of the round: with all up, the first three are the signers.
     """
     for point in POINTS:
         sim = with_key(place)
-        crash = Crash(
-            node=seniors(sim)[place], when=MOMENTS[moment], point=point, restart_s=0.7
-        )
+        crash = Crash(node=turns(sim)[place], when=MOMENTS[moment], point=point, restart_s=0.7)
         sim.crashes.append(crash)
         sim.mine_every(0.7)
         sim.run(0.3)
@@ -51,9 +49,7 @@ def test_all_three_signers_crash_at_their_release(point: str) -> None:
     """F-14: catches a share that was released and forgotten; the locked digest is signed, no other."""
     sim = with_key(9)
     for place in range(3):
-        sim.crashes.append(
-            Crash(node=seniors(sim)[place], when=writes_cell("released"), point=point)
-        )
+        sim.crashes.append(Crash(node=turns(sim)[place], when=writes_cell("released"), point=point))
     sim.mine_every(0.7)
     sim.run(0.3)
     sim.deposit()
@@ -65,7 +61,7 @@ def test_all_three_signers_crash_at_their_release(point: str) -> None:
 def test_a_node_that_keeps_crashing_does_not_stop_the_others() -> None:
     """Catches a round that waits for one node for ever: each restart finds it dead again."""
     sim = with_key(10)
-    lemming = seniors(sim)[0]
+    lemming = turns(sim)[0]
     for _ in range(4):
         sim.crashes.append(
             Crash(node=lemming, when=writes_cell("voted"), point="after", restart_s=0.3)
@@ -79,7 +75,7 @@ def test_a_node_that_keeps_crashing_does_not_stop_the_others() -> None:
 def test_a_restarted_node_sits_out_the_round_it_was_started_in() -> None:
     """Catches two different proposals or votes of one node in one round, around a crash."""
     sim = with_key(11)
-    number = seniors(sim)[0]
+    number = turns(sim)[0]
     sim.crashes.append(Crash(node=number, when=sends(m.Proposal), point="amid", restart_s=0.05))
     sim.mine_every(0.7)
     sim.run(0.3)

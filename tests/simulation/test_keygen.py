@@ -88,7 +88,7 @@ def test_a_key_that_one_member_never_confirms_does_not_count(silent: int) -> Non
     sim = Simulation(seed=4, keygen_s=2.0)
 
     def mute(_to: bytes, message: object) -> list[object]:
-        return [] if isinstance(message, m.Confirmation) else [message]
+        return [] if isinstance(message, m.Confirmation | m.Confirmations) else [message]
 
     sim.tamper[silent] = mute
     sim.start_all()
@@ -138,7 +138,8 @@ def test_a_node_that_missed_the_last_confirmation_learns_it_with_the_lock() -> N
     deaf = 1
 
     def skip(to: bytes, message: object) -> list[object]:
-        lost = isinstance(message, m.Confirmation) and to == sim.nodes[deaf].node_id
+        lost = isinstance(message, m.Confirmation | m.Confirmations)
+        lost = lost and to == sim.nodes[deaf].node_id
         return [] if lost else [message]
 
     for number in (0, 2, 3):

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from spec.parameters import DEVNET, MAINNET
 from tests.simulation.campaign import campaign
-from tests.simulation.simulator import QUICK, START, Simulation, Weather, seniors, with_key
+from tests.simulation.simulator import QUICK, START, Simulation, Weather, turns, with_key
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,7 +112,7 @@ def test_without_a_quorum_nothing_is_signed_until_it_is_back() -> None:
 def test_a_clock_two_seconds_off_hinders_nobody_in_minute_rounds(offset: float, place: int) -> None:
     """F-12: catches messages of the next round being dropped, or a round started in its last part."""
     sim = with_key(1, begin_s=115.0, preset=evolve(MAINNET, session_idle_s=60))
-    sim.nodes[seniors(sim)[place]].offset = offset
+    sim.nodes[turns(sim)[place]].offset = offset
     sim.run(0.5)
     sim.deposit()
     sim.mine_every(1.9)
@@ -121,14 +121,14 @@ def test_a_clock_two_seconds_off_hinders_nobody_in_minute_rounds(offset: float, 
     sim.settle(1.0)
     if place == 0:
         signers = sim.core(0).report()["payouts"][0]["signers"]
-        assert sim.nodes[seniors(sim)[0]].node_id.hex() in signers, "it takes part nevertheless"
+        assert sim.nodes[turns(sim)[0]].node_id.hex() in signers, "it takes part nevertheless"
 
 
 @pytest.mark.parametrize("offset", [2.0, -2.0])
 def test_a_clock_a_third_of_a_round_off_costs_only_that_node(offset: float) -> None:
     """F-12: catches one wrong clock that stops the rounds of the three others."""
     sim = with_key(2, begin_s=95.0, preset=DEVNET)
-    sim.nodes[seniors(sim)[0]].offset = offset
+    sim.nodes[turns(sim)[0]].offset = offset
     sim.run(0.5)
     sim.deposit()
     sim.mine_every(1.0)
@@ -140,7 +140,7 @@ def test_a_clock_a_third_of_a_round_off_costs_only_that_node(offset: float) -> N
 def test_a_node_that_was_down_during_a_payout_learns_of_it() -> None:
     """Catches a restarted node that offers a deposit again that the others have paid."""
     sim = with_key(4)
-    absent = seniors(sim)[1]
+    absent = turns(sim)[1]
     sim.mine_every(0.7)
     sim.run(0.3)
     sim.deposit()
@@ -193,7 +193,7 @@ def test_five_nodes_settle_what_four_do() -> None:
     sim.mine_every(0.7)
     sim.run(0.3)
     sim.deposit()
-    first, second = seniors(sim)[:2]
+    first, second = turns(sim)[:2]
     sim.crash(first)
     sim.settle()
     assert len(sim.core(second).report()["payouts"][0]["signers"]) == 4

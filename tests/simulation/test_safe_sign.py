@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from spec import messages as m
-from tests.simulation.simulator import Crash, Simulation, seniors, sends, with_key
+from tests.simulation.simulator import Crash, Simulation, sends, turns, with_key
 
 
 def locked_without_signature(seed: int) -> Simulation:
     """Return a network in which three signers locked on a payout and the run then fell silent."""
     sim = with_key(seed)
-    signers = seniors(sim)[:3]
+    signers = turns(sim)[:3]
 
     def mute(_to: bytes, message: object) -> list[object]:
         return [] if isinstance(message, m.Release | m.Step) else [message]
@@ -68,7 +68,7 @@ def test_a_node_without_the_lock_follows_those_who_show_it() -> None:
     """Catches a round split between the locked candidate and a fresh one of the fourth node."""
     sim = locked_without_signature(4)
     sim.deposit(650_000)
-    sim.crash(seniors(sim)[0])
+    sim.crash(turns(sim)[0])
     sim.run(2.5)
     sim.tamper.clear()
     sim.settle()
@@ -78,7 +78,7 @@ def test_a_node_without_the_lock_follows_those_who_show_it() -> None:
 def test_one_node_alone_holds_the_lock() -> None:
     """SAFE-SIGN 3: catches a certificate that is known to one node only and then contradicted."""
     sim = with_key(5)
-    first, second, third = seniors(sim)[:3]
+    first, second, third = turns(sim)[:3]
     for number in (second, third):
         sim.crashes.append(Crash(node=number, when=sends(m.Vote), point="amid", restart_s=0.5))
     sim.mine_every(0.7)
@@ -94,7 +94,7 @@ def test_one_node_alone_holds_the_lock() -> None:
 def test_a_late_signature_is_taken_by_those_who_gave_up() -> None:
     """F-15: catches a node that ignores a verified signature after its own session expired."""
     sim = with_key(6)
-    slow, second, third = seniors(sim)[:3]
+    slow, second, third = turns(sim)[:3]
     held: list[object] = []
 
     def hold(_to: bytes, message: object) -> list[object]:

@@ -115,9 +115,7 @@ def test_sightings_of_deposits_that_never_come_are_bounded() -> None:
     """Catches memory that grows with what a member claims to have seen."""
     sim = network(6)
     for number in range(30):
-        refs = tuple(
-            m.OutpointRef((number * 256 + i).to_bytes(32, "big"), 0) for i in range(256)
-        )
+        refs = tuple(m.OutpointRef((number * 256 + i).to_bytes(32, "big"), 0) for i in range(256))
         sim.inject(OLDEST, m.Publish(refs), MIDDLE)
     sim.run(0.3)
     assert len(sim.core(MIDDLE).candidates.seen) <= 4 * 2048 + 8

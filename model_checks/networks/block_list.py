@@ -1,0 +1,101 @@
+"""Whom nodes block, with liars and silence: a correct node is never blocked (F-06, F-08, F-09).
+
+Evidence convinces a third party, so only a peer that signed two conflicting messages can be shown
+to have done so; a liar may do that at any time. A peer may be cut off for as long as the network
+likes. Sets for signing are never formed from this table; ``HonestTogether`` says that even if they
+were, no correct peer would be missing.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.system import Move, Network, Property
+from spec.language import Cell
+
+_PAIRS = "for p in Peer for q in Peer"
+
+NETWORK = Network(
+    name="block_list",
+    doc="suspicion, evidence, blocks that end",
+    rows=(
+        ("block_list", "Silence"),
+        ("block_list", "GoodPing"),
+        ("block_list", "Block"),
+        ("block_list", "Over"),
+    ),
+    crash=False,  # nothing here is kept in memory
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "q may do anything"),
+        Cell("conflicting", "bool", ("Peer",), "False", "network", "q signed two bodies for one"),
+        Cell("cut_off", "bool", ("Peer",), "False", "given", "nobody hears q just now"),
+    ),
+    rigid=("faulty",),
+    assume=("count(p for p in Peer if faulty[p]) <= F",),
+    given={
+        "evidence_verified[p, q]": "conflicting[q]",
+        "pings_missed[p, q]": "cut_off[q]",
+        "ping_fresh[p, q]": "not cut_off[q]",
+        "block_over[p, q]": "True",
+    },
+    moves=(
+        Move(
+            "Equivocate(q: Peer)",
+            ("faulty[q]",),
+            {"conflicting[q]": "True"},
+            "a liar signs two proposals",
+        ),
+        Move("CutOff(q: Peer)", ("not cut_off[q]",), {"cut_off[q]": "True"}, "a partition begins"),
+        Move(
+            "Heal(q: Peer)",
+            ("cut_off[q]",),
+            {"cut_off[q]": "False"},
+            "it ends",
+            fair=True,
+        ),
+    ),
+    properties=(
+        Property(
+            "BlockNeedsProof",
+            "all(implies(standing[p, q] == blocked, block_until[p, q] and conflicting[q]) "
+            f"{_PAIRS})",
+            doc="who is blocked is blocked on evidence that is in store",
+        ),
+        Property(
+            "HonestTogether",
+            f"all(implies(standing[p, q] == blocked, faulty[q]) {_PAIRS})",
+            doc="whatever is lost or said, no correct peer is ever blocked",
+        ),
+        Property(
+            "OutageEnds",
+            f"all(implies(not faulty[p] and not faulty[q], standing[p, q] == clear) {_PAIRS})",
+            "always_can",
+            "F-09: suspicion of correct peers can always be cleared by pings alone",
+        ),
+        Property(
+            "BlocksEnd",
+            f"all(standing[p, q] != blocked {_PAIRS} if not faulty[p])",
+            "always_can",
+            "no block is for ever",
+        ),
+        Property("CanSuspect", f"any(standing[p, q] == suspect and not faulty[q] {_PAIRS})",
+                 "reachable", "the adversary's power: silence makes anyone a suspect"),
+        Property("CanBlock", f"any(standing[p, q] == blocked {_PAIRS})", "reachable"),
+    ),
+)  # fmt: skip
+
+SILENCE_IS_GUILT = evolve(
+    NETWORK,
+    name="block_list_silence_is_guilt",
+    doc="F-09: who does not answer is blocked",
+    given={**NETWORK.given, "evidence_verified[p, q]": "conflicting[q] or cut_off[q]"},
+)
+WORD_IS_ENOUGH = evolve(
+    NETWORK,
+    name="block_list_word_is_enough",
+    doc="F-06: who differs is blocked on a node's own observation: a liar misleads it",
+    given={
+        **NETWORK.given,
+        "evidence_verified[p, q]": "conflicting[q] or any(faulty[x] for x in Peer)",
+    },
+)

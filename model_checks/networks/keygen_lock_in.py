@@ -1,0 +1,123 @@
+"""One key for the network (F-27): shares, confirmations by all, and one lock-in.
+
+The keygen table runs as it is; phases and certificates of keygen sessions are left out, so a key
+may be made at any time. A key's lock-in signature needs T holders that have it certified, liars
+included, and is an event of its own, one for the whole network: that no two keys are signed there
+is what ``signing`` shows, and is taken from it here (``SignLockIn``). With fewer than four keys no
+key is outdated by three newer ones; ``Retire`` is the row that drops keys here.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.system import Move, Network, Property
+from spec.language import Cell
+
+_EVERY_KEY = "for p in Peer for k in Key"
+_CERTIFIED = (
+    "count(q for q in Peer if faulty[q] or key[q, k] in (certified_by_all, locked_in)) >= T"
+)
+
+NETWORK = Network(
+    name="keygen_lock_in",
+    doc="several keys are made; one is locked in, everywhere the same",
+    rows=(("keygen", "*"),),
+    cells=(Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),),
+    rigid=("faulty",),
+    assume=("count(p for p in Peer if faulty[p]) <= F",),
+    given={
+        "phase[p]": "Keygen",
+        "keygen_certificate[p, k]": "True",
+        "same_roster[p, k]": "True",
+        "share_verified[p, k]": "True",
+        "before_lock_in[p]": "True",
+    },
+    moves=(
+        Move(
+            "ForgeConfirmation(q: Peer, k: Key)",
+            ("faulty[q]",),
+            {"confirmed[q, k]": "True"},
+            "a liar confirms a key that it never stored",
+        ),
+        Move(
+            "SignLockIn(k: Key)",
+            (_CERTIFIED, "not any(lock_in_valid[j] for j in Key)"),
+            {"lock_in_valid[k]": "True"},
+            "T holders sign the key's name; the event is signed once",
+            fair=True,
+        ),
+    ),
+    properties=(
+        Property(
+            "LockInAgreement",
+            "all(not (key[p, k] == locked_in and key[q, j] == locked_in) "
+            "for p in Peer for q in Peer for k in Key for j in Key if k != j)",
+            doc="no two nodes lock in different keys: there is one deposit address",
+        ),
+        Property(
+            "KeyAvailable",
+            "all(implies(key[p, k] == locked_in, "
+            f"all(faulty[q] or key_share[q, k] for q in Peer)) {_EVERY_KEY})",
+            doc="every correct member holds its share of a key whose address is shown",
+        ),
+        Property(
+            "ConfirmedIsStored",
+            f"all(implies(confirmed[p, k] and not faulty[p], key_share[p, k]) {_EVERY_KEY})",
+            doc="a correct node confirms only what is on its disk",
+        ),
+        Property(
+            "LockedInForGood",
+            "all(implies(key[p, k] == locked_in, after(key[p, k]) == locked_in) "
+            f"{_EVERY_KEY})",
+            "step",
+            "a key whose address is shown is never given up",
+        ),
+        Property(
+            "ShareIsKept",
+            f"all(implies(key_share[p, k], after(key_share[p, k])) {_EVERY_KEY})",
+            "step",
+            "no share is ever lost",
+        ),
+        Property(
+            "KeygenEnds",
+            "implies(all(not faulty[p] for p in Peer) and not any(lock_in_valid[k] for k in Key) "
+            "and any(all(key[p, k] == no_key for p in Peer) for k in Key), "
+            "any(all(key[p, k] == locked_in for p in Peer) for k in Key))",
+            "always_can",
+            "while no key is locked in and a slot is left, the members can all lock one in",
+        ),
+        Property("CanLockIn", f"any(key[p, k] == locked_in and not faulty[p] {_EVERY_KEY})",
+                 "reachable"),
+        Property(
+            "CanRetire",
+            "any(key[p, k] == abandoned and key_share[p, k] and key[p, j] == locked_in "
+            "for p in Peer for k in Key for j in Key)",
+            "reachable",
+            "a key that was stored and not chosen is dropped",
+        ),
+        Property(
+            "LiarHasNoShare",
+            "any(faulty[q] and key[p, k] == locked_in and confirmed[q, k] and not key_share[q, k] "
+            "for p in Peer for q in Peer for k in Key)",
+            "reachable",
+            "the adversary's power: its confirmation counts though it stored nothing",
+        ),
+    ),
+)  # fmt: skip
+
+ENDS_LOCALLY = evolve(
+    NETWORK,
+    name="keygen_ends_locally",
+    doc="F-27: a key counts at a node as soon as it is finished there",
+    without=(
+        ("keygen.Certify", "all(confirmed[q, k] for q in Peer)"),
+        ("keygen.LockIn", "lock_in_valid[k]"),
+    ),
+)
+LOCK_IN_UNSIGNED = evolve(
+    NETWORK,
+    name="keygen_lock_in_unsigned",
+    doc="confirmations of all are not enough: two keys may both have them",
+    without=(("keygen.LockIn", "lock_in_valid[k]"),),
+)

@@ -1,0 +1,135 @@
+"""A refund must never follow a payout (F-16): one event, one payout, liars who say anything.
+
+A node that signs "never released, now fenced" takes part in no session of the event any more. R
+such statements are the refund certificate, with which a node lets the event expire. The payout
+exists as soon as T shares are out. Liars sign both the statement and the payout.
+
+R = n - t + 1 + f is enough: R holders, less f liars, leave fewer than t - f correct ones who can
+still release. One statement less is refuted, and so is the source's rule, under which a node that
+released nothing itself gives up on its own.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.system import Move, Network, Property
+from spec.language import Cell
+
+NETWORK = Network(
+    name="refund_against_payout",
+    doc="expiry needs R signed statements; the payout needs T shares",
+    rows=(
+        ("session", "Ack"),
+        ("session", "Begin"),
+        ("session", "Release"),
+        ("event", "Create"),
+        ("event", "Setup"),
+        ("event", "Recover"),
+        ("event", "Signature"),
+        ("event", "ProtocolError"),
+        ("event", "Expire"),
+    ),
+    untracked=("session",),
+    constants=("R",),
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
+        Cell(
+            "fenced",
+            "bool",
+            ("Peer", "Event"),
+            "False",
+            "disk",
+            "p signed that it never released a share, and takes part in no session any more",
+        ),
+    ),
+    rigid=("faulty",),
+    assume=("count(p for p in Peer if faulty[p]) <= F",),
+    given={
+        "session[p, e, a]": "absent",
+        "from_coordinator[e, a]": "True",
+        "is_coordinator[p, a]": "False",
+        # a fenced node is no member of any session
+        "is_member[p, e, a]": "not fenced[p, e]",
+        "needs_all[e]": "False",
+        "instance_used[p, i]": "False",
+        "event_known[e]": "True",
+        "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d",
+        "signature_valid[e, d]": "any(count(q for q in Peer if faulty[q] or "
+        "released_in[q, e, a, d]) >= T for a in Attempt)",
+        "refund_certificate[e]": "count(q for q in Peer if faulty[q] or fenced[q, e]) >= R",
+    },
+    without=tuple(
+        (f"session.{event}", "session_digest[p, e, a] == d")
+        for event in ("Ack", "Begin", "Release")
+    ),
+    moves=(
+        Move(
+            "TimeRunsOut(e: Event)",
+            ("not event_over[e]",),
+            {"event_over[e]": "True"},
+            "the deadline of the event, at any time",
+        ),
+        Move(
+            "Fence(p: Peer, e: Event)",
+            ("not faulty[p]", "event_over[e]", "all(not released[p, e, d] for d in Digest)"),
+            {"fenced[p, e]": "True"},
+            "the statement is on disk before it is signed",
+        ),
+    ),
+    properties=(
+        Property(
+            "NoPayAndRefund",
+            "all(not (status[p, e] == EXPIRED and signature_valid[e, d]) "
+            "for p in Peer for e in Event for d in Digest)",
+            doc="no event is refunded at a correct node while its payout can be signed",
+        ),
+        Property(
+            "FencedNeverReleases",
+            "all(implies(fenced[p, e], not any(released[p, e, d] for d in Digest)) "
+            "for p in Peer for e in Event)",
+            doc="a correct node's statement stays true",
+        ),
+        Property(
+            "StatusMonotone",
+            "all(implies(status[p, e] in (SUCCESS, EXPIRED), "
+            "after(status[p, e]) == status[p, e]) for p in Peer for e in Event)",
+            "step",
+            "SUCCESS and EXPIRED are final",
+        ),
+        Property(
+            "CanRefund",
+            "any(status[p, e] == EXPIRED for p in Peer for e in Event)",
+            "reachable",
+            "a refund does happen",
+        ),
+        Property(
+            "CanPay",
+            "any(status[p, e] == SUCCESS for p in Peer for e in Event)",
+            "reachable",
+            "so does a payout",
+        ),
+        Property(
+            "LiarsPay",
+            "any(signature_valid[e, d] and count(p for p in Peer if released[p, e, d]) < T "
+            "for e in Event for d in Digest)",
+            "reachable",
+            "the adversary's power: its shares complete a payout",
+        ),
+        Property(
+            "LiarsRefund",
+            "any(refund_certificate[e] and count(p for p in Peer if fenced[p, e]) < R "
+            "for e in Event)",
+            "reachable",
+            "the adversary's power: its statements complete a refund",
+        ),
+    ),
+)
+
+OWN_WORD = evolve(
+    NETWORK,
+    name="refund_on_own_word",
+    doc="F-16: a node that released nothing itself lets the event expire",
+    given={**NETWORK.given, "refund_certificate[e]": "True"},
+    properties=tuple(p for p in NETWORK.properties if not p.name.startswith("Liars")),
+)

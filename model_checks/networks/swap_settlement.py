@@ -1,0 +1,124 @@
+"""A deposit is paid or refunded, never both, and every node's book says which (SAFE-SIGN 6).
+
+The swap table runs at every node. What decides between payout and refund is read from the chain,
+so it is the same for all: the memo, and the float at the deposit's height. Requests that a user
+announces off the chain are left out here; ``ANNOUNCED`` has them. A payout, and a refund, needs T
+signers, liars included; both spend the deposit itself, so the chain takes one of them. A reorg may
+remove a deposit that was not settled, and bring it back.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.system import Move, Network, Property
+from spec.language import Cell
+
+_EVERYWHERE = "for p in Peer for s in Swap"
+_SIGNERS = "count(p for p in Peer if faulty[p] or swap[p, s] == {state}) >= T"
+_UNSPENT = "not paid[s] and not refunded[s]"
+
+NETWORK = Network(
+    name="swap_settlement",
+    doc="deposits, payouts, refunds and the chain's reorganisations",
+    rows=(("swap", "Deposit"), ("swap", "Settled"), ("swap", "Removed")),
+    crash=False,  # the book is on disk
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p signs anything"),
+        Cell("paid", "bool", ("Swap",), "False", "given", "chain: the payout spent the deposit"),
+        Cell("refunded", "bool", ("Swap",), "False", "given", "chain: the refund spent it"),
+    ),
+    rigid=("faulty", "memo_valid"),
+    assume=("count(p for p in Peer if faulty[p]) <= F",),
+    given={
+        "float_enough[s]": "True",
+        "deposit_gone[s]": "not deposit_confirmed[s]",
+        "payout_final[s]": "paid[s] or refunded[s]",
+    },
+    moves=(
+        Move(
+            "Confirm(s: Swap)",
+            ("not deposit_confirmed[s]",),
+            {"deposit_confirmed[s]": "True"},
+            "a block has the deposit",
+            fair=True,
+        ),
+        Move(
+            "Reorganise(s: Swap)",
+            ("deposit_confirmed[s]", _UNSPENT),
+            {"deposit_confirmed[s]": "False"},
+            "the block goes, and the deposit with it",
+        ),
+        Move(
+            "Pay(s: Swap)",
+            (_SIGNERS.format(state="PendingRelease"), "deposit_confirmed[s]", _UNSPENT),
+            {"paid[s]": "True"},
+            "T sign; the deposit is spent once",
+            fair=True,
+        ),
+        Move(
+            "Refund(s: Swap)",
+            (_SIGNERS.format(state="PendingRefund"), "deposit_confirmed[s]", _UNSPENT),
+            {"refunded[s]": "True"},
+            "T sign; the deposit is spent once",
+            fair=True,
+        ),
+    ),
+    properties=(
+        Property(
+            "SwapExclusive",
+            "all(not (paid[s] and refunded[s]) for s in Swap)",
+            doc="no deposit is paid and refunded",
+        ),
+        Property(
+            "BookIsTrue",
+            "all(implies(swap[p, s] == Completed, paid[s]) and "
+            f"implies(swap[p, s] == Refunded, refunded[s]) {_EVERYWHERE})",
+            doc="Completed at a node means paid on the chain, Refunded means refunded",
+        ),
+        Property(
+            "SettledForGood",
+            "all(implies(swap[p, s] in (Completed, Refunded), after(swap[p, s]) == swap[p, s]) "
+            f"{_EVERYWHERE})",
+            "step",
+            "Completed and Refunded have no way out",
+        ),
+        Property(
+            "SwapSettles",
+            f"all(faulty[p] or swap[p, s] in (Completed, Refunded) {_EVERYWHERE})",
+            "always_can",
+            "every deposit can still be settled, in every correct node's book",
+        ),
+        Property("CanPay", f"any(swap[p, s] == Completed {_EVERYWHERE})", "reachable"),
+        Property("CanRefund", f"any(swap[p, s] == Refunded {_EVERYWHERE})", "reachable"),
+        Property(
+            "LiarsSign",
+            "any(paid[s] and count(p for p in Peer if not faulty[p] and "
+            "swap[p, s] in (PendingRelease, Completed)) < T for s in Swap)",
+            "reachable",
+            "the adversary's power: its signature completes a payout",
+        ),
+    ),
+)
+
+OTHER_COINS = evolve(
+    NETWORK,
+    name="swap_other_coins",
+    doc="F-03: payout and refund spend whatever coins are at hand; the float comes and goes",
+    given={key: text for key, text in NETWORK.given.items() if key != "float_enough[s]"},
+    moves=(
+        *(
+            evolve(move, only_if=tuple(text for text in move.only_if if text != _UNSPENT))
+            for move in NETWORK.moves
+        ),
+        Move("Float(s: Swap)", ("not float_enough[s]",), {"float_enough[s]": "True"}, "coins come"),
+        Move("Ebb(s: Swap)", ("float_enough[s]",), {"float_enough[s]": "False"}, "coins go"),
+    ),
+)
+ANNOUNCED = evolve(
+    NETWORK,
+    name="swap_announced",
+    doc="requests announced off the chain: a node that missed one books the deposit otherwise",
+    rows=(*NETWORK.rows, ("swap", "Initiate"), ("swap", "Cancel")),
+    given={**NETWORK.given, "request_known[s]": "True", "request_over[s]": "True"},
+)
