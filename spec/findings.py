@@ -186,11 +186,11 @@ FINDINGS = (
             "The minimum is a share of the known total.",
             ("spec.parameters.Preset", "metanode/protocol/peering.py")),
     Finding("F-32", "Ours, as first written: locks only move forward; nothing else.",
-            "n = 4: A and B vote d1 at attempt 1, X too and keeps the certificate. A, B and C vote d2"
-            " at attempt 2. X shows the old certificate: A and B lock and release d1, then the new"
-            " one: A, B and C move on and release d2. Found by the exhaustive search and by the"
+            "n = 4: A and B vote d1 at attempt 1, X too and keeps the certificate. A, B and C vote"
+            " d2 at attempt 2. X shows the old certificate: A and B lock and release d1, then the"
+            " new one: A, B and C move on and release d2. Found by the exhaustive search and by the"
             " prover, 14 steps.",
-            "A vote for another digest in a higher attempt is a promise: no lower one locks any more.",
+            "A vote for another digest in a higher attempt is a promise: no lower one locks then.",
             ("formula may_lock", "session: acked -Begin-> begun",
              "peer: ThresholdSet -Certified-> Signing")),
     Finding("F-33", "Ours, as first written: any n staked nodes may make the next key.",
@@ -207,8 +207,8 @@ FINDINGS = (
             " round, so that every member is left out of some.",
             ("cell set_is_mutual", "metanode/protocol/threshold_set.py")),
     Finding("F-35", "T: a protocol error with nothing released fails the event.",
-            "A liar makes the session of n − t + 1 members fail before the release point: nobody can"
-            " sign the event any more, and nobody can expire it. Found by the search for states"
+            "A liar makes the session of n − t + 1 members fail before the release point: nobody"
+            " can sign the event any more, and nobody can expire it. Found by the search for states"
             " without a way out.",
             "A failed event is tried again in a later attempt; the lock and the votes stay.",
             ("event: FAILED -Retry-> PENDING",)),

@@ -46,8 +46,9 @@ SAFETY = (
     Property("NoDoubleSign", "invariant",
              "Of one event, at most one digest can gather t shares, F of them from liars.",
              formula="all(not (count(p for p in Peer if released_in[p, e, a, d]) + F >= T and "
-                     "count(p for p in Peer if released_in[p, e, b, x]) + F >= T) for e in Event "
-                     "for a in Attempt for b in Attempt for d in Digest for x in Digest if d != x)"),
+                     "count(p for p in Peer if released_in[p, e, b, x]) + F >= T) "
+                     "for e in Event for a in Attempt for b in Attempt "
+                     "for d in Digest for x in Digest if d != x)"),
     Property("NoDoubleSignLocal", "invariant",
              "A node that released two digests of one event had a certificate for each of them.",
              formula="all(implies(released[p, e, d] and released[p, e, x], "

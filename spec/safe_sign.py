@@ -55,6 +55,6 @@ DEFINITIONS = (
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
                "enough_votes(e, a, d) and lock_attempt[p, e] < a "
                "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",
-               "SAFE-SIGN 3: only a certificate locks, locks only move forward, and a vote for another "
-               "digest in a higher attempt is a promise that no lower one will lock any more"),
+               "SAFE-SIGN 3: only a certificate locks, locks only move forward, and a vote for "
+               "another digest in a higher attempt is a promise that no lower one locks any more"),
 )

@@ -69,8 +69,7 @@ class Settlement:
     def prepare(self, event: bytes, attempt: int, digest: bytes) -> None:
         """Bring an event to IN_PROGRESS for an attempt; raises a transition error if it may not."""
         self.create(event)
-        if self.status(event) == "IN_PROGRESS":
-            self._fire("event", "Recover", e=event)
+        self.recover(event)
         self._fire("event", "Setup", e=event, a=attempt, d=digest, given={"event_over": False})
 
     def recover(self, event: bytes) -> None:

@@ -90,7 +90,7 @@ def forged(real: m.Certificate) -> m.Certificate:
 
 
 def frames_speak_for_themselves(frames: Iterable[bytes], culprit: bytes) -> bool:
-    """Return whether evidence convinces a third party: two valid, different messages of one node."""
+    """Return whether evidence convinces anyone: two valid, different messages of one node."""
     opened = [open_envelope(NETWORK_ID, CODEC, frame) for frame in frames]
     bodies = {envelope.body for _, _, envelope in opened}
     kinds = {type(message) for _, message, _ in opened}

@@ -46,7 +46,7 @@ def test_a_crash_at_each_moment_of_a_round(moment: str, place: int) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_all_three_signers_crash_at_their_release(point: str) -> None:
-    """F-14: catches a share that was released and forgotten; the locked digest is signed, no other."""
+    """F-14: catches a share that was released and forgotten: only the locked digest is signed."""
     sim = with_key(9)
     for place in range(3):
         sim.crashes.append(Crash(node=turns(sim)[place], when=writes_cell("released"), point=point))

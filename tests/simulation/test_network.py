@@ -110,7 +110,7 @@ def test_without_a_quorum_nothing_is_signed_until_it_is_back() -> None:
 @pytest.mark.parametrize("offset", [2.0, -2.0])
 @pytest.mark.parametrize("place", [0, 3])
 def test_a_clock_two_seconds_off_hinders_nobody_in_minute_rounds(offset: float, place: int) -> None:
-    """F-12: catches messages of the next round being dropped, or a round started in its last part."""
+    """F-12: catches messages of the next round being dropped, or a round started too late."""
     sim = with_key(1, begin_s=115.0, preset=evolve(MAINNET, session_idle_s=60))
     sim.nodes[turns(sim)[place]].offset = offset
     sim.run(0.5)

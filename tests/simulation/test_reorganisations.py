@@ -24,7 +24,7 @@ def waiting_deposit(seed: int) -> tuple[Simulation, Paid]:
 
 
 def test_a_deposit_that_a_reorganisation_removes_is_not_paid_until_it_is_back() -> None:
-    """Catches a payout of money that is no longer there, and a deposit forgotten when it returns."""
+    """Catches a payout of money that is no longer there."""
     sim, paid = waiting_deposit(1)
     ledger = sim.users.ledger
     ledger.invalidate(block_of(sim, paid.outpoint.txid))

@@ -52,7 +52,7 @@ def test_a_new_deposit_does_not_change_what_is_tried_again() -> None:
 
 
 def test_the_lock_survives_a_restart_of_all_who_hold_it() -> None:
-    """SAFE-SIGN 2: catches a lock kept in memory; after the restart another digest would be signed."""
+    """SAFE-SIGN 2: catches a lock kept in memory: another digest would be signed after it."""
     sim = locked_without_signature(3)
     sim.deposit(650_000)
     for number in range(4):
