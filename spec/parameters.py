@@ -40,10 +40,15 @@ class Preset:
     signing_share: float = quantity(
         0.95, "of a round", "rule: F-12, nothing starts in the last 5 %"
     )
+    setup_share: float = quantity(0.5, "of a slot", "rule: no key generation begins later")
+    slot_share: float = quantity(0.95, "of a slot", "rule: a key generation ends with its slot")
+    clock_skew_s: float = quantity(30.0, "s", "rule: pings dated otherwise are not fresh (F-13)")
     rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
 
     # stakes and the block list
     stake_age_s: int = quantity(259200, "s", "M: staked for at least 72 hours and never moved")
+    stake_query_s: float = quantity(5.0, "s", "rule: an unanswered question is asked again")
+    payout_query_s: float = quantity(1.0, "s", "rule: how often the chain is asked about a payout")
     block_duration_s: int = quantity(259200, "s", "M: block-list entry of 72 h, configurable")
 
     # sessions
@@ -73,6 +78,12 @@ class Preset:
     crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
     query_timeout_s: float = quantity(60.0, "s", "N: unanswered query")
     weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
+    full_mesh_peers: int = quantity(60, "peers", "rule: measured, 12 % of a core for a full mesh")
+    degree_beyond: int = quantity(12, "links", "rule: measured, floods reach all with 10 % dead")
+    backoff_first_s: float = quantity(3.0, "s", "rule: first wait after a failed dial")
+    backoff_longest_s: float = quantity(300.0, "s", "rule: longest wait between dials")
+    stable_link_s: float = quantity(30.0, "s", "rule: a link that lived so long was a good one")
+    news_delay_s: float = quantity(0.5, "s", "rule: newcomers are gossiped at once, together")
     duplicate_window_s: float = quantity(60.0, "s", "N: duplicate filter")
     write_queue_messages: int = quantity(128, "messages", "N: per-link write queue")
     exclusion_score: int = quantity(2, "-", "N: excluded from this score")

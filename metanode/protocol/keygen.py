@@ -33,9 +33,6 @@ from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
 from spec.messages import Confirmation, Confirmations, KeyLocked, SignedConfirmation
 
-SLOT_END = 0.95
-SETUP_END = 0.5
-
 
 @define
 class Keygen:
@@ -75,7 +72,7 @@ class Keygen:
         if phase != "Idle":
             return None
         if self.is_open():
-            if ctx.slot_share() < SETUP_END and not self._tried(slot):
+            if ctx.slot_share() < ctx.preset.setup_share and not self._tried(slot):
                 ctx.tables.fire("peer", "KeygenTick", p=ctx.me, given={"keygen_open": True})
                 self.create(keygen_event(ctx.settings.network_id, slot))
                 return self._in_slot(slot)
@@ -237,9 +234,7 @@ class Keygen:
         told = self._confirmations.get(key.slot, {})
         wanted = key.confirmation
         confirmations = tuple(
-            SignedConfirmation(m, told[m][wanted])
-            for m in key.roster
-            if wanted in told.get(m, {})
+            SignedConfirmation(m, told[m][wanted]) for m in key.roster if wanted in told.get(m, {})
         )
         message = KeyLocked(
             key.slot,
@@ -291,7 +286,7 @@ class Keygen:
     def _in_slot(self, slot: int) -> Task | None:
         ctx = self.ctx
         event = keygen_event(ctx.settings.network_id, slot)
-        if not self._tried(slot) or ctx.slot_share() > SLOT_END:
+        if not self._tried(slot) or ctx.slot_share() > ctx.preset.slot_share:
             self._over()
             return None
         return self.task("keygen", event, slot)

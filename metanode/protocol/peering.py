@@ -29,20 +29,11 @@ Entropy = Callable[[int], bytes]
 _Item = TypeVar("_Item")
 _DRAW_BYTES: Final = 8
 
-FULL_MESH_UP_TO: Final = 60
-"""Peers; beyond, links cost more CPU than the flood saves (measured: 60 is 12 % of a core)."""
-DEGREE_BEYOND: Final = 12
-"""Links in a larger network: a flood still reaches everyone with 10 % dead and 1 % loss."""
-BACKOFF_FIRST_S: Final = 3.0
-BACKOFF_LONGEST_S: Final = 300.0
-STABLE_AFTER_S: Final = 30.0
-"""A link that lived that long was a good one."""
 MAX_KNOWN: Final = 4096
 """Endpoints held; bounds the memory that gossip can take."""
 MAX_OWN: Final = 64
 """Endpoints remembered as our own; somebody who forwards ports to us could make up many."""
 KEEPALIVES_READ_A_PERIOD: Final = 8
-NEWS_DELAY_S: Final = 0.5
 """Per peer: a greeting, the two fan-outs, one to spare."""
 
 
@@ -161,7 +152,7 @@ class Peering:
         be dialled in a tight loop.
         """
         peer = self._linked.pop(node_id, None)
-        stable = peer is not None and now - peer.since >= STABLE_AFTER_S
+        stable = peer is not None and now - peer.since >= self.preset.stable_link_s
         for known in self._known.values():
             if known.node_id == node_id:
                 known.seen_at = now
@@ -277,13 +268,13 @@ class Peering:
 
     def _dials(self, now: float, enough_weight: bool) -> tuple[Decision, ...]:
         # A small network is a full mesh; a large one floods over a bounded number of links.
-        large = len(self._known) > FULL_MESH_UP_TO
-        wanted = DEGREE_BEYOND if large else math.inf
+        large = len(self._known) > self.preset.full_mesh_peers
+        wanted = self.preset.degree_beyond if large else math.inf
         candidates = [
             endpoint
             for endpoint, known in self._known.items()
             if endpoint not in self._attempts
-            and _due(known.not_before, BACKOFF_LONGEST_S, now)
+            and _due(known.not_before, self.preset.backoff_longest_s, now)
             and not self._is_linked(known)
             and not (enough_weight and known.node_id is None and endpoint in self._preconfigured)
         ]
@@ -336,14 +327,16 @@ class Peering:
         self._learn(endpoint, now)
         if (known := self._known.get(endpoint)) is not None:
             if known.node_id is None:  # a newcomer: others hear of it now, not in a period
-                self._next_keepalive = min(self._next_keepalive, now + NEWS_DELAY_S)
+                self._next_keepalive = min(self._next_keepalive, now + self.preset.news_delay_s)
             known.seen_at, known.node_id = now, node_id
 
     def _back_off(self, known: _Known, now: float) -> None:
-        doubled = BACKOFF_FIRST_S * 2 ** min(known.failures, 30)
+        doubled = self.preset.backoff_first_s * 2 ** min(known.failures, 30)
         known.failures += 1
         # Jitter keeps nodes that lost each other at one moment from meeting in one moment for ever.
-        known.not_before = now + min(doubled, BACKOFF_LONGEST_S) * (0.5 + 0.5 * self._fraction())
+        known.not_before = now + min(doubled, self.preset.backoff_longest_s) * (
+            0.5 + 0.5 * self._fraction()
+        )
 
     def _learn(self, endpoint: Endpoint, seen_at: float) -> None:
         known = self._known.get(endpoint)

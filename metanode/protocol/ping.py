@@ -18,9 +18,6 @@ from metanode.protocol.machine import TransitionError
 from metanode.tss.share_proof import prove_share, verify_share
 from spec.messages import Ping
 
-CLOCK_SKEW_MS = 30_000
-STAKE_PERIOD_S = 5.0
-
 
 def ping_proof_context(network_id: bytes, peer: bytes, sequence: int) -> bytes:
     """Return what the share proof of a ping is bound to: an old one proves nothing (F-13)."""
@@ -93,7 +90,7 @@ class Pings:
         ctx.tables.view.deliver("pinged", sender)
         before = self.heard.get(sender)
         newer = before is None or message.sequence > before.sequence
-        near = abs(message.time_ms - ctx.now * 1000) <= CLOCK_SKEW_MS
+        near = abs(message.time_ms / 1000 - ctx.now) <= ctx.preset.clock_skew_s
         facts = {
             "ping_fresh": newer and near,
             "ping_proof_valid": self._proof_holds(sender, message),
@@ -118,7 +115,10 @@ class Pings:
         self.heard[sender] = heard
         if ctx.tables.state("block_list", ctx.me, sender) == "suspect":
             ctx.tables.fire("block_list", "GoodPing", p=ctx.me, q=sender, given=facts)
-        if self._listing(sender) == "checking" and ctx.now - heard.asked >= STAKE_PERIOD_S:
+        if (
+            self._listing(sender) == "checking"
+            and ctx.now - heard.asked >= ctx.preset.stake_query_s
+        ):
             heard.asked = ctx.now
             ctx.call("check_stake", peer=sender, stake=stake)
 

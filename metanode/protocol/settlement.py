@@ -32,7 +32,6 @@ from spec.messages import (
 PENDING = ("PendingRelease", "PendingRefund")
 OPEN = ("SIGNED", "BROADCAST", "REORGED")
 WAITING_PER_SENDER = 4
-LOOKUP_PERIOD_S = 1.0
 
 
 @define
@@ -187,7 +186,7 @@ class Settlement:
     def tick(self) -> None:
         """Ask the chain about open payouts."""
         for event, payout in self.payouts.items():
-            due = payout.looked_up + LOOKUP_PERIOD_S <= self.ctx.now
+            due = payout.looked_up + self.ctx.preset.payout_query_s <= self.ctx.now
             if due and self._settlement(event) in OPEN:
                 payout.looked_up = self.ctx.now
                 self.ctx.call("lookup", event=event, txid=payout.signed.txid)

@@ -39,16 +39,17 @@ LEMMAS = (
         "a correct peer's vote is the one that it wrote down for the attempt",
     ),
     Property(
-        "LockHasAttempt",
-        f"all((lock[p, e] == none) == (lock_attempt[p, e] == none) {_PEER})",
+        "AttemptHasLock",
+        f"all(implies(lock[p, e] == none, lock_attempt[p, e] == none) {_PEER})",
         "lemma",
         "the lock and its attempt are written together",
     ),
     Property(
         "LockIsCertified",
-        f"all(implies({_HOLDS}, certified(e, a, d)) {_PEER} {_ATTEMPT_DIGEST})",
+        "all(implies(lock[p, e] == d, any(lock_attempt[p, e] == a and certified(e, a, d) "
+        f"for a in Attempt)) {_PEER} for d in Digest)",
         "lemma",
-        "SAFE-SIGN 3: only with a certificate does a node lock",
+        "SAFE-SIGN 3: only with a certificate does a node lock, and it writes down which",
     ),
     Property(
         "ReleaseWasLocked",

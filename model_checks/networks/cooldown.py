@@ -1,13 +1,12 @@
-"""The rest after a round: what the published rules were meant to prevent, and what does prevent it.
+"""Does a round end in a signature when nothing goes wrong? Where a published rule of rest says no.
 
-F-02 lets a peer rest when T + 1 peers say that they are signing. The rule is for display only here:
-``NobodyIsStopped`` says that rounds go on whatever liars say; the variant ``ADVERTISED`` asks the
-rule, and one liar stops every round. F-03 lets the rest end with the minute: ``PaidOnce`` says that
-a transfer is paid by one event, because the next payout is not eligible while one is open; the
-variant ``NEXT_MINUTE`` forgets that, and pays twice.
+F-02: a peer rests when T + 1 peers say that they are signing. A session has exactly T signers, so
+the rule never fires among correct peers; with one liar who says so too, it ends every session. Here
+what a peer says of itself is for display, and no row asks for it.
 
-An event here is one attempt to pay the same transfer from some coins; votes and locks are those of
-``signing`` and stand for themselves in ``Sign``: T members that are in the event's signing phase.
+One round of one event: the peer table's rows for a round, in a calm network (no crash, no
+deadline), all of them fair. Liars are silent, except that they say whatever the variant asks. That
+rest must not end too early, F-03, is shown by ``swap_settlement``: payouts spend their own deposit.
 """
 
 from __future__ import annotations
@@ -17,23 +16,74 @@ from attrs import evolve
 from model_checks.system import Move, Network, Property
 from spec.language import Cell
 
-_HONEST = "for p in Peer if not faulty[p]"
+_ROUND = ("RoundTick", "Matched", "SetFound", "Certified", "Signed")
 
 NETWORK = Network(
     name="cooldown",
-    doc="rounds, rest and the next round",
-    rows=(
-        ("peer", "Idle -RoundTick-> Proposing"),
-        ("peer", "Proposing -Matched-> SetBuilding"),
-        ("peer", "SetBuilding -SetFound-> ThresholdSet"),
-        ("peer", "ThresholdSet -Certified-> Signing"),
-        ("peer", "Signing -Signed-> Cooldown"),
-        ("peer", "Signing -Deadline-> Cooldown"),
-        ("peer", "Cooldown -NextRound-> Idle"),
+    doc="a calm round comes to its signature",
+    rows=tuple(("peer", event) for event in _ROUND),
+    fair=tuple(f"peer.{event}" for event in _ROUND),
+    crash=False,
+    cells=(Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),),
+    rigid=("faulty",),
+    assume=("count(p for p in Peer if faulty[p]) <= F",),
+    given={
+        "offered[p, r]": "True",
+        "transfer_eligible[p]": "True",
+        "heard[p, q, r]": "accepted if any(proposed[q, r, d] for d in Digest) else silent",
+        "set_is_mutual[p, r]": "count(q for q in Peer if set_sent[q, r]) >= T",
+        "status[p, e]": "IN_PROGRESS",
+        "needs_all[e]": "False",
+    },
+    moves=(
+        Move(
+            "Combine(e: Event, d: Digest)",
+            ("count(p for p in Peer if phase[p] == Signing and lock[p, e] == d) >= T",),
+            {"signature_valid[e, d]": "True"},
+            "T members sign together",
+            fair=True,
+        ),
     ),
-    cells=(
-        Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
-        Cell("open", "bool", ("Attempt",), "False", "given", "the payout of this round is signed"),
-        Cell("seen", "bool", ("Peer", "Attempt"), "False", "given", "p has heard of it"),
+    properties=(
+        Property(
+            "RoundProgress",
+            "any(signature_valid[e, d] for e in Event for d in Digest) and "
+            "all(faulty[p] or phase[p] == Cooldown for p in Peer)",
+            "liveness",
+            "a round with an eligible transfer ends in a signature, and then everybody rests",
+        ),
+        Property(
+            "RestAfterSigning",
+            "all(implies(phase[p] != Cooldown and after(phase[p]) == Cooldown, "
+            "any(signature_valid[e, d] for e in Event for d in Digest)) for p in Peer)",
+            "step",
+            "in a calm round nobody rests before the signature is there",
+        ),
+        Property(
+            "AllSign",
+            "count(p for p in Peer if phase[p] == Signing) >= T",
+            "reachable",
+            "T members are in the signing phase at once",
+        ),
+    ),
+)
+
+ADVERTISED = evolve(
+    NETWORK,
+    name="cooldown_by_advertised_state",
+    doc="F-02: a peer rests when T + 1 peers say that they are signing",
+    moves=(
+        *NETWORK.moves,
+        Move(
+            "Rest(p: Peer)",
+            (
+                "not faulty[p]",
+                "phase[p] == Signing",
+                "count(q for q in Peer if faulty[q] or phase[q] == Signing) >= T + 1",
+            ),
+            {"phase[p]": "Cooldown"},
+            "the published rule; liars always say that they are signing",
+            fair=True,
+        ),
     ),
 )

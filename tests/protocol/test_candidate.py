@@ -150,7 +150,7 @@ def test_rebuild_needs_every_byte() -> None:
 
 
 def test_a_spent_deposit_is_no_candidate_but_still_a_document() -> None:
-    """Catches a second payout of a deposit, and a late signature that cannot be checked any more."""
+    """Catches a second payout, and a late signature that cannot be checked any more."""
     sim = waiting(1)
     whole = choose(sim, A, offers(sim))
     sim.mine_every(0.7)

@@ -50,7 +50,7 @@ def test_the_lock_in_is_a_signature_of_the_key_over_its_own_name() -> None:
     sim = with_key(2)
     core = sim.core(0)
     announcement = core.keygen.announcement
-    (key,) = sim.nodes[0].disk.keys()
+    (key,) = sim.nodes[0].disk.usable_keys()
     r, s = (int.from_bytes(announcement.signature[i : i + 32], "big") for i in (0, 32))
     assert verify_signature(key.keyshare.public_key, lock_in_digest(NETWORK_ID, key), r, s)
     assert not verify_signature(key.keyshare.public_key, lock_in_digest(bytes(32), key), r, s)

@@ -86,7 +86,7 @@ def test_effects_are_handed_over_once() -> None:
     ],
 )
 def test_messages_that_belong_elsewhere_are_their_senders_fault(message: object) -> None:
-    """Catches a handshake message accepted inside an envelope, and an unknown one that is passed on."""
+    """Catches a handshake message accepted inside an envelope, and an unknown one."""
     sim = with_key(1)
     made, sender = sim.core(MIDDLE), sim.nodes[0].node_id
     with pytest.raises(PeerFault) as refused:

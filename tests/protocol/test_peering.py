@@ -10,7 +10,6 @@ from attrs import evolve
 from metanode.protocol.endpoints import Endpoint
 from metanode.protocol.exclusion import ExclusionTable
 from metanode.protocol.peering import (
-    DEGREE_BEYOND,
     Dial,
     Peering,
     PeerRecord,
@@ -205,7 +204,7 @@ def test_our_own_endpoint_is_dialled_once() -> None:
 
 def test_small_networks_are_a_full_mesh_and_large_ones_have_a_degree() -> None:
     """Catches 300 nodes in full mesh, which breaks on CPU."""
-    for size, expected in ((60, 60), (61, DEGREE_BEYOND)):
+    for size, expected in ((60, 60), (61, FREE.degree_beyond)):
         core = peering(*(public(number) for number in range(size)), preset=FREE)
         assert len(dials(core.tick(0.0))) == expected
 

@@ -93,7 +93,7 @@ def lock_writes(attempt: int = 5, digest: bytes = DIGEST, before: Any = None) ->
 def test_what_is_flushed_is_loaded_again(tmp_path: Path) -> None:
     """Catches a cell or an attachment that does not survive a restart."""
     sim = network()
-    (key,) = sim.nodes[1].disk.keys()
+    (key,) = sim.nodes[1].disk.usable_keys()
     announcement = sim.core(1).keygen.announcement
     (found,) = [payout.found for payout in sim.core(1).settlement.payouts.values()]
     peer, evidence = sim.nodes[0].node_id, Evidence("two proposals", 2e9, (b"one", b"two"))
@@ -153,7 +153,7 @@ def test_the_signing_log_is_written_before_the_store(tmp_path: Path) -> None:
 def test_the_share_file_is_written_before_the_cell_that_names_it(tmp_path: Path) -> None:
     """KeyAvailable: catches a confirmed share whose file a crash has prevented."""
     sim = network()
-    (key,) = sim.nodes[1].disk.keys()
+    (key,) = sim.nodes[1].disk.usable_keys()
     disk = create(tmp_path)
 
     def fail(writes: object) -> None:
@@ -218,7 +218,7 @@ def test_a_lock_that_moves_forward_replaces_the_old_one(tmp_path: Path) -> None:
 
 def test_abandoned_keys_are_not_loaded(tmp_path: Path) -> None:
     """Catches a start that needs the share of a key that never counted."""
-    (key,) = network().nodes[1].disk.keys()
+    (key,) = network().nodes[1].disk.usable_keys()
     disk = create(tmp_path)
     disk.flush([Write("key_share", (me(), key.slot), False, True, key),
                 Write("key", (me(), key.slot), "no_key", "abandoned")])  # fmt: skip

@@ -101,7 +101,7 @@ class Checkers:
                     kept = any(i[1] == found.event for i in disk.cells.get("signature_kept", {}))
                     require(kept, "DurableBeforeSend", "signatures leave before they are kept")
                 case m.Confirmation() as told:
-                    mine = [k for k in disk.keys() if k.slot == told.key]
+                    mine = [k for k in disk.usable_keys() if k.slot == told.key]
                     fits = mine and confirmation_digest(mine[0].keyshare) == told.digest
                     require(fits, "DurableBeforeSend", "a share is confirmed that is not kept")
                 case m.KeyLocked() as locked:

@@ -22,7 +22,7 @@ class SimulationFailure(AssertionError):
 
 @define(repr=False)
 class Clockwork:
-    """Runs what is to happen in the order of its time; ``replay`` is the line that repeats it all."""
+    """Runs what is to happen in the order of its time; ``replay`` is the line that repeats it."""
 
     seed: int
     begin: float = START

@@ -64,7 +64,7 @@ class FakeDisk:
                 return m.LockedCandidate(stored[0], CODEC.decode(stored[1]).certificate)
         return None
 
-    def keys(self) -> list[StoredKey]:
+    def usable_keys(self) -> list[StoredKey]:
         """Return the usable keys."""
         states = self.cells.get("key", {})
         return [
@@ -84,7 +84,7 @@ class FakeDisk:
         ]
         return Memory(
             cells=cells,
-            keys=self.keys(),
+            keys=self.usable_keys(),
             announcement=CODEC.decode(locked_in[0]) if locked_in else None,
             locks=[c for _, e in attached.get("lock", {}) if (c := self.lock(e)) is not None],
             signatures=[CODEC.decode(d) for d in attached.get("signature_kept", {}).values()],

@@ -15,13 +15,12 @@ from metanode.custody.scripts import key_script
 from metanode.custody.types import Outpoint
 from metanode.errors import Malformed, PeerFault, Unavailable
 from metanode.protocol.context import Settings
-from metanode.protocol.envelope import seal
 from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
 from metanode.protocol.view import Quorum
 from spec.parameters import Preset
 from tests.simulation.chain import CONFIRMATIONS, ChainClient, Paid, Users
-from tests.simulation.checkers import CODEC, Checkers
+from tests.simulation.checkers import Checkers
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import FakeDisk
 from tests.simulation.parts import (
@@ -41,6 +40,7 @@ from tests.simulation.parts import (
     Weather,
     identities_of,
     opened,
+    sealed,
 )
 
 
@@ -202,7 +202,7 @@ class Simulation(Clockwork):
     def inject(self, number: int, message: object, to: int) -> None:
         """Send a message in a node's name, whatever its core thinks of it."""
         node = self.nodes[number]
-        self._transmit(node, self.nodes[to], seal(node.identity, NETWORK_ID, CODEC, message))
+        self._transmit(node, self.nodes[to], sealed(node.identity, message))
 
     def deposit(self, amount: int = 1_000_000, kind: str = "release") -> Paid:
         """Make a deposit to the locked-in key's address."""
@@ -295,22 +295,14 @@ class Simulation(Clockwork):
 
     def _frames(self, node: Node, effects: Effects) -> list[tuple[Node, bytes]]:
         frames: list[tuple[Node, bytes]] = []
-        tamper = self.tamper.get(node.number)
+        tamper = self.tamper.get(node.number, lambda _to, message: [message])
         for send in effects.sends:
             kind = type(send.message).__name__
             self.sent[kind] = self.sent.get(kind, 0) + 1
-            targets = [
-                other
-                for other in self.nodes
-                if other is not node and (send.to is None or other.node_id == send.to)
-            ]
-            if tamper is None:
-                frame = seal(node.identity, NETWORK_ID, CODEC, send.message)
-                frames += [(target, frame) for target in targets]
-                continue
-            for target in targets:
-                for message in tamper(target.node_id, send.message):
-                    frames.append((target, seal(node.identity, NETWORK_ID, CODEC, message)))
+            for other in self.nodes:
+                if other is not node and send.to in (None, other.node_id):
+                    for message in tamper(other.node_id, send.message):
+                        frames.append((other, sealed(node.identity, message)))
         return frames
 
     def _transmit(self, sender: Node, receiver: Node, frame: bytes) -> None:

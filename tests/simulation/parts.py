@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from metanode.custody.policy import CustodyPolicy
 from metanode.protocol.context import Settings
-from metanode.protocol.envelope import Envelope, open_envelope
+from metanode.protocol.envelope import Envelope, open_envelope, seal
 from metanode.protocol.identity import Identity
 from metanode.protocol.machine import Effects
 from metanode.protocol.node import NodeCore
@@ -100,6 +100,12 @@ def writes_cell(*cells: str) -> Callable[[Effects], bool]:
 def sends(*kinds: type) -> Callable[[Effects], bool]:
     """Return a crash condition: the effects send one of these messages."""
     return lambda effects: any(isinstance(send.message, kinds) for send in effects.sends)
+
+
+@lru_cache(maxsize=1024)
+def sealed(identity: Identity, message: object) -> bytes:
+    """Seal a message; a broadcast is sealed once, because signatures are deterministic."""
+    return seal(identity, NETWORK_ID, CODEC, message)
 
 
 @lru_cache(maxsize=4096)

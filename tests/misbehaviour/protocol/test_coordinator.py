@@ -1,4 +1,4 @@
-"""Dishonest coordinators, and members who play the coordinator: SETUP, BEGIN and their forgeries."""
+"""Dishonest coordinators, and members who play the coordinator: forged SETUP and BEGIN."""
 
 from __future__ import annotations
 

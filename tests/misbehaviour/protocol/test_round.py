@@ -80,7 +80,7 @@ def test_different_proposals_to_different_peers_block_nobody_and_hinder_nobody()
 
 @pytest.mark.parametrize("with_proposal", [True, False])
 def test_two_signing_sets_are_evidence(with_proposal: bool) -> None:
-    """Catches a second set that replaces the first, and one that ends a node that knows no proposal."""
+    """Catches a second set that replaces the first, or ends a node that knows no proposal."""
     sim = network(4)
     liar = sim.nodes[OLDEST].node_id
 

@@ -1,4 +1,4 @@
-"""A dishonest member in a signing run: foreign instances, wrong lanes, garbage, cheating, floods."""
+"""A dishonest member in a signing run: foreign instances, wrong lanes, garbage, floods."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def signers(sim: Simulation) -> list[str]:
 
 
 def test_garbage_in_a_step_ends_the_run_and_keeps_the_lock() -> None:
-    """Catches an event lost, or signed with another digest, after an abort with a share released."""
+    """Catches an event lost, or signed with another digest, after an abort."""
     sim = network(1)
     sim.tamper[OLDEST] = changes(m.Step, once(lambda s: [evolve(s, payload=b"garbage")]))
     sim.run_until(lambda: bool(sim.noted("session.aborted")), 8.0, "a run is aborted")
@@ -68,7 +68,7 @@ def flipped(step: m.Release | m.Step) -> list[object]:
 
 @pytest.mark.parametrize("kind", [m.Release, m.Step])
 def test_a_cheat_in_the_multiplication_is_caught_and_the_next_rounds_do_without(kind: type) -> None:
-    """Catches a wrong signature being used, a share that leaks twice, and a payout that never comes.
+    """Catches a wrong signature being used, and a payout that never comes.
 
     A failed consistency check bans the pair until it has fresh base transfers.
     """

@@ -77,7 +77,7 @@ def test_the_search_limit_is_the_same_for_every_order_of_the_sets() -> None:
 
 
 def test_a_copied_proof_prunes_the_junior_only() -> None:
-    """F-10: catches the senior being pruned by a copy; what binds a proof to its peer is elsewhere."""
+    """F-10: catches the senior being pruned by a copy."""
     ids = peers(3)
     proofs = {ids[0]: b"x", ids[1]: b"x", ids[2]: b"z"}
     assert prune_copies(ids, proofs) == (ids[0], ids[2])

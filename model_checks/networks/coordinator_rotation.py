@@ -1,0 +1,123 @@
+"""Attempts have coordinators, and some coordinators are silent (F-20, F-21, F-22).
+
+The session table runs with the event table: set-up, ACK, BEGIN, release; a higher attempt takes
+over. Each attempt has one coordinator; attempts have different ones, because the attempt's number
+names it. Liars send nothing: that is the worst that a coordinator can do to progress, and what it
+can say that is false is the matter of ``signing``. One digest is enough for progress.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.system import Network, Property
+from spec.language import Cell
+
+_ONE_EACH = "all(count(p for p in Peer if coordinates[p, a]) == 1 for a in Attempt)"
+_DIFFERENT = (
+    "all(not (coordinates[p, a] and coordinates[p, b]) "
+    "for p in Peer for a in Attempt for b in Attempt if a != b)"
+)
+_THE_SAME = (
+    "all(coordinates[p, a] == coordinates[p, b] for p in Peer for a in Attempt for b in Attempt)"
+)
+_SENT = "any(coordinates[q, a] and setup_sent[q, e, a, d] for q in Peer for d in Digest)"
+_SIGNED = (
+    "any(count(p for p in Peer if released_in[p, e, a, d]) >= T "
+    "for e in Event for a in Attempt for d in Digest)"
+)
+
+NETWORK = Network(
+    name="coordinator_rotation",
+    doc="a silent coordinator is followed by another one",
+    rows=(
+        ("session", "Coordinate"),
+        ("session", "absent -Setup-> created"),
+        ("session", "Ack"),
+        ("session", "Convene"),
+        ("session", "Begin"),
+        ("session", "Release"),
+        ("session", "Supersede"),
+        ("event", "Create"),
+        ("event", "PENDING -Setup-> IN_PROGRESS"),
+        ("event", "IN_PROGRESS -Recover-> PENDING"),
+    ),
+    crash=False,
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p is silent"),
+        Cell("coordinates", "bool", ("Peer", "Attempt"), "False", "given", "a's coordinator is p"),
+    ),
+    rigid=("faulty", "coordinates"),
+    assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _DIFFERENT),
+    given={
+        "is_coordinator[p, a]": "coordinates[p, a]",
+        "from_coordinator[e, a]": _SENT,
+        "members_valid[e, a]": "True",
+        "digest_rebuilt[e, d]": "True",
+        "event_known[e]": "True",
+        "event_over[e]": "False",
+        "is_member[p, e, a]": "True",
+        "needs_all[e]": "False",
+        "instance_used[p, i]": "False",
+        "vote[q, e, a, d]": "voted[q, e, a] == d",
+    },
+    properties=(
+        Property(
+            "CoordinatorRotates",
+            "implies(any(not any(a < b for b in Attempt) and all(implies(coordinates[p, a], "
+            "not faulty[p]) and session[p, e, a] == absent for p in Peer) "
+            f"for e in Event for a in Attempt), {_SIGNED})",
+            "always_can",
+            "whatever became of earlier attempts, one with a correct coordinator can sign",
+        ),
+        Property(
+            "OneSession",
+            "all(not (session[p, e, a] == stepping and session[p, e, b] == stepping) "
+            "for p in Peer for e in Event for a in Attempt for b in Attempt if a != b)",
+            doc="a node steps in one session of an event at a time",
+        ),
+        Property(
+            "NoStepBeforeBegin",
+            "all(implies(session[p, e, a] == stepping, lock[p, e] != none and "
+            "any(certified(e, a, d) for d in Digest)) "
+            "for p in Peer for e in Event for a in Attempt)",
+            doc="a session steps only under a lock, with its own digest certified",
+        ),
+        Property("CanSign", _SIGNED, "reachable"),
+        Property(
+            "SilentFirst",
+            f"any(faulty[p] and coordinates[p, a] for p in Peer for a in Attempt) and {_SIGNED}",
+            "reachable",
+            "an attempt is lost to a silent coordinator, and the event is signed all the same",
+        ),
+        Property(
+            "TakenOver",
+            "any(session[p, e, a] == expired and session[p, e, b] == stepping "
+            "for p in Peer for e in Event for a in Attempt for b in Attempt)",
+            "reachable",
+            "F-20: a higher attempt takes over",
+        ),
+    ),
+)
+
+ALL_MUST_ANSWER = evolve(
+    NETWORK,
+    name="coordinator_waits_for_all",
+    doc="F-22: the coordinator waits for every member's ACK",
+    given={**NETWORK.given, "needs_all[e]": "True"},
+)
+SAME_COORDINATOR = evolve(
+    NETWORK,
+    name="coordinator_stays",
+    doc="F-21: one coordinator for all attempts",
+    assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _THE_SAME),
+    properties=(
+        Property(
+            "CoordinatorRotates",
+            "implies(all(session[p, e, a] == absent for p in Peer for e in Event "
+            f"for a in Attempt), {_SIGNED})",
+            "always_can",
+            "refuted: while it is silent nothing is ever signed",
+        ),
+    ),
+)
