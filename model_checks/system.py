@@ -328,17 +328,18 @@ def substitute(node: Node, stand_ins: StandIns) -> Node:
             variables, formula = stand_ins[node.cell]
             return bind(formula, dict(zip(variables, index, strict=True)))
         return evolve(node, index=index)
-    return _rebuild(node, lambda child: substitute(child, stand_ins))
+    return rebuild(node, lambda child: substitute(child, stand_ins))
 
 
 def bind(node: Node, values: Mapping[str, Node]) -> Node:
     """Return the formula with variables replaced by terms."""
     if isinstance(node, Variable):
         return values.get(node.name, node)
-    return _rebuild(node, lambda child: bind(child, values))
+    return rebuild(node, lambda child: bind(child, values))
 
 
-def _rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
+def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
+    """Return the node with every sub-term changed."""
     changed: dict[str, Any] = {}
     for name in fields_dict(type(node)):
         value = getattr(node, name)

@@ -212,4 +212,10 @@ FINDINGS = (
             " without a way out.",
             "A failed event is tried again in a later attempt; the lock and the votes stay.",
             ("event: FAILED -Retry-> PENDING",)),
+    Finding("F-36", "M, T: a deposit after its request was cancelled is refunded.",
+            "Some members heard the request and saw it run out, others did not: n − t + 1 book the"
+            " deposit as a release, n − t + 1 as a refund, and no payout has t members. Found by"
+            " the search for states without a way out.",
+            "The deposit's own memo decides, whatever was heard before.",
+            ("swap: Cancelled -Deposit-> PendingRelease", "metanode/custody/transfers.py")),
 )

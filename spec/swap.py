@@ -1,7 +1,8 @@
 """A swap from the first sign of it to its end.
 
-A deposit whose memo names the payout address is its own request; a deposit without a usable memo,
-or one that comes after its request was cancelled, goes back to where it came from.
+A deposit whose memo names the payout address is its own request; a deposit without a usable memo
+goes back to where it came from. Only the chain decides: what a node heard beside it, or when, does
+not, or members would book one deposit differently and never agree on its payout (F-36).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ CELLS = (
 )
 
 _DEPOSIT = "Deposit(p: Peer, s: Swap)"
+_BEFORE = ("none_yet", "Waiting", "Cancelled")
 _PAYABLE = "memo_valid[s] and float_enough[s]"
 
 TABLE = Table("swap", "swap[p, s]", "a swap", rows=(
@@ -32,14 +34,12 @@ TABLE = Table("swap", "swap[p, s]", "a swap", rows=(
         why="the user announced a deposit and was shown the custody address"),
     Row("Waiting", "Cancel(p: Peer, s: Swap)", "Cancelled", "request_over[s]",
         why="no deposit came within two hours"),
-    Row(("none_yet", "Waiting"), _DEPOSIT, "PendingRelease",
+    Row(_BEFORE, _DEPOSIT, "PendingRelease",
         ("deposit_confirmed[s]", _PAYABLE),
         why="the memo says where to pay and the custody can"),
-    Row(("none_yet", "Waiting"), _DEPOSIT, "PendingRefund",
+    Row(_BEFORE, _DEPOSIT, "PendingRefund",
         ("deposit_confirmed[s]", f"not ({_PAYABLE})"),
         why="nowhere to pay, or nothing to pay with: back to the sender"),
-    Row("Cancelled", _DEPOSIT, "PendingRefund", "deposit_confirmed[s]",
-        why="too late: back to the sender"),
     Row("PendingRelease", "Settled(p: Peer, s: Swap)", "Completed", "payout_final[s]",
         why="the payout is final"),
     Row("PendingRefund", "Settled(p: Peer, s: Swap)", "Refunded", "payout_final[s]",

@@ -13,8 +13,9 @@ from typing import Any
 
 from attrs import define, field
 
-from metanode.errors import Equivocation, PeerFault
+from metanode.errors import PeerFault
 from metanode.protocol.codec import encode_canonical
+from metanode.protocol.confirmations import ConfirmationBook
 from metanode.protocol.context import (
     Context,
     Member,
@@ -22,16 +23,15 @@ from metanode.protocol.context import (
     lock_in_event,
 )
 from metanode.protocol.coordinator import Task
-from metanode.protocol.envelope import SIGNATURE_TAG, verify_signed
+from metanode.protocol.envelope import SIGNATURE_TAG
 from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.key import FIRST_EPOCH, USABLE, StoredKey, keygen_document, lock_in_digest
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
-from metanode.protocol.votes import frame_of
 from metanode.tss.keyshare import Keyshare
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
-from spec.messages import Confirmation, Confirmations, KeyLocked, SignedConfirmation
+from spec.messages import Confirmation, Confirmations, KeyLocked
 
 
 @define
@@ -43,8 +43,11 @@ class Keygen:
     create: Callable[[bytes], None]
     keys: dict[int, StoredKey] = field(factory=dict)
     announcement: KeyLocked | None = None
-    _confirmations: dict[int, dict[bytes, dict[Confirmation, bytes]]] = field(factory=dict)
+    _confirmations: ConfirmationBook = field(init=False)
     _making: dict[int, tuple[Member, ...]] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._confirmations = ConfirmationBook(self.ctx)
 
     @property
     def lock_in(self) -> bytes:
@@ -116,7 +119,7 @@ class Keygen:
         self.keys[slot] = key
         body = ctx.codec.encode(confirmation)
         signature = ctx.identity.sign(SIGNATURE_TAG, settings.network_id, ctx.me, body)
-        self._note(ctx.me, confirmation, signature)
+        self._confirmations.note(ctx.me, confirmation, signature)
         ctx.note("keygen.stored", slot=slot)
         self._certify(slot)
 
@@ -129,25 +132,10 @@ class Keygen:
 
     def on_confirmation(self, sender: bytes, message: Confirmation, signature: bytes) -> None:
         """Take a member's confirmation; the signature is that of its envelope."""
-        if len(self._confirmations) > 64:
-            self._confirmations.pop(min(self._confirmations))
-        self._note(sender, message, signature)
-        self._certify(message.key)
-
-    def _note(self, member: bytes, confirmation: Confirmation, signature: bytes) -> None:
-        """Keep a member's signed confirmation; two different ones are evidence against it.
-
-        The second is kept as well: who lied to this node first may have told the others the truth.
-        """
-        told = self._confirmations.setdefault(confirmation.key, {}).setdefault(member, {})
-        if confirmation in told or len(told) > 1:
-            return
-        told[confirmation] = signature
-        if len(told) > 1:
-            codec = self.ctx.codec
-            first, second = (frame_of(codec, c, member, s) for c, s in told.items())
-            self._certify(confirmation.key)
-            raise Equivocation("two confirmations of one key", member, (first, second))
+        try:
+            self._confirmations.note(sender, message, signature)
+        finally:
+            self._certify(message.key)
 
     def on_link(self, peer: bytes) -> None:
         """Tell a peer that came up what it may have missed."""
@@ -162,12 +150,8 @@ class Keygen:
                 self._show(key, None)
 
     def _show(self, key: StoredKey, peer: bytes | None) -> None:
-        told, wanted = self._confirmations.get(key.slot, {}), key.confirmation
-        shown = tuple(
-            SignedConfirmation(member, signed[wanted])
-            for member, signed in sorted(told.items())
-            if wanted in signed
-        )
+        wanted = key.confirmation
+        shown = self._confirmations.signed(key)
         message = Confirmations(key.slot, wanted.key_epoch, wanted.digest, shown)
         carry = {"confirmations_shown": [(peer, message)]}
         if self._state(key.slot) in USABLE:
@@ -178,22 +162,8 @@ class Keygen:
         key = self.keys.get(message.key)
         if key is None or message.digest != key.confirmation.digest:
             return
-        self._take(sender, key, message.confirmations)
+        self._confirmations.take(sender, key, message.confirmations)
         self._certify(message.key)
-
-    def _take(self, sender: bytes, key: StoredKey, shown: tuple[SignedConfirmation, ...]) -> None:
-        ctx, wanted = self.ctx, key.confirmation
-        told = self._confirmations.setdefault(key.slot, {})
-        body, network_id = ctx.codec.encode(wanted), ctx.settings.network_id
-        for item in shown:
-            if item.member not in key.roster or wanted in told.get(item.member, {}):
-                continue
-            if not verify_signed(network_id, item.member, body, item.signature):
-                raise PeerFault("a confirmation with a wrong signature", sender)
-            try:
-                self._note(item.member, wanted, item.signature)
-            except Equivocation as fault:  # of that member, not of the one who shows it
-                ctx.note("keygen.equivocation", peer=item.member.hex()[:16], reason=fault.reason)
 
     def announce_to(self, peer: bytes) -> None:
         """Send the locked key's certificate to a holder that does not have it yet."""
@@ -219,7 +189,7 @@ class Keygen:
             return None
         if message.public_key != key.keyshare.public_key or message.roster != key.roster:
             raise PeerFault("a locked key that differs from the share in store", sender)
-        self._take(sender, key, message.confirmations)
+        self._confirmations.take(sender, key, message.confirmations)
         self._certify(message.key)
         r = int.from_bytes(message.signature[:32], "big")
         s = int.from_bytes(message.signature[32:], "big")
@@ -231,11 +201,7 @@ class Keygen:
         valid = verify_signature(
             share.public_key, lock_in_digest(ctx.settings.network_id, key), signature.r, signature.s
         )
-        told = self._confirmations.get(key.slot, {})
-        wanted = key.confirmation
-        confirmations = tuple(
-            SignedConfirmation(m, told[m][wanted]) for m in key.roster if wanted in told.get(m, {})
-        )
+        confirmations = self._confirmations.signed(key)
         message = KeyLocked(
             key.slot,
             share.epoch,
@@ -361,10 +327,9 @@ class Keygen:
         key = self.keys.get(slot)
         if key is None or self._state(slot) != "stored":
             return
-        ctx, wanted = self.ctx, key.confirmation
-        for member, signed in self._confirmations.get(slot, {}).items():
-            if member in key.roster and wanted in signed:
-                ctx.tables.view.deliver("confirmed", member, slot)
+        ctx = self.ctx
+        for member in self._confirmations.members(key):
+            ctx.tables.view.deliver("confirmed", member, slot)
         try:
             ctx.tables.fire("keygen", "Certify", p=ctx.me, k=slot, quorum=key.quorum)
         except TransitionError:
@@ -384,7 +349,7 @@ class Keygen:
         except TransitionError:
             return
         del self.keys[slot]
-        self._confirmations.pop(slot, None)
+        self._confirmations.forget(slot)
         self.ctx.call(
             "erase_share", key_id=share.key_id, epoch=share.epoch, public_key=share.public_key
         )

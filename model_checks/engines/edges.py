@@ -70,14 +70,18 @@ class Edges:
 
 
 def edges_of(
-    search: Explicit, space: Space, wanted: Callable[[GroundAction], bool] = lambda action: True
+    search: Explicit,
+    space: Space,
+    wanted: Callable[[GroundAction], bool] = lambda action: True,
+    origins: Indices | None = None,
 ) -> Edges:
-    """Return the steps by the wanted actions that change the state."""
+    """Return the steps by the wanted actions that change the state, from all states or some."""
+    origins = np.arange(space.size) if origins is None else origins
     sources, targets, actions = [], [], []
     for number, action in enumerate(search.actions):
         if not wanted(action.ground):
             continue
-        source, target = _steps(search, space, action)
+        source, target = _steps(search, space, action, origins)
         sources.append(source)
         targets.append(target)
         actions.append(np.full(len(source), number))
@@ -85,19 +89,22 @@ def edges_of(
         empty = np.zeros(0, np.int64)
         return Edges(empty, empty, empty, np.zeros(space.size + 1, np.int64))
     target = np.concatenate(targets)
-    order = np.argsort(target, kind="stable")
+    order = np.argsort(target)
     target = target[order]
     first = np.searchsorted(target, np.arange(space.size + 1))
     return Edges(np.concatenate(sources)[order], target, np.concatenate(actions)[order], first)
 
 
-def _steps(search: Explicit, space: Space, action: PackedAction) -> tuple[Indices, Indices]:
+def _steps(
+    search: Explicit, space: Space, action: PackedAction, origins: Indices
+) -> tuple[Indices, Indices]:
     sources, targets = [], []
-    for start in range(0, space.size, CHUNK):
-        states = space.states[:, start : start + CHUNK]
+    for start in range(0, len(origins), CHUNK):
+        part = origins[start : start + CHUNK]
+        states = space.states[:, part]
         chosen = np.flatnonzero(action.enabled(states))
         if len(chosen):
-            sources.append(chosen + start)
+            sources.append(part[chosen])
             targets.append(space.find(search.canonical(action.apply(states[:, chosen]))))
     if not sources:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -133,17 +140,37 @@ def helps(action: GroundAction) -> bool:
     return action.action.fair or action.action.origin not in ("adversary", "crash")
 
 
+def _has_way(search: Explicit, space: Space, goal: Mask) -> Mask:
+    """Return the states with a way to the goal.
+
+    Steps mostly lead to deeper levels, so one sweep from the deepest level up decides nearly all
+    states, each at its first good step. Edges are stored only for those that it leaves open.
+    """
+    good = goal.copy()
+    deepest_first = np.argsort(-space.level, kind="stable")
+    helping = [action for action in search.actions if helps(action.ground)]
+    for start in range(0, space.size, CHUNK):
+        todo = deepest_first[start : start + CHUNK]
+        for action in helping:
+            todo = todo[~good[todo]]
+            states = space.states[:, todo]
+            chosen = np.flatnonzero(action.enabled(states))
+            if len(chosen):
+                targets = space.find(search.canonical(action.apply(states[:, chosen])))
+                good[todo[chosen[good[targets]]]] = True
+    return can_reach(edges_of(search, space, helps, np.flatnonzero(~good)), good)
+
+
 def check_always_can(search: Explicit, result: Result) -> None:
     """Add the verdicts on ``always_can`` properties: a trace to a nearest state that is stuck."""
     wanted = [c for c in search.instance.system.properties if c.property.kind == "always_can"]
     if not wanted:
         return
     space = space_of(search)
-    edges = edges_of(search, space, helps)
     compiler = Compiler(search.layout)
     for checked in wanted:
         premise, goal = (compiler.predicate(f) for f in premise_and_goal(search, checked))
-        stuck = premise(space.states) & ~can_reach(edges, goal(space.states))
+        stuck = premise(space.states) & ~_has_way(search, space, goal(space.states))
         result.stuck[checked.property.name] = int(np.count_nonzero(stuck))
         if stuck.any():
             places = np.flatnonzero(stuck)

@@ -75,6 +75,8 @@ class Explicit:
         self.canonical: Callable[[Words], Words] = (
             canonical(self.model, self.layout, symmetry) if symmetry else lambda states: states
         )
+        rows = [self.model.encode(state) for state in self.oracle.initial()]
+        self.starts = self.layout.pack(rows)
         self.levels: list[Words] = []
         both = Compiler(paired(self.layout))
         self._tests: dict[str, tuple[Checked, Predicate]] = {}
@@ -104,8 +106,7 @@ class Explicit:
         """
         began = time.perf_counter()
         result, seen, recent = Result(), Seen(), Recent()
-        rows = [self.model.encode(state) for state in self.oracle.initial()]
-        frontier, keys = distinct(self.canonical(self.layout.pack(rows)))
+        frontier, keys = distinct(self.canonical(self.starts))
         self.levels = []
         result.generated = len(keys)
         while len(keys):
@@ -205,9 +206,7 @@ class Explicit:
         for earlier in reversed(self.levels[:level]):
             path.append(self._predecessor(earlier, path[-1]))
         path.reverse()
-        rows = [self.model.encode(state) for state in self.oracle.initial()]
-        starts = self.layout.pack(rows)
-        here = starts[:, _columns_equal(self.canonical(starts), path[0])][:, :1]
+        here = self.starts[:, _columns_equal(self.canonical(self.starts), path[0])][:, :1]
         first = self.model.decode(self.layout.unpack(here))
         steps: list[Step] = []
         # Each state of the path stands for its orbit: walk through real ones, from the start on.

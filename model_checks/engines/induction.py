@@ -1,68 +1,78 @@
 """Proof by induction, for every size: one obligation per property and action, two solvers each.
 
 A property holds in every reachable state when it holds initially and every action preserves it,
-given that all properties of the system hold before the action. A lemma is a property that is there
-for this purpose only. Each obligation asks whether it can fail; ``unsat`` means that it cannot. z3
-answers first; cvc5 gets the same question as SMT-LIB 2 text and must agree. What neither decides
-within its budget is not proved.
+given that all properties that are being proved hold before the action. A lemma is a property that
+is there for this purpose only. An obligation is a set of formulas that contradict each other
+exactly when the action preserves the property. z3 answers first; cvc5 gets the same formulas as
+SMT-LIB 2 text and must agree. What neither decides within its budget is not proved.
 
-When z3 finds a state in which an action breaks a property, the obligation is named ``property /
-action`` and the state is shown cell by cell. Such a state need not be reachable: either a row is
-wrong or a lemma is missing.
+Where a proof fails, the finite engine looks for a state, of a few individuals, in which everything
+holds and one step of the action breaks the property; the obligation is named ``property / action``
+and the state is shown cell by cell. Such a state need not be reachable: either a row is wrong or a
+lemma is missing.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import z3
 from attrs import define, field, frozen
 
+from model_checks.engines.finite import Broken, breaking_step
+from model_checks.engines.oracle import Instance
 from model_checks.engines.provers import (
-    CVC5_STEPS,
     PROVED,
     REFUTED,
     SEED,
     UNKNOWN,
-    Z3_STEPS,
     ask_cvc5,
-    ask_z3,
+    contradict,
     smt_lib,
 )
-from model_checks.engines.symbolic import Scope, Symbols
+from model_checks.engines.symbolic import Scope, Symbols, SymbolicState
 from model_checks.system import Action, Checked, System
+from spec.ir import Node, Quantified
 
 INITIAL = "initial"
 """What stands for an action where the initial states are asked for."""
 
 PROVABLE = ("invariant", "lemma")
 
+SMALL = {"Peer": 4, "Event": 1, "Attempt": 3}
+"""How many individuals the search for a breaking step takes: four peers, an event, three attempts ..."""
+
+SMALL_OTHERS = 2
+"""... and two of everything else."""
+
+SMALL_CONSTANTS = {"N": 4, "T": 3, "F": 1, "R": 3}
+
 
 @frozen
 class Obligation:
     """``formulas`` contradict each other exactly when the action preserves the property."""
 
-    property: str
-    action: str
+    checked: Checked
+    action: Action | None
     formulas: tuple[Any, ...] = field(repr=False)
-    scope: Scope = field(repr=False)
 
     @property
     def name(self) -> str:
         """How the obligation is named in reports."""
-        return f"{self.property} / {self.action}"
+        action = INITIAL if self.action is None else self.action.name
+        return f"{self.checked.property.name} / {action}"
 
 
 @frozen
 class Finding:
-    """The answers to one obligation; ``example`` shows how it fails, as lines of text."""
+    """The answers to one obligation, with a small example of how it fails, if one was found."""
 
     obligation: str
     z3: str
-    cvc5: str = ""
-    example: tuple[str, ...] = ()
+    cvc5: str
+    example: Broken | None = None
 
     @property
     def proved(self) -> bool:
@@ -71,12 +81,13 @@ class Finding:
 
     def __str__(self) -> str:
         answers = f"z3: {self.z3}" + (f", cvc5: {self.cvc5}" if self.cvc5 else "")
-        return "\n  ".join((f"{self.obligation}: {answers}", *self.example))
+        lines = self.example.lines() if self.example else ()
+        return "\n    ".join((f"{self.obligation}: {answers}", *lines))
 
 
 @define
 class Proof:
-    """All obligations of a system, answered."""
+    """All obligations of a system, answered; ``axioms`` are the facts about quorums it rests on."""
 
     system: str
     findings: list[Finding] = field(factory=list)
@@ -85,7 +96,7 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Whether every obligation is proved."""
-        return bool(self.findings) and all(finding.proved for finding in self.findings)
+        return bool(self.findings) and not self.failures
 
     @property
     def failures(self) -> list[Finding]:
@@ -93,117 +104,122 @@ class Proof:
         return [finding for finding in self.findings if not finding.proved]
 
 
-def provable(system: System) -> tuple[Checked, ...]:
-    """Return the invariants and lemmas of a system."""
-    return tuple(c for c in system.properties if c.property.kind in PROVABLE)
+def chosen(system: System, names: tuple[str, ...] = ()) -> tuple[Checked, ...]:
+    """Return the lemmas of a system and the invariants of these names, or all invariants."""
+    return tuple(
+        c
+        for c in system.properties
+        if c.property.kind == "lemma"
+        or (c.property.kind == "invariant" and (not names or c.property.name in names))
+    )
 
 
 class Induction:
-    """The obligations of one system."""
+    """The obligations of one system: for ``properties``, or for all invariants and lemmas."""
 
-    def __init__(self, system: System, properties: tuple[Checked, ...] | None = None) -> None:
+    def __init__(self, system: System, properties: tuple[Checked, ...] = ()) -> None:
         self.system = system
         self.symbols = Symbols(system)
-        self.properties = provable(system) if properties is None else properties
-        self.hypotheses = tuple(self._term(c, self.symbols.before) for c in self.properties)
+        self.properties = properties or chosen(system)
+        before = self.symbols.before
+        self.hypotheses = tuple(self.symbols.term(c.formula, {}, before) for c in self.properties)
 
-    def _term(self, checked: Checked, state: Any) -> Any:
-        return self.symbols.term(checked.formula, {}, state)
-
-    def obligations(self) -> tuple[Obligation, ...]:
-        """Return them all, with the background facts that the formulas of the system need."""
-        parts = [*self._initial(), *self._steps()]
-        background = self.symbols.background()
-        return tuple(
-            Obligation(name, action, (*background, *formulas), scope)
-            for name, action, formulas, scope in parts
-        )
-
-    def _initial(self) -> Iterator[tuple[str, str, tuple[Any, ...], Scope]]:
-        first = self.symbols.first()
-        for checked in self.properties:
-            yield checked.property.name, INITIAL, (z3.Not(self._term(checked, first)),), {}
-
-    def _steps(self) -> Iterator[tuple[str, str, tuple[Any, ...], Scope]]:
-        for action in self.system.actions:
-            scope = self.symbols.parameters(action)
-            step = (*self.hypotheses, *self.symbols.guard(action, scope))
-            after = self.symbols.after(action, scope)
+    def obligations(self) -> Iterator[Obligation]:
+        """Yield them one by one: the initial states, then each action in turn."""
+        for action in (None, *self.system.actions):
             for checked in self.properties:
-                broken = z3.Not(self._term(checked, after))
-                yield checked.property.name, action.name, (*step, broken), scope
+                yield self.obligation(checked, action)
+
+    def obligation(self, checked: Checked, action: Action | None) -> Obligation:
+        """Return the obligation of one property and one action, or None for the initial states."""
+        goal, constants = self._skolemized(checked)
+        if action is None:
+            formulas = [z3.Not(self.symbols.term(goal, constants, self.symbols.first()))]
+        else:
+            scope = self.symbols.parameters(action)
+            after = self.symbols.after(action, scope)
+            formulas = [
+                *self.hypotheses,
+                *self.symbols.guard(action, scope),
+                *self._instances(constants),
+                z3.Not(self.symbols.term(goal, constants, after)),
+            ]
+        # The background comes last, since it is made for the counts in the other formulas.
+        return Obligation(checked, action, (*self.symbols.background(), *formulas))
+
+    def _skolemized(self, checked: Checked) -> tuple[Node, Scope]:
+        """Return the property without its outer quantifiers, and constants for their variables."""
+        variables, body = _outer(checked.formula)
+        name = checked.property.name
+        return body, {
+            variable: z3.Const(f"{variable} of {name}", self.symbols.sorts[sort])
+            for variable, sort in variables.items()
+        }
+
+    def _instances(self, constants: Scope) -> Iterator[Any]:
+        """Yield the hypotheses for the individuals of the goal.
+
+        They follow from the hypotheses. They are there because a solver would not try them: nothing
+        in the goal need mention them before.
+        """
+        for checked in self.properties:
+            variables, body = _outer(checked.formula)
+            pools = [
+                [c for c in constants.values() if c.sort() == self.symbols.sorts[sort]]
+                for sort in variables.values()
+            ]
+            for individuals in itertools.product(*pools):
+                scope = dict(zip(variables, individuals, strict=True))
+                yield self.symbols.term(body, scope, self.symbols.before)
 
     def prove(
         self,
         *,
         second_solver: bool = True,
+        examples: bool = True,
         seed: int = SEED,
         progress: Callable[[Finding], None] = lambda _: None,
     ) -> Proof:
-        """Answer every obligation; never stops at the first failure."""
+        """Answer every obligation; a failure does not end it."""
         proof = Proof(self.system.name)
         for obligation in self.obligations():
-            finding = self.answer(obligation, second_solver=second_solver, seed=seed)
+            finding = self.answer(
+                obligation, second_solver=second_solver, examples=examples, seed=seed
+            )
             proof.findings.append(finding)
             progress(finding)
         proof.axioms = tuple(axiom.text for axiom in self.symbols.quorums.axioms())
         return proof
 
     def answer(
-        self, obligation: Obligation, *, second_solver: bool = True, seed: int = SEED
+        self,
+        obligation: Obligation,
+        *,
+        second_solver: bool = True,
+        examples: bool = True,
+        seed: int = SEED,
     ) -> Finding:
         """Return the answers to one obligation."""
-        answer = ask_z3(obligation.formulas, Z3_STEPS, seed)
-        if answer.verdict == REFUTED:
-            lines = tuple(self._example(obligation, answer.model))
-            return Finding(obligation.name, REFUTED, example=lines)
-        if answer.verdict == UNKNOWN or not second_solver:
-            return Finding(obligation.name, answer.verdict)
-        second = ask_cvc5(smt_lib(obligation.formulas), CVC5_STEPS, seed)
-        return Finding(obligation.name, PROVED, second)
+        if contradict(obligation.formulas, seed):
+            second = ask_cvc5(smt_lib(obligation.formulas), seed=seed) if second_solver else ""
+            return Finding(obligation.name, PROVED, second)
+        example = self.example(obligation) if examples else None
+        return Finding(obligation.name, REFUTED if example else UNKNOWN, "", example)
 
-    # --- examples
-
-    def _example(self, obligation: Obligation, model: Any) -> Iterator[str]:
-        names = self._individuals(model)
-        action = next((a for a in self.system.actions if a.name == obligation.action), None)
-        if action is not None:
-            chosen = ", ".join(
-                f"{name}={_shown(model.eval(term, True), names)}"
-                for name, term in obligation.scope.items()
-            )
-            yield f"{action.name}({chosen})"
-        for name, cell in self.system.cells.items():
-            ranges = [self._universe(model, sort) for sort in cell.index]
-            usual = None
-            if name in self.system.first:
-                usual = self.symbols.term(self.system.first[name], {}, self.symbols.before)
-            for index in itertools.product(*ranges):
-                value = model.eval(self.symbols.before[name](*index), True)
-                if usual is not None and value.eq(usual):
-                    continue
-                inside = ", ".join(_shown(term, names) for term in index)
-                yield f"{name}[{inside}] = {_shown(value, names)}"
-
-    def _universe(self, model: Any, sort: str) -> list[Any]:
-        return list(model.get_universe(self.symbols.sorts[sort]) or ())
-
-    def _individuals(self, model: Any) -> dict[str, str]:
-        """Return a short name for each individual of a model: the sort's initial and a number."""
-        return {
-            str(individual): f"{sort.lower()}{number}"
-            for sort in self.system.sorts
-            for number, individual in enumerate(self._universe(model, sort))
-        }
+    def example(
+        self, obligation: Obligation, sizes: Mapping[str, int] | None = None
+    ) -> Broken | None:
+        """Return a small state in which the action breaks the property, if there is one."""
+        if sizes is None:
+            sizes = {s: SMALL.get(s, SMALL_OTHERS) for s in self.system.names.sorts}
+        instance = Instance(self.system, sizes, SMALL_CONSTANTS)
+        return breaking_step(instance, self.properties, obligation.checked, obligation.action)
 
 
-def _shown(value: Any, names: dict[str, str]) -> str:
-    if value.num_args() == 1:
-        return _shown(value.arg(0), names)
-    text = str(value)
-    return "none" if text.startswith("no_") else names.get(text, text)
-
-
-def action_named(system: System, name: str) -> Action:
-    """Return the action of this name; raises KeyError."""
-    return {action.name: action for action in system.actions}[name]
+def _outer(formula: Node) -> tuple[dict[str, str], Node]:
+    """Return the variables of the outer universal quantifiers with their sorts, and the rest."""
+    variables: dict[str, str] = {}
+    while isinstance(formula, Quantified) and formula.kind == "all":
+        variables[formula.variable] = formula.sort
+        formula = formula.body
+    return variables, formula

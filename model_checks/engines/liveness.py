@@ -128,7 +128,7 @@ class _FairGraph:
         return steps[: began[here]], steps[began[here] :]
 
     def _way_to_serve(self, here: int, number: int, inside: Mask) -> list[int]:
-        """Return the edges of a shortest way to a step by an action or to where it is impossible."""
+        """Return the edges of a shortest way to a step by an action, or to where it is shut."""
         ways: dict[int, tuple[int, ...]] = {here: ()}
         queue = deque([here])
         while queue:

@@ -145,6 +145,15 @@ class Oracle:
             if all(evaluate(formula, view, {}) for formula in system.assumptions):
                 yield state
 
+    def is_initial(self, state: State) -> bool:
+        """Return whether a run may begin in a state."""
+        system = self.instance.system
+        view = self.view(state)
+        return all(evaluate(formula, view, {}) for formula in system.assumptions) and all(
+            name in system.rigid or value == evaluate(system.first[name], view, {})
+            for (name, _), value in zip(self.slots, state, strict=True)
+        )
+
     def steps(self, state: State) -> Iterator[tuple[Step, State]]:
         """Every enabled step with the state it leads to."""
         view = self.view(state)
@@ -225,7 +234,7 @@ class Oracle:
 
     def replay(self, first: State, steps: Iterable[Step]) -> list[State]:
         """Return the states of a trace; raises :class:`ReplayError` at a step that is not legal."""
-        if first not in set(self.initial()):
+        if not self.is_initial(first):
             raise ReplayError("the trace does not begin in an initial state")
         states = [first]
         for number, step in enumerate(steps, start=1):

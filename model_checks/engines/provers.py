@@ -17,8 +17,14 @@ PROVED = "unsat"
 REFUTED = "sat"
 UNKNOWN = "unknown"
 
-Z3_STEPS = 20_000_000
-"""z3's ``rlimit`` for one question."""
+STEPS = 2_000_000
+"""z3's ``rlimit`` for a question about numbers or about one finite instance."""
+
+ATTEMPT_STEPS = 600_000
+"""z3's ``rlimit`` for one attempt at a proof with quantifiers."""
+
+ATTEMPTS = 8
+"""So many attempts, each with a seed of its own: a search that went astray begins anew."""
 
 CVC5_STEPS = 200_000
 """cvc5's ``rlimit`` for one question."""
@@ -34,7 +40,7 @@ class Answer:
     model: Any = None
 
 
-def z3_solver(formulas: Iterable[Any], steps: int = Z3_STEPS, seed: int = SEED) -> Any:
+def z3_solver(formulas: Iterable[Any], steps: int, seed: int) -> Any:
     """Return a z3 solver that holds the formulas."""
     solver = z3.Solver()
     solver.set("rlimit", steps)
@@ -43,13 +49,27 @@ def z3_solver(formulas: Iterable[Any], steps: int = Z3_STEPS, seed: int = SEED) 
     return solver
 
 
-def ask_z3(formulas: Iterable[Any], steps: int = Z3_STEPS, seed: int = SEED) -> Answer:
+def ask_z3(formulas: Iterable[Any], steps: int = STEPS, seed: int = SEED) -> Answer:
     """Return z3's answer to: can these formulas hold together?"""
     solver = z3_solver(formulas, steps, seed)
     verdict = solver.check()
     if verdict == z3.unsat:
         return Answer(PROVED)
     return Answer(REFUTED, solver.model()) if verdict == z3.sat else Answer(UNKNOWN)
+
+
+def contradict(formulas: Iterable[Any], seed: int = SEED) -> bool:
+    """Return whether z3 finds, within its attempts, that quantified formulas contradict each other.
+
+    Quantifiers are instantiated where their patterns match and nowhere else.
+    """
+    formulas = tuple(formulas)
+    for attempt in range(ATTEMPTS):
+        solver = z3_solver(formulas, ATTEMPT_STEPS, seed + attempt)
+        solver.set("mbqi", False)
+        if solver.check() == z3.unsat:
+            return True
+    return False
 
 
 def smt_lib(formulas: Iterable[Any]) -> str:

@@ -1,9 +1,9 @@
 """Counting without numbers: ``count(x for x in S if φ) >= e`` for every size of S at once.
 
 **Reading.** For each size ``e`` that a system compares a count with (T, T − F, F + 1, ...) there is
-a sort of *quorums*, with a relation "x is in Q". The comparison reads "some e-quorum lies inside φ".
-In a finite system, take for the e-quorums all subsets of S with at least e elements: then the
-reading is exact, in both directions.
+a sort of *quorums*, with the relations "Q is an e-quorum" and "x is in Q". The comparison reads
+"some e-quorum lies inside φ". In a finite system, take for the e-quorums all subsets of S with at
+least e elements: then the reading is exact, in both directions.
 
 **What is lost, and why that is sound.** A prover does not know that the e-quorums are all large
 subsets; it may choose any family that obeys the axioms below. Every finite system obeys them, so
@@ -14,9 +14,13 @@ system has, when the axioms are too weak. Then a proof fails; nothing false is p
 **Axioms**, made from the sizes that occur, each justified for every N, T and F within SAFE-SIGN 1 by
 a linear question about Venn regions (:func:`model_checks.engines.arithmetic.always`):
 
-* overlap: of an e-quorum and a g-quorum, the common part holds an h-quorum (or a peer, h = 1);
-* inclusion: an e-quorum holds an h-quorum when e ≥ h;
-* existence: there is an e-quorum when e ≤ N. Where this is not known, a truth value stands for it.
+* an e-quorum is not empty, when e ≥ 1;
+* an e-quorum and a g-quorum share an h-quorum, or at least a peer: the largest h that occurs.
+
+**For the provers' sake** a count over the state before a step has a name: a predicate that holds
+exactly when there is such a quorum, with a function that picks one, and a function that picks, from
+each quorum, somebody outside φ when there is none. This adds no assumption. Patterns say when an
+axiom is of use, so that both solvers find the same few instances.
 """
 
 from __future__ import annotations
@@ -25,14 +29,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import z3
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from model_checks.engines.arithmetic import ONE, Linear, always, linear
-from spec.ir import INT, Arithmetic, Compare, Node, Quantified
+from model_checks.system import rebuild
+from spec.ir import INT, Arithmetic, Compare, Node, Quantified, Variable
 from spec.language import SpecError
 
 POPULATION = {"Peer": "N"}
 """The constant that says how many individuals a sort has; of other sorts nothing is known."""
+
+Predicate = Callable[[Any], Any]
 
 _ZERO = Linear()
 
@@ -81,13 +88,13 @@ def _split(node: Node, sign: int, counts: list[tuple[int, Quantified]]) -> Linea
 
 @frozen
 class Family:
-    """The quorums of one size within one sort; ``exists`` says whether there is one at all."""
+    """The quorums of one size within one sort."""
 
     individuals: str
     least: Linear
     sort: Any
+    is_quorum: Any
     contains: Any
-    exists: Any
 
 
 @frozen
@@ -98,91 +105,176 @@ class Axiom:
     formula: Any
 
 
+@frozen
+class NamedCount:
+    """A predicate that stands for a threshold, over the individuals that its body speaks of."""
+
+    predicate: Any
+    meaning: tuple[Any, ...]
+
+
+def canonical(found: Threshold) -> tuple[Threshold, tuple[str, ...]]:
+    """Return the threshold with its free variables called 0, 1, ... and what they were called.
+
+    Two thresholds that differ in the names of variables only become equal.
+    """
+    free: list[str] = []
+
+    def rename(node: Node, bound: Mapping[str, str]) -> Node:
+        if isinstance(node, Variable):
+            if node.name in bound:
+                return evolve(node, name=bound[node.name])
+            if node.name not in free:
+                free.append(node.name)
+            return evolve(node, name=str(free.index(node.name)))
+        if isinstance(node, Quantified):
+            name = f"bound {len(bound)}"
+            inside = rename(node.body, {**bound, node.variable: name})
+            return evolve(node, variable=name, body=inside)
+        return rebuild(node, lambda child: rename(child, bound))
+
+    counted = rename(found.counted, {})
+    if not isinstance(counted, Quantified):
+        raise SpecError("a count stays a count")
+    return evolve(found, counted=counted, negated=False), tuple(free)
+
+
 @define
 class Quorums:
     """The quorum families that formulas ask for, and the axioms that hold among them."""
 
     sorts: Mapping[str, Any]
     families: dict[tuple[str, Linear], Family] = field(factory=dict)
-
-    def at_least(self, sort: str, least: Linear, inside: Callable[[Any], Any]) -> Any:
-        """Return the formula: at least ``least`` individuals satisfy ``inside``."""
-        if not least.multiples and least.constant <= 0:
-            return z3.BoolVal(True)
-        individual = z3.Const(f"{sort} in a quorum", self.sorts[sort])
-        if least == ONE:
-            return z3.Exists([individual], inside(individual))
-        family = self.family(sort, least)
-        quorum = z3.Const(f"some {least}", family.sort)
-        within = z3.Implies(family.contains(individual, quorum), inside(individual))
-        some = z3.Exists([quorum], z3.ForAll([individual], within))
-        return z3.And(family.exists, some)
+    named: dict[Threshold, NamedCount] = field(factory=dict)
 
     def family(self, sort: str, least: Linear) -> Family:
         """Return the quorums of this size, declared at the first call."""
         if (sort, least) not in self.families:
-            quorum = z3.DeclareSort(f"Quorum_{least}_of_{sort}")
-            contains = z3.Function(f"in_{least}_of_{sort}", self.sorts[sort], quorum, z3.BoolSort())
-            known = sort in POPULATION and always((), "exists", least)
-            exists = z3.BoolVal(True) if known else z3.Bool(f"some_{least}_of_{sort}")
-            self.families[sort, least] = Family(sort, least, quorum, contains, exists)
+            name = f"{least}_of_{sort}"
+            quorum = z3.DeclareSort(f"Quorum_{name}")
+            is_quorum = z3.Function(f"is_{name}", quorum, z3.BoolSort())
+            contains = z3.Function(f"in_{name}", self.sorts[sort], quorum, z3.BoolSort())
+            self.families[sort, least] = Family(sort, least, quorum, is_quorum, contains)
         return self.families[sort, least]
+
+    def at_least(self, sort: str, least: Linear, inside: Predicate) -> Any:
+        """Return the formula: at least ``least`` individuals satisfy ``inside``."""
+        if not least.multiples and least.constant <= 0:
+            return z3.BoolVal(True)
+        individual = z3.Const(f"member of {sort}", self.sorts[sort])
+        if least == ONE:
+            return z3.Exists([individual], inside(individual))
+        family = self.family(sort, least)
+        quorum = z3.Const(f"set of {least}", family.sort)
+        within = z3.Implies(family.contains(individual, quorum), inside(individual))
+        return z3.Exists(
+            [quorum], z3.And(family.is_quorum(quorum), z3.ForAll([individual], within))
+        )
+
+    def name(
+        self, found: Threshold, individuals: tuple[Any, ...], inside: Callable[..., Any]
+    ) -> Any:
+        """Return a predicate that says the same as ``at_least``; ``found`` is canonical.
+
+        ``individuals`` are what the free variables of ``found`` stand for; ``inside(x, *free)`` is
+        the body of the count.
+        """
+        if found not in self.named:
+            sorts = [term.sort() for term in individuals]
+            self.named[found] = self._named(len(self.named), found, sorts, inside)
+        return self.named[found].predicate(*individuals)
+
+    def _named(
+        self, number: int, found: Threshold, sorts: list[Any], inside: Callable[..., Any]
+    ) -> NamedCount:
+        family = self.family(found.counted.sort, found.least)
+        member = self.sorts[family.individuals]
+        enough = z3.Function(f"enough_{number}", *sorts, z3.BoolSort())
+        pick = z3.Function(f"quorum_{number}", *sorts, family.sort)
+        outsider = z3.Function(f"outsider_{number}", *sorts, family.sort, member)
+        free = [z3.Const(f"free {place}", sort) for place, sort in enumerate(sorts)]
+        one, quorum = z3.Const("one", member), z3.Const("quorum", family.sort)
+        picked, out = pick(*free), outsider(*free, quorum)
+        is_in = family.contains(one, picked)
+        meaning = (
+            for_all(free, z3.Implies(enough(*free), family.is_quorum(picked)), enough(*free)),
+            for_all(
+                [*free, one], z3.Implies(z3.And(enough(*free), is_in), inside(one, *free)), is_in
+            ),
+            for_all(
+                [*free, quorum],
+                z3.Implies(
+                    z3.And(family.is_quorum(quorum), z3.Not(enough(*free))),
+                    z3.And(family.contains(out, quorum), z3.Not(inside(out, *free))),
+                ),
+                *([enough(*free)] if free else []),
+                family.is_quorum(quorum),
+            ),
+        )
+        return NamedCount(enough, meaning)
+
+    def meanings(self) -> tuple[Any, ...]:
+        """Return what the named counts mean."""
+        return tuple(formula for count in self.named.values() for formula in count.meaning)
 
     def axioms(self) -> tuple[Axiom, ...]:
         """Return the axioms among the families so far; each has passed its linear question."""
         families = sorted(self.families.values(), key=lambda f: (f.individuals, str(f.least)))
         found: list[Axiom] = []
         for place, one in enumerate(families):
-            found += self._inclusions(one, families)
+            if always((one.least,), "at_least", ONE):
+                found.append(self._not_empty(one))
             for other in families[place:]:
                 if one.individuals == other.individuals and one.individuals in POPULATION:
                     found += self._overlaps(one, other, families)
         return tuple(found)
 
-    def _inclusions(self, one: Family, families: list[Family]) -> Iterator[Axiom]:
-        larger = z3.Const("larger", one.sort)
-        individual = z3.Const("member", self.sorts[one.individuals])
-        if always((one.least,), "at_least", ONE):
-            body = z3.Exists([individual], one.contains(individual, larger))
-            yield self._axiom(f"a set of {one.least} is not empty", (one,), [larger], body)
-        for other in families:
-            same = other.individuals != one.individuals or other.least == one.least
-            if same or not _not_below(one.least, other.least):
-                continue
-            smaller = z3.Const("smaller", other.sort)
-            within = z3.Implies(
-                other.contains(individual, smaller), one.contains(individual, larger)
-            )
-            body = z3.Exists([smaller], z3.ForAll([individual], within))
-            text = f"a set of {one.least} holds one of {other.least}"
-            yield self._axiom(text, (one,), [larger], z3.And(other.exists, body))
+    def _not_empty(self, one: Family) -> Axiom:
+        quorum = z3.Const("quorum", one.sort)
+        member = z3.Function(f"a_member_{one.least}", one.sort, self.sorts[one.individuals])
+        is_quorum = one.is_quorum(quorum)
+        body = z3.Implies(is_quorum, one.contains(member(quorum), quorum))
+        return Axiom(f"a set of {one.least} is not empty", for_all([quorum], body, is_quorum))
 
     def _overlaps(self, one: Family, other: Family, families: list[Family]) -> Iterator[Axiom]:
         sizes = (one.least, other.least)
         targets = [ONE, *(f.least for f in families if f.individuals == one.individuals)]
         proved = [size for size in dict.fromkeys(targets) if always(sizes, "shared", size)]
-        strongest = [
-            size
-            for size in proved
-            if not any(_not_below(bigger, size) for bigger in proved if bigger != size)
-        ]
-        first, second = z3.Const("first", one.sort), z3.Const("second", other.sort)
-        individual = z3.Const("member", self.sorts[one.individuals])
-        both = z3.And(one.contains(individual, first), other.contains(individual, second))
-        for size in strongest:
-            if size == ONE:
-                body = z3.Exists([individual], both)
-            else:
-                family = self.family(one.individuals, size)
-                part = z3.Const("part", family.sort)
-                within = z3.Implies(family.contains(individual, part), both)
-                body = z3.And(family.exists, z3.Exists([part], z3.ForAll([individual], within)))
-            text = f"a set of {one.least} and a set of {other.least} share {size}"
-            yield self._axiom(text, (one, other), [first, second], body)
+        for size in proved:
+            if not any(_not_below(bigger, size) for bigger in proved if bigger != size):
+                text = f"a set of {one.least} and a set of {other.least} share {size}"
+                yield Axiom(text, self._overlap(one, other, size))
 
-    def _axiom(self, text: str, given: tuple[Family, ...], bound: list[Any], body: Any) -> Axiom:
-        exist = z3.And([family.exists for family in given])
-        return Axiom(text, z3.Implies(exist, z3.ForAll(bound, body)))
+    def _overlap(self, one: Family, other: Family, size: Linear) -> Any:
+        first, second = z3.Const("first", one.sort), z3.Const("second", other.sort)
+        quorums = (one.is_quorum(first), other.is_quorum(second))
+        name = f"shared_{size}_of_{one.least}_and_{other.least}"
+        member = self.sorts[one.individuals]
+
+        def in_both(peer: Any) -> Any:
+            return z3.And(one.contains(peer, first), other.contains(peer, second))
+
+        if size == ONE:
+            peer = z3.Function(name, one.sort, other.sort, member)(first, second)
+            return for_all([first, second], z3.Implies(z3.And(quorums), in_both(peer)), *quorums)
+        family = self.family(one.individuals, size)
+        part = z3.Function(name, one.sort, other.sort, family.sort)(first, second)
+        peer = z3.Const("peer", member)
+        is_in = family.contains(peer, part)
+        return z3.And(
+            for_all([first, second], z3.Implies(z3.And(quorums), family.is_quorum(part)), *quorums),
+            for_all(
+                [first, second, peer], z3.Implies(z3.And(*quorums, is_in), in_both(peer)), is_in
+            ),
+        )
+
+
+def for_all(bound: list[Any], body: Any, *pattern: Any) -> Any:
+    """Return the quantified formula, to be used where terms like all of ``pattern`` occur."""
+    if not bound:
+        return body
+    patterns = [z3.MultiPattern(*pattern)] if pattern else []
+    return z3.ForAll(bound, body, patterns=patterns)
 
 
 def _not_below(one: Linear, other: Linear) -> bool:

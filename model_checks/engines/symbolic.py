@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import z3
-from attrs import evolve, frozen
+from attrs import frozen
 
-from model_checks.engines.arithmetic import Linear, linear, safe_sign_1
-from model_checks.engines.quorums import Quorums, threshold
-from model_checks.system import Action, System, _rebuild
+from model_checks.engines.arithmetic import linear, safe_sign_1
+from model_checks.engines.quorums import Quorums, Threshold, canonical, threshold
+from model_checks.system import Action, System
 from spec.expressions import cell_type
 from spec.ir import (
     BOOL,
@@ -78,7 +78,6 @@ class Symbols:
         self.quorums = Quorums(self.sorts)
         self._orders: dict[str, Any] = {}
         self._counts_numbers = False
-        self._named = {}
 
     def sort_of(self, kind: Type) -> Any:
         """Return the z3 sort of a type."""
@@ -178,45 +177,26 @@ class Symbols:
             return {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}[
                 node.operator
             ]
-        counted = found.counted
-        formula = self._at_least(found, scope) if state is self.before else self.quorums.at_least(
-            counted.sort,
-            found.least,
-            lambda one: self.term(counted.body, {**scope, counted.variable: one}, state),
-        )
+        formula = self._count(found, scope, state)
         return z3.Not(formula) if found.negated else formula
 
-    def _at_least(self, found, scope):
-        counted=found.counted
-        if found.least == Linear(1): return self.quorums.at_least(counted.sort, found.least, lambda one: self.term(counted.body, {**scope, counted.variable: one}, self.before))
-        free=[]
-        def canon(n, bound):
-            if isinstance(n, Variable):
-                if n.name in bound: return evolve(n,name=bound[n.name])
-                if n.name not in [f.name for f in free]: free.append(n)
-                return evolve(n,name=f"free {[f.name for f in free].index(n.name)}",type=n.type)
-            if isinstance(n, Quantified):
-                b={**bound, n.variable: f"bound {len(bound)}"}
-                return evolve(n,variable=b[n.variable],body=canon(n.body,b))
-            return _rebuild(n, lambda c: canon(c,bound))
-        body=canon(counted.body,{counted.variable:"bound 0"})
-        key=(counted.sort,found.least,body)
-        sorts=[self.sorts[f.type[1]] for f in free]
-        if key not in self._named:
-            k=len(self._named)
-            pred=z3.Function(f"enough_{k}",*sorts,z3.BoolSort())
-            fam=self.quorums.family(counted.sort,found.least)
-            wit=z3.Function(f"witness_{k}",*sorts,fam.sort)
-            vs=[z3.Const(f"v{j}",s) for j,s in enumerate(sorts)]
-            sc={f"free {j}":v for j,v in enumerate(vs)}
-            x=z3.Const("x",self.sorts[counted.sort]); Q=z3.Const("Q",fam.sort)
-            self._named[key]=(pred,[])
-            phi=self.term(body,{**sc,"bound 0":x},self.before)
-            allv=lambda v,b: z3.ForAll(v,b) if v else b
-            self._named[key]=(pred,[allv([*vs,x],z3.Implies(z3.And(pred(*vs),fam.contains(x,wit(*vs))),phi)),
-              allv([*vs,Q],z3.Or(pred(*vs),z3.Exists([x],z3.And(fam.contains(x,Q),z3.Not(phi)))))])
-        pred=self._named[key][0]
-        return pred(*(scope[f.name] for f in free))
+    def _count(self, found: Threshold, scope: Scope, state: SymbolicState) -> Any:
+        def inside(counted: Quantified, one: Any, given: Scope) -> Any:
+            return self.term(counted.body, {**given, counted.variable: one}, state)
+
+        if state is not self.before or not found.least.multiples:
+            counted = found.counted
+            return self.quorums.at_least(
+                counted.sort, found.least, lambda one: inside(counted, one, scope)
+            )
+        form, free = canonical(found)
+        return self.quorums.name(
+            form,
+            tuple(scope[name] for name in free),
+            lambda one, *terms: inside(
+                form.counted, one, {str(place): term for place, term in enumerate(terms)}
+            ),
+        )
 
     def _ordered(self, operator: str, kind: Type, left: Any, right: Any) -> Any:
         if operator in (">", ">="):
@@ -272,11 +252,11 @@ class Symbols:
         from the sizes that occur in them.
         """
         assumed = [self.term(node, {}, self.before) for node in self.system.assumptions]
+        meanings = self.quorums.meanings()
         axioms = [axiom.formula for axiom in self.quorums.axioms()]
         orders = [axiom for name in self._orders for axiom in self._order(name)]
         numbers = safe_sign_1() if self._counts_numbers else ()
-        named=[x for _,d in self._named.values() for x in d]
-        return (*named, *assumed, *axioms, *orders, *numbers)
+        return (*assumed, *meanings, *axioms, *orders, *numbers)
 
     def _order(self, name: str) -> tuple[Any, ...]:
         below = self._orders[name]
@@ -291,9 +271,7 @@ class Symbols:
         )
 
 
-def _written(
-    old: Callable[..., Any], index: list[Any | None], value: Any
-) -> Callable[..., Any]:
+def _written(old: Callable[..., Any], index: list[Any | None], value: Any) -> Callable[..., Any]:
     """Return the function that has the new value at the index; None stands for every individual."""
 
     def new(*places: Any) -> Any:

@@ -3,13 +3,14 @@ events, attempts and digests, any order of attempts, crashes at any time.
 
 The argument, in the order of the lemmas. A correct peer votes once in an attempt, so two
 certificates of one attempt, which share a correct voter, are for one digest. A lock needs a
-certificate of its attempt, a release needs that lock. The heart is ``NewerCertificateFences``: once
-a digest k is certified in an attempt, for any other digest d and any earlier attempt, the peers that
-ever released d there, or still could, are too few. For suppose they were enough. Enough releasers
-share a correct peer with the certificate for k. That peer voted for k in a later attempt, so it
-could not lock on d afterwards (``may_lock``); it was locked on d before, or had released it. Then
-its vote for k was allowed only by a still earlier certificate for k, newer than the lock
-(``LaterVoteWasShown``), and when *that* one came to be, the releasers of d were already too few.
+certificate of its attempt; a release needs that lock. The heart is ``NewerCertificateFences``: once
+a digest k is certified in an attempt, then for any other digest d and any earlier attempt a, those
+who released d in a, or still could, are too few to sign. For suppose they were enough. They share a
+correct peer p with the certificate for k. By its later vote for k, p is bound never to lock on d in
+a any more (``may_lock``); so it was locked on d, or had released it, before that vote. Then the vote
+was allowed only by a certificate for k newer than the lock (``LaterVoteFences``), or by a lock
+that had moved to k (``MovedLockFences``), which took such a certificate too; and when that earlier
+certificate came to be, those who could release d were already too few. They never become more.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from model_checks.system import Property
 _PEER = "for p in Peer for e in Event"
 _ATTEMPT_DIGEST = "for a in Attempt for d in Digest"
 _TWO_ATTEMPTS = "for a in Attempt for b in Attempt for d in Digest for k in Digest"
-_LATER_VOTE_FOR_ANOTHER = "a < b and voted[p, e, b] == k and d != k"
-_NEWER_CERTIFICATE = "any(a < c and certified(e, c, k) for c in Attempt)"
-_HOLDS = "lock[p, e] == d and lock_attempt[p, e] == a"
-
-CERTIFICATE_UNIQUE = Property(
-    "CertificateUnique",
-    "all(not (certified(e, a, d) and certified(e, a, k)) "
-    "for e in Event for a in Attempt for d in Digest for k in Digest if d != k)",
-    doc="in one attempt of an event at most one digest is certified",
+_HOLDS = "(lock[p, e] == d and lock_attempt[p, e] == a)"
+_ENOUGH_FOR_D = (
+    (
+        f"(count(p for p in Peer if not faulty[p] and (released_in[p, e, a, d] or {_HOLDS} "
+        "or not any(a < c and voted[p, e, c] not in (none, d) for c in Attempt))) >= T - F)"
+    )
+    .replace("[p", "[q")
+    .replace("p for p", "q for q")
 )
+"""Enough correct peers released d in attempt a, or still could: none of their later votes forbids."""
+
+
+PROVES = ("NoDoubleSign", "CertificateUnique")
+"""The invariants of ``networks/signing.py`` that these lemmas prove for every size."""
 
 LEMMAS = (
     Property(
@@ -59,22 +64,26 @@ LEMMAS = (
         "a release stands on a certificate, and locks only move to later attempts",
     ),
     Property(
-        "LaterVoteWasShown",
-        f"all(implies(({_HOLDS} or released_in[p, e, a, d]) and {_LATER_VOTE_FOR_ANOTHER}, "
-        f"{_NEWER_CERTIFICATE}) {_PEER} {_TWO_ATTEMPTS})",
-        "lemma",
-        "SAFE-SIGN 4: who locked or released votes for another digest only when shown a "
-        "certificate for it that is newer than the lock",
-    ),
-    Property(
         "NewerCertificateFences",
         "all(implies(a < b and d != k and certified(e, b, k), "
-        "not (count(p for p in Peer if not faulty[p] and "
-        f"(released_in[p, e, a, d] or ({_HOLDS}) or "
-        "not any(a < c and voted[p, e, c] not in (none, d) for c in Attempt))) >= T - F)) "
-        f"for e in Event {_TWO_ATTEMPTS})",
+        f"not {_ENOUGH_FOR_D}) for e in Event {_TWO_ATTEMPTS})",
         "lemma",
         "a certificate leaves too few who released, or could yet release, another digest in an "
         "earlier attempt",
+    ),
+    Property(
+        "MovedLockFences",
+        "all(implies(released_in[p, e, a, d] and lock[p, e] == k and d != k, "
+        f"not {_ENOUGH_FOR_D}) {_PEER} {_ATTEMPT_DIGEST} for k in Digest)",
+        "lemma",
+        "a lock only moves away from what was released when that can no longer be signed",
+    ),
+    Property(
+        "LaterVoteFences",
+        f"all(implies(({_HOLDS} or released_in[p, e, a, d]) and a < b and d != k "
+        f"and voted[p, e, b] == k, not {_ENOUGH_FOR_D}) {_PEER} {_TWO_ATTEMPTS})",
+        "lemma",
+        "SAFE-SIGN 4: who locked or released votes for another digest only when shown a "
+        "certificate for it that is newer than the lock",
     ),
 )

@@ -1,9 +1,10 @@
 """Attempts have coordinators, and some coordinators are silent (F-20, F-21, F-22).
 
 The session table runs with the event table: set-up, ACK, BEGIN, release; a higher attempt takes
-over. Each attempt has one coordinator; attempts have different ones, because the attempt's number
-names it. Liars send nothing: that is the worst that a coordinator can do to progress, and what it
-can say that is false is the matter of ``signing``. One digest is enough for progress.
+over, and silence ends a session at any time. Each attempt has one coordinator; attempts have
+different ones, because the attempt's number names it. Liars send nothing: that is the worst that a
+coordinator can do to progress, and what it can say that is false is the matter of ``signing``. One
+digest is enough for progress.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ NETWORK = Network(
         ("session", "Begin"),
         ("session", "Release"),
         ("session", "Supersede"),
+        ("session", "Expire"),
         ("event", "Create"),
         ("event", "PENDING -Setup-> IN_PROGRESS"),
         ("event", "IN_PROGRESS -Recover-> PENDING"),
@@ -53,6 +55,7 @@ NETWORK = Network(
         "is_coordinator[p, a]": "coordinates[p, a]",
         "from_coordinator[e, a]": _SENT,
         "members_valid[e, a]": "True",
+        "session_idle[e, a]": "True",
         "digest_rebuilt[e, d]": "True",
         "event_known[e]": "True",
         "event_over[e]": "False",

@@ -76,7 +76,7 @@ NETWORK: Network = evolve(
         Property("CanExpire", f"any(status[p, e] == EXPIRED {_EVERYONE})", "reachable"),
         Property(
             "EventDecides",
-            f"implies(not any(status[p, e] == FAILED {_EVERYONE}) and {_TIME_LEFT}, {_DECIDED})",
+            f"implies({_TIME_LEFT}, {_DECIDED})",
             "always_can",
             "while there is time and an attempt is left, the correct nodes bring the event to an "
             "end everywhere",
@@ -84,14 +84,9 @@ NETWORK: Network = evolve(
     ),
 )
 
-FAILED_TOO = evolve(
+FAILED_IS_FINAL = evolve(
     NETWORK,
-    name="event_status_failed_too",
-    doc="the price of FAILED: once too few nodes are left to sign, nothing ends the event",
-    properties=(
-        Property(
-            "EventDecidesAnyway", f"implies({_TIME_LEFT}, {_DECIDED})", "always_can",
-            "refuted: a failed node waits for a signature of the others, and does not try again",
-        ),
-    ),
-)  # fmt: skip
+    name="event_status_failed_is_final",
+    doc="F-35: a protocol error with nothing released fails the event for good",
+    rows=tuple(row for row in NETWORK.rows if row != ("event", "Retry")),
+)

@@ -28,6 +28,7 @@ NETWORK = Network(
         ("event", "Recover"),
         ("event", "Signature"),
         ("event", "ProtocolError"),
+        ("event", "Retry"),
         ("event", "Expire"),
     ),
     untracked=("session",),

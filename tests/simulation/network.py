@@ -166,7 +166,7 @@ class Simulation(Clockwork):
         for other in self.running():
             if other is not node and frozenset((number, other.number)) not in self.cut:
                 self._link(node, other, True)
-        self._every(node, node.starts, TICK_S, lambda: self._input(node, self._tick))
+        self._every(node, node.starts, TICK_S, lambda: self._input(node, NodeCore.on_tick))
         self._every(node, node.starts, POLL_S, lambda: self._poll(node))
 
     def crash(self, number: int) -> None:
@@ -237,9 +237,6 @@ class Simulation(Clockwork):
 
     def _clock(self, node: Node) -> float:
         return self.now + node.offset
-
-    def _tick(self, core: NodeCore, now: float) -> None:
-        core.on_tick(now)
 
     def _every(self, node: Node, start: int, period: float, action: Callable[[], None]) -> None:
         def again() -> None:

@@ -1,0 +1,342 @@
+"""A finite instance as formulas without quantifiers: one solver variable per cell and index.
+
+A term is a Python value where it is known and a solver term where it depends on the state, so that
+only what the state decides is left to the solver. Truth values are Boolean; an enum value is its
+place in the enum, an individual its number, ``none`` 0 and individual i of an optional i + 1, as
+bit vectors. Numbers that count are pseudo-Boolean sums.
+
+Every state that the solver finds is checked on the interpreter before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import z3
+from attrs import frozen
+
+from model_checks.engines.oracle import Instance, Oracle, State, Step
+from model_checks.system import Action, Checked
+from spec.expressions import cell_type
+from spec.interpreter import Value, evaluate
+from spec.ir import (
+    BOOL,
+    INT,
+    And,
+    Arithmetic,
+    Choose,
+    Compare,
+    Constant,
+    Equal,
+    Implies,
+    Literal,
+    Node,
+    Not,
+    Nothing,
+    Or,
+    Quantified,
+    Read,
+    Type,
+    Variable,
+)
+from spec.language import SpecError
+
+STEPS = 20_000_000
+"""z3's ``rlimit`` for one question about a finite instance."""
+
+Terms = tuple[Any, ...]
+"""A term for each slot of the instance, in the oracle's order."""
+
+Environment = Mapping[str, int]
+
+
+class EnginesDisagree(Exception):
+    """The solver and the interpreter read one formula differently: a defect of an engine."""
+
+
+class FiniteTerms:
+    """The terms of one instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.oracle = Oracle(instance)
+        self.cells = [instance.system.cells[name] for name, _ in self.oracle.slots]
+
+    # --- states
+
+    def state(self, label: str) -> Terms:
+        """Return fresh solver terms; cells that never change have the same in every state."""
+        rigid = self.instance.system.rigid
+        return tuple(
+            self._variable(f"{name}{list(index)}{'' if name in rigid else label}", cell_type(cell))
+            for (name, index), cell in zip(self.oracle.slots, self.cells, strict=True)
+        )
+
+    def _variable(self, name: str, kind: Type) -> Any:
+        return z3.Bool(name) if kind == BOOL else z3.BitVec(name, self._bits(kind))
+
+    def _values(self, kind: Type) -> int:
+        if kind[0] == "enum":
+            return len(self.instance.system.names.enums[kind[1]].values)
+        return self.instance.sizes[kind[1]] + 1
+
+    def _bits(self, kind: Type) -> int:
+        return max(1, (self._values(kind) - 1).bit_length())
+
+    def ranges(self, state: Terms) -> list[Any]:
+        """Return: every cell holds one of its values."""
+        return [
+            z3.ULE(term, self._values(cell_type(cell)) - 1)
+            for term, cell in zip(state, self.cells, strict=True)
+            if cell_type(cell) != BOOL
+        ]
+
+    def initial(self, state: Terms) -> list[Any]:
+        """Return: the cells hold their first values, and the assumptions hold."""
+        system = self.instance.system
+        found = [
+            term == self.term(system.first[cell.name], {}, state)
+            for term, cell in zip(state, self.cells, strict=True)
+            if cell.name not in system.rigid
+        ]
+        return [*found, *(self.truth(node, {}, state) for node in system.assumptions)]
+
+    def after(self, action: Action, chosen: Environment, state: Terms) -> Terms:
+        """Return the state after an action, in terms of the state before it."""
+        new = list(state)
+        for update in action.updates:
+            sorts = self.instance.system.cells[update.cell].index
+            places = [
+                self.instance.individuals(sort)
+                if term is None
+                else [self.term(term, chosen, state)]
+                for term, sort in zip(update.index, sorts, strict=True)
+            ]
+            value = self.term(update.value, chosen, state)
+            for index in itertools.product(*places):
+                place = self.oracle.places[update.cell, index]
+                new[place] = self._lifted(value, cell_type(self.cells[place]))
+        return tuple(new)
+
+    def guard(self, action: Action, chosen: Environment, state: Terms) -> Any:
+        """Return whether the action is enabled."""
+        return _all(self.truth(g.formula, chosen, state) for g in action.guards)
+
+    def choices(self, action: Action) -> Iterator[dict[str, int]]:
+        """Every choice of an action's parameters."""
+        sorts = [self.instance.individuals(s) for s in action.parameters.values()]
+        for numbers in itertools.product(*sorts):
+            yield dict(zip(action.parameters, numbers, strict=True))
+
+    def read(self, model: Any, state: Terms) -> State:
+        """Return the state that a model describes, as the oracle writes states."""
+        found: list[Value] = []
+        for term, cell in zip(state, self.cells, strict=True):
+            value = model.eval(term, True)
+            values = self.instance.values(cell)
+            number = int(z3.is_true(value)) if z3.is_bool(value) else value.as_long()
+            found.append(values[number])
+        return tuple(found)
+
+    # --- terms
+
+    def truth(self, node: Node, scope: Environment, state: Terms) -> Any:
+        """Return a formula as a solver term."""
+        return self._lifted(self.term(node, scope, state), BOOL)
+
+    def _lifted(self, term: Any, kind: Type) -> Any:
+        if not isinstance(term, int):
+            return term
+        return z3.BoolVal(bool(term)) if kind == BOOL else z3.BitVecVal(term, self._bits(kind))
+
+    def term(self, node: Node, scope: Environment, state: Terms) -> Any:
+        """Return the value of a node, or the solver term for it."""
+        match node:
+            case Literal(type=kind, value=str() as name):
+                return self.instance.system.names.enums[kind[1]].values.index(name)
+            case Literal(value=bool() | int() as value):
+                return value
+            case Nothing():
+                return 0
+            case Variable(type=kind, name=name):
+                return scope[name] + (kind[0] == "opt")
+            case Read(cell=cell, index=index):
+                place = tuple(self.term(part, scope, state) for part in index)
+                return state[self.oracle.places[cell, place]]
+            case Not(body=body):
+                return _not(self.term(body, scope, state))
+            case And(parts=parts):
+                return _all(self.term(part, scope, state) for part in parts)
+            case Or(parts=parts):
+                return _any(self.term(part, scope, state) for part in parts)
+            case Implies(left=left, right=right):
+                return _any(self.term(part, scope, state) for part in (Not(BOOL, left), right))
+            case Equal(left=left, right=right) if left.type == INT:
+                return _all(
+                    self._at_least(*sides, scope, state) for sides in ((left, right), (right, left))
+                )
+            case Equal(left=left, right=right):
+                return self.term(left, scope, state) == self.term(right, scope, state)
+            case Compare(operator=operator, left=left, right=right):
+                return self._compare(operator, left, right, scope, state)
+            case Choose():
+                return self._choose(node, scope, state)
+            case Quantified(kind=kind, variable=variable, sort=sort, body=body):
+                bodies = (
+                    self.term(body, {**scope, variable: number}, state)
+                    for number in self.instance.individuals(sort)
+                )
+                return _all(bodies) if kind == "all" else _any(bodies)
+        raise SpecError(f"{type(node).__name__} has no finite term")
+
+    def _choose(self, node: Choose, scope: Environment, state: Terms) -> Any:
+        test = self.term(node.test, scope, state)
+        if isinstance(test, int):
+            return self.term(node.then if test else node.otherwise, scope, state)
+        sides = (
+            self._lifted(self.term(side, scope, state), node.type)
+            for side in (node.then, node.otherwise)
+        )
+        return z3.If(test, *sides)
+
+    def _compare(
+        self, operator: str, left: Node, right: Node, scope: Environment, state: Terms
+    ) -> Any:
+        if operator in ("<", ">"):
+            flipped = {"<": ">=", ">": "<="}[operator]
+            return _not(self._compare(flipped, left, right, scope, state))
+        if operator == "<=":
+            left, right = right, left
+        if left.type == INT:
+            return self._at_least(left, right, scope, state)
+        more, less = self.term(left, scope, state), self.term(right, scope, state)
+        if isinstance(more, int) and isinstance(less, int):
+            return more >= less
+        return z3.UGE(self._lifted(more, left.type), self._lifted(less, right.type))
+
+    def _at_least(self, left: Node, right: Node, scope: Environment, state: Terms) -> Any:
+        """Return ``left >= right`` for numbers."""
+        known, terms = self._sum(left, 1, scope, state)
+        more, others = self._sum(right, -1, scope, state)
+        # −b is (not b) − 1, so that all weights are one.
+        terms, wanted = [*terms, *others], -(known + more)
+        if wanted <= 0:
+            return True
+        return z3.PbGe([(term, 1) for term in terms], wanted) if terms else False
+
+    def _sum(
+        self, node: Node, sign: int, scope: Environment, state: Terms
+    ) -> tuple[int, list[Any]]:
+        """Return a number, times the sign, as a known part and truth values that count one each."""
+        match node:
+            case Literal(value=int() as value):
+                return sign * value, []
+            case Constant(name=name):
+                return sign * self.instance.constants[name], []
+            case Arithmetic(operator=operator, left=left, right=right):
+                other = sign if operator == "+" else -sign
+                one, terms = self._sum(left, sign, scope, state)
+                two, more = self._sum(right, other, scope, state)
+                return one + two, [*terms, *more]
+            case Quantified(kind="count", variable=variable, sort=sort, body=body):
+                found = [
+                    self.term(body, {**scope, variable: number}, state)
+                    for number in self.instance.individuals(sort)
+                ]
+                known = sum(sign for value in found if isinstance(value, int) and value)
+                open_terms = [value for value in found if not isinstance(value, int)]
+                if sign > 0:
+                    return known, open_terms
+                return known - len(open_terms), [z3.Not(term) for term in open_terms]
+        raise SpecError(f"{type(node).__name__} is not a number")
+
+
+def _not(term: Any) -> Any:
+    return not term if isinstance(term, int) else z3.Not(term)
+
+
+def _all(terms: Iterable[Any]) -> Any:
+    left = []
+    for term in terms:
+        if not isinstance(term, int):
+            left.append(term)
+        elif not term:
+            return False
+    return z3.And(left) if left else True
+
+
+def _any(terms: Iterable[Any]) -> Any:
+    return _not(_all(_not(term) for term in terms))
+
+
+@frozen
+class Broken:
+    """A state in which all properties hold, and a step after which one of them does not."""
+
+    instance: Instance
+    property: str
+    step: Step | None
+    before: State
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the step and the cells that are not at their first value, a line each."""
+        oracle = Oracle(self.instance)
+        blank = oracle.view(self.before)
+        told = [str(self.step) if self.step else "initially"]
+        for (name, index), value in zip(oracle.slots, self.before, strict=True):
+            first = self.instance.system.first.get(name)
+            usual = False if first is None else evaluate(first, blank, {})
+            if value != usual:
+                told.append(f"{name}[{', '.join(map(str, index))}] = {value}")
+        return tuple(told)
+
+
+def breaking_step(
+    instance: Instance,
+    hypotheses: tuple[Checked, ...],
+    broken: Checked,
+    action: Action | None,
+) -> Broken | None:
+    """Return a state with all hypotheses from which the action breaks a property, if any.
+
+    Without an action it asks for an initial state that does not have the property.
+    """
+    terms = FiniteTerms(instance)
+    before = terms.state("")
+    solver = z3.SolverFor("QF_FD")
+    solver.set("rlimit", STEPS)
+    solver.add(*terms.ranges(before))
+    if action is None:
+        solver.add(*terms.initial(before), z3.Not(terms.truth(broken.formula, {}, before)))
+        if solver.check() != z3.sat:
+            return None
+        return Broken(instance, broken.property.name, None, terms.read(solver.model(), before))
+    solver.add(*(terms.truth(node, {}, before) for node in instance.system.assumptions))
+    solver.add(*(terms.truth(c.formula, {}, before) for c in hypotheses))
+    for choice in terms.choices(action):
+        guard = terms.guard(action, choice, before)
+        after = terms.after(action, choice, before)
+        violated = z3.Not(terms.truth(broken.formula, {}, after))
+        if solver.check(z3.And(guard, violated)) == z3.sat:
+            state = terms.read(solver.model(), before)
+            found = Broken(instance, broken.property.name, Step(action.name, choice), state)
+            _confirm(terms.oracle, found, hypotheses, broken, action)
+            return found
+    return None
+
+
+def _confirm(
+    oracle: Oracle, found: Broken, hypotheses: Iterable[Checked], broken: Checked, action: Action
+) -> None:
+    """Raise :class:`EnginesDisagree` unless the interpreter sees the same."""
+    step = found.step
+    if step is None:
+        return
+    view = oracle.view(found.before)
+    after = oracle.apply(action, step.parameters, view)
+    enabled = all(evaluate(g.formula, view, step.parameters) for g in action.guards)
+    held = all(oracle.holds(checked, found.before) for checked in hypotheses)
+    if not enabled or not held or oracle.holds(broken, after):
+        raise EnginesDisagree(f"{broken.property.name}: {step} from {found.before}")
