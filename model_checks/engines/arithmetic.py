@@ -2,8 +2,8 @@
 
 A statement about sets of peers ("two quorums share a correct peer") depends on nothing but the
 sizes of the regions that the sets cut the population into. Each region becomes a whole number not
-below zero; the statement is proved when no choice of numbers, of any size, breaks it. That is exact,
-neither side is abstracted.
+below zero; the statement is proved when no choice of numbers, of any size, breaks it. That is
+exact: nothing is abstracted.
 
 :data:`CLAIMS` are the statements that the protocol rests on, beside those that must fail.
 """

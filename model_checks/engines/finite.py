@@ -289,7 +289,7 @@ class Broken:
             first = self.instance.system.first.get(name)
             usual = False if first is None else evaluate(first, blank, {})
             if value != usual:
-                told.append(f"{name}[{', '.join(map(str, index))}] = {value}")
+                told.append(f"{name}[{', '.join(map(str, index))}] = {value!r}")
         return tuple(told)
 
 

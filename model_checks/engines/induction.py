@@ -32,7 +32,7 @@ from model_checks.engines.provers import (
     contradict,
     smt_lib,
 )
-from model_checks.engines.symbolic import Scope, Symbols, SymbolicState
+from model_checks.engines.symbolic import Scope, Symbols
 from model_checks.system import Action, Checked, System
 from spec.ir import Node, Quantified
 
@@ -42,10 +42,10 @@ INITIAL = "initial"
 PROVABLE = ("invariant", "lemma")
 
 SMALL = {"Peer": 4, "Event": 1, "Attempt": 3}
-"""How many individuals the search for a breaking step takes: four peers, an event, three attempts ..."""
+"""So many individuals take part in the search for a breaking step ..."""
 
 SMALL_OTHERS = 2
-"""... and two of everything else."""
+"""... and so many of every other sort."""
 
 SMALL_CONSTANTS = {"N": 4, "T": 3, "F": 1, "R": 3}
 

@@ -11,8 +11,8 @@ every behaviour of every finite system is among those that the prover considers,
 impossible for it never happens. The opposite is not claimed: it may find a step that no real
 system has, when the axioms are too weak. Then a proof fails; nothing false is proved.
 
-**Axioms**, made from the sizes that occur, each justified for every N, T and F within SAFE-SIGN 1 by
-a linear question about Venn regions (:func:`model_checks.engines.arithmetic.always`):
+**Axioms**, made from the sizes that occur, each justified for every N, T and F within SAFE-SIGN 1
+by a linear question about Venn regions (:func:`model_checks.engines.arithmetic.always`):
 
 * an e-quorum is not empty, when e ≥ 1;
 * an e-quorum and a g-quorum share an h-quorum, or at least a peer: the largest h that occurs.

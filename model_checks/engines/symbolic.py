@@ -10,13 +10,14 @@ A state is a mapping from a cell's name to a function of index terms. The state 
 such a mapping too, written in terms of the state before: "the new value where the index is the
 updated one, else the old value". So there are no primed symbols and no frame axioms.
 
-Every finite instance of the system, of whatever sizes, within SAFE-SIGN 1 when it counts peers, is a
-model of these formulas. So what is proved here holds in all of them.
+Every finite instance of the system, of whatever sizes, whose N, T and F are within SAFE-SIGN 1, is
+a model of these formulas. So what is proved here holds in all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import z3
@@ -61,14 +62,30 @@ class Optional:
     value: Any
 
 
+@cache
+def _optional(name: str) -> Optional:
+    declaration = z3.Datatype(f"Optional_{name}")
+    declaration.declare(f"no_{name}")
+    declaration.declare(f"some_{name}", (f"the_{name}", z3.DeclareSort(name)))
+    made = declaration.create()
+    nothing, some = made.constructor(0), made.constructor(1)
+    return Optional(made, nothing(), some, made.recognizer(1), made.accessor(1, 0))
+
+
+@cache
+def _enumeration(enum: Enum) -> tuple[Any, dict[str, Any]]:
+    # z3 keeps one table of sorts, and a variant of a network may have other values.
+    name = "_".join((enum.name, *enum.values))
+    sort, values = z3.EnumSort(name, list(enum.values))
+    return sort, dict(zip(enum.values, values, strict=True))
+
+
 class Symbols:
     """The sorts and functions that stand for a system, and what is known about them."""
 
     def __init__(self, system: System) -> None:
         self.system = system
         self.sorts = {name: z3.DeclareSort(name) for name in system.names.sorts}
-        self._enums: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self._optionals: dict[str, Optional] = {}
         self.before: SymbolicState = {
             cell.name: z3.Function(
                 cell.name, *(self.sorts[s] for s in cell.index), self.sort_of(cell_type(cell))
@@ -94,23 +111,10 @@ class Symbols:
 
     def optional(self, name: str) -> Optional:
         """Return the data type of an optional individual."""
-        if name not in self._optionals:
-            declaration = z3.Datatype(f"Optional_{name}")
-            declaration.declare(f"no_{name}")
-            declaration.declare(f"some_{name}", (f"the_{name}", self.sorts[name]))
-            made = declaration.create()
-            self._optionals[name] = Optional(
-                made, made.constructor(0)(), made.constructor(1), made.recognizer(1),
-                made.accessor(1, 0),
-            )  # fmt: skip
-        return self._optionals[name]
+        return _optional(name)
 
     def _enum(self, name: str) -> tuple[Any, dict[str, Any]]:
-        if name not in self._enums:
-            enum: Enum = self.system.names.enums[name]
-            sort, values = z3.EnumSort(name, list(enum.values))
-            self._enums[name] = (sort, dict(zip(enum.values, values, strict=True)))
-        return self._enums[name]
+        return _enumeration(self.system.names.enums[name])
 
     # --- terms
 
@@ -127,7 +131,9 @@ class Symbols:
 
         match node:
             case Literal(type=kind, value=value):
-                return z3.BoolVal(bool(value)) if kind == BOOL else self._enum(kind[1])[1][value]
+                return (
+                    z3.BoolVal(bool(value)) if kind == BOOL else self._enum(kind[1])[1][str(value)]
+                )
             case Nothing(type=kind):
                 return self.optional(kind[1]).nothing
             case Variable(name=name):

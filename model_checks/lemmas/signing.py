@@ -3,14 +3,15 @@ events, attempts and digests, any order of attempts, crashes at any time.
 
 The argument, in the order of the lemmas. A correct peer votes once in an attempt, so two
 certificates of one attempt, which share a correct voter, are for one digest. A lock needs a
-certificate of its attempt; a release needs that lock. The heart is ``NewerCertificateFences``: once
-a digest k is certified in an attempt, then for any other digest d and any earlier attempt a, those
-who released d in a, or still could, are too few to sign. For suppose they were enough. They share a
-correct peer p with the certificate for k. By its later vote for k, p is bound never to lock on d in
-a any more (``may_lock``); so it was locked on d, or had released it, before that vote. Then the vote
-was allowed only by a certificate for k newer than the lock (``LaterVoteFences``), or by a lock
-that had moved to k (``MovedLockFences``), which took such a certificate too; and when that earlier
-certificate came to be, those who could release d were already too few. They never become more.
+certificate of its attempt; a release needs that lock. The heart is ``NewerCertificateFences``:
+once a digest k is certified in an attempt, then for any other digest d and any earlier attempt a,
+those who released d in a, or still could, are too few to sign. For suppose they were enough. They
+share a correct peer p with the certificate for k. By its later vote for k, p is bound never to
+lock on d in a any more (``may_lock``); so it was locked on d, or had released it, before that
+vote. Then the vote was allowed only by a certificate for k newer than the lock
+(``LaterVoteFences``), or by a lock that had moved to k (``MovedLockFences``), which took such a
+certificate too; and when that earlier certificate came to be, those who could release d were
+already too few. They never become more.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _ENOUGH_FOR_D = (
     .replace("[p", "[q")
     .replace("p for p", "q for q")
 )
-"""Enough correct peers released d in attempt a, or still could: none of their later votes forbids."""
+"""Enough correct peers released d in attempt a, or still could: no later vote of theirs forbids it."""
 
 
 PROVES = ("NoDoubleSign", "CertificateUnique")

@@ -52,7 +52,7 @@ def public(number: int, port: int = 7000) -> Endpoint:
 
 def dials(decisions: object) -> list[Endpoint]:
     """Return the dialled endpoints, sorted."""
-    return sorted(each.endpoint for each in decisions if isinstance(each, Dial))  # type: ignore[attr-defined]  # a tuple of decisions
+    return sorted(each.endpoint for each in decisions if isinstance(each, Dial))
 
 
 def node(number: int) -> bytes:

@@ -144,8 +144,8 @@ def test_the_signing_log_is_written_before_the_store(tmp_path: Path) -> None:
     disk = create(tmp_path)
     order: list[str] = []
     record, apply = disk.log.record, disk.store.apply
-    disk.log.record = lambda records: (order.append("log"), record(records))  # type: ignore[method-assign]
-    disk.store.apply = lambda writes: (order.append("store"), apply(writes))  # type: ignore[method-assign]
+    disk.log.record = lambda records: (order.append("log"), record(records))
+    disk.store.apply = lambda writes: (order.append("store"), apply(writes))
     disk.flush([Write("status", (me(), EVENT), "UNKNOWN", "PENDING"), vote(5)])
     assert order == ["log", "store"]
 

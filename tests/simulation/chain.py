@@ -75,7 +75,7 @@ class ChainClient:
         parameters = ChainParameters(
             name="devnet", hrp=DEVNET_HRP, final_confirmations=CONFIRMATIONS
         )
-        self._adapter = BitcoinAdapter(self._rpc, parameters)  # type: ignore[arg-type]  # same calls
+        self._adapter = BitcoinAdapter(self._rpc, parameters)  # it answers the same calls
         self._adapter._polling = _NoLock()  # type: ignore[assignment]  # anyio's needs a loop
         self.watching = False
 
