@@ -205,9 +205,13 @@ def _stand_ins(network: Network, names: Names) -> StandIns:
             raise SpecError(f"network {network.name}: {reference!r} is not a cell with its indices")
         scope = {v: Variable(sort_type(s), v) for v, s in zip(variables, cell.index, strict=True)}
         try:
-            found[cell.name] = (variables, Parser(names, scope).parse(text, cell_type(cell)))
+            formula = Parser(names, scope).parse(text, cell_type(cell))
         except SpecError as error:
             raise SpecError(f"network {network.name}, given {reference}: {error}") from None
+        found[cell.name] = (variables, substitute(formula, found))
+    for name, (_, formula) in found.items():
+        for other in cells_read(formula) & found.keys():
+            raise SpecError(f"network {network.name}: given {name} reads {other}: put it below")
     return found
 
 

@@ -95,6 +95,9 @@ class NodeShell:
             self.config.stake.minimum,
         )
         self._started = self.clock()
+        # What was kept in memory begins anew here: a reader of the trace must know where.
+        at = round(self._started, 3)
+        self.trace.append({"kind": "started", "at": at, "node": self.identity.node_id.hex()})
         self.core.start(self._started, self.disk.load())
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks

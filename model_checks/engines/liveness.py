@@ -38,7 +38,7 @@ def check_liveness(search: Explicit, result: Result) -> None:
         return
     if search.symmetry:
         raise SpecError("liveness needs a search without symmetry: fairness names peers")
-    if not any(action.ground.action.fair for action in search.actions):
+    if not any(action.fair for action in search.instance.system.actions):
         raise SpecError(
             f"property {wanted[0].property.name}: no row or move is marked fair, "
             "so nothing ever has to happen"

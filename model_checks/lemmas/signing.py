@@ -22,16 +22,12 @@ _PEER = "for p in Peer for e in Event"
 _ATTEMPT_DIGEST = "for a in Attempt for d in Digest"
 _TWO_ATTEMPTS = "for a in Attempt for b in Attempt for d in Digest for k in Digest"
 _HOLDS = "(lock[p, e] == d and lock_attempt[p, e] == a)"
-_ENOUGH_FOR_D = (
-    (
-        f"(count(p for p in Peer if not faulty[p] and (released_in[p, e, a, d] or {_HOLDS} "
-        "or not any(a < c and voted[p, e, c] not in (none, d) for c in Attempt))) >= T - F)"
-    )
-    .replace("[p", "[q")
-    .replace("p for p", "q for q")
+_COULD_RELEASE_D = (
+    "(released_in[q, e, a, d] or (lock[q, e] == d and lock_attempt[q, e] == a) or "
+    "not any(a < c and voted[q, e, c] not in (none, d) for c in Attempt))"
 )
-"""Enough correct peers released d in attempt a, or still could: no later vote of theirs forbids it."""
-
+_ENOUGH_FOR_D = f"(count(q for q in Peer if not faulty[q] and {_COULD_RELEASE_D}) >= T - F)"
+"""Enough correct peers released d in attempt a, or still could: no later vote forbids it."""
 
 PROVES = ("NoDoubleSign", "CertificateUnique")
 """The invariants of ``networks/signing.py`` that these lemmas prove for every size."""

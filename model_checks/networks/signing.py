@@ -105,17 +105,6 @@ NETWORK = Network(
             "SAFE-SIGN 3: one vote an attempt",
         ),
         Property(
-            "Progress",
-            "implies(any(not any(a < b for b in Attempt) and "
-            "all(faulty[p] or voted[p, e, a] == none for p in Peer) "
-            "for e in Event for a in Attempt), "
-            + _SIGNABLE.format(enough=">= T")
-            + "for d in Digest))",
-            "always_can",
-            "whatever was voted, locked and released: the correct peers alone can sign in the next "
-            "attempt, for which the last one stands",
-        ),
-        Property(
             "NextAttemptOpen",
             "all(any(count(p for p in Peer if not faulty[p] and may_vote_next(p, e, d)) >= T "
             "for d in Digest) for e in Event)",
@@ -190,17 +179,34 @@ LOCK_IN_MEMORY = evolve(
     doc="the lock does not survive a crash",
     kept={"lock": "memory", "lock_attempt": "memory"},
 )
-# For more attempts: every liar votes for everything from the beginning. Votes are only ever read
-# positively, so no liar can do better; and a correct peer's vote is the one it wrote down. A
-# round's rows have the guards of a session's, which ``signing`` runs side by side.
+# For more attempts, and for progress: every liar votes for everything from the beginning. Votes are
+# only ever read positively, so no liar can do better; and a correct peer's vote is the one it wrote
+# down. A round's rows have the guards of a session's, which ``signing`` runs side by side. A member
+# is who voted for what is certified: to add runs would be to add ways out. That no session stands
+# in the way is shown by ``coordinator_rotation``.
+_PROGRESS = Property(
+    "Progress",
+    "implies(any(not any(a < b for b in Attempt) and "
+    "all(faulty[p] or voted[p, e, a] == none for p in Peer) for e in Event for a in Attempt), "
+    + _SIGNABLE.format(enough=">= T")
+    + "for d in Digest))",
+    "always_can",
+    "whatever was voted, locked and released: the correct peers alone can sign in the next "
+    "attempt, for which the last one stands",
+)
 EAGER_LIARS = evolve(
     NETWORK,
     name="signing_eager_liars",
     doc="the same with liars that vote for everything at once: small enough for three attempts",
     rows=(("session", "Ack"), ("session", "Begin"), ("session", "Release")),
-    given={**NETWORK.given, "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d"},
+    given={
+        "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d",
+        **NETWORK.given,
+        "is_member[p, e, a]": "any(voted[p, e, a] == x and certified(e, a, x) for x in Digest)",
+    },
     without=tuple(dropped for dropped in _UNTRACKED_MEMORY if dropped[0].startswith("session")),
     moves=(),
+    properties=(*NETWORK.properties, _PROGRESS),
 )
 _NO_MOVED_LOCK = tuple(p for p in EAGER_LIARS.properties if p.name != "LockMoves")
 LOCK_NEVER_MOVES = evolve(
@@ -209,6 +215,12 @@ LOCK_NEVER_MOVES = evolve(
     doc="safe, but two locks on different digests hold each other up for ever",
     definitions=(
         Definition(_LOCK_PERMITS, "lock[p, e] in (none, d)", "no certificate helps"),
+        Definition(
+            _MAY_LOCK,
+            "enough_votes(e, a, d) and lock_attempt[p, e] < a and lock[p, e] in (none, d) "
+            "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",
+            "nor moves the lock",
+        ),
         Definition(_MAY_VOTE_NEXT, "lock[p, e] in (none, d)", "the same"),
     ),
     properties=_NO_MOVED_LOCK,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model_checks.engines import fingerprint
+from model_checks.engines import fingerprint, packed
 from model_checks.engines.explicit import Explicit, Progress, SearchTooLarge
 from model_checks.engines.oracle import Instance, Oracle, ReplayError, Result, Step
-from model_checks.networks import signing, two_phase_commit
+from model_checks.networks import two_phase_commit
 from model_checks.system import Move, Network, Property, close
 from spec.language import Cell, Enum, Sort
 from tests.model_checks.random_systems import CONSTANTS, SIZES, random_system
@@ -73,40 +73,29 @@ WIDE = Network(
 
 
 def test_states_of_several_words() -> None:
-    """Catches fields or fingerprints that go wrong beyond 64 bits (here 36 in 9 seats, 2 words)."""
-    instance = Instance(close(WIDE), {"Seat": 18}, {})
-    search = Explicit(instance, ("Seat",), records="Seat")
+    """Catches fields or fingerprints that go wrong beyond 64 bits: 18 seats of 4 bits."""
+    search = Explicit(Instance(close(WIDE), {"Seat": 18}, {}), ("Seat",), records="Seat")
     result = search.explore()
     assert search.layout.words == 2
     assert 0 < result.collision < 1e-12
-    small = Instance(close(WIDE), {"Seat": 4}, {})
-    slow = Oracle(small).explore()
-    fast = Explicit(small, records="Seat").explore()
-    assert (fast.distinct, fast.generated, fast.depth) == (
-        slow.distinct, slow.generated, slow.depth,
+    assert lengths(result) == ({"FewPainted": 7}, {"Two": 4})
+    keys = np.concatenate([fingerprint.keys_of(level) for level in search.levels])
+    assert len(np.unique(keys)) == result.distinct
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_words_do_not_matter(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a state lost or doubled by its fingerprint: words of 5 bits instead of 64."""
+    instance = Instance(random_system(seed), SIZES, CONSTANTS)
+    one = Explicit(instance).explore()
+    monkeypatch.setattr(packed, "WORD_BITS", 5)
+    search = Explicit(instance)
+    several = search.explore()
+    assert search.layout.words > 1
+    assert (several.distinct, several.generated, several.depth) == (
+        one.distinct, one.generated, one.depth,
     )  # fmt: skip
-    # one orbit for each number of painted seats that are free, and each state of the two places
-    assert lengths(result)[0] == lengths(slow)[0] == {"FewPainted": 8}
-
-
-def test_two_words_count_like_one() -> None:
-    """Catches a state lost or doubled by its fingerprint: six seats more that never change."""
-    padded = Instance(close(signing.NETWORK), _sizes(3), {"N": 3, "F": 0, "T": 3})
-    search = Explicit(padded, records="")
-    assert search.layout.words == 1
-    wide = Explicit(padded)
-    wide.layout = search.layout
-    one = search.explore()
-    spread = Explicit(Instance(close(signing.NETWORK), _sizes(4), {"N": 4, "F": 0, "T": 4}))
-    two = spread.explore(max_states=2_000_000)
-    assert spread.layout.words == 2
-    assert one.distinct < two.distinct
-    keys = np.concatenate([fingerprint.keys_of(level) for level in spread.levels])
-    assert len(np.unique(keys)) == two.distinct
-
-
-def _sizes(peers: int) -> dict[str, int]:
-    return {"Peer": peers, "Event": 1, "Attempt": 2, "Digest": 1, "Instance": 1}
+    assert lengths(several) == lengths(one)
 
 
 def test_equal_fingerprints_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

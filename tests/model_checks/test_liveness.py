@@ -1,0 +1,111 @@
+"""What must happen in the end: fairness, loops, and a slow answer by components to compare with."""
+
+from __future__ import annotations
+
+import pytest
+
+from model_checks.engines.check import check
+from model_checks.engines.explicit import Explicit
+from model_checks.engines.liveness import check_liveness
+from model_checks.engines.oracle import Instance, Oracle, Result
+from model_checks.networks import link_duplicates
+from model_checks.system import Move, Property, close
+from spec.language import SpecError
+from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, random_system
+from tests.model_checks.test_edges import explore, go
+
+GOAL = Property("Arrives", "stage == stage_four", "liveness")
+
+
+def loop(result: Result) -> list[str]:
+    """Return what is repeated for ever."""
+    return [str(step) for step in result.loops["Arrives"]]
+
+
+def test_fair_moves_are_taken() -> None:
+    """Catches fairness that is ignored, and a pause that is taken for a run."""
+    moves = (go("one", "two"), go("two", "four"))
+    assert not explore(*moves, properties=(GOAL,)).violated
+
+
+def test_a_move_that_is_not_fair_may_never_come() -> None:
+    """Catches a run that is forced on: it may rest before a move that is not fair."""
+    result = explore(go("one", "two"), go("two", "four", fair=False), properties=(GOAL,))
+    assert [str(step) for step in result.violated["Arrives"]] == ["From_one_to_two()"]
+    assert loop(result) == []
+
+
+def test_weak_fairness_is_weak() -> None:
+    """Catches strong fairness: what is possible now and then may be missed for ever."""
+    moves = (go("one", "two"), go("two", "one"), go("two", "four"))
+    assert loop(explore(*moves, properties=(GOAL,))) == ["From_one_to_two()", "From_two_to_one()"]
+
+
+def test_a_loop_does_not_excuse() -> None:
+    """Catches a loop that starves a move which stays possible."""
+    anywhere = Move("Leave()", ("stage != stage_four",), {"stage": "stage_four"}, fair=True)
+    moves = (go("one", "two"), go("two", "one"), anywhere)
+    assert not explore(*moves, properties=(GOAL,)).violated
+
+
+def test_a_step_that_changes_nothing_is_none() -> None:
+    """Catches a fair move that is served by standing still."""
+    still = Move("Wait()", ("stage == stage_one",), {"stage": "stage_one"}, fair=True)
+    assert loop(explore(still, go("one", "four", fair=False), properties=(GOAL,))) == []
+    assert not explore(still, go("one", "four"), properties=(GOAL,)).violated
+
+
+def test_leads_to() -> None:
+    """Catches an implication that is looked at in the first state only."""
+    goal = Property("Arrives", "implies(stage == stage_two, stage == stage_three)", "liveness")
+    assert not explore(go("one", "two"), go("two", "three"), properties=(goal,)).violated
+    result = explore(go("one", "two"), go("two", "four"), properties=(goal,))
+    assert [str(s) for s in result.violated["Arrives"]] == [
+        "From_one_to_two()",
+        "From_two_to_four()",
+    ]
+
+
+def test_unfair_claim_is_refused() -> None:
+    """Catches a liveness property of a system in which nothing has to happen."""
+    with pytest.raises(SpecError, match="Arrives: no row or move is marked fair"):
+        explore(go("one", "four", fair=False), properties=(GOAL,))
+
+
+def test_symmetry_is_refused() -> None:
+    """Catches liveness on orbits, where a loop may change one peer into another."""
+    instance = Instance(random_system(1), SIZES, CONSTANTS)
+    search = Explicit(instance, ("Peer",))
+    result = search.explore()
+    with pytest.raises(SpecError, match="without symmetry"):
+        check_liveness(search, result)
+
+
+def test_loop_of_two_links() -> None:
+    """Catches a lasso that does not replay: each end of a duplicate link closes the other's."""
+    instance = Instance(close(link_duplicates.WHOEVER_NOTICES), {"Peer": 2, "Link": 2}, {})
+    result = check(instance)
+    states = Oracle(instance).replay(result.starts["LinkForms"], result.violated["LinkForms"])
+    links = dict(zip(instance.slots(), states[-1], strict=True))
+    assert all(value == "closed" for (cell, _), value in links.items() if cell == "link")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_systems(seed: int) -> None:
+    """Catches a fixpoint that disagrees with the fair components of the graph."""
+    instance = Instance(random_system(seed), SIZES, CONSTANTS)
+    graph, result = SlowGraph(instance), check(instance)
+    for checked in instance.system.properties:
+        if checked.property.kind == "liveness":
+            name = checked.property.name
+            premise, goal = graph.parts(checked.formula)
+            wrong = graph.avoids(goal) & premise
+            if not checked.property.text.startswith("implies"):
+                wrong &= set(graph.starts)
+            assert (name in result.violated) == bool(wrong)
+            if wrong:
+                steps = [*result.violated[name], *result.loops[name]]
+                states = Oracle(instance).replay(result.starts[name], steps)
+                entry = len(result.violated[name])
+                assert states[entry] == states[-1]
+                assert not set(states[entry:]) & goal
