@@ -1,14 +1,20 @@
-"""``python -m model_checks check``: is every table well formed? Exit code 0 yes, 1 no, 2 misuse."""
+"""Check the protocol, or a spec of your own. Exit code 0: all holds; 1: something is violated or
+has changed; 2: misuse."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from model_checks import local_views, manifest_file
+from model_checks.console import Unusable, table, trace_lines, write
 from model_checks.tables import Report, check_protocol
 from spec.assembly import Protocol
 from spec.protocol import PROTOCOL
+
+DEFAULT_MAX_STATES = 20_000_000
 
 
 def lines(protocol: Protocol) -> tuple[list[str], bool]:
@@ -27,18 +33,156 @@ def _line(report: Report) -> str:
     return _row(report.table, *(str(number) for number in numbers), report.verdict)
 
 
-def _row(table: str, *cells: str) -> str:
-    return f"{table:<12}" + "".join(f"{cell:>11}" for cell in cells[:-1]) + f"   {cells[-1]}"
+def _row(table_name: str, *cells: str) -> str:
+    return f"{table_name:<12}" + "".join(f"{cell:>11}" for cell in cells[:-1]) + f"   {cells[-1]}"
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Check the tables, then every network; or a user's own spec."""
+    if arguments.spec is not None:
+        return check_spec(arguments)
+    told, well = lines(PROTOCOL)
+    unsound = local_views.faults(PROTOCOL)
+    if not arguments.json:
+        write(told)
+        if well and not arguments.tables:
+            write([*local_views.lines(PROTOCOL), *unsound])
+    well = well and not unsound
+    if arguments.tables or not well:
+        if arguments.json:
+            write([json.dumps({"tables": told, "holds": well})])
+        return 0 if well else 1
+    return check_networks(arguments)
+
+
+def check_networks(arguments: argparse.Namespace) -> int:
+    """Run every network with every engine, compared with the manifest."""
+    from model_checks import runner
+
+    recorded = manifest_file.recorded()
+    selection = runner.Selection(
+        arguments.deep, arguments.only, arguments.max_states, arguments.workers
+    )
+    verdicts = []
+    for verdict in runner.run(selection, recorded):
+        verdicts.append(verdict)
+        if not arguments.json:
+            sys.stderr.write(f"{' '.join(verdict.row())}\n")
+    stale = manifest_file.stale(recorded)
+    if arguments.update:
+        new = {v.name: v.record for v in verdicts if v.record}
+        write(manifest_file.update(new) or ["the manifest is as it was"])
+        return 0
+    wrong = [verdict for verdict in verdicts if not verdict.as_expected]
+    if arguments.json:
+        told = [verdict.as_json() for verdict in verdicts]
+        write([json.dumps({"holds": not wrong and not stale, "models": told, "stale": stale})])
+        return 1 if wrong or stale else 0
+    write(table([runner.HEADINGS, *(verdict.row() for verdict in verdicts)]))
+    for verdict in wrong:
+        write(runner.fault_lines(verdict))
+    write(stale)
+    write([f"{len(verdicts) - len(wrong)} of {len(verdicts)} as expected"])
+    return 1 if wrong or stale else 0
+
+
+def check_spec(arguments: argparse.Namespace) -> int:
+    """Check a user's own spec."""
+    from model_checks import user_spec
+
+    instance = user_spec.instance_of(arguments.spec, arguments.sort, arguments.const)
+    symmetry, records = tuple(arguments.symmetry), arguments.records
+    result = user_spec.run(instance, symmetry, records, arguments.max_states)
+    if arguments.json:
+        write([json.dumps(user_spec.as_json(instance, result))])
+    else:
+        write(user_spec.summary(instance, result))
+        for name, steps in sorted(result.violated.items()):
+            write(trace_lines(name, steps, result.loops.get(name, ())))
+    return 1 if result.violated or user_spec.unreached(instance, result) else 0
+
+
+def explore(arguments: argparse.Namespace) -> int:
+    """Step through a spec by hand."""
+    from model_checks import user_spec
+    from model_checks.explore import explore as walk
+
+    walk(user_spec.instance_of(arguments.spec, arguments.sort, arguments.const), input, write)
+    return 0
+
+
+def findings(arguments: argparse.Namespace) -> int:
+    """Print the findings with their evidence."""
+    from model_checks import findings_table
+
+    found = list(findings_table.Table().lines(arguments.only))
+    if not found:
+        raise Unusable(f"no finding is named {arguments.only!r}")
+    wrong = [line for line in found if line.fault]
+    if arguments.json:
+        write([json.dumps([line.as_json() for line in found])])
+    else:
+        write(table([findings_table.HEADINGS, *(line.row() for line in found)]))
+        write([f"{len(found)} lines of evidence, {len(wrong)} faults"])
+    return 1 if wrong else 0
+
+
+def mutants(arguments: argparse.Namespace) -> int:
+    """Break every row in every small way, and see that something notices."""
+    from model_checks import mutants as scoring
+
+    return scoring.main(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="python -m model_checks", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], spec: str | None
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        added.set_defaults(run=run)
+        if spec is not None:
+            added.add_argument("spec", nargs=spec or None, help="a Python file with a NETWORK")
+            added.add_argument("--sort", action="append", default=[], metavar="Peer=5")
+            added.add_argument("--const", action="append", default=[], metavar="T=4")
+        return added
+
+    checks = command("check", check, "?")
+    tier = checks.add_mutually_exclusive_group()
+    tier.add_argument("--tables", action="store_true", help="the tables only")
+    tier.add_argument("--fast", action="store_true", help="what takes seconds: the default")
+    tier.add_argument("--deep", action="store_true", help="everything")
+    checks.add_argument("--only", default="", metavar="NAME", help="models with this in the name")
+    checks.add_argument("--json", action="store_true", help="for machines")
+    checks.add_argument("--update", action="store_true", help="write the manifest, show the change")
+    checks.add_argument("--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N")
+    checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
+    checks.add_argument("--symmetry", action="append", default=[], metavar="Peer")
+    checks.add_argument("--records", default="Peer", metavar="SORT", help="packed side by side")
+    command("explore", explore, "")
+    table_of = command("findings", findings, None)
+    table_of.add_argument("--only", default="", metavar="F-14")
+    table_of.add_argument("--json", action="store_true", help="for machines")
+    scored = command("mutants", mutants, None)
+    scored.add_argument("--fast", action="store_true", help="a sample that takes seconds")
+    scored.add_argument("--sample", type=int, default=0, metavar="N", help="so many, at random")
+    scored.add_argument("--seed", type=int, default=1, metavar="S")
+    scored.add_argument("--only", default="", metavar="NAME", help="mutants with this in the name")
+    scored.add_argument("--json", action="store_true", help="for machines")
+    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m model_checks", description=__doc__)
-    parser.add_argument("command", choices=["check"], help="check: are the tables well formed")
-    parser.parse_args(arguments)
-    printed, well = lines(PROTOCOL)
-    sys.stdout.write("\n".join(printed) + "\n")
-    return 0 if well else 1
+    parsed = parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except Unusable as error:
+        sys.stderr.write(f"model_checks: {error}\n")
+        return 2
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Any
 from attrs import evolve, field, fields_dict, frozen
 
 from model_checks.two_states import AFTER, later_text, with_later
-from spec.assembly import Effect, Guard, Protocol, Rule, cells_read
+from spec.assembly import Effect, Guard, Protocol, Rule, cells_read, children
 from spec.expressions import Names, Parser, cell_type
-from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
+from spec.ir import BOOL, Equal, Literal, Node, Quantified, Read, Variable, sort_type
 from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature
 
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
@@ -336,10 +336,21 @@ def substitute(node: Node, stand_ins: StandIns) -> Node:
 
 
 def bind(node: Node, values: Mapping[str, Node]) -> Node:
-    """Return the formula with variables replaced by terms."""
+    """Return the formula with variables replaced by terms; no quantifier captures one of theirs."""
     if isinstance(node, Variable):
-        return values.get(node.name, node)
+        # The place says whether an individual or an optional one is meant, not the term.
+        return evolve(values[node.name], type=node.type) if node.name in values else node
+    if isinstance(node, Quantified) and any(node.variable in _free(v) for v in values.values()):
+        fresh = f"{node.variable}'"
+        new = Variable(sort_type(node.sort), fresh)
+        node = evolve(node, variable=fresh, body=bind(node.body, {node.variable: new}))
+        return bind(node, values)
     return rebuild(node, lambda child: bind(child, values))
+
+
+def _free(node: Node) -> set[str]:
+    """Return the variables of a term without quantifiers."""
+    return {getattr(node, "name", "")}.union(*(_free(child) for child in children(node)))
 
 
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -73,6 +73,7 @@ class NodeShell:
     _send_input: Any = field(init=False, repr=False)
     _receive_input: Any = field(init=False, repr=False)
     _started: float = 0.0
+    _said_started: bool = False
     _recent: list[dict[str, Any]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -95,9 +96,6 @@ class NodeShell:
             self.config.stake.minimum,
         )
         self._started = self.clock()
-        # What was kept in memory begins anew here: a reader of the trace must know where.
-        at = round(self._started, 3)
-        self.trace.append({"kind": "started", "at": at, "node": self.identity.node_id.hex()})
         self.core.start(self._started, self.disk.load())
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
@@ -225,6 +223,10 @@ class NodeShell:
 
     def _trace(self, records: list[dict[str, Any]]) -> None:
         now = round(self.clock(), 3)
+        if records and not self._said_started:
+            # What was kept in memory began anew: a reader of the trace must know where.
+            self._said_started = True
+            self.trace.append({"kind": "started", "at": now, "node": self.identity.node_id.hex()})
         for record in records:
             self.metrics.transition(record["table"])
             self.trace.append({"kind": "transition", "at": now, **record})

@@ -80,6 +80,12 @@ def safe_sign_1() -> tuple[Any, ...]:
     return (n >= 1, t >= 1, t <= n, f >= 0, 2 * t - n > f, n - f >= t)
 
 
+def constants_known() -> tuple[Any, ...]:
+    """What is known of the constants of a network: SAFE-SIGN 1, and R as ``refund_quorum``."""
+    n, t, f = _constants()
+    return (*safe_sign_1(), z3.Int("R") == n - t + 1 + f)
+
+
 def derived_constants() -> tuple[Any, ...]:
     """``t`` and ``f`` as ``spec.parameters.threshold`` and ``faults_tolerated`` compute them."""
     n, t, f = _constants()
@@ -132,7 +138,7 @@ def always(sizes: tuple[Linear, ...], claim: str, least: Linear) -> bool:
     """
     names = "ABCDEFGH"[: len(sizes)]
     venn = Venn(*names)
-    facts = [*safe_sign_1()]
+    facts = [*constants_known()]
     if claim == "shared":
         facts += venn.facts()
         facts += [venn.size(name) >= size.term() for name, size in zip(names, sizes, strict=True)]

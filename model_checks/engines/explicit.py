@@ -15,15 +15,13 @@ import numpy as np
 from attrs import frozen
 
 from model_checks.engines.fingerprint import Recent, Seen, collision_bound, distinct
-from model_checks.engines.ground import Ground
+from model_checks.engines.ground import TRUE, Ground
 from model_checks.engines.oracle import Instance, Oracle, ReplayError, Result, State, Step
 from model_checks.engines.packed import (
     Compiler,
-    PackedAction,
     Predicate,
     Words,
     lay_out,
-    paired,
 )
 from model_checks.engines.symmetry import canonical
 from model_checks.system import Checked
@@ -78,16 +76,23 @@ class Explicit:
         rows = [self.model.encode(state) for state in self.oracle.initial()]
         self.starts = self.layout.pack(rows)
         self.levels: list[Words] = []
-        both = Compiler(paired(self.layout))
         self._tests: dict[str, tuple[Checked, Predicate]] = {}
-        self._step_tests: dict[str, tuple[Checked, Predicate]] = {}
+        self._step_tests: dict[str, tuple[Checked, tuple[Predicate | None, ...]]] = {}
         for checked in instance.system.properties:
             kind, name = checked.property.kind, checked.property.name
             if kind in ("invariant", "lemma", "reachable"):
                 predicate = compiler.predicate(self.model.property(checked))
                 self._tests[name] = (checked, predicate)
             elif kind == "step":
-                self._step_tests[name] = (checked, both.predicate(self.model.property(checked)))
+                self._step_tests[name] = (checked, self._step_predicates(compiler, checked))
+
+    def _step_predicates(
+        self, compiler: Compiler, checked: Checked
+    ) -> tuple[Predicate | None, ...]:
+        """Return what each action asks of the state before it; None: nothing, it always holds."""
+        formula = self.model.property(checked)
+        asked = [self.model.before_step(formula, action.ground) for action in self.actions]
+        return tuple(None if each == TRUE else compiler.predicate(each) for each in asked)
 
     def predicate(self, formula_of: Checked) -> Predicate:
         """Return the compiled formula of a property of single states."""
@@ -130,13 +135,13 @@ class Explicit:
         result.seconds = time.perf_counter() - began
         return result
 
-    def successors(self, states: Words) -> Iterator[tuple[PackedAction, Words, Words]]:
-        """Yield each action that is enabled somewhere, those states, and the states after it."""
-        for action in self.actions:
+    def successors(self, states: Words) -> Iterator[tuple[int, Words, Words]]:
+        """Yield the number of each action enabled somewhere, those states, and those after it."""
+        for number, action in enumerate(self.actions):
             chosen = np.flatnonzero(action.enabled(states))
             if len(chosen):
                 before = states[:, chosen]
-                yield action, before, action.apply(before)
+                yield number, before, action.apply(before)
 
     def _next_level(
         self, frontier: Words, seen: Seen, recent: Recent, result: Result
@@ -151,9 +156,9 @@ class Explicit:
                 batch.clear()
 
         for start in range(0, frontier.shape[1], CHUNK):
-            for action, before, after in self.successors(frontier[:, start : start + CHUNK]):
+            for number, before, after in self.successors(frontier[:, start : start + CHUNK]):
                 result.generated += before.shape[1]
-                self._check_steps(action, before, after, level, result)
+                self._check_steps(number, before, level, result)
                 batch.append(after)
                 if sum(states.shape[1] for states in batch) >= BATCH:
                     flush()
@@ -179,13 +184,12 @@ class Explicit:
                 raise ReplayError(f"{name}: the interpreter disagrees about the last state")
             found[name], result.starts[name] = steps, first
 
-    def _check_steps(
-        self, action: PackedAction, before: Words, after: Words, level: int, result: Result
-    ) -> None:
-        for name, (checked, predicate) in self._step_tests.items():
-            if name in result.violated:
+    def _check_steps(self, number: int, before: Words, level: int, result: Result) -> None:
+        for name, (checked, predicates) in self._step_tests.items():
+            predicate = predicates[number]
+            if predicate is None or name in result.violated:
                 continue
-            wrong = np.flatnonzero(~predicate(np.concatenate((before, after))))
+            wrong = np.flatnonzero(~predicate(before))
             if len(wrong):
                 first, steps = self.trace(level, before[:, wrong[:1]])
                 steps = [*steps, self._wrong_step(first, steps, checked)]
@@ -211,9 +215,9 @@ class Explicit:
         steps: list[Step] = []
         # Each state of the path stands for its orbit: walk through real ones, from the start on.
         for wanted in path[1:]:
-            for action, _, after in self.successors(here):
+            for number, _, after in self.successors(here):
                 if _columns_equal(self.canonical(after), wanted).any():
-                    steps.append(action.ground.step)
+                    steps.append(self.actions[number].ground.step)
                     here = after
                     break
             else:

@@ -147,6 +147,8 @@ def disjoin(parts: list[Formula]) -> Formula:
             return TRUE
         if part != FALSE:
             flat.update(dict.fromkeys(part.parts if isinstance(part, Disjunction) else (part,)))
+    if any(negate(part) in flat for part in flat):
+        return TRUE
     if len(flat) < 2:
         return next(iter(flat), FALSE)
     return Disjunction(tuple(flat))
@@ -186,6 +188,54 @@ def choose(test: Formula, then: Formula, otherwise: Formula) -> Formula:
     if isinstance(test, Number):
         return then if test.value else otherwise
     return then if then == otherwise else Conditional(test, then, otherwise)
+
+
+def order(operator: str, left: Formula, right: Formula) -> Formula:
+    """Return the comparison, simplified."""
+    if isinstance(left, Number) and isinstance(right, Number):
+        return Number(int(_COMPARE[operator](left.value, right.value)))
+    if left == right:
+        return Number(int("=" in operator))
+    return Order(operator, left, right)
+
+
+def add(operator: str, left: Formula, right: Formula) -> Formula:
+    """Return the sum or the difference, simplified."""
+    if isinstance(left, Number) and isinstance(right, Number):
+        sign = 1 if operator == "+" else -1
+        return Number(left.value + sign * right.value)
+    return Sum(operator, left, right)
+
+
+def count(parts: list[Formula], extra: int = 0) -> Formula:
+    """Return how many of the parts hold, simplified."""
+    certain = extra + parts.count(TRUE)
+    unsure = tuple(part for part in parts if not isinstance(part, Number))
+    return Count(unsure, certain) if unsure else Number(certain)
+
+
+def replace(formula: Formula, value: Callable[[Slot], Formula]) -> Formula:
+    """Return a formula with each slot replaced by a formula, simplified."""
+    match formula:
+        case Slot():
+            return value(formula)
+        case Negation(body):
+            return negate(replace(body, value))
+        case Conjunction(parts):
+            return conjoin([replace(part, value) for part in parts])
+        case Disjunction(parts):
+            return disjoin([replace(part, value) for part in parts])
+        case Equality(left, right):
+            return equate(replace(left, value), replace(right, value))
+        case Order(operator, left, right):
+            return order(operator, replace(left, value), replace(right, value))
+        case Conditional(test, then, otherwise):
+            return choose(*(replace(part, value) for part in (test, then, otherwise)))
+        case Count(parts, extra):
+            return count([replace(part, value) for part in parts], extra)
+        case Sum(operator, left, right):
+            return add(operator, replace(left, value), replace(right, value))
+    return formula
 
 
 @frozen
@@ -239,6 +289,18 @@ class Ground:
     def property(self, checked: Checked) -> Formula:
         """Return the ground formula of a property."""
         return self.formula(checked.formula, {})
+
+    def before_step(self, formula: Formula, action: GroundAction) -> Formula:
+        """Return what a formula about a step says of the state before it, for this action."""
+        count = len(self.slots)
+
+        def value(slot: Slot) -> Formula:
+            if slot.number < count:
+                return slot
+            before = slot.number - count
+            return action.updates.get(before, Slot(before, slot.size))
+
+        return replace(formula, value)
 
     def encode(self, state: State) -> list[int]:
         """Return a state as numbers."""
@@ -304,11 +366,11 @@ class Ground:
             case ir.Equal(left=left, right=right):
                 return equate(again(left, scope), again(right, scope))
             case ir.Compare(operator=operator, left=left, right=right):
-                return _order(operator, again(left, scope), again(right, scope))
+                return order(operator, again(left, scope), again(right, scope))
             case ir.Choose(test=test, then=then, otherwise=otherwise):
                 return choose(*(again(part, scope) for part in (test, then, otherwise)))
             case ir.Arithmetic(operator=operator, left=left, right=right):
-                return _sum(operator, again(left, scope), again(right, scope))
+                return add(operator, again(left, scope), again(right, scope))
             case ir.Quantified():
                 return self._quantified(node, scope)
         raise TypeError(f"no ground form of {type(node).__name__}")
@@ -322,25 +384,10 @@ class Ground:
             return conjoin(parts)
         if node.kind == "any":
             return disjoin(parts)
-        certain = parts.count(TRUE)
-        open_parts = tuple(part for part in parts if not isinstance(part, Number))
-        return Count(open_parts, certain) if open_parts else Number(certain)
+        return count(parts)
 
 
 def _individual(value: Value) -> int:
     if not isinstance(value, int):
         raise TypeError(f"{value!r} is not an individual")
     return value
-
-
-def _order(operator: str, left: Formula, right: Formula) -> Formula:
-    if isinstance(left, Number) and isinstance(right, Number):
-        return Number(int(_COMPARE[operator](left.value, right.value)))
-    return Order(operator, left, right)
-
-
-def _sum(operator: str, left: Formula, right: Formula) -> Formula:
-    if isinstance(left, Number) and isinstance(right, Number):
-        sign = 1 if operator == "+" else -1
-        return Number(left.value + sign * right.value)
-    return Sum(operator, left, right)

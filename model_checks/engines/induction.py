@@ -28,7 +28,7 @@ from model_checks.engines.provers import (
     REFUTED,
     SEED,
     UNKNOWN,
-    ask_cvc5,
+    confirm,
     contradict,
     smt_lib,
 )
@@ -149,7 +149,7 @@ class Induction:
 
     def _skolemized(self, checked: Checked) -> tuple[Node, Scope]:
         """Return the property without its outer quantifiers, and constants for their variables."""
-        variables, body = _outer(checked.formula)
+        variables, body = outer(checked.formula)
         name = checked.property.name
         return body, {
             variable: z3.Const(f"{variable} of {name}", self.symbols.sorts[sort])
@@ -163,7 +163,7 @@ class Induction:
         in the goal need mention them before.
         """
         for checked in self.properties:
-            variables, body = _outer(checked.formula)
+            variables, body = outer(checked.formula)
             pools = [
                 [c for c in constants.values() if c.sort() == self.symbols.sorts[sort]]
                 for sort in variables.values()
@@ -201,7 +201,7 @@ class Induction:
     ) -> Finding:
         """Return the answers to one obligation."""
         if contradict(obligation.formulas, seed):
-            second = ask_cvc5(smt_lib(obligation.formulas), seed=seed) if second_solver else ""
+            second = confirm(smt_lib(obligation.formulas), seed) if second_solver else ""
             return Finding(obligation.name, PROVED, second)
         example = self.example(obligation) if examples else None
         return Finding(obligation.name, REFUTED if example else UNKNOWN, "", example)
@@ -216,10 +216,13 @@ class Induction:
         return breaking_step(instance, self.properties, obligation.checked, obligation.action)
 
 
-def _outer(formula: Node) -> tuple[dict[str, str], Node]:
-    """Return the variables of the outer universal quantifiers with their sorts, and the rest."""
+def outer(formula: Node, most: int | None = None) -> tuple[dict[str, str], Node]:
+    """Return the variables of the outer universal quantifiers with their sorts, and the rest.
+
+    No more than ``most`` of them are taken.
+    """
     variables: dict[str, str] = {}
-    while isinstance(formula, Quantified) and formula.kind == "all":
+    while isinstance(formula, Quantified) and formula.kind == "all" and len(variables) != most:
         variables[formula.variable] = formula.sort
         formula = formula.body
     return variables, formula

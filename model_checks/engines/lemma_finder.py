@@ -1,15 +1,15 @@
 """Lemmas without an author: clauses over the cells, kept as long as nothing speaks against them.
 
-1. **Templates.** For one individual of each sort that occurs (or two of one of them), the atoms that
-   the cells and the quantified guards offer; clauses are disjunctions of a few of them, negated or
-   not.
+1. **Templates.** For some named individuals, the atoms that the cells and the quantified guards
+   offer; clauses are disjunctions of a few of them, negated or not.
 2. **Filter.** A clause that is false in a reachable state of a small instance is no lemma.
 3. **Subsumption.** A clause follows from any clause that is part of it, so it is left out.
 4. **Houdini.** What is not inductive together with the rest is dropped, again and again, until all
    that remain are preserved by every action, for every size.
 
-What remains is proved, whatever it was guessed from. It suffices for a safety property when that one
-is among what remains.
+5. **Use.** Of those, the ones stay that the proofs of the targets rest on, directly or not.
+
+What remains is proved, whatever it was guessed from.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from typing import Any
 import z3
 from attrs import define, evolve, field, frozen
 
-from model_checks.engines.induction import Induction
+from model_checks.engines.induction import Induction, outer
 from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.engines.provers import ATTEMPT_STEPS, PROVED, SEED, z3_solver
-from model_checks.system import Action, Network, Property, System, close
-from spec.expressions import Parser
+from model_checks.system import Action, Checked, Network, Property, System, bind, close
 from spec.interpreter import evaluate
-from spec.ir import Quantified, Variable, sort_type
+from spec.ir import Node, Quantified, Variable, sort_type
 from spec.language import Enum, Opt
 
 Literal = tuple[str, bool]
@@ -89,14 +88,29 @@ class Templates:
                     yield frozenset(zip(chosen, signs, strict=True))
 
     def text(self, clause: frozenset[Literal]) -> str:
-        """Return a clause, for all witnesses, in the table language."""
+        """Return a clause, for all witnesses that it speaks of, in the table language."""
         body = " or ".join(
             f"({atom})" if positive else f"not ({atom})" for atom, positive in sorted(clause)
         )
-        # Only what the clause speaks of is quantified.
         used = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
         over = " ".join(f"for {n} in {sort}" for n, sort in self.witnesses.items() if n in used)
         return f"all(({body}) {over})" if over else body
+
+    def formulas(self, network: Network, atoms: Iterable[str]) -> dict[str, Node]:
+        """Return the atoms' typed forms, with the witnesses as variables of these names."""
+        over = " ".join(f"for {name} in {sort}" for name, sort in self.witnesses.items())
+        asked = tuple(Property(atom, f"all(({atom}) {over})") for atom in atoms)
+        checked = close(evolve(network, properties=asked)).properties
+        found: dict[str, Node] = {}
+        for one in checked:
+            variables, body = outer(one.formula, len(self.witnesses))
+            names = zip(variables, self.witnesses, strict=True)
+            new: dict[str, Node] = {
+                variable: Variable(sort_type(self.witnesses[name]), name)
+                for variable, name in names
+            }
+            found[one.property.name] = bind(body, new)
+        return found
 
 
 class _Renamed(ast.NodeTransformer):
@@ -116,6 +130,7 @@ class Found:
     true_in_samples: int = 0
     not_subsumed: int = 0
     rounds: int = 0
+    inductive: int = 0
 
 
 def find_lemmas(
@@ -126,15 +141,16 @@ def find_lemmas(
     targets: tuple[str, ...],
     states: int = 2_000,
 ) -> Found:
-    """Return clauses that are inductive together with the target invariants, for every size.
+    """Return clauses that prove the target invariants by induction, for every size.
 
-    A target that is not inductive with them is not among the lemmas: prove it with them to know.
+    There are none when the templates do not suffice.
     """
     wanted = tuple(p for p in network.properties if p.name in targets)
     system = close(evolve(network, properties=wanted))
     oracle = Oracle(Instance(system, sizes, constants))
     atoms = templates.atoms(system)
-    masks, full = _truths(oracle, templates, atoms, sample(oracle, states))
+    formulas = templates.formulas(network, atoms)
+    masks, full = _truths(oracle, templates.witnesses, formulas, sample(oracle, states))
     found = Found()
     kept: list[frozenset[Literal]] = []
     for clause in templates.clauses(atoms):
@@ -154,7 +170,9 @@ def find_lemmas(
     houdini = Houdini(close(evolve(network, properties=(*wanted, *guesses))))
     names = houdini.run()
     found.rounds = houdini.rounds
-    found.lemmas = tuple(guess for guess in guesses if guess.name in names)
+    found.inductive = len(names)
+    used = houdini.used_for(targets) if names.issuperset(targets) else frozenset()
+    found.lemmas = tuple(guess for guess in guesses if guess.name in used)
     return found
 
 
@@ -183,19 +201,14 @@ def sample(oracle: Oracle, states: int, seed: int = SEED) -> list[State]:
 
 
 def _truths(
-    oracle: Oracle, templates: Templates, atoms: Iterable[str], states: list[State]
+    oracle: Oracle, witnesses: Mapping[str, str], formulas: Mapping[str, Node], states: list[State]
 ) -> tuple[dict[str, int], int]:
     """Return for each atom the states and witnesses in which it holds, as bits, and all bits."""
-    names = oracle.instance.system.names
-    scope = {name: Variable(sort_type(sort), name) for name, sort in templates.witnesses.items()}
-    ranges = [oracle.instance.individuals(sort) for sort in templates.witnesses.values()]
-    choices = [
-        dict(zip(templates.witnesses, chosen, strict=True)) for chosen in itertools.product(*ranges)
-    ]
+    ranges = [oracle.instance.individuals(sort) for sort in witnesses.values()]
+    choices = [dict(zip(witnesses, chosen, strict=True)) for chosen in itertools.product(*ranges)]
     views = [oracle.view(state) for state in states]
     masks: dict[str, int] = {}
-    for atom in atoms:
-        formula = Parser(names, scope).parse(atom)
+    for atom, formula in formulas.items():
         bits = "".join(
             "1" if evaluate(formula, view, chosen) else "0" for view in views for chosen in choices
         )
@@ -209,12 +222,14 @@ class Houdini:
 
     system: System
     rounds: int = 0
+    _properties: tuple[Checked, ...] = ()
     _solvers: list[tuple[Any, list[Any]]] = field(factory=list)
     _cores: dict[tuple[int, int], frozenset[int]] = field(factory=dict)
 
     def run(self) -> frozenset[str]:
         """Return the names of the properties that remain."""
         induction = Induction(self.system)
+        self._properties = induction.properties
         count = len(induction.properties)
         first = induction.symbols.first()
         goals = [induction.symbols.term(c.formula, {}, first) for c in induction.properties]
@@ -230,6 +245,16 @@ class Houdini:
             if not lost:
                 return frozenset(induction.properties[number].property.name for number in kept)
             kept -= lost
+
+    def used_for(self, targets: tuple[str, ...]) -> frozenset[str]:
+        """Return the targets and all properties that their proofs rest on, in the end."""
+        names = [c.property.name for c in self._properties]
+        wanted = [names.index(target) for target in targets]
+        for number in wanted:
+            for (_, proved), core in self._cores.items():
+                if proved == number:
+                    wanted += [place for place in core if place not in wanted]
+        return frozenset(names[number] for number in wanted)
 
     def _prepare(self, induction: Induction, marks: list[Any]) -> None:
         """One solver per action; a property is assumed there where its mark is."""

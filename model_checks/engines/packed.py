@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from model_checks.engines import ground
@@ -139,10 +139,12 @@ class PackedAction:
 class Compiler:
     """Turns ground formulas into functions of packed states.
 
-    A formula about two states is compiled for a layout of both: see :func:`paired`.
+    Actions share what their guards have in common: comparisons and disjunctions are computed once
+    for each array of states. Their results are therefore never changed in place.
     """
 
     layout: Layout
+    _shared: dict[Formula, Predicate] = field(factory=dict)
 
     def action(self, action: GroundAction) -> PackedAction:
         """Return the compiled action."""
@@ -194,7 +196,7 @@ class Compiler:
             case ground.Conjunction(parts):
                 return self._conjunction(parts)
             case ground.Disjunction(parts):
-                return _disjunction([self.predicate(part) for part in parts])
+                return self._share(formula, _disjunction([self.predicate(part) for part in parts]))
             case ground.Conditional(test, then, otherwise):
                 tests = [self.predicate(part) for part in (test, then, otherwise)]
                 return lambda states: np.where(*(each(states) for each in tests))
@@ -202,9 +204,12 @@ class Compiler:
                 first, second = self.values(left), self.values(right)
                 return lambda states: np.equal(first(states), second(states))
             case ground.Order(operator, left, right):
-                low, high, compare = self.values(left), self.values(right), _COMPARE[operator]
-                return lambda states: np.asarray(compare(low(states), high(states)))
+                comparison = _comparison(operator, self.values(left), self.values(right))
+                return self._share(formula, comparison)
         raise TypeError(f"{type(formula).__name__} is not a truth value")
+
+    def _share(self, formula: Formula, predicate: Predicate) -> Predicate:
+        return self._shared.setdefault(formula, _Remembered(predicate))
 
     def _conjunction(self, parts: tuple[Formula, ...]) -> Predicate:
         merged: dict[int, tuple[int, int]] = {}
@@ -224,7 +229,7 @@ class Compiler:
             for test in tests[1:]:
                 if not result.any():
                     break
-                result &= test(states)
+                result = result & test(states)
             return result
 
         return holds
@@ -273,10 +278,23 @@ class Compiler:
         return count
 
 
-def paired(layout: Layout) -> Layout:
-    """Return the layout of two states, one above the other: before and after a step."""
-    later = tuple(Place(p.word + layout.words, p.shift, p.width) for p in layout.places)
-    return Layout((*layout.places, *later), 2 * layout.words, "", 0, ())
+class _Remembered:
+    """Keeps the last result: the next action asks the same of the same states."""
+
+    def __init__(self, predicate: Predicate) -> None:
+        self._predicate = predicate
+        self._states: Words | None = None
+        self._result: Mask = np.zeros(0, np.bool_)
+
+    def __call__(self, states: Words) -> Mask:
+        if states is not self._states:
+            self._states, self._result = states, self._predicate(states)
+        return self._result
+
+
+def _comparison(operator: str, left: Values, right: Values) -> Predicate:
+    compare = _COMPARE[operator]
+    return lambda states: np.asarray(compare(left(states), right(states)))
 
 
 def _masked(word: int, mask: int, value: int) -> Predicate:
@@ -288,7 +306,7 @@ def _disjunction(tests: list[Predicate]) -> Predicate:
     def holds(states: Words) -> Mask:
         result = tests[0](states)
         for test in tests[1:]:
-            result |= test(states)
+            result = result | test(states)
         return result
 
     return holds

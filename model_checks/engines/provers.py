@@ -96,3 +96,9 @@ def ask_cvc5(text: str, steps: int = CVC5_STEPS, seed: int = SEED, **options: st
         told = str(command.invoke(solver, symbols)).strip()
         if told in (PROVED, REFUTED, UNKNOWN):
             verdict = told
+
+
+def confirm(text: str, seed: int = SEED) -> str:
+    """Return cvc5's verdict on a proof: first by its patterns alone, then by trying all terms."""
+    verdict = ask_cvc5(text, seed=seed)
+    return ask_cvc5(text, seed=seed, full_saturate_quant="true") if verdict == UNKNOWN else verdict

@@ -23,9 +23,10 @@ from typing import Any
 import z3
 from attrs import frozen
 
-from model_checks.engines.arithmetic import linear, safe_sign_1
+from model_checks.engines.arithmetic import constants_known, linear
 from model_checks.engines.quorums import Quorums, Threshold, canonical, threshold
 from model_checks.system import Action, System
+from spec.assembly import cells_read
 from spec.expressions import cell_type
 from spec.ir import (
     BOOL,
@@ -187,11 +188,12 @@ class Symbols:
         return z3.Not(formula) if found.negated else formula
 
     def _count(self, found: Threshold, scope: Scope, state: SymbolicState) -> Any:
-        def inside(counted: Quantified, one: Any, given: Scope) -> Any:
-            return self.term(counted.body, {**given, counted.variable: one}, state)
+        def inside(count: Quantified, one: Any, given: Scope) -> Any:
+            return self.term(count.body, {**given, count.variable: one}, state)
 
-        if state is not self.before or not found.least.multiples:
-            counted = found.counted
+        counted = found.counted
+        unchanged = all(state[cell] is self.before[cell] for cell in cells_read(counted))
+        if not unchanged or not found.least.multiples:
             return self.quorums.at_least(
                 counted.sort, found.least, lambda one: inside(counted, one, scope)
             )
@@ -261,7 +263,7 @@ class Symbols:
         meanings = self.quorums.meanings()
         axioms = [axiom.formula for axiom in self.quorums.axioms()]
         orders = [axiom for name in self._orders for axiom in self._order(name)]
-        numbers = safe_sign_1() if self._counts_numbers else ()
+        numbers = constants_known() if self._counts_numbers else ()
         return (*assumed, *meanings, *axioms, *orders, *numbers)
 
     def _order(self, name: str) -> tuple[Any, ...]:

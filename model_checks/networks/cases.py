@@ -97,9 +97,10 @@ def manifest_text(records: Mapping[str, Mapping[str, Any]]) -> str:
     for name, values in records.items():
         lines += ["", f'["{name}"]']
         for key, value in values.items():
-            if isinstance(value, Mapping):
-                inside = ", ".join(f"{inner} = {number}" for inner, number in value.items())
-                lines.append(f"{key} = {{ {inside} }}" if inside else f"{key} = {{}}")
+            if isinstance(value, Mapping) and value:
+                lines += [f"{key}.{inner} = {number}" for inner, number in value.items()]
+            elif isinstance(value, Mapping):
+                lines.append(f"{key} = {{}}")
             else:
                 lines.append(f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}")
     return "\n".join(lines) + "\n"
@@ -146,7 +147,8 @@ NO_LIARS = ("LiarsDecide", "LiarsVoteTwice")
 CASES = (
     Case(two_phase_commit.NETWORK, {"Manager": 3}, {}, records="Manager"),
     Case(two_phase_commit.NETWORK, {"Manager": 6}, {}, records="Manager"),
-    Case(two_phase_commit.NETWORK, {"Manager": 8}, {}, ("Manager",), records="Manager"),
+    Case(two_phase_commit.NETWORK, {"Manager": 7}, {}, ("Manager",), records="Manager"),
+    Case(two_phase_commit.NETWORK, {"Manager": 8}, {}, records="Manager"),
     # signing: safe and alive, for liars that speak when they like
     Case(signing.NETWORK, _signing(4, 2), _quorum(4, 1, 3), PEERS_AND_DIGESTS),
     Case(
@@ -301,7 +303,7 @@ CASES = (
         whole=False,
     ),
     Case(
-        swap_settlement.ANNOUNCED,
+        swap_settlement.LATE_IS_REFUNDED,
         {"Peer": 4, "Swap": 1},
         _quorum(4, 1, 3),
         EACH_PEER,

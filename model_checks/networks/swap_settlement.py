@@ -1,10 +1,10 @@
 """A deposit is paid or refunded, never both, and every node's book says which (SAFE-SIGN 6).
 
 The swap table runs at every node. What decides between payout and refund is read from the chain,
-so it is the same for all: the memo, and the float at the deposit's height. Requests that a user
-announces off the chain are left out here; ``ANNOUNCED`` has them. A payout, and a refund, needs T
-signers, liars included; both spend the deposit itself, so the chain takes one of them. A reorg may
-remove a deposit that was not settled, and bring it back.
+so it is the same for all: the memo, and the float at the deposit's height. What a node heard before
+that, a user's announcement and its end, differs from node to node and must not matter (F-36). A
+payout, and a refund, needs T signers, liars included; both spend the deposit itself, so the chain
+takes one of them. A reorganisation may remove a deposit that was not settled, and bring it back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNSPENT = "not paid[s] and not refunded[s]"
 NETWORK = Network(
     name="swap_settlement",
     doc="deposits, payouts, refunds and the chain's reorganisations",
-    rows=(("swap", "Deposit"), ("swap", "Settled"), ("swap", "Removed")),
+    rows=(("swap", "*"),),
     crash=False,  # the book is on disk
     cells=(
         Cell("faulty", "bool", ("Peer",), "False", "given", "p signs anything"),
@@ -31,6 +31,8 @@ NETWORK = Network(
     rigid=("faulty", "memo_valid"),
     assume=("count(p for p in Peer if faulty[p]) <= F",),
     given={
+        "request_known[s]": "True",
+        "request_over[s]": "True",
         "float_enough[s]": "True",
         "deposit_gone[s]": "not deposit_confirmed[s]",
         "payout_final[s]": "paid[s] or refunded[s]",
@@ -115,10 +117,29 @@ OTHER_COINS = evolve(
         Move("Ebb(s: Swap)", ("float_enough[s]",), {"float_enough[s]": "False"}, "coins go"),
     ),
 )
-ANNOUNCED = evolve(
+LATE_IS_REFUNDED = evolve(
     NETWORK,
-    name="swap_announced",
-    doc="requests announced off the chain: a node that missed one books the deposit otherwise",
-    rows=(*NETWORK.rows, ("swap", "Initiate"), ("swap", "Cancel")),
-    given={**NETWORK.given, "request_known[s]": "True", "request_over[s]": "True"},
+    name="swap_late_is_refunded",
+    doc="F-36: who has seen the request run out books the deposit as a refund, the others do not",
+    rows=(
+        ("swap", "Initiate"),
+        ("swap", "Cancel"),
+        *(
+            ("swap", f"{before} -Deposit-> {after}")
+            for before in ("none_yet", "Waiting")
+            for after in ("PendingRelease", "PendingRefund")
+        ),
+        ("swap", "Settled"),
+        ("swap", "Removed"),
+    ),
+    moves=(
+        *NETWORK.moves,
+        Move(
+            "LateDeposit(p: Peer, s: Swap)",
+            ("not faulty[p]", "swap[p, s] == Cancelled", "deposit_confirmed[s]"),
+            {"swap[p, s]": "PendingRefund"},
+            "the published row, from Cancelled",
+            fair=True,
+        ),
+    ),
 )

@@ -48,8 +48,8 @@ def test_second_init_changes_nothing(home: Home) -> None:
 @pytest.mark.parametrize(
     ("missing", "complaint"),
     [
-        ("signing_log.sqlite", r"signing log missing: .*refuses to sign without it: restore"),
-        ("events.sqlite", r"event store missing: .*refuses to sign without it: restore"),
+        ("signing_log.sqlite", r"signing log missing: .*refuses to sign without it: put"),
+        ("events.sqlite", r"event store missing: .*refuses to sign without it: put"),
         ("identity.key", "identity.key is missing"),
         ("config.toml", "config.toml is missing"),
     ],

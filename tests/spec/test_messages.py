@@ -63,7 +63,8 @@ def too_much(name: str, kind: str) -> list[Any]:
 )
 def test_every_field_is_bounded(cls: type, name: str) -> None:
     """Catches a field in which a peer could send anything, of any size."""
-    kind = str(attrs.fields_dict(cls)[name].type)
+    declared = attrs.fields_dict(cls)[name].type  # a text until somebody resolves the types
+    kind = declared.__name__ if isinstance(declared, type) else str(declared)
     for value in too_much(name, kind):
         with pytest.raises((ValueError, TypeError), match=name):
             cls(**{**good(cls), name: value})

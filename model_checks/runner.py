@@ -1,0 +1,242 @@
+"""Every network with every engine: what is run, and what its outcome means.
+
+A :class:`Verdict` is one line of the table. ``faults`` is what is wrong with it, one line each: a
+property that fails, a negative control that is no longer refuted, a number that differs from the
+manifest. No faults: as expected.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from model_checks.console import Unusable, Watch
+from model_checks.engines.arithmetic import CLAIMS
+from model_checks.engines.check import check
+from model_checks.engines.explicit import MAX_STATES, SearchTooLarge
+from model_checks.lemmas.cases import CONTROLS, PROOFS
+from model_checks.manifest_file import entry
+from model_checks.networks.cases import CASES, Case, faults
+
+Records = Mapping[str, Mapping[str, Any]]
+WORKERS = 2
+"""Processes: as many as the smallest machine that this is meant for has cores."""
+
+
+@frozen
+class Verdict:
+    """The outcome of one model with one engine; ``record`` is what the manifest keeps of it."""
+
+    name: str
+    engine: str
+    result: str
+    faults: tuple[str, ...] = ()
+    distinct: int = 0
+    generated: int = 0
+    depth: int = 0
+    seconds: float = 0.0
+    traces: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    note: str = ""
+    record: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of its line in the table."""
+        numbers = (self.distinct, self.generated, self.depth)
+        shown = (f"{number:,}" if number else "" for number in numbers)
+        said = "as expected" if self.as_expected else f"{len(self.faults)} FAULTS"
+        return (said, self.result, self.engine, *shown, f"{self.seconds:.1f} s", self.name)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "name": self.name,
+            "engine": self.engine,
+            "result": self.result,
+            "expected": self.as_expected,
+            "faults": list(self.faults),
+            "distinct": self.distinct,
+            "generated": self.generated,
+            "depth": self.depth,
+            "seconds": round(self.seconds, 3),
+            "traces": {name: list(steps) for name, steps in self.traces.items()},
+            "note": self.note,
+        }
+
+
+HEADINGS = ("verdict", "result", "engine", "states", "generated", "depth", "time", "model")
+
+
+def explore_case(
+    case: Case, recorded: Mapping[str, Any] | None, max_states: int = MAX_STATES
+) -> Verdict:
+    """Return the verdict of the explicit engine; raises :class:`Unusable` beyond ``max_states``."""
+    began = time.perf_counter()
+    until = () if case.whole else case.refuted
+    try:
+        result = check(
+            case.instance, case.symmetry, case.records, max_states, Watch(case.name), until
+        )
+    except SearchTooLarge as error:
+        raise Unusable(f"{case.name}: {error}") from None
+    traces = {
+        name: tuple(str(step) for step in steps) for name, steps in sorted(result.violated.items())
+    }
+    wrong = list(faults(case, result, recorded))
+    for name, steps in traces.items():
+        if any(fault.startswith(f"{name} is violated") for fault in wrong):
+            wrong += [f"{number:>5}  {step}" for number, step in enumerate(steps, start=1)]
+    return Verdict(
+        case.name,
+        "explicit",
+        "refuted" if traces else "holds",
+        tuple(wrong),
+        result.distinct,
+        result.generated,
+        result.depth,
+        time.perf_counter() - began,
+        traces,
+        record=entry(case, result),
+    )
+
+
+def prove(number: int) -> Verdict:
+    """Return the verdict of z3 and cvc5 on proof ``number``, for every size."""
+    began = time.perf_counter()
+    case = PROOFS[number]
+    proof = case.induction().prove()
+    wrong = [f"not proved: {failure}" for failure in proof.failures]
+    if len(proof.findings) != case.obligations:
+        wrong.append(f"{len(proof.findings)} obligations, {case.obligations} are expected")
+    return Verdict(
+        f"{case.name}, every size",
+        "z3, cvc5",
+        "holds" if proof.holds else "not proved",
+        tuple(wrong),
+        seconds=time.perf_counter() - began,
+        note=f"{len(proof.findings)} obligations",
+    )
+
+
+def break_proof(number: int, *, deep: bool = False) -> Verdict:
+    """Return the verdict on negative control ``number``: obligations that must not be provable.
+
+    The fast tier looks at the first of them, which must be refuted by a state of a few peers; the
+    deep tier at all obligations: those that are named fail, and no others.
+    """
+    began = time.perf_counter()
+    case = CONTROLS[number]
+    wanted = set(case.fails if deep else case.fails[:1])
+    induction = case.induction()
+    failed = set()
+    for obligation in induction.obligations():
+        if (deep or obligation.name in wanted) and not induction.answer(
+            obligation, second_solver=False, examples=not deep
+        ).proved:
+            failed.add(obligation.name)
+    wrong = [f"{name} does not fail any more" for name in sorted(wanted - failed)]
+    wrong += [f"{name} fails too" for name in sorted(failed - wanted)]
+    return Verdict(
+        f"{case.name}, every size",
+        "z3",
+        "refuted" if failed else "not refuted",
+        tuple(wrong),
+        seconds=time.perf_counter() - began,
+        note="; ".join(sorted(failed)),
+    )
+
+
+def judge(number: int) -> Verdict:
+    """Return the verdict of both solvers on a claim about thresholds, for every n."""
+    began = time.perf_counter()
+    claim = CLAIMS[number]
+    right = claim.as_expected()
+    word = "holds" if claim.holds == right else "refuted"
+    return Verdict(
+        f"{claim.name}, every n: {claim.doc}",
+        "z3, cvc5",
+        word,
+        () if right else (f"{claim.doc}: {word}",),
+        seconds=time.perf_counter() - began,
+    )
+
+
+@frozen
+class Selection:
+    """What a call of ``check`` asks for."""
+
+    deep: bool = False
+    only: str = ""
+    max_states: int = MAX_STATES
+    workers: int = WORKERS
+
+    def jobs(self) -> list[Job]:
+        """Return what is to be run; raises :class:`Unusable` if nothing bears the name."""
+        found = [Job("search", n) for n, c in enumerate(CASES) if self.deep or not c.deep]
+        found += [Job("proof", number) for number in range(len(PROOFS))]
+        found += [Job("control", number, self.deep) for number in range(len(CONTROLS))]
+        found += [Job("claim", number) for number in range(len(CLAIMS))]
+        chosen = [job for job in found if self.only.lower() in job.name.lower()]
+        if not chosen:
+            raise Unusable(f"no model is named {self.only!r}")
+        return [evolve(job, max_states=self.max_states) for job in chosen]
+
+
+@frozen
+class Job:
+    """One model with one engine, named by its place in a list, so that any process can run it."""
+
+    kind: str
+    number: int
+    deep: bool = False
+    max_states: int = MAX_STATES
+    records: Records = field(factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What ``--only`` is compared with."""
+        lists: Mapping[str, tuple[Any, ...]] = {
+            "search": CASES,
+            "proof": PROOFS,
+            "control": CONTROLS,
+            "claim": CLAIMS,
+        }
+        return str(lists[self.kind][self.number].name)
+
+    def run(self) -> Verdict:
+        """Run it."""
+        if self.kind == "search":
+            case = CASES[self.number]
+            return explore_case(case, self.records.get(case.name), self.max_states)
+        if self.kind == "control":
+            return break_proof(self.number, deep=self.deep)
+        return prove(self.number) if self.kind == "proof" else judge(self.number)
+
+
+def run(selection: Selection, recorded: Records) -> Iterator[Verdict]:
+    """Yield the verdicts in order, from several processes at once."""
+    jobs = [
+        evolve(job, records={job.name: recorded[job.name]} if job.name in recorded else {})
+        for job in selection.jobs()
+    ]
+    workers = min(selection.workers, len(jobs))
+    if workers < 2:
+        yield from map(Job.run, jobs)
+        return
+    # Not forked: a fork would copy the solvers' threads in whatever state they are.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(Job.run, jobs)
+
+
+def fault_lines(verdict: Verdict) -> list[str]:
+    """Return what to print below the table about a verdict that is not as expected."""
+    return [f"{verdict.name} ({verdict.engine})", *(f"  {fault}" for fault in verdict.faults)]

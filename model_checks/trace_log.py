@@ -1,0 +1,385 @@
+"""A node's trace, line by line, in the words of the tables: read, checked and typed.
+
+Checked here is what one line says for itself: the chain of hashes and numbers, that the row exists
+and is the one named, that every cell, parameter and value fits its type. Whether the step was legal
+is the matter of ``conformance``, for which :func:`false_conjunct` evaluates a row's guard on what
+the line says it read.
+
+Beside ``transition`` there are three kinds of record: ``started`` (the node's process began: memory
+cells are at their first values; with ``"resumed": true`` its disk held records of before the
+trace), ``trace_repaired`` (a line that a crash had cut short was removed) and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+
+from metanode.protocol.view import reference
+from metanode.runtime.trace import (
+    FIRST_PREV,
+    MAX_LINE_BYTES,
+    REPAIRED,
+    canonical_json,
+    line_hash,
+    trace_files,
+)
+from model_checks.system import rebuild
+from spec.assembly import Protocol, Rule
+from spec.interpreter import Change, Environment, Index, Value, evaluate, outcome
+from spec.ir import BOOL, INT, Literal, Node, Quantified, Read
+from spec.language import Cell, Enum, Opt
+from spec.parameters import threshold
+
+STARTED = "started"
+TRANSITION = "transition"
+Place = tuple[str, Index]
+
+_REFERENCE = re.compile(r"(\w+)\[(.*)\]")
+_TRUTHS = {"True": True, "False": False}
+
+
+class Refusal(Exception):
+    """A trace that no run of the protocol leaves: ``where`` is file and line."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where, self.reason = where, reason
+
+
+class Unusable(Exception):
+    """There is nothing to judge: no such file, no trace in it."""
+
+
+@frozen
+class Line:
+    """One record; ``rule`` and what follows it are empty unless it is a transition."""
+
+    where: str
+    seq: int
+    at: float
+    kind: str
+    resumed: bool = False
+    rule: Rule | None = None
+    parameters: Mapping[str, Value] = field(factory=dict)
+    reads: Mapping[Place, Value] = field(factory=dict)
+    constants: Mapping[str, int] = field(factory=dict)
+    writes: tuple[Place, ...] = ()
+    sends: tuple[str, ...] = ()
+
+    @property
+    def ran(self) -> Rule:
+        """The rule of a transition."""
+        if self.rule is None:
+            raise TypeError(f"{self.where} is no transition")
+        return self.rule
+
+    @property
+    def attempts(self) -> list[int]:
+        """The attempts that a transition's parameters name."""
+        named = self.rule.parameters if self.rule is not None else {}
+        return [number(self.parameters[name]) for name, s in named.items() if s == "Attempt"]
+
+    def refuse(self, reason: str) -> Refusal:
+        """Return the refusal of this line, which names its row."""
+        if self.rule is None:
+            return Refusal(self.where, f"{self.kind}: {reason}")
+        rule = self.rule
+        row = f"row {rule.number} of {rule.table} ({rule.source} -{rule.event}-> {rule.target})"
+        return Refusal(self.where, f"{row}: {reason}")
+
+
+def show(place: Place) -> str:
+    """Return a cell at an index as the trace writes it."""
+    return reference(*place)
+
+
+def number(value: Value) -> int:
+    """Return an individual of an ordered sort as the number that it is."""
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no number")
+    return value
+
+
+def first_value(protocol: Protocol, cell: str) -> Value:
+    """Return the first value of a cell."""
+    first = protocol.cells[cell].first
+    return {"False": False, "True": True, "none": None}.get(first, first)
+
+
+def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of a trace directory or file with file and line, their chain checked."""
+    files = trace_files(path)
+    seq, previous, found = 0, FIRST_PREV, False
+    for file in files:
+        for where, raw in _raw_lines(file):
+            record = _record(where, raw)
+            if not found and path.is_file() and _is_middle(record):
+                # A file taken alone may start in the middle of the chain.
+                seq, previous = record["seq"] - 1, record["prev"]
+            found = True
+            if record.get("seq") != seq + 1:
+                raise Refusal(where, f"seq is {record.get('seq')}, {seq + 1} must follow")
+            if record.get("prev") != previous:
+                raise Refusal(where, "prev is not the hash of the record before")
+            seq, previous = seq + 1, line_hash(record)
+            if record.get("hash") != previous or canonical_json(record) != raw.rstrip(b"\n"):
+                raise Refusal(where, f"the record was changed: its hash is {previous}")
+            yield where, record
+    if not found:
+        raise Unusable(f"{path}: no trace there; name a trace directory, or one of its files")
+
+
+def read_lines(path: Path, protocol: Protocol) -> list[Line]:
+    """Return the lines of a trace; raises :class:`Refusal` or :class:`Unusable`."""
+    grammar = _Grammar(protocol)
+    return [grammar.line(where, record) for where, record in records(path)]
+
+
+def _raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with open(path, "rb") as stream:
+            number = 0
+            while raw := stream.readline(MAX_LINE_BYTES):
+                number += 1
+                yield f"{path}:{number}", raw
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
+
+
+def _record(where: str, raw: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(raw)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        if where.endswith(":1"):
+            raise Unusable(f"{where}: this is no trace: its first line is no JSON record")
+        raise Refusal(where, "not a JSON record: the line is damaged or cut short")
+    if not raw.endswith(b"\n"):
+        raise Refusal(where, "the line is cut short")
+    return record
+
+
+def _is_middle(record: Mapping[str, Any]) -> bool:
+    seq, previous = record.get("seq"), record.get("prev")
+    return type(seq) is int and seq > 1 and isinstance(previous, str)
+
+
+@frozen
+class _Grammar:
+    """Turns records into lines: every name, number and value is looked up in the protocol."""
+
+    protocol: Protocol
+
+    def line(self, where: str, record: Mapping[str, Any]) -> Line:
+        kind, seq = record.get("kind"), record["seq"]
+        at = record.get("at", 0.0)
+        if not isinstance(at, int | float) or isinstance(at, bool):
+            raise Refusal(where, f"at is {at!r}, no time")
+        if kind in (STARTED, REPAIRED):
+            return Line(where, seq, at, str(kind), resumed=record.get("resumed") is True)
+        if kind != TRANSITION:
+            raise Refusal(where, f"kind {kind!r} is unknown")
+        rule = self._rule(where, record)
+        try:
+            reads, constants = self._reads(record["reads"])
+            return Line(
+                where,
+                seq,
+                at,
+                TRANSITION,
+                rule=rule,
+                parameters=self._parameters(rule, record["parameters"]),
+                reads=reads,
+                constants=constants,
+                writes=tuple(self._place(text) for text in record["writes"]),
+                sends=tuple(self._sent(name) for name in record["sends"]),
+            )
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise Line(where, seq, at, TRANSITION, rule=rule).refuse(reason) from None
+
+    def _rule(self, where: str, record: Mapping[str, Any]) -> Rule:
+        table, number = record.get("table"), record.get("row")
+        machine = self.protocol.machines.get(str(table))
+        if machine is None:
+            raise Refusal(where, f"there is no table {table!r}")
+        rules = [rule for rule in machine.rules if rule.number == number]
+        if type(number) is not int or not rules:
+            raise Refusal(where, f"table {table} has no row {number!r}")
+        for rule in rules:
+            named = (record.get("event"), record.get("from"), record.get("to"))
+            if (rule.event, rule.source, rule.target) == named:
+                return rule
+        wanted = " or ".join(f"{r.source} -{r.event}-> {r.target}" for r in rules)
+        said = f"{record.get('from')} -{record.get('event')}-> {record.get('to')}"
+        raise Refusal(where, f"row {number} of {table} is {wanted}, not {said}")
+
+    def _parameters(self, rule: Rule, said: Mapping[str, str]) -> dict[str, Value]:
+        if set(said) != set(rule.parameters):
+            raise ValueError(f"{rule.event} takes {', '.join(rule.parameters)}")
+        return {name: self._individual(sort, said[name]) for name, sort in rule.parameters.items()}
+
+    def _reads(self, said: Mapping[str, str]) -> tuple[dict[Place, Value], dict[str, int]]:
+        reads: dict[Place, Value] = {}
+        constants: dict[str, int] = {}
+        for text, value in said.items():
+            if text in self.protocol.names.constants:
+                constants[text] = int(value)
+                continue
+            place = self._place(text)
+            reads[place] = self._value(self.protocol.cells[place[0]], value)
+        return reads, constants
+
+    def _place(self, text: str) -> Place:
+        match = _REFERENCE.fullmatch(text)
+        cell = self.protocol.cells.get(match[1]) if match else None
+        if match is None or cell is None:
+            raise ValueError(f"{text!r} is not a cell of the protocol")
+        parts = match[2].split(", ") if match[2] else []
+        if len(parts) != len(cell.index):
+            raise ValueError(f"{text!r}: {cell.name} takes {len(cell.index)} indices")
+        pairs = zip(cell.index, parts, strict=True)
+        return cell.name, tuple(self._individual(sort, part) for sort, part in pairs)
+
+    def _sent(self, name: str) -> str:
+        cell = self.protocol.cells.get(name)
+        if cell is None or cell.kept != "network":
+            raise ValueError(f"{name!r} is not a network cell")
+        return name
+
+    def _individual(self, sort: str, text: str) -> Value:
+        if type(text) is not str or not text:
+            raise ValueError(f"{text!r} is not a {sort}")
+        if not self.protocol.names.sorts[sort].ordered:
+            return text
+        if not text.isascii() or not text.isdigit():
+            raise ValueError(f"{text!r} is not a {sort}, which is a number")
+        return int(text)
+
+    def _value(self, cell: Cell, text: str) -> Value:
+        if isinstance(cell.type, Enum):
+            if text not in cell.type.values:
+                raise ValueError(f"{text!r} is not a {cell.type.name}, the type of {cell.name}")
+            return text
+        if isinstance(cell.type, Opt):
+            return None if text == "None" else self._individual(cell.type.sort, text)
+        if text not in _TRUTHS:
+            raise ValueError(f"{cell.name} is {text!r}, neither True nor False")
+        return _TRUTHS[text]
+
+
+def wrong_effects(line: Line, changes: Sequence[Change]) -> str | None:
+    """Return how writes and sends of a line differ from the changes of its row, if they do."""
+    disk = [change for change in changes if change.kept == "disk"]
+    touched = [(change.cell, change.index) for change in disk]
+    for place in line.writes:
+        if place not in touched:
+            return f"it writes {show(place)}, which is no effect of the row"
+    for change in disk:
+        if change.before != change.after and (change.cell, change.index) not in line.writes:
+            return f"it does not write {show((change.cell, change.index))}, an effect of the row"
+    if list(line.writes) != [place for place in touched if place in line.writes]:
+        return "it writes in another order than the row, or twice"
+    sends = sorted({change.cell for change in changes if change.kept == "network"})
+    if list(line.sends) != sends:
+        said, meant = (", ".join(names) or "nothing" for names in (line.sends, sends))
+        return f"it sends {said}, the row sends {meant}"
+    return None
+
+
+_EVERYONE = "a read for every member"
+
+
+@define
+class RecordedView:
+    """One line's reads as the interpreter's view; a cell that was not read raises KeyError.
+
+    A line records the cells that the node's formula asked for, not the individuals it ranged over.
+    So a quantifier ranges over those for which the line has read what its body asks for: enough,
+    because a formula that came out true has asked about all that could have made it false.
+
+    ``on_disk`` answers for the node's own disk cells, which the lines before tell.
+    """
+
+    line: Line
+    protocol: Protocol
+    on_disk: Callable[[Place], Value]
+    threshold: int | None
+    counted: int = 0
+    known: Mapping[str, set[Value]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        known: dict[str, set[Value]] = {}
+        for name, index in self.line.reads:
+            cell = self.protocol.cells[name]
+            for sort, individual in zip(cell.index, index, strict=True):
+                known.setdefault(sort, set()).add(individual)
+        self.known = known
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return what the line read."""
+        if (cell, index) in self.line.reads:
+            return self.line.reads[cell, index]
+        if cell == _EVERYONE:
+            raise KeyError((cell, index))
+        return self.on_disk((cell, index))
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the individuals of a sort that the line's reads mention."""
+        return sorted(self.known.get(sort, ()), key=str)
+
+    def constant(self, name: str) -> int:
+        """Return a constant that the line names, or T of the holders counted just now."""
+        if name in self.line.constants:
+            return self.line.constants[name]
+        if name == "T":
+            return self.threshold or threshold(self.counted)
+        raise KeyError((name, ()))
+
+
+def false_conjunct(view: RecordedView) -> str | None:
+    """Return what is wrong with the guard on the line's reads, or None when it holds."""
+    for guard in view.line.ran.guards:
+        try:
+            settled = _settle(guard.formula, view, view.line.parameters)
+            if not evaluate(settled, view, view.line.parameters):
+                return f"{guard.text!r} is false on what the line read"
+        except KeyError as missing:
+            return f"{guard.text!r} asks for {show(missing.args[0])}, which the line did not read"
+    return None
+
+
+def changes_of(view: RecordedView) -> tuple[Change, ...]:
+    """Return the changes that the row's effects make; raises :class:`Refusal`."""
+    try:
+        return outcome(view.line.ran, view, view.line.parameters)
+    except KeyError as missing:
+        place = show(missing.args[0])
+        raise view.line.refuse(f"an effect asks for {place}, which the line did not read") from None
+
+
+def _settle(node: Node, view: RecordedView, environment: Environment) -> Node:
+    """Replace each quantifier by its value over the individuals that the line tells about."""
+    if not isinstance(node, Quantified):
+        return rebuild(node, lambda child: _settle(child, view, environment))
+    tests: list[bool] = []
+    for individual in view.individuals(node.sort):
+        inner = {**environment, node.variable: individual}
+        try:
+            tests.append(bool(evaluate(_settle(node.body, view, inner), view, inner)))
+        except KeyError:
+            continue
+    if node.sort == "Peer":
+        view.counted = len(tests)
+        if node.kind == "all" and len(tests) < view.line.constants.get("N", 0):
+            return Read(BOOL, _EVERYONE, ())
+    if node.kind == "count":
+        return Literal(INT, sum(tests))
+    return Literal(BOOL, all(tests) if node.kind == "all" else any(tests))

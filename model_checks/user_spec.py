@@ -1,0 +1,248 @@
+"""A user's own spec: a Python file that defines ``NETWORK``, checked like the networks here.
+
+``NETWORK`` is a :class:`~model_checks.system.Network`. Rows come from the tables of this protocol,
+or from the file's own ``PROTOCOL``, if it assembles one. How many individuals each sort has, and
+the constants, come from the command line. Whatever is wrong with the file is one message with file,
+line and column.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from model_checks.console import Unusable, Watch
+from model_checks.engines.check import check
+from model_checks.engines.explicit import SearchTooLarge
+from model_checks.engines.oracle import Instance, Result
+from model_checks.system import Network, System, close
+from spec.assembly import Protocol, children
+from spec.ir import Constant, Node
+from spec.language import Opt, SpecError
+
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
+
+
+def instance_of(path: str, sorts: Iterable[str], constants: Iterable[str]) -> Instance:
+    """Return the model of a file at the given size; raises :class:`Unusable`."""
+    file = Path(path)
+    system = system_of(file)
+    sizes, numbers = _numbers(sorts, "--sort", 1), _numbers(constants, "--const", 0)
+    used = used_sorts(system)
+    _compare("--sort", "sort", sizes, used, tuple(system.names.sorts))
+    _compare("--const", "constant", numbers, used_constants(system), system.names.constants)
+    return Instance(system, sizes, numbers)
+
+
+def system_of(file: Path) -> System:
+    """Return the closed system of a file's ``NETWORK``; raises :class:`Unusable`."""
+    if not file.is_file():
+        raise Unusable(f"{file}: no such file")
+    source = file.read_text(encoding="utf-8")
+    try:
+        module = _load(file)
+        network, protocol = getattr(module, "NETWORK", None), getattr(module, "PROTOCOL", None)
+        if not isinstance(network, Network):
+            raise Unusable(f"{file}:1:1: the file defines no NETWORK of model_checks.system")
+        if protocol is not None and not isinstance(protocol, Protocol):
+            raise Unusable(f"{file}:1:1: PROTOCOL is not what spec.assembly.assemble returns")
+        return close(network, protocol)
+    except SyntaxError as error:
+        raise Unusable(f"{file}:{error.lineno}:{error.offset}: {error.msg}") from None
+    except SpecError as error:
+        line, column = place_of(source, str(error))
+        raise Unusable(f"{file}:{line}:{column}: {error}") from None
+
+
+def _load(file: Path) -> ModuleType:
+    """Run the file as a module of its own; an error in its own code names its line."""
+    spec = importlib.util.spec_from_file_location("user_spec_file", file)
+    if spec is None or spec.loader is None:
+        raise Unusable(f"{file}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, NameError, AttributeError, TypeError, ValueError, LookupError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == str(file)]
+        line, column = (own[-1].lineno, (own[-1].colno or 0) + 1) if own else (1, 1)
+        raise Unusable(f"{file}:{line}:{column}: {error}") from None
+    finally:
+        del sys.modules[spec.name]
+    return module
+
+
+def place_of(source: str, message: str) -> tuple[int, int]:
+    """Return line and column, from 1, of what a message is about.
+
+    A message names the table's row, the property or the event first, and quotes the text last. The
+    innermost call that holds both is meant; failing that, wherever the quoted text stands.
+    """
+    tree = ast.parse(source)
+    quoted = [one or other for one, other in _QUOTED.findall(message)]
+    words = [*quoted, *re.findall(r"\w+", message.split(": ")[-1])[::-1]]
+    for region in _regions(tree, message):
+        for text in words:
+            for constant in _texts(region):
+                found = _within(source, constant, text)
+                if found is not None:
+                    return found
+        if not isinstance(region, ast.Module):
+            return getattr(region, "lineno", 1), getattr(region, "col_offset", 0) + 1
+    return 1, 1
+
+
+def _regions(tree: ast.Module, message: str) -> Iterator[ast.AST]:
+    """Yield where to look: the call that the message names, then the whole file."""
+    row = re.search(r"table (\w+), row (\d+)", message)
+    if row is not None:
+        for table in _calls(tree, "Table"):
+            rows = _calls(table, "Row")
+            if _first_text(table) == row[1] and len(rows) >= int(row[2]):
+                yield rows[int(row[2]) - 1]
+    names = set(re.findall(r"\w+", message.partition(": ")[0]))
+    for kind in ("Property", "Move", "Cell", "Definition", "Sort"):
+        for call in _calls(tree, kind):
+            if (_first_text(call) or "").partition("(")[0] in names:
+                yield call
+    yield tree
+
+
+def _calls(tree: ast.AST, name: str) -> list[ast.Call]:
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+    ]
+    return sorted(found, key=lambda call: (call.lineno, call.col_offset))
+
+
+def _first_text(call: ast.Call) -> str | None:
+    values = [*call.args[:1], *(k.value for k in call.keywords if k.arg in ("name", "event"))]
+    first = values[0] if values else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def _texts(region: ast.AST) -> Iterator[ast.Constant]:
+    for node in ast.walk(region):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node
+
+
+def _within(source: str, constant: ast.Constant, text: str) -> tuple[int, int] | None:
+    """Return where a whole word or text stands inside a string of the file."""
+    pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+    lines = source.splitlines()
+    for number in range(constant.lineno, (constant.end_lineno or constant.lineno) + 1):
+        begin = constant.col_offset if number == constant.lineno else 0
+        end = constant.end_col_offset if number == constant.end_lineno else None
+        found = pattern.search(lines[number - 1][:end], begin)
+        if found is not None:
+            return number, found.start() + 1
+    return None
+
+
+def used_sorts(system: System) -> tuple[str, ...]:
+    """Return the sorts that need a size: of indices, parameters, values and quantifiers."""
+    used = set(system.sorts)
+    used |= {c.type.sort for c in system.cells.values() if isinstance(c.type, Opt)}
+    used |= {getattr(node, "sort", "") for node in _formulas(system)}
+    return tuple(name for name in system.names.sorts if name in used)
+
+
+def used_constants(system: System) -> tuple[str, ...]:
+    """Return the constants that some formula names."""
+    used = {node.name for node in _formulas(system) if isinstance(node, Constant)}
+    return tuple(name for name in system.names.constants if name in used)
+
+
+def _formulas(system: System) -> Iterator[Node]:
+    waiting: list[Node] = [*system.assumptions, *(c.formula for c in system.properties)]
+    waiting += [guard.formula for action in system.actions for guard in action.guards]
+    waiting += [update.value for action in system.actions for update in action.updates]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += children(node)
+
+
+def _numbers(given: Iterable[str], option: str, least: int) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for text in given:
+        name, equals, number = text.partition("=")
+        if not equals or not number.isdecimal() or int(number) < least:
+            raise Unusable(f"{option} {text}: give NAME=NUMBER, at least {least}")
+        if name in numbers:
+            raise Unusable(f"{option} {text}: {name} is given twice")
+        numbers[name] = int(number)
+    return numbers
+
+
+def _compare(
+    option: str,
+    what: str,
+    given: Mapping[str, int],
+    used: tuple[str, ...],
+    known: tuple[str, ...],
+) -> None:
+    for name in given:
+        if name not in known:
+            raise Unusable(f"{option} {name}: there is no such {what}; known: {', '.join(known)}")
+    missing = [name for name in used if name not in given]
+    if missing:
+        shown = " ".join(f"{option} {name}=..." for name in missing)
+        raise Unusable(f"the model needs {shown}")
+
+
+def run(instance: Instance, symmetry: tuple[str, ...], records: str, max_states: int) -> Result:
+    """Return what the explicit engine finds; raises :class:`Unusable` for what it cannot do."""
+    try:
+        return check(instance, symmetry, records, max_states, Watch(instance.system.name))
+    except (SpecError, SearchTooLarge) as error:
+        raise Unusable(f"{instance.system.name}: {error}") from None
+
+
+def unreached(instance: Instance, result: Result) -> list[str]:
+    """Return the witnesses that no state reaches."""
+    wanted = [c.property.name for c in instance.system.properties if c.property.kind == "reachable"]
+    return [name for name in wanted if name not in result.reached]
+
+
+def summary(instance: Instance, result: Result) -> list[str]:
+    """Return the verdict, each property's line and the counts."""
+    told = []
+    for checked in instance.system.properties:
+        name, kind = checked.property.name, checked.property.kind
+        if kind == "reachable":
+            steps = result.reached.get(name)
+            word = "NOT REACHED" if steps is None else f"reached in {len(steps)} steps"
+        else:
+            word = "VIOLATED" if name in result.violated else "holds"
+        told.append(f"{name} ({kind}): {word}")
+    bad = result.violated or unreached(instance, result)
+    counts = f"{result.distinct:,} distinct, {result.generated:,} generated, depth {result.depth}"
+    return [*told, f"{'VIOLATED' if bad else 'holds'}: {counts}, {result.seconds:.2f} s"]
+
+
+def as_json(instance: Instance, result: Result) -> dict[str, Any]:
+    """Return the same for machines."""
+    return {
+        "name": instance.system.name,
+        "holds": not result.violated and not unreached(instance, result),
+        "distinct": result.distinct,
+        "generated": result.generated,
+        "depth": result.depth,
+        "seconds": round(result.seconds, 3),
+        "violated": {n: [str(step) for step in steps] for n, steps in result.violated.items()},
+        "loops": {n: [str(step) for step in steps] for n, steps in result.loops.items()},
+        "reached": {n: [str(step) for step in steps] for n, steps in result.reached.items()},
+        "unreached": unreached(instance, result),
+    }

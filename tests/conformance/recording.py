@@ -1,0 +1,95 @@
+"""Runs of the simulator as the traces that real nodes would have written, and edits of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from metanode.protocol.machine import Effects
+from metanode.runtime.trace import FIRST_PREV, canonical_json, line_hash
+from tests.simulation.parts import Crash, Node
+from tests.simulation.simulator import Simulation
+
+Record = dict[str, Any]
+Traces = dict[str, list[Record]]
+
+
+def recorded(sim: Simulation, resumed: bool = False) -> Traces:
+    """Record the traces of a simulation that has not started yet; they grow while it runs."""
+    traces: Traces = {}
+    for node in sim.nodes:
+        traces[f"node-{node.number}"] = records = []
+        node.watcher = _watcher(sim, node, records, resumed)
+    return traces
+
+
+def _watcher(
+    sim: Simulation, node: Node, records: list[Record], resumed: bool
+) -> Callable[[Effects], None]:
+    starts = 0
+
+    def watch(effects: Effects) -> None:
+        nonlocal starts
+        at = round(sim.now, 3)
+        if node.starts != starts:
+            starts = node.starts
+            records.append({"kind": "started", "at": at, "resumed": resumed})
+        coming = (c for c in sim.crashes if c.node == node.number and c.when(effects))
+        crash = next(coming, None)
+        if crash is not None and crash.point != "amid":
+            return  # killed before the flush, or between the flush and the trace
+        records.extend({"kind": "transition", "at": at, **line} for line in effects.trace)
+
+    return watch
+
+
+def chained(records: list[Record]) -> list[Record]:
+    """Number the records and chain them by hash, as the writer of the trace does."""
+    done: list[Record] = []
+    for number, record in enumerate(records, start=1):
+        bare = {name: value for name, value in record.items() if name != "hash"}
+        bare = json.loads(canonical_json(bare))
+        bare.update(seq=number, prev=done[-1]["hash"] if done else FIRST_PREV)
+        done.append({**bare, "hash": line_hash(bare)})
+    return done
+
+
+def written(root: Path, traces: Traces) -> list[Path]:
+    """Write traces, chained, as the directories of their nodes."""
+    for name, records in traces.items():
+        save(root / name, chained(records))
+    return [root / name for name in sorted(traces)]
+
+
+def save(directory: Path, records: list[Record]) -> None:
+    """Write records as they are."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lines = b"".join(canonical_json(record) + b"\n" for record in records)
+    (directory / "trace-000001.jsonl").write_bytes(lines)
+
+
+@lru_cache
+def run(seed: int = 5, crashes: tuple[Crash, ...] = ()) -> str:
+    """Return, as JSON, the traces of a run with these crashes and one more of node 2."""
+    sim = Simulation(seed=seed, keygen_s=2.0, crashes=list(crashes))
+    traces = recorded(sim)
+    sim.start_all()
+    everyone = {node.node_id for node in sim.nodes}
+    sim.run_until(lambda: set(sim.checkers.locked_keys) == everyone, 30.0, "a key is locked in")
+    sim.run(0.5)
+    sim.crash(2)
+    sim.deposit()
+    sim.mine_every(0.4)
+    sim.restart_after(2, 0.5)
+    sim.run(0.6)
+    sim.settle(40.0)
+    return json.dumps(traces)
+
+
+def whole_run() -> Traces:
+    """Return the traces of four nodes from key generation to a settled payout, with one crash."""
+    traces: Traces = json.loads(run())
+    return traces

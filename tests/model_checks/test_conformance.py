@@ -1,0 +1,376 @@
+"""Log validation: honest runs pass, and every edit is refused at its line, with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metanode.protocol.machine import Tables
+from metanode.protocol.view import NodeView, Quorum, show
+from model_checks.conformance import Settings, check_traces, main
+from model_checks.trace_log import Refusal, Unusable
+from spec.protocol import PROTOCOL
+from tests.conformance.recording import Record, Traces, chained, save, whole_run, written
+from tests.protocol.machine_support import MESSAGES
+
+NODE = "node-1"
+
+
+def place(records: list[Record], table: str, event: str, source: str = "") -> int:
+    """Return where the first line of an event stands."""
+    return next(
+        number
+        for number, record in enumerate(records)
+        if (record.get("table"), record.get("event")) == (table, event)
+        and source in ("", record["from"])
+    )
+
+
+def key(record: Record, start: str) -> str:
+    """Return the cell that a line has read whose name begins so."""
+    return next(name for name in record["reads"] if name.startswith(start))
+
+
+def refused(root: Path, traces: Traces, line: int, match: str, name: str = NODE) -> None:
+    """Write the traces, whose chains are whole again, and expect the refusal of a line."""
+    with pytest.raises(Refusal, match=match) as caught:
+        check_traces(written(root, traces))
+    assert caught.value.where == f"{root / name / 'trace-000001.jsonl'}:{line + 1}"
+
+
+def test_an_honest_run_with_a_crash_is_legal(tmp_path: Path) -> None:
+    """Catches a validator that refuses what real cores do."""
+    said = check_traces(written(tmp_path, whole_run()))
+    assert len(said) == 4
+    assert all(": legal, " in each for each in said)
+    assert sum("2 starts" in each for each in said) == 1
+
+
+# --- edits whose chain is broken -----------------------------------------------------------------
+
+
+def raw(change: Callable[[list[Record]], object], at: int, match: str, root: Path) -> None:
+    """Edit the records of a chained trace as they are."""
+    records = chained(whole_run()[NODE])
+    change(records)
+    save(root, records)
+    with pytest.raises(Refusal, match=match) as caught:
+        check_traces([root])
+    assert caught.value.where.endswith(f":{at}")
+
+
+def test_a_dropped_line(tmp_path: Path) -> None:
+    """Catches a gap that goes unseen."""
+    raw(lambda records: records.pop(29), 30, "seq is 31, 30 must follow", tmp_path)
+
+
+def test_an_edited_line(tmp_path: Path) -> None:
+    """Catches a changed field under the old hash."""
+    raw(lambda records: records[29].update(at=0), 30, "the record was changed", tmp_path)
+
+
+def test_an_edited_line_with_its_own_hash_anew(tmp_path: Path) -> None:
+    """Catches a changed line whose own hash fits, but not the line after it."""
+
+    def edit(records: list[Record]) -> None:
+        records[29] = chained([*records[:29], {**records[29], "at": 0}])[29]
+
+    raw(edit, 31, "prev is not the hash of the record before", tmp_path)
+
+
+def test_reordered_lines(tmp_path: Path) -> None:
+    """Catches two lines that changed places."""
+
+    def swap(records: list[Record]) -> None:
+        records[29], records[30] = records[30], records[29]
+
+    raw(swap, 30, "seq is 31, 30 must follow", tmp_path)
+
+
+@pytest.mark.parametrize(("cut", "match"), [(1, "cut short"), (40, "damaged or cut short")])
+def test_a_truncated_line(tmp_path: Path, cut: int, match: str) -> None:
+    """Catches a file that ends within a line."""
+    records = whole_run()[NODE]
+    (path,) = written(tmp_path, {NODE: records})
+    file = path / "trace-000001.jsonl"
+    file.write_bytes(file.read_bytes()[:-cut])
+    with pytest.raises(Refusal, match=match) as caught:
+        check_traces([path])
+    assert caught.value.where.endswith(f":{len(records)}")
+
+
+# --- edits whose chain was made whole again ------------------------------------------------------
+
+
+def test_a_line_left_out(tmp_path: Path) -> None:
+    """Catches a step that nobody took: the next one begins in a state that was never reached."""
+    traces = whole_run()
+    del traces[NODE][place(traces[NODE], "peer", "Matched")]
+    at = place(traces[NODE], "peer", "SetFound")
+    refused(tmp_path, traces, at, "is SetBuilding, but the trace left it at Proposing")
+
+
+def test_a_message_left_out(tmp_path: Path) -> None:
+    """Catches a node that has seen a message of its own that it never sent."""
+    traces = whole_run()
+    del traces[NODE][place(traces[NODE], "peer", "RoundTick")]
+    at = place(traces[NODE], "round", "Accept")
+    refused(tmp_path, traces, at, r"proposed\[.*\] is True, but this node had not sent it")
+
+
+def test_two_lines_changed_places(tmp_path: Path) -> None:
+    """Catches an effect before its cause."""
+    traces = whole_run()
+    records = traces[NODE]
+    at = place(records, "keygen", "Store")
+    after = place(records, "keygen", "Certify")
+    records[at], records[after] = records[after], records[at]
+    refused(tmp_path, traces, at, r"row 4 of keygen .*stored, but the trace left it at generating")
+
+
+def test_a_forged_fact(tmp_path: Path) -> None:
+    """Catches a false conjunct; the refusal names row and conjunct."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Offer")
+    record = traces[NODE][at]
+    record["reads"][key(record, "transfer_eligible")] = "False"
+    refused(tmp_path, traces, at, r"row 6 of peer \(Idle -Offer-> Idle\): 'transfer_eligible\[p\]'")
+
+
+def test_a_forged_read_of_an_own_cell(tmp_path: Path) -> None:
+    """Catches a memory that the lines before contradict."""
+    traces = whole_run()
+    at = place(traces[NODE], "session", "Release")
+    record = traces[NODE][at]
+    record["reads"][key(record, "instance_used")] = "True"
+    refused(tmp_path, traces, at, r"instance_used\[.*\] is True, but the trace left it at False")
+
+
+def test_a_certificate_of_too_few(tmp_path: Path) -> None:
+    """Catches a count that is short of T."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Certified")
+    record = traces[NODE][at]
+    votes = sorted(n for n, v in record["reads"].items() if n.startswith("vote[") and v == "True")
+    others = [name for name in votes if not name.startswith(f"vote[{record['parameters']['p']}")]
+    assert len(votes) >= 3
+    for name in others[: len(votes) - 2]:
+        record["reads"][name] = "False"
+    refused(tmp_path, traces, at, r"'may_lock\(p, e, r, d\)' is false on what the line read")
+
+
+def test_a_read_left_out(tmp_path: Path) -> None:
+    """Catches a guard that was never asked."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Offer")
+    record = traces[NODE][at]
+    del record["reads"][key(record, "regroup_near")]
+    refused(tmp_path, traces, at, r"'not regroup_near\[p\]' asks for regroup_near\[")
+
+
+def test_a_released_share_is_not_forgotten(tmp_path: Path) -> None:
+    """Catches a disk cell that is left out under a quantifier: the lines before tell it."""
+    traces = whole_run()
+    records = traces[NODE]
+    at = place(records, "session", "Release")
+    released = dict(records[at]["parameters"])
+    line = {
+        **records[at], "table": "event", "row": 8, "event": "ProtocolError",
+        "from": "IN_PROGRESS", "to": "FAILED", "reads": {}, "sends": [],
+        "parameters": {"p": released["p"], "e": released["e"]},
+        "writes": [f"status[{released['p']}, {released['e']}]"],
+    }  # fmt: skip
+    here = f"released[{released['p']}, {released['e']}, {released['d']}]"
+    records.insert(at + 1, {**line, "reads": {here: "False"}})
+    refused(tmp_path, traces, at + 1, r"released\[.*\] is False, but the trace left it at True")
+
+
+def test_an_effect_that_was_not_written(tmp_path: Path) -> None:
+    """Catches a lock that never reached the disk."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Certified")
+    traces[NODE][at]["writes"] = traces[NODE][at]["writes"][:1]
+    refused(tmp_path, traces, at, r"it does not write lock_attempt\[.*an effect of the row")
+
+
+def test_a_write_too_many(tmp_path: Path) -> None:
+    """Catches a flush that no row asked for."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Offer")
+    lock = next(w for w in traces[NODE][place(traces[NODE], "peer", "Certified")]["writes"])
+    traces[NODE][at]["writes"] = [lock]
+    refused(tmp_path, traces, at, "which is no effect of the row")
+
+
+def test_a_message_too_many(tmp_path: Path) -> None:
+    """Catches a message that no row sent."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Matched")
+    traces[NODE][at]["sends"] = ["set_sent", "vote"]
+    refused(tmp_path, traces, at, "it sends set_sent, vote, the row sends set_sent")
+
+
+def test_a_vote_that_was_never_cast(tmp_path: Path) -> None:
+    """Catches whole lines cut off the end: others have seen what the cut lines sent."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "SetFound")
+    del traces[NODE][at:]
+    with pytest.raises(Refusal, match=r"vote\[.*was seen, but the sender's trace, .*does not send"):
+        check_traces(written(tmp_path, traces))
+
+
+def test_a_vote_that_was_seen_too_early(tmp_path: Path) -> None:
+    """Catches a cycle: two nodes that each saw the other's message before it was sent."""
+    traces = whole_run()
+    other = traces["node-0"]
+    mine, theirs = (place(t, "peer", "SetFound") for t in (traces[NODE], other))
+    vote = f"vote[{other[theirs]['parameters']['p']}, "
+    seen = next(
+        name
+        for record in traces[NODE]
+        for name in record.get("reads", {})
+        if name.startswith(vote) and str(other[theirs]["parameters"]["r"]) in name
+    )
+    traces[NODE][mine]["reads"][seen] = "True"
+    back = other[theirs]["reads"]
+    back[seen.replace(vote, f"vote[{traces[NODE][mine]['parameters']['p']}, ")] = "True"
+    with pytest.raises(Refusal, match="sends it later, if at all"):
+        check_traces(written(tmp_path, traces))
+
+
+def test_a_second_vote(tmp_path: Path) -> None:
+    """Catches two votes in one attempt, whatever the line says it has read."""
+    traces = whole_run()
+    records = traces[NODE]
+    at = place(records, "peer", "SetFound")
+    second = {**records[at], "reads": dict(records[at]["reads"]), "from": "SetBuilding"}
+    records.insert(at + 1, second)
+    refused(tmp_path, traces, at + 1, r"phase\[.*\] is SetBuilding, but the trace left it at Thre")
+
+
+def test_a_start_left_out(tmp_path: Path) -> None:
+    """Catches a memory that became empty without a crash."""
+    traces = whole_run()
+    records = traces["node-2"]
+    del records[next(n for n, r in enumerate(records) if n and r["kind"] == "started")]
+    with pytest.raises(Refusal, match="but the trace left it at|but this node had sent it"):
+        check_traces(written(tmp_path, traces))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"row": 99}, "table peer has no row 99"),
+        ({"row": True}, "has no row True"),
+        ({"table": "pear"}, "there is no table 'pear'"),
+        ({"to": "Signing"}, "row 6 of peer is Idle -Offer-> Idle, not Idle -Offer-> Signing"),
+        ({"event": "Ofer"}, "not Idle -Ofer-> Idle"),
+        ({"kind": "transitoin"}, "kind 'transitoin' is unknown"),
+        ({"parameters": {}}, "Offer takes p, r"),
+        ({"reads": {"lock": "None"}}, "'lock' is not a cell of the protocol"),
+        ({"reads": {"lock[a]": "None"}}, "lock takes 2 indices"),
+        ({"reads": {"round[a]": "soon"}}, "'soon' is not a Attempt, which is a number"),
+        ({"reads": {"phase[a]": "Napping"}}, "'Napping' is not a Phase"),
+        ({"reads": {"pinged[a]": "1"}}, "pinged is '1', neither True nor False"),
+        ({"reads": None}, "attribute 'items'"),
+        ({"sends": ["lock"]}, "'lock' is not a network cell"),
+        ({"at": "now"}, "at is 'now', no time"),
+    ],
+)
+def test_what_is_not_in_the_tables(tmp_path: Path, change: Record, match: str) -> None:
+    """Catches a line that the protocol has no words for."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Offer")
+    traces[NODE][at].update(change)
+    refused(tmp_path, {NODE: traces[NODE]}, at, match)
+
+
+def test_a_line_of_another_node(tmp_path: Path) -> None:
+    """Catches a line that was copied from another node's trace."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Offer")
+    traces[NODE].insert(at, traces["node-0"][place(traces["node-0"], "peer", "Offer")])
+    refused(tmp_path, traces, at, "it speaks of another node than the trace")
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def keygen_alone(me: bytes, slot: int) -> list[Record]:
+    """Return the trace of a node that makes a key all by itself."""
+    tables = Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)))
+    facts = {"keygen_open": True, "keygen_certificate": True, "same_roster": True}
+    tables.fire("peer", "KeygenTick", p=me, given=facts)
+    tables.fire("keygen", "Start", p=me, k=slot, given=facts)
+    carry = {"confirmed": MESSAGES["confirmed"]}
+    tables.fire("keygen", "Store", p=me, k=slot, given={"share_verified": True}, carry=carry)
+    tables.fire("keygen", "Certify", p=me, k=slot)
+    carry = {"key_announced": MESSAGES["key_announced"]}
+    tables.fire("keygen", "LockIn", p=me, k=slot, given={"lock_in_valid": True}, carry=carry)
+    lines = [{"kind": "transition", "at": 1.0, **line} for line in tables.effects.trace]
+    return [{"kind": "started", "at": 1.0}, *lines]
+
+
+def test_nodes_that_lock_in_different_keys(tmp_path: Path) -> None:
+    """Catches traces that are each legal and together are not."""
+    traces = {"a": keygen_alone(b"a" * 33, 1), "b": keygen_alone(b"b" * 33, 2)}
+    alone = [tmp_path / "alone"]
+    save(alone[0], chained(traces["a"]))
+    assert check_traces(alone)
+    with pytest.raises(Refusal, match="LockInAgreement does not hold in the network") as caught:
+        check_traces(written(tmp_path, traces), Settings(threshold=1, faulty=0))
+    assert re.search(r"/b/.*:6$", caught.value.where)
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a refusal that a script takes for success, or for a missing file."""
+    traces = whole_run()
+    paths = [str(path) for path in written(tmp_path / "good", traces)]
+    assert main(paths) == 0
+    assert capsys.readouterr().out.count(": legal, ") == 4
+    del traces[NODE][place(traces[NODE], "peer", "Matched")]
+    assert main([str(path) for path in written(tmp_path / "bad", traces)]) == 1
+    said = capsys.readouterr().err
+    assert "node-1/trace-000001.jsonl:" in said
+    assert "row 9 of peer (SetBuilding -SetFound-> ThresholdSet)" in said
+    assert said.count("\n") == 1
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert main([str(tmp_path)]) == 2
+    assert main([paths[0], paths[0]]) == 2
+    noise = tmp_path / "noise"
+    noise.write_bytes(b"\xff\x00 no trace\n")
+    assert main([str(noise)]) == 2
+    assert "no JSON record" in capsys.readouterr().err
+
+
+def test_one_file_of_a_trace_may_begin_in_the_middle(tmp_path: Path) -> None:
+    """Catches a validator that asks a rotated file for what an earlier one has told."""
+    save(tmp_path, chained(whole_run()[NODE])[40:])
+    file = tmp_path / "trace-000001.jsonl"
+    assert "legal" in check_traces([file])[0]
+    with pytest.raises(Refusal, match="seq is 41, 1 must follow"):
+        check_traces([tmp_path])
+    with pytest.raises(Unusable):
+        check_traces([tmp_path / "trace-000002.jsonl"])
+
+
+def test_starts_that_nobody_marked(tmp_path: Path) -> None:
+    """Catches the traces of a shell without ``started`` records being refused, or not judged."""
+    traces = whole_run()
+    bare = {n: [r for r in records if r["kind"] != "started"] for n, records in traces.items()}
+    said = check_traces(written(tmp_path / "bare", bare))
+    assert all("starts not marked" in each for each in said)
+    at = place(bare[NODE], "peer", "Offer")
+    bare[NODE][at]["reads"][key(bare[NODE][at], "transfer_eligible")] = "False"
+    refused(tmp_path / "forged", bare, at, "transfer_eligible")
+
+
+def test_values_are_those_of_the_trace() -> None:
+    """Catches a validator that reads values otherwise than the node writes them."""
+    assert [show(v) for v in (None, True, 3, b"\x01" * 33)] == ["None", "True", "3", "01" * 8]

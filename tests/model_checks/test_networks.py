@@ -1,0 +1,125 @@
+"""Every network: the expected verdicts and numbers, and the oracle's word at toy size."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+
+import pytest
+from attrs import evolve
+
+from model_checks.engines.explicit import Explicit
+from model_checks.engines.oracle import Instance, Oracle
+from model_checks.networks import (
+    block_list,
+    cooldown,
+    coordinator_rotation,
+    event_status,
+    keygen_lock_in,
+    link_duplicates,
+    refund_against_payout,
+    signing,
+    swap_settlement,
+    two_phase_commit,
+)
+from model_checks.networks.cases import CASES, Case, faults, manifest, manifest_text, record
+from model_checks.system import Network, close
+from spec.language import SpecError
+
+FAST = [case for case in CASES if not case.deep]
+RECORDED = manifest()
+
+
+@pytest.mark.parametrize("case", FAST, ids=lambda case: case.name)
+def test_expected_outcome(case: Case) -> None:
+    """Catches a rule that no longer holds, a variant that is no longer refuted, any other count."""
+    assert faults(case, case.run(), RECORDED.get(case.name)) == []
+
+
+def test_manifest_is_complete() -> None:
+    """Catches a case without numbers, numbers without a case, and text that does not read back."""
+    assert list(RECORDED) == [case.name for case in CASES]
+    assert tomllib.loads(manifest_text(RECORDED)) == RECORDED
+
+
+def test_what_faults_tell() -> None:
+    """Catches a comparison that overlooks a difference."""
+    case = next(c for c in FAST if c.network.name == "link_whoever_notices")
+    result = case.run()
+    recorded = record(case, result)
+    assert faults(case, result, recorded) == []
+    assert faults(case, result, None) == ["the manifest does not know this case"]
+    assert faults(case, result, {**recorded, "depth": 3}) == ["depth is 21, recorded is 3"]
+    surprised = evolve(case, refuted=("LinkForms",))
+    assert faults(surprised, result, recorded) == ["WinnerStays is violated: 16 steps"]
+    hopeful = evolve(case, refuted=("LinkForms", "WinnerStays", "NoSelfLink"))
+    assert faults(hopeful, result, recorded) == ["NoSelfLink is not refuted any more"]
+    shy = evolve(case, unreached=("BothUp",))
+    assert faults(shy, result, recorded) == ["witness BothUp is reached"]
+
+
+TOYS: tuple[tuple[Network, Mapping[str, int], Mapping[str, int]], ...] = (
+    (two_phase_commit.NETWORK, {"Manager": 3}, {}),
+    (signing.NETWORK, {"Peer": 2, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1},
+     {"N": 2, "F": 0, "T": 2}),
+    (signing.LOCK_IN_MEMORY, {"Peer": 2, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1},
+     {"N": 2, "F": 0, "T": 2}),
+    (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 1, "Digest": 2, "Instance": 1},
+     {"N": 3, "F": 1, "T": 2}),
+    (event_status.NETWORK, {"Peer": 2, "Event": 1, "Attempt": 1, "Digest": 1, "Instance": 1},
+     {"N": 2, "F": 0, "T": 2, "R": 1}),
+    (refund_against_payout.OWN_WORD,
+     {"Peer": 2, "Event": 1, "Attempt": 1, "Digest": 1, "Instance": 1},
+     {"N": 2, "F": 1, "T": 1, "R": 2}),
+    (keygen_lock_in.ENDS_LOCALLY, {"Peer": 2, "Key": 2}, {"N": 2, "F": 1, "T": 2}),
+    (link_duplicates.WHOEVER_NOTICES, {"Peer": 2, "Link": 2}, {}),
+    (block_list.NETWORK, {"Peer": 2}, {"N": 2, "F": 1, "T": 1}),
+    (swap_settlement.OTHER_COINS, {"Peer": 2, "Swap": 1}, {"N": 2, "F": 1, "T": 1}),
+    (cooldown.ADVERTISED, {"Peer": 3, "Event": 1, "Attempt": 1, "Digest": 1},
+     {"N": 3, "F": 1, "T": 2}),
+    (coordinator_rotation.NETWORK,
+     {"Peer": 2, "Event": 1, "Attempt": 1, "Digest": 1, "Instance": 1}, {"N": 2, "F": 0, "T": 2}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("network", "sizes", "constants"), TOYS, ids=[network.name for network, _, _ in TOYS]
+)
+def test_like_the_oracle(
+    network: Network, sizes: Mapping[str, int], constants: Mapping[str, int]
+) -> None:
+    """Catches an engine that misreads a row of the protocol."""
+    instance = Instance(close(network), sizes, constants)
+    fast, slow = Explicit(instance).explore(), Oracle(instance).explore()
+    assert (fast.distinct, fast.generated, fast.depth) == (
+        slow.distinct, slow.generated, slow.depth,
+    )  # fmt: skip
+    for one, other in ((fast.violated, slow.violated), (fast.reached, slow.reached)):
+        assert {k: len(v) for k, v in one.items()} == {k: len(v) for k, v in other.items()}
+
+
+def test_lock_in_memory_is_refuted_by_the_oracle_too() -> None:
+    """Catches a negative control that only the fast engine sees: one word, disk to memory."""
+    sizes = {"Peer": 2, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1}
+    constants = {"N": 2, "F": 0, "T": 2}
+    kept = Oracle(Instance(close(signing.NETWORK), sizes, constants)).explore()
+    lost = Oracle(Instance(close(signing.LOCK_IN_MEMORY), sizes, constants)).explore()
+    assert not kept.violated
+    assert {name: len(steps) for name, steps in lost.violated.items()} == {
+        "LocksMoveForward": 4,
+        "NoDoubleSign": 14,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"first[p]": "True"}, "'first\\[p\\]' is not a cell"),
+        ({"is_member[p, e, a]": "nothing"}, "given is_member\\[p, e, a\\]: unknown name"),
+        ({"is_member[p, e, a]": "needs_all[e]", "needs_all[e]": "False"}, "put it below"),
+    ],
+)
+def test_stand_ins_that_mean_nothing(given: dict[str, str], message: str) -> None:
+    """Catches a stand-in that is dropped, or reads a cell that another stand-in has replaced."""
+    with pytest.raises(SpecError, match=message):
+        close(evolve(signing.NETWORK, given=given))
