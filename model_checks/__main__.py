@@ -42,7 +42,7 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.spec is not None:
         return check_spec(arguments)
     told, well = lines(PROTOCOL)
-    unsound = local_views.faults(PROTOCOL)
+    unsound = [*local_views.faults(PROTOCOL), *local_views.message_faults(PROTOCOL)]
     if not arguments.json:
         write(told)
         if well and not arguments.tables:
@@ -134,6 +134,20 @@ def mutants(arguments: argparse.Namespace) -> int:
     return scoring.main(arguments)
 
 
+def conformance(arguments: argparse.Namespace) -> int:
+    """Were the runs that nodes traced legal? See ``python -m model_checks.conformance --help``."""
+    from model_checks.conformance import main as run
+
+    return run(arguments.rest)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write a network in another tool's language; see ``python -m model_checks.export --help``."""
+    from model_checks.export import main as run
+
+    return run(arguments.rest)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="python -m model_checks", description=__doc__)
@@ -172,12 +186,17 @@ def parser() -> argparse.ArgumentParser:
     scored.add_argument("--seed", type=int, default=1, metavar="S")
     scored.add_argument("--only", default="", metavar="NAME", help="mutants with this in the name")
     scored.add_argument("--json", action="store_true", help="for machines")
+    for name, run in (("conformance", conformance), ("export", export)):
+        commands.add_parser(name, help=run.__doc__, add_help=False).set_defaults(run=run)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parsed = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    passed_on = given[:1] in (["conformance"], ["export"])
+    parsed = parser().parse_args(given[:1] if passed_on else given)
+    parsed.rest = given[1:]
     try:
         return int(parsed.run(parsed))
     except Unusable as error:

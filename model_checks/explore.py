@@ -49,7 +49,8 @@ class Walk:
         for (name, index), value in zip(self.oracle.slots, state, strict=True):
             first = self.instance.system.first.get(name)
             if value != (False if first is None else evaluate(first, blank, {})):
-                yield f"{name}[{', '.join(map(str, index))}] = {value!r}"
+                place = f"[{', '.join(map(str, index))}]" if index else ""
+                yield f"{name}{place} = {value!r}"
 
     def disabled(self) -> Iterator[str]:
         """Yield each action that is not enabled, with the first conjunct that is false."""

@@ -22,6 +22,7 @@ from attrs import frozen
 from model_checks.tables import network_read_negatively
 from spec.assembly import Machine, Protocol, Rule, children
 from spec.ir import Node, Read, Variable
+from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 
 JUSTIFIED: Mapping[tuple[str, str], str] = {}
@@ -60,6 +61,22 @@ def faults(
     needed = {(b.row, b.text) for b in found}
     lines += [f"{row}: {text!r} is justified, but sound" for row, text in justified.keys() - needed]
     return lines
+
+
+def message_faults(protocol: Protocol = PROTOCOL) -> list[str]:
+    """Return the cells that others should hear of and cannot, or hear of before anything is sent.
+
+    A network cell is sent in the one message that names it, and at first nothing is sent.
+    """
+    network = {c.name: c for c in protocol.cells.values() if c.kept == "network"}
+    lines = [f"cell {name}: no message says it" for name in network.keys() - MESSAGE_OF_CELL.keys()]
+    lines += [
+        f"cell {name}: a message says it, but it is not kept in the network"
+        for name in MESSAGE_OF_CELL.keys() - network.keys()
+    ]
+    lines += [f"cell {c.name}: sent before anything is" for c in network.values()
+              if c.first != "False"]  # fmt: skip
+    return sorted(lines)
 
 
 def lines(protocol: Protocol = PROTOCOL) -> list[str]:

@@ -20,7 +20,6 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from fnmatch import fnmatchcase
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,8 +32,9 @@ from model_checks.console import Unusable, table, write
 from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
 from model_checks.engines.fingerprint import keys_of
-from model_checks.engines.induction import Induction, chosen
+from model_checks.engines.induction import Induction, Obligation, chosen
 from model_checks.engines.oracle import Instance, Result
+from model_checks.engines.provers import PROVED, ask_cvc5, contradict, smt_lib
 from model_checks.lemmas.cases import PROOFS
 from model_checks.mutations import ORIGINAL, Mutant, mutants
 from model_checks.networks import (
@@ -59,6 +59,8 @@ SAMPLE = 60
 """Mutants of the fast tier, beside the locks that a crash forgets."""
 MAX_STATES = 300_000
 WORKERS = 2
+LOCK = ("lock", "lock_attempt")
+"""The cells that a crash must never make a node forget."""
 VERDICTS = ("refused", "static", "property", "proof", "counts", "equivalent", "survived")
 
 _ONE = {"Event": 1, "Digest": 1, "Instance": 1}
@@ -76,6 +78,8 @@ SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...
     (coordinator_rotation.NETWORK, {"Peer": 2, "Attempt": 2, **_ONE}, _TWO, ("Peer",)),
     (signing.NETWORK, {"Peer": 4, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1}, _FOUR,
      ("Peer", "Digest")),
+    (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1},
+     {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
 )  # fmt: skip
 """Each network at a size that takes a moment: what is compared is before and after the change."""
 
@@ -107,10 +111,11 @@ def fate_of(mutant: Mutant) -> Fate:
         return Fate(mutant.name, mutant.kind, "refused", str(error))
     reports, loose = check_protocol(protocol)
     static = [*loose, *(f for r in reports for f in r.faults), *local_views.faults(protocol)]
+    static += local_views.message_faults(protocol)
     if static:
         return Fate(mutant.name, mutant.kind, "static", static[0])
     verdict, by = _in_networks(protocol)
-    if verdict in ("counts", "survived"):
+    if verdict in ("counts", "equivalent", "survived"):
         failed = first_unproved(protocol)
         if failed:
             verdict, by = "proof", failed
@@ -239,17 +244,42 @@ def _changed_actions(system: System, original: System) -> set[str]:
     }  # fmt: skip
 
 
-def reasons() -> dict[str, str]:
-    """Return the recorded reasons: a pattern for names of mutants, and why they may survive."""
-    return {
-        entry["mutants"]: entry["why"]
-        for entry in tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivor"]
-    }
+def reasons(path: Path = SURVIVORS) -> dict[str, str]:
+    """Return why each named mutant may survive."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8"))["survivor"]
+    return {name: entry["why"] for entry in entries for name in entry["mutants"]}
 
 
-def reason_for(name: str, known: Mapping[str, str]) -> str:
-    """Return why a mutant may survive, or nothing."""
-    return next((why for pattern, why in known.items() if fnmatchcase(name, pattern)), "")
+def broken_lock(name: str) -> list[str]:
+    """Return the engines that do not notice when a crash forgets a cell of the lock.
+
+    It must be noticed by the search (whose trace is replayed on the interpreter), by both provers,
+    and by the solver of finite states, which must show a state that the crash breaks.
+    """
+    place = next(n for n, cell in enumerate(ORIGINAL.cells) if cell.name == name)
+    cells = list(ORIGINAL.cells)
+    cells[place] = evolve(cells[place], kept="memory")
+    protocol = evolve(ORIGINAL, cells=tuple(cells)).assemble()
+    missed = []
+    if _in_networks(protocol)[0] != "property":
+        missed.append("search")
+    case = next(case for case in PROOFS if case.name == signing.NETWORK.name)
+    network = evolve(case.network, properties=(*case.network.properties, *case.lemmas))
+    system = close(network, protocol)
+    induction = Induction(system, chosen(system, case.proves))
+    crash = [o for o in induction.obligations() if o.action and o.action.name == "Crash"]
+    for prover in ("z3", "cvc5", "finite states"):
+        if not any(_refutes(prover, induction, obligation) for obligation in crash):
+            missed.append(prover)
+    return missed
+
+
+def _refutes(prover: str, induction: Induction, obligation: Obligation) -> bool:
+    if prover == "z3":
+        return not contradict(obligation.formulas)
+    if prover == "cvc5":
+        return ask_cvc5(smt_lib(obligation.formulas)) != PROVED
+    return induction.example(obligation) is not None
 
 
 @cache
@@ -293,9 +323,9 @@ def lines(found: list[Fate], known: Mapping[str, str]) -> tuple[list[str], list[
     real = sum(1 for fate in found if fate.verdict != "equivalent")
     noticed = real - len(survivors)
     told.append(f"{noticed} of {real} noticed, {100 * noticed / max(real, 1):.0f} %")
-    explained = Counter(reason_for(fate.name, known) for fate in survivors)
+    explained = Counter(known.get(fate.name, "") for fate in survivors)
     told += [f"  {count:>4} survive: {why}" for why, count in explained.items() if why]
-    return told, [f"{f.name} ({f.by})" for f in survivors if not reason_for(f.name, known)]
+    return told, [f"{f.name} ({f.by})" for f in survivors if not known.get(f.name)]
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -307,10 +337,21 @@ def main(arguments: argparse.Namespace) -> int:
         found.append(fate)
         if len(found) % 50 == 0:
             sys.stderr.write(f"… {len(found)} of {len(numbers)} mutants\n")
-    told, unexplained = lines(found, reasons())
+    known = reasons()
+    told, unexplained = lines(found, known)
+    noticed = {fate.name for fate in found if fate.verdict != "survived"}
+    stale = sorted(noticed & known.keys())
+    stale += sorted(known.keys() - {mutant.name for mutant in _all()})
+    missed = {name: broken_lock(name) for name in LOCK}
+    well = not (unexplained or stale or any(missed.values()))
     if arguments.json:
         fields = [{"name": f.name, "kind": f.kind, "verdict": f.verdict, "by": f.by} for f in found]
-        write([json.dumps({"mutants": fields, "unexplained": unexplained})])
-    else:
-        write([*told, *(f"NO REASON: {name}" for name in unexplained)])
-    return 1 if unexplained else 0
+        told_all = {"mutants": fields, "unexplained": unexplained, "stale": stale, "lock": missed}
+        write([json.dumps(told_all)])
+        return 0 if well else 1
+    for name, engines in missed.items():
+        seen = f"NOT noticed by {', '.join(engines)}" if engines else "noticed by every engine"
+        told.append(f"{name} kept in memory instead of on disk: {seen}")
+    told += [f"NO REASON: {name}" for name in unexplained]
+    write([*told, *(f"{SURVIVORS.name} names it, but it does not survive: {n}" for n in stale)])
+    return 0 if well else 1

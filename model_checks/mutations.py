@@ -186,9 +186,9 @@ def _changes(node: ast.AST, enums: dict[str, tuple[str, ...]]) -> Iterator[tuple
     elif isinstance(node, ast.Compare):
         new = swapped.get(type(node.ops[0]))
         if new is not None:
-            yield f"{type(node.ops[0]).__name__} becomes {new.__name__}", _Operator(new)
+            yield f"{ast.unparse(node)!r} with {new.__name__}", _Operator(new)
         if isinstance(node.ops[0], ast.GtE):
-            yield f"one fewer than {ast.unparse(node.comparators[0])}", _Fewer()
+            yield f"{ast.unparse(node)!r} with one fewer", _Fewer()
     elif isinstance(node, ast.Name) and node.id in enums:
         other = _next(enums[node.id], node.id) or node.id
         yield f"{node.id} becomes {other}", _Name(other)

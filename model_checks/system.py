@@ -11,15 +11,15 @@ Cells that no guard and no property reads drop out, with the effects on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from attrs import evolve, field, fields_dict, frozen
+from attrs import evolve, field, frozen
 
+from model_checks.substitution import StandIns, substitute
 from model_checks.two_states import AFTER, later_text, with_later
-from spec.assembly import Effect, Guard, Protocol, Rule, cells_read, children
+from spec.assembly import Effect, Guard, Protocol, Rule, cells_read
 from spec.expressions import Names, Parser, cell_type
-from spec.ir import BOOL, Equal, Literal, Node, Quantified, Read, Variable, sort_type
+from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
 from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature
 
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
@@ -192,9 +192,6 @@ def _names(network: Network, protocol: Protocol) -> Names:
     return Names(sorts, enums, cells, definitions, constants)
 
 
-StandIns = Mapping[str, tuple[tuple[str, ...], Node]]
-
-
 def _stand_ins(network: Network, names: Names) -> StandIns:
     found: dict[str, tuple[tuple[str, ...], Node]] = {}
     for reference, text in network.given.items():
@@ -322,47 +319,6 @@ def _parse(
         return substitute(Parser(names, scope).parse(text), stand_ins)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-
-
-def substitute(node: Node, stand_ins: StandIns) -> Node:
-    """Return the formula with every read of a replaced cell turned into what stands in for it."""
-    if isinstance(node, Read):
-        index = tuple(substitute(term, stand_ins) for term in node.index)
-        if node.cell in stand_ins:
-            variables, formula = stand_ins[node.cell]
-            return bind(formula, dict(zip(variables, index, strict=True)))
-        return evolve(node, index=index)
-    return rebuild(node, lambda child: substitute(child, stand_ins))
-
-
-def bind(node: Node, values: Mapping[str, Node]) -> Node:
-    """Return the formula with variables replaced by terms; no quantifier captures one of theirs."""
-    if isinstance(node, Variable):
-        # The place says whether an individual or an optional one is meant, not the term.
-        return evolve(values[node.name], type=node.type) if node.name in values else node
-    if isinstance(node, Quantified) and any(node.variable in _free(v) for v in values.values()):
-        fresh = f"{node.variable}'"
-        new = Variable(sort_type(node.sort), fresh)
-        node = evolve(node, variable=fresh, body=bind(node.body, {node.variable: new}))
-        return bind(node, values)
-    return rebuild(node, lambda child: bind(child, values))
-
-
-def _free(node: Node) -> set[str]:
-    """Return the variables of a term without quantifiers."""
-    return {getattr(node, "name", "")}.union(*(_free(child) for child in children(node)))
-
-
-def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
-    """Return the node with every sub-term changed."""
-    changed: dict[str, Any] = {}
-    for name in fields_dict(type(node)):
-        value = getattr(node, name)
-        if isinstance(value, Node):
-            changed[name] = change(value)
-        elif isinstance(value, tuple) and value and all(isinstance(v, Node) for v in value):
-            changed[name] = tuple(change(v) for v in value)
-    return evolve(node, **changed) if changed else node
 
 
 def _cone(

@@ -29,7 +29,7 @@ from metanode.runtime.trace import (
     line_hash,
     trace_files,
 )
-from model_checks.system import rebuild
+from model_checks.substitution import rebuild
 from spec.assembly import Protocol, Rule
 from spec.interpreter import Change, Environment, Index, Value, evaluate, outcome
 from spec.ir import BOOL, INT, Literal, Node, Quantified, Read

@@ -26,7 +26,8 @@ from attrs import define, evolve, field, frozen
 from model_checks.engines.induction import Induction, outer
 from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.engines.provers import ATTEMPT_STEPS, PROVED, SEED, z3_solver
-from model_checks.system import Action, Checked, Network, Property, System, bind, close
+from model_checks.substitution import bind
+from model_checks.system import Action, Checked, Network, Property, System, close
 from spec.interpreter import evaluate
 from spec.ir import Node, Quantified, Variable, sort_type
 from spec.language import Enum, Opt

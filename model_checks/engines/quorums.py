@@ -32,7 +32,7 @@ import z3
 from attrs import define, evolve, field, frozen
 
 from model_checks.engines.arithmetic import ONE, Linear, always, linear
-from model_checks.system import rebuild
+from model_checks.substitution import rebuild
 from spec.ir import INT, Arithmetic, Compare, Node, Quantified, Variable
 from spec.language import SpecError
 

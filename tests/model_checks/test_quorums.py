@@ -71,10 +71,11 @@ def test_numbers_alone_are_no_threshold_and_two_counts_are_refused() -> None:
 
 def test_names_of_variables_do_not_matter() -> None:
     """Catches one threshold that gets two names, so that a proof about one says nothing of both."""
-    one, free = canonical(threshold(compared(f"{COUNT} >= T")))  # type: ignore[arg-type]  # it is one
-    other, _ = canonical(
-        threshold(compared("count(q for q in Peer if busy[q, d]) >= T"))  # type: ignore[arg-type]  # it is one
-    )
+    found = [
+        threshold(compared(f"count({name} for {name} in Peer if busy[{name}, d]) >= T"))
+        for name in ("p", "q")
+    ]
+    (one, free), (other, _) = (canonical(one) for one in found if one is not None)
     assert one == other
     assert len(free) == 1
 

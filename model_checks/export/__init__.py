@@ -1,0 +1,107 @@
+"""Networks as text for other checkers: TLA+ for TLC and Apalache, Promela for SPIN.
+
+``python -m model_checks.export signing --tla`` prints a module for any number of peers; with
+``--configuration`` TLC's configuration for some number of them, with ``--promela`` the model of
+SPIN, and ``--spin`` runs SPIN on it. ``--golden`` writes the modules that are kept beside this file
+anew. Exit code 0: done, and nothing is violated; 1: SPIN found a violation; 2: bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pkgutil
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from model_checks import networks
+from model_checks.engines.oracle import Instance
+from model_checks.export import promela, tla
+from model_checks.system import Network, System, close
+from spec.language import SpecError
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+KEPT = ("two_phase_commit", "signing")
+"""The networks whose modules are kept, so that a change of the tables shows in them."""
+
+
+def every_network() -> dict[str, Network]:
+    """Return every network of ``model_checks.networks`` by name, the variants included."""
+    found: dict[str, Network] = {}
+    for entry in pkgutil.iter_modules(networks.__path__):
+        module = import_module(f"{networks.__name__}.{entry.name}")
+        found |= {each.name: each for each in vars(module).values() if isinstance(each, Network)}
+    return found
+
+
+def golden_files() -> dict[Path, str]:
+    """Return what the kept modules must say."""
+    known = every_network()
+    return {GOLDEN / f"{name}.tla": tla.module(close(known[name])) for name in KEPT}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model_checks.export", description="Write networks for other checkers."
+    )
+    parser.add_argument("network", nargs="?", help="such as signing")
+    kinds = parser.add_mutually_exclusive_group(required=True)
+    for kind in ("tla", "configuration", "promela", "spin", "golden"):
+        kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind)
+    parser.add_argument("--sort", action="append", default=[], metavar="Peer=4")
+    parser.add_argument("--const", action="append", default=[], metavar="T=3")
+    chosen = parser.parse_args(arguments)
+    if chosen.kind == "golden":
+        for path, text in golden_files().items():
+            path.write_text(text, encoding="utf-8")
+        return 0
+    try:
+        known = every_network()
+        if chosen.network not in known:
+            raise ValueError(f"no network {chosen.network!r}: there are {', '.join(sorted(known))}")
+        system = close(known[chosen.network])
+        return export(system, chosen.kind, _numbers(chosen.sort), _numbers(chosen.const))
+    except (ValueError, SpecError, promela.SpinMissing) as fault:
+        sys.stderr.write(f"{fault}\n")
+        return 2
+
+
+def export(
+    system: System, kind: str, sizes: Mapping[str, int], constants: Mapping[str, int]
+) -> int:
+    """Print a network as ``kind`` and return the exit code.
+
+    Raises ValueError when a number is missing, :class:`~model_checks.export.promela.SpinMissing`.
+    """
+    if kind == "tla":
+        sys.stdout.write(tla.module(system))
+        return 0
+    needed = {*tla.sorts_of(system), *tla.constants_of(system)}
+    missing = sorted(needed - {*sizes, *constants})
+    if missing:
+        raise ValueError(f"{system.name}: how many {', '.join(missing)}? (--sort, --const)")
+    if kind == "configuration":
+        sys.stdout.write(tla.configuration(system, sizes, constants))
+        return 0
+    text = promela.model(Instance(system, sizes, constants))
+    if kind == "promela":
+        sys.stdout.write(text)
+        return 0
+    with tempfile.TemporaryDirectory() as directory:
+        result = promela.verify(text, Path(directory))
+    verdict = "violated" if result.violated else "holds" if result.complete else "cut off"
+    sys.stdout.write(f"{system.name}: {verdict}, {result.states} states (SPIN counts one more)\n")
+    return 0 if result.complete else 1
+
+
+def _numbers(given: Iterable[str]) -> dict[str, int]:
+    found = {}
+    for text in given:
+        name, equals, number = text.partition("=")
+        if not equals or not number.isdigit():
+            raise ValueError(f"{text!r}: write Name=number")
+        found[name] = int(number)
+    return found

@@ -1,0 +1,205 @@
+"""TLA+ and Promela: the kept modules are current, and SPIN agrees with the explicit engine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from model_checks.engines.explicit import Explicit
+from model_checks.engines.oracle import Instance
+from model_checks.export import every_network, golden_files, main, promela, tla
+from model_checks.networks import event_status, signing, two_phase_commit
+from model_checks.system import Move, Network, Property, close
+from spec.language import Cell, Sort
+
+needs_spin = pytest.mark.skipif(
+    shutil.which("spin") is None or shutil.which("gcc") is None,
+    reason="spin and gcc are not installed: apt-get install spin gcc",
+)
+
+
+def small(peers: int, attempts: int, digests: int) -> dict[str, int]:
+    """Return sizes of one event."""
+    return {"Peer": peers, "Event": 1, "Attempt": attempts, "Digest": digests, "Instance": 1}
+
+
+# --- TLA+ ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "text"), golden_files().items(), ids=lambda each: None)
+def test_the_kept_modules_are_current(path: Path, text: str) -> None:
+    """Catches a change of the tables that nobody has looked at: run --golden and read the diff."""
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", sorted(every_network()))
+def test_every_module_is_well_formed(name: str) -> None:
+    """Catches a name that is not declared, a parenthesis left open, a quote in a variable."""
+    system = close(every_network()[name])
+    text = tla.module(system)
+    code = "\n".join(line.partition("\\*")[0] for line in text.splitlines())
+    code = re.sub(r'"\w*"', "", code)
+    for left, right in ("()", "[]", "{}"):
+        assert code.count(left) == code.count(right)
+    assert code.count("<<") == code.count(">>")
+    declared = set(re.findall(r"^(\w+)(?:\([\w, ]*\))? ==", code, re.MULTILINE))
+    declared |= set(re.findall(r"(\w+) \\in", code)) | {*system.cells, "None", "x", "vars"}
+    declared |= {*tla.sorts_of(system), *tla.constants_of(system)}
+    for action in system.actions:
+        declared |= set(action.parameters)
+    body = code.partition("vars ==")[2]
+    used = set(re.findall(r"(?<![\\\w])[A-Za-z]\w*", body))
+    language = (
+        """Cardinality TRUE FALSE BOOLEAN IF THEN ELSE EXCEPT UNCHANGED WF_vars _vars""".split()
+    )
+    assert used - declared - set(language) == set()
+    assert not re.search(r"^\d", name)
+
+
+def test_bullets_are_aligned() -> None:
+    """Catches a list whose bullets stand in different columns, which TLA+ reads as two lists."""
+    text = tla.module(close(signing.NETWORK))
+    begin = text.index("  /\\ \\/ lock[p, e] = None\n")
+    block = text[begin:].splitlines()[:6]
+    assert [line.index("\\/") for line in block[:3]] == [5, 5, 5]
+    assert [line.index("/\\") for line in block[3:6]] == [10, 10, 10]
+
+
+def test_a_crash_resets_the_memory_of_one_peer() -> None:
+    """Catches a crash that leaves memory alone, or empties everybody's."""
+    text = tla.module(close(signing.LOCK_IN_MEMORY))
+    assert (
+        "  /\\ lock' = [i0 \\in Peer, i1 \\in Event |-> IF i0 = p THEN None ELSE lock[i0, i1]]"
+        in text
+    )
+
+
+def test_fair_rows_and_liveness() -> None:
+    """Catches fairness that is lost, and a goal that is asked of every state."""
+    network = Network(
+        name="toggle",
+        doc="a lamp",
+        honest="",
+        crash=False,
+        sorts=(Sort("Lamp", "-"),),
+        cells=(Cell("lit", "bool", ("Lamp",), "False", "disk", "-"),),
+        moves=(Move("Light(l: Lamp)", ("not lit[l]",), {"lit[l]": "True"}, "a hand", fair=True),),
+        properties=(Property("AllLit", "all(lit[l] for l in Lamp)", "liveness"),),
+    )
+    text = tla.module(close(network))
+    assert "FairSpec ==\n  /\\ Spec\n  /\\ \\A l \\in Lamp : WF_vars(Light(l))\n" in text
+    assert "AllLit ==\n  <>(\\A l_0 \\in Lamp : lit[l_0])\n" in text
+
+
+def test_the_configuration_names_everything() -> None:
+    """Catches a constant that TLC would ask for, and attempts that have no order."""
+    text = tla.configuration(close(signing.NETWORK), small(3, 2, 2), {"N": 3, "T": 3, "F": 0})
+    assert "  Peer = {peer0, peer1, peer2}\n" in text
+    assert "  Attempt = {0, 1}\n" in text
+    assert "  T = 3\n" in text
+    assert "PROPERTIES\n  LocksMoveForward\n  VotesAreFinal\n" in text
+
+
+# --- Promela -------------------------------------------------------------------------------------
+
+
+@needs_spin
+@pytest.mark.parametrize(
+    ("network", "sizes", "constants"),
+    [
+        (two_phase_commit.NETWORK, {"Manager": 3}, {}),
+        (event_status.NETWORK, small(2, 1, 1), {"N": 2, "T": 2, "F": 0, "R": 1}),
+        (signing.FIRST_VOTE_FINAL, small(3, 2, 2), {"N": 3, "T": 2, "F": 0}),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_spin_counts_the_same_states(
+    tmp_path: Path, network: Network, sizes: Mapping[str, int], constants: Mapping[str, int]
+) -> None:
+    """Catches a model that means something else than the engines: SPIN has one state more."""
+    instance = Instance(close(network), sizes, constants)
+    records = "Manager" if "Manager" in sizes else "Peer"
+    ours = Explicit(instance, records=records).explore()
+    wrong = [
+        c.property.name for c in instance.system.properties if c.property.name in ours.violated
+    ]
+    asserted = [c.property.name for c in instance.system.properties if c.property.name not in wrong]
+    theirs = promela.verify(promela.model(instance, asserted), tmp_path)
+    assert not theirs.violated
+    assert theirs.complete
+    assert theirs.states == ours.distinct + 1
+    if network is two_phase_commit.NETWORK:
+        assert theirs.states == 289
+
+
+@needs_spin
+def test_spin_refutes_what_must_fail(tmp_path: Path) -> None:
+    """Catches a model in which nothing is ever wrong."""
+    instance = Instance(close(signing.NO_LOCK), small(3, 2, 2), {"N": 3, "T": 2, "F": 0})
+    assert promela.verify(promela.model(instance, ["NoDoubleSign"]), tmp_path).violated
+
+
+def swapping() -> Instance:
+    """Return a network that exchanges two values at once, in cells with reserved names."""
+    network = Network(
+        name="swapping",
+        doc="two cells change places",
+        honest="",
+        crash=False,
+        sorts=(Sort("Seat", "-"),),
+        cells=(
+            Cell("signed", "bool", ("Seat",), "False", "disk", "-"),
+            Cell("run", "bool", ("Seat",), "True", "disk", "-"),
+            Cell("spare", "bool", (), "False", "disk", "-"),
+        ),
+        moves=(Move("Swap(s: Seat)", (), {"signed[s]": "run[s]", "run[s]": "signed[s]"}),),
+        properties=(
+            Property("Different", "all(signed[s] != run[s] for s in Seat)"),
+            Property("Spared", "not spare"),
+        ),
+    )
+    return Instance(close(network), {"Seat": 2}, {})
+
+
+def test_values_are_read_before_they_are_written() -> None:
+    """Catches an exchange that copies, and a cell whose name is a word of Promela."""
+    text = promela.model(swapping())
+    assert (
+        "after_0 = run_[0]; after_1 = signed_[0]; signed_[0] = after_0; run_[0] = after_1;" in text
+    )
+    assert "bit spare;" in text
+
+
+@needs_spin
+def test_an_exchange_has_the_same_states(tmp_path: Path) -> None:
+    """Catches temporaries that become part of the state."""
+    result = promela.verify(promela.model(swapping()), tmp_path)
+    assert (result.states, result.violated) == (5, False)
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a missing number that becomes a traceback."""
+    assert main(["signing", "--tla"]) == 0
+    assert capsys.readouterr().out.startswith("---- MODULE signing ----\n")
+    assert main(["two_phase_commit", "--promela", "--sort", "Manager=2"]) == 0
+    assert "two_phase_commit, Manager = 2" in capsys.readouterr().out
+    assert main(["signing", "--promela", "--sort", "Peer=3"]) == 2
+    said = capsys.readouterr().err
+    assert said == "signing: how many Attempt, Digest, Event, F, Instance, T? (--sort, --const)\n"
+    assert main(["singing", "--tla"]) == 2
+    assert main(["signing", "--promela", "--sort", "Peer=many"]) == 2
+    assert "'Peer=many': write Name=number" in capsys.readouterr().err
+
+
+@needs_spin
+def test_running_spin(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a violation that ends in success."""
+    assert main(["two_phase_commit", "--spin", "--sort", "Manager=3"]) == 0
+    assert "holds, 289 states" in capsys.readouterr().out
