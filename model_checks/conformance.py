@@ -27,8 +27,6 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from metanode.protocol.view import show as text
-from metanode.runtime.trace import REPAIRED
 from model_checks.trace_log import (
     STARTED,
     Line,
@@ -51,6 +49,8 @@ from spec.ir import Node as Formula
 from spec.language import Enum
 from spec.parameters import faults_tolerated, threshold
 from spec.protocol import PROTOCOL
+from spec.trace_format import REPAIRED
+from spec.trace_format import show as text
 
 NEEDS_ALL_TRACES = ("NoDoubleSignLocal", "NoStepBeforeBegin", "KeyAvailable")
 """These speak of what other peers sent or stored, so they need every peer's whole trace."""

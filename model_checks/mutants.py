@@ -33,6 +33,7 @@ from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
 from model_checks.engines.fingerprint import keys_of
 from model_checks.engines.induction import Induction, Obligation, chosen
+from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Result
 from model_checks.engines.provers import PROVED, ask_cvc5, contradict, smt_lib
 from model_checks.lemmas.cases import PROOFS
@@ -68,7 +69,7 @@ _FOUR, _TWO = {"N": 4, "F": 1, "T": 3}, {"N": 2, "F": 0, "T": 2}
 
 SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...]], ...] = (
     (block_list.NETWORK, {"Peer": 3}, {"N": 3, "F": 1, "T": 2}, ()),
-    (cooldown.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, _FOUR, ("Peer",)),
+    (cooldown.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, _FOUR, ()),
     (swap_settlement.NETWORK, {"Peer": 4, "Swap": 1}, _FOUR, ("Peer",)),
     (link_duplicates.NETWORK, {"Peer": 2, "Link": 2}, {}, ()),
     (refund_against_payout.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, {**_FOUR, "R": 3},
@@ -175,6 +176,8 @@ def _search(place: int, system: System) -> tuple[Explicit | None, Numbers]:
     try:
         result = search.explore(MAX_STATES)
         check_always_can(search, result)
+        if not symmetry:
+            check_liveness(search, result)
     except SearchTooLarge as error:
         return None, _numbers(error.result)
     return search, _numbers(result)

@@ -20,21 +20,21 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from metanode.protocol.view import reference
-from metanode.runtime.trace import (
-    FIRST_PREV,
-    MAX_LINE_BYTES,
-    REPAIRED,
-    canonical_json,
-    line_hash,
-    trace_files,
-)
 from model_checks.substitution import rebuild
 from spec.assembly import Protocol, Rule
 from spec.interpreter import Change, Environment, Index, Value, evaluate, outcome
 from spec.ir import BOOL, INT, Literal, Node, Quantified, Read
 from spec.language import Cell, Enum, Opt
 from spec.parameters import threshold
+from spec.trace_format import (
+    FILE_PATTERN,
+    FIRST_PREV,
+    MAX_LINE_BYTES,
+    REPAIRED,
+    canonical_json,
+    line_hash,
+    reference,
+)
 
 STARTED = "started"
 TRANSITION = "transition"
@@ -114,7 +114,7 @@ def first_value(protocol: Protocol, cell: str) -> Value:
 
 def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the records of a trace directory or file with file and line, their chain checked."""
-    files = trace_files(path)
+    files = tuple(sorted(path.glob(FILE_PATTERN))) if path.is_dir() else (path,)
     seq, previous, found = 0, FIRST_PREV, False
     for file in files:
         for where, raw in _raw_lines(file):

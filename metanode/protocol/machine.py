@@ -17,10 +17,11 @@ from transitions import EventData, State
 from transitions import Machine as Automaton
 
 from metanode.errors import MetanodeError, check
-from metanode.protocol.view import Facts, NodeView, Quorum, reference, show
+from metanode.protocol.view import Facts, NodeView, Quorum
 from spec.assembly import Guard, Machine, Protocol, Rule
 from spec.interpreter import Change, Environment, Index, Value, holds, outcome
 from spec.messages import MESSAGE_OF_CELL
+from spec.trace_format import reference, show
 
 
 class TransitionError(MetanodeError):

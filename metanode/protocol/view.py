@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from metanode.errors import check
 from spec.assembly import Protocol
 from spec.interpreter import Index, Value
+from spec.trace_format import reference
 
 Facts = Mapping[str, "Value | Mapping[Index, Value]"]
 
@@ -126,13 +127,3 @@ class NodeView:
             yield
         finally:
             self._facts, self.quorum = before
-
-
-def reference(cell: str, index: Index) -> str:
-    """Return ``cell[index]`` as text for the trace: byte strings as their first 8 octets."""
-    return f"{cell}[{', '.join(show(part) for part in index)}]"
-
-
-def show(value: Value) -> str:
-    """Return a value as short text for the trace; ids and digests are public."""
-    return value[:8].hex() if isinstance(value, bytes) else str(value)

@@ -1,15 +1,12 @@
 """The trace: every transition of the node as one line of JSON, numbered and chained by hash.
 
-A line holds the caller's fields, ``seq`` (from 1, without gaps), ``prev`` (the hash of the line
-before, 64 zeros at the start) and ``hash``: SHA-256 of the line's canonical JSON (sorted keys, no
-spaces, ASCII) without ``hash``. Changing, dropping or inserting a line breaks the chain at that
-line; only cutting whole lines off the end goes unseen by the file alone. The chain runs on over
-file borders (``trace-000001.jsonl``, ``trace-000002.jsonl``, ...).
+The form of a line is in ``spec/trace_format.py``. Changing, dropping or inserting a line breaks the
+chain at that line; only cutting whole lines off the end goes unseen by the file alone. The chain
+runs on over file borders (``trace-000001.jsonl``, ``trace-000002.jsonl``, ...).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -20,36 +17,25 @@ from attrs import frozen
 
 from metanode.errors import LocalFault, Unavailable, UserError
 from metanode.runtime.files import PRIVATE_FILE, sync_directory
+from spec.trace_format import (
+    FILE_PATTERN,
+    FIRST_PREV,
+    MAX_LINE_BYTES,
+    REPAIRED,
+    RESERVED,
+    line_hash,
+)
+from spec.trace_format import canonical_json as format_json
 
-FIRST_PREV = "0" * 64
-RESERVED = frozenset({"seq", "prev", "hash"})
-REPAIRED = "trace_repaired"
 MAX_FILE_BYTES = 64 << 20
-MAX_LINE_BYTES = 1 << 20
-_PATTERN = "trace-*.jsonl"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    raise TypeError(f"{type(value).__name__} cannot stand in a trace")
 
 
 def canonical_json(record: Mapping[str, Any]) -> bytes:
-    """Return the one JSON encoding of ``record``; bytes become hex; LocalFault for other types."""
+    """Return the one JSON encoding of a record; LocalFault for what cannot stand in a trace."""
     try:
-        text = json.dumps(
-            record, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain
-        )
+        return format_json(record)
     except (TypeError, ValueError) as error:
         raise LocalFault(f"trace record: {error}") from error
-    return text.encode("ascii")
-
-
-def line_hash(record: Mapping[str, Any]) -> str:
-    """Return the hex SHA-256 of a record without its ``hash`` field."""
-    bare = {name: value for name, value in record.items() if name != "hash"}
-    return hashlib.sha256(canonical_json(bare)).hexdigest()
 
 
 @frozen
@@ -85,7 +71,7 @@ def _check_line(where: str, line: bytes, before: TraceEnd) -> TraceEnd:
 
 def trace_files(path: Path) -> tuple[Path, ...]:
     """Return the trace files under a directory in order, or the one file that ``path`` is."""
-    return tuple(sorted(path.glob(_PATTERN))) if path.is_dir() else (path,)
+    return tuple(sorted(path.glob(FILE_PATTERN))) if path.is_dir() else (path,)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from metanode.protocol.machine import Tables
-from metanode.protocol.view import NodeView, Quorum, show
+from metanode.protocol.view import NodeView, Quorum
 from model_checks.conformance import Settings, check_traces, main
 from model_checks.trace_log import Refusal, Unusable
 from spec.protocol import PROTOCOL
+from spec.trace_format import show
 from tests.conformance.recording import Record, Traces, chained, save, whole_run, written
 from tests.protocol.machine_support import MESSAGES
 

@@ -53,9 +53,19 @@ def test_every_module_is_well_formed(name: str) -> None:
         declared |= set(action.parameters)
     body = code.partition("vars ==")[2]
     used = set(re.findall(r"(?<![\\\w])[A-Za-z]\w*", body))
-    language = (
-        """Cardinality TRUE FALSE BOOLEAN IF THEN ELSE EXCEPT UNCHANGED WF_vars _vars""".split()
-    )
+    language = [
+        "Cardinality",
+        "TRUE",
+        "FALSE",
+        "BOOLEAN",
+        "IF",
+        "THEN",
+        "ELSE",
+        "EXCEPT",
+        "UNCHANGED",
+        "WF_vars",
+        "_vars",
+    ]
     assert used - declared - set(language) == set()
     assert not re.search(r"^\d", name)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from metanode.errors import LocalFault
-from metanode.protocol.view import NOBODY, NodeView, Quorum, reference, show
+from metanode.protocol.view import NOBODY, NodeView, Quorum
 from spec.protocol import PROTOCOL
+from spec.trace_format import reference, show
 
 P, Q = b"\x02" * 33, b"\x03" * 33
 E, D = b"e" * 32, b"d" * 32

@@ -1,0 +1,368 @@
+"""Tests of the running code, generated from the tables: every row once, every conjunct on its own.
+
+For each row out of each of its states there is one case in which it may run, and for each conjunct
+of its guard one in which that conjunct alone is false (MC/DC). The states are found by z3 on the
+typed guards, grounded on a few individuals, so the suite is the same on every machine. A case says
+nothing about how it was reached: every value of every cell is set.
+
+:func:`attempt` runs one event on the real :class:`~metanode.protocol.machine.Tables` beside the
+interpreter and says where they differ. Chained, it is a lockstep run from any case's state on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import z3
+from attrs import define, field, frozen
+
+from metanode.errors import LocalFault
+from metanode.protocol.machine import Effects, Refused, Tables, Undefined
+from metanode.protocol.view import NodeView, Quorum
+from model_checks.engines import ground
+from model_checks.engines.ground import Formula, Ground
+from model_checks.engines.oracle import Instance, Slot
+from model_checks.system import Network, close
+from spec.assembly import Protocol, Rule
+from spec.interpreter import Change, Index, Value, enabled, first_false, holds, outcome
+from spec.language import Cell, Opt
+from spec.messages import MESSAGE_OF_CELL
+from spec.protocol import PROTOCOL
+
+SIZES = {
+    "Peer": 4, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1, "Key": 5, "Swap": 1, "Link": 2,
+}  # fmt: skip
+CONSTANTS = {"N": 4, "T": 3, "F": 1}
+RESOURCE_LIMIT = 5_000_000
+"""Work that z3 may do for one case; deterministic, unlike a time limit."""
+
+
+def individual(protocol: Protocol, sort: str, number: int) -> Value:
+    """Return what stands for an individual at a node: a number, or an id of 33 or 32 octets."""
+    if protocol.names.sorts[sort].ordered:
+        return number + 1
+    return bytes([number + 1]) * (33 if sort == "Peer" else 32)
+
+
+@frozen
+class Case:
+    """One event in one state; ``false`` is the conjunct that alone is false, None: it may run.
+
+    ``masked`` says that a row before it runs wherever this conjunct alone is false: a runner that
+    tries the rows in their order may then forget the conjunct, and nobody can tell.
+    """
+
+    rule: Rule
+    false: str | None
+    parameters: Mapping[str, Value]
+    values: Mapping[Slot, Value] = field(repr=False)
+    masked: bool = False
+
+    def __str__(self) -> str:
+        return self.rule.name + (f", but not {self.false}" if self.false else "")
+
+
+@frozen
+class Suite:
+    """All cases, and the (row, conjunct) pairs that no state tells apart."""
+
+    cases: tuple[Case, ...]
+    impossible: tuple[tuple[str, str], ...]
+
+
+@define
+class Bench:
+    """Everything that a node could know, as the interpreter's view."""
+
+    protocol: Protocol
+    values: dict[Slot, Value] = field(factory=dict, repr=False)
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return the value of a cell."""
+        return self.values.get((cell, index), first_value(self.protocol.cells[cell]))
+
+    def individuals(self, sort: str) -> tuple[Value, ...]:
+        """Return the individuals of a sort."""
+        return tuple(individual(self.protocol, sort, n) for n in range(SIZES.get(sort, 2)))
+
+    def constant(self, name: str) -> int:
+        """Return N, T or F."""
+        return CONSTANTS[name]
+
+    def places(self, cell: Cell) -> Iterator[Index]:
+        """Yield every index of a cell."""
+        return itertools.product(*(self.individuals(sort) for sort in cell.index))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the given facts as the node is told them."""
+        cells = (cell for cell in self.protocol.cells.values() if cell.kept == "given")
+        return {
+            c.name: {place: self.read(c.name, place) for place in self.places(c)} for c in cells
+        }
+
+    def known(self) -> Iterator[tuple[str, Index, Value]]:
+        """Yield what a node holds itself: all but facts and ghosts."""
+        for cell in self.protocol.cells.values():
+            if cell.kept not in ("given", "ghost"):
+                for place in self.places(cell):
+                    yield cell.name, place, self.read(cell.name, place)
+
+    def node_view(self) -> NodeView:
+        """Return a node's view that holds the same."""
+        holders = tuple(peer for peer in self.individuals("Peer") if isinstance(peer, bytes))
+        view = NodeView(self.protocol, Quorum(holders, CONSTANTS["T"], CONSTANTS["F"]))
+        for cell, place, value in self.known():
+            view.put(cell, place, value)
+        return view
+
+
+def first_value(cell: Cell) -> Value:
+    """Return the first value of a cell."""
+    return {"False": False, "True": True, "none": None}.get(cell.first, cell.first)
+
+
+# --- one event on both ---------------------------------------------------------------------------
+
+
+def attempt(
+    tables: Tables, bench: Bench, table: str, event: str, parameters: Mapping[str, Value]
+) -> str | None:
+    """Run an event on the tables and on the bench; return how they differ, or None."""
+    machine = bench.protocol.machines[table]
+    subject = tuple(parameters[name] for name in machine.subject)
+    state = str(bench.read(machine.cell.name, subject))
+    rules = machine.rules_for(state, event)
+    able = enabled(machine, state, event, bench, parameters)
+    if len(able) > 1:
+        return f"{table}: {len(able)} rows may run for {event} in {state}"
+    changes = outcome(able[0], bench, parameters) if able else ()
+    carry = {
+        c.cell: object.__new__(MESSAGE_OF_CELL[c.cell]) for c in changes if c.kept == "network"
+    }
+    try:
+        arguments: dict[str, Any] = {**parameters, "given": bench.facts(), "carry": carry}
+        did = tables.fire(table, event, **arguments).name
+    except Undefined:
+        did = "undefined"
+    except Refused as refusal:
+        did = f"refused: {list(refusal.conjuncts)}"
+    except LocalFault as fault:
+        did = f"fault: {fault}"
+    if able:
+        meant = able[0].name
+    elif rules:
+        false = (first_false(rule, bench, parameters) for rule in rules)
+        meant = f"refused: {[f'({guard.text})' for guard in false if guard is not None]}"
+    else:
+        meant = "undefined"
+    effects = tables.take()
+    if able:
+        moved = Change(machine.cell.name, machine.cell.kept, subject, state, able[0].target)
+        changes = (*changes, moved) if able[0].target != state else changes
+        bench.values.update({(c.cell, c.index): c.after for c in changes if c.kept != "ghost"})
+    where = f"{table}: {event} in {state}"
+    if did != meant:
+        return f"{where}: the interpreter says {meant}, the node {did}"
+    return _other_cells(tables, bench, where) or _other_effects(effects, changes, where)
+
+
+def _other_cells(tables: Tables, bench: Bench, where: str) -> str | None:
+    for cell, place, value in bench.known():
+        found = tables.view.get(cell, *place)
+        if found != value:
+            return f"{where}: {cell} is {found!r} at the node, {value!r} is meant"
+    return None
+
+
+def _other_effects(effects: Effects, changes: tuple[Change, ...], where: str) -> str | None:
+    writes = {(w.cell, w.index): (w.before, w.after) for w in effects.writes}
+    meant = {
+        (c.cell, c.index): (c.before, c.after)
+        for c in changes
+        if c.kept == "disk" and c.before != c.after
+    }
+    if writes != meant or len(writes) != len(effects.writes):
+        return f"{where}: it writes {sorted(map(str, writes))}, {sorted(map(str, meant))} is meant"
+    sends = sorted(send.cell for send in effects.sends)
+    if sends != sorted(c.cell for c in changes if c.kept == "network"):
+        return f"{where}: it sends {sends}"
+    return None
+
+
+def check_case(case: Case, tables: Tables, bench: Bench) -> str | None:
+    """Run a case; return how the node differs from what the table says, or None."""
+    rule = case.rule
+    false = [guard.text for guard in rule.guards if not holds(guard, bench, case.parameters)]
+    if false != ([case.false] if case.false else []):
+        return f"{case}: the state is not the one looked for, {false} is false"
+    return attempt(tables, bench, rule.table, rule.event, case.parameters)
+
+
+# --- finding the states --------------------------------------------------------------------------
+
+
+def generate(protocol: Protocol = PROTOCOL) -> Suite:
+    """Return the suite of a protocol; the same every time."""
+    finder = _Finder(protocol)
+    cases: list[Case] = []
+    impossible: list[tuple[str, str]] = []
+    for machine in protocol.machines.values():
+        for rule in machine.rules:
+            for false in (None, *range(len(rule.guards))):
+                case = finder.case(rule, false)
+                if case is not None:
+                    cases.append(case)
+                else:
+                    text = "may run" if false is None else rule.guards[false].text
+                    impossible.append((rule.name, text))
+    return Suite(tuple(cases), tuple(impossible))
+
+
+@frozen(slots=False)
+class _Finder:
+    """Finds states in which given conjuncts are true and one is false."""
+
+    protocol: Protocol
+
+    @cached_property
+    def ground(self) -> Ground:
+        """All tables on a few individuals."""
+        rows = tuple((table, "*") for table in self.protocol.machines)
+        network = Network(name="suite", doc="every table", rows=rows, honest="", crash=False)
+        sizes = {sort: SIZES.get(sort, 2) for sort in self.protocol.names.sorts}
+        return Ground(Instance(close(network, self.protocol), sizes, CONSTANTS))
+
+    def case(self, rule: Rule, false: int | None) -> Case | None:
+        """Return a case, if there is one without a row before it that runs instead."""
+        alone = self._search(rule, false, alone=True) if false is not None else None
+        return alone or self._search(rule, false, alone=False)
+
+    def _search(self, rule: Rule, false: int | None, *, alone: bool) -> Case | None:
+        """Return a case for the first choice of parameters that has one."""
+        machine = self.protocol.machines[rule.table]
+        rules = machine.rules_for(rule.source, rule.event)
+        others = rules[: rules.index(rule)] if alone else ()
+        sizes = self.ground.instance.sizes
+        ranges = (range(sizes[sort]) for sort in rule.parameters.values())
+        for chosen in sorted(itertools.product(*ranges), key=_alike):
+            scope = dict(zip(rule.parameters, chosen, strict=True))
+            wanted = [self.ground.formula(guard.formula, scope) for guard in rule.guards]
+            if false is not None:
+                wanted[false] = ground.negate(wanted[false])
+            for other in others:
+                both = [self.ground.formula(guard.formula, scope) for guard in other.guards]
+                wanted.append(ground.negate(ground.conjoin(both)))
+            record = (machine.cell.name, tuple(scope[name] for name in machine.subject))
+            found = self._solve(wanted, record, rule.source)
+            if found is not None:
+                parameters = {
+                    name: individual(self.protocol, sort, scope[name])
+                    for name, sort in rule.parameters.items()
+                }
+                text = None if false is None else rule.guards[false].text
+                return Case(rule, text, parameters, found, false is not None and not alone)
+        return None
+
+    def _solve(self, wanted: list[Formula], record: Slot, source: str) -> dict[Slot, Value] | None:
+        if ground.FALSE in wanted:
+            return None
+        solver = z3.Solver()
+        solver.set("rlimit", RESOURCE_LIMIT)
+        solver.set("random_seed", 1)
+        used: dict[int, Any] = {}
+        for formula in wanted:
+            solver.add(_term(formula, used) != 0)
+        numbers, domains = self.ground.numbers, self.ground.domains
+        own = numbers.get(record)
+        if own is not None:
+            place = used.setdefault(own, z3.Int(f"slot {own}"))
+            solver.add(place == domains[own].index(source))
+        for number, term in used.items():
+            solver.add(term >= 0, term < len(domains[number]))
+        answer = solver.check()
+        if answer == z3.unknown:
+            raise RuntimeError(f"z3 gave up on {record[0]} in {source}")
+        if answer == z3.unsat:
+            return None
+        model = solver.model()
+        values = {
+            number: model.eval(term, model_completion=True).as_long()
+            for number, term in used.items()
+        }
+        return {self._place(n): self._value(n, value) for n, value in sorted(values.items())}
+
+    def _place(self, number: int) -> Slot:
+        name, index = self.ground.slots[number]
+        sorts = self.protocol.cells[name].index
+        return name, tuple(
+            individual(self.protocol, sort, part)
+            for sort, part in zip(sorts, index, strict=True)
+            if isinstance(part, int)
+        )
+
+    def _value(self, number: int, value: int) -> Value:
+        name, _ = self.ground.slots[number]
+        cell, held = self.protocol.cells[name], self.ground.domains[number][value]
+        if isinstance(cell.type, Opt) and isinstance(held, int):
+            return individual(self.protocol, cell.type.sort, held)
+        return held
+
+
+def _alike(chosen: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    """Order choices of individuals: small numbers that differ come first."""
+    return len(chosen) - len(set(chosen)), chosen
+
+
+def _term(formula: Formula, used: dict[int, Any]) -> Any:
+    """Return a ground formula as a z3 number; a truth value is 0 or 1."""
+
+    def true(part: Formula) -> Any:
+        return _term(part, used) != 0
+
+    def bit(truth: Any) -> Any:
+        return z3.If(truth, z3.IntVal(1), z3.IntVal(0))
+
+    match formula:
+        case ground.Number(value=value):
+            return z3.IntVal(value)
+        case ground.Slot(number=number):
+            return used.setdefault(number, z3.Int(f"slot {number}"))
+        case ground.Negation(body=body):
+            return bit(z3.Not(true(body)))
+        case ground.Conjunction(parts=parts):
+            return bit(z3.And(*(true(part) for part in parts)))
+        case ground.Disjunction(parts=parts):
+            return bit(z3.Or(*(true(part) for part in parts)))
+        case ground.Equality(left=left, right=right):
+            return bit(_term(left, used) == _term(right, used))
+        case ground.Order(operator=operator, left=left, right=right):
+            return bit(_ordered(operator, _term(left, used), _term(right, used)))
+        case ground.Conditional(test=test, then=then, otherwise=otherwise):
+            return z3.If(true(test), _term(then, used), _term(otherwise, used))
+        case ground.Count(parts=parts, extra=extra):
+            return z3.Sum(*(_term(part, used) for part in parts), z3.IntVal(extra))
+        case ground.Sum(operator=operator, left=left, right=right):
+            one, other = _term(left, used), _term(right, used)
+            return one + other if operator == "+" else one - other
+    raise TypeError(f"no z3 term for {type(formula).__name__}")
+
+
+def _ordered(operator: str, left: Any, right: Any) -> Any:
+    match operator:
+        case "<":
+            return left < right
+        case "<=":
+            return left <= right
+        case ">":
+            return left > right
+    return left >= right
+
+
+def bench_of(case: Case, protocol: Protocol = PROTOCOL) -> Bench:
+    """Return the state of a case."""
+    machine = protocol.machines[case.rule.table]
+    subject = tuple(case.parameters[name] for name in machine.subject)
+    return Bench(protocol, {**case.values, (machine.cell.name, subject): case.rule.source})
