@@ -62,7 +62,12 @@ class Case:
     masked: bool = False
 
     def __str__(self) -> str:
-        return self.rule.name + (f", but not {self.false}" if self.false else "")
+        return name_of(self.rule, self.false)
+
+
+def name_of(rule: Rule, false: str | None) -> str:
+    """Return the name of the case of a rule in which one conjunct, or none, is false."""
+    return f"{rule.name} (row {rule.number})" + (f": all but {false}" if false else "")
 
 
 @frozen
@@ -139,12 +144,12 @@ def attempt(
     if len(able) > 1:
         return f"{table}: {len(able)} rows may run for {event} in {state}"
     changes = outcome(able[0], bench, parameters) if able else ()
-    carry = {
+    carry: dict[str, Any] = {
         c.cell: object.__new__(MESSAGE_OF_CELL[c.cell]) for c in changes if c.kept == "network"
     }
     try:
         arguments: dict[str, Any] = {**parameters, "given": bench.facts(), "carry": carry}
-        did = tables.fire(table, event, **arguments).name
+        did = name_of(tables.fire(table, event, **arguments), None)
     except Undefined:
         did = "undefined"
     except Refused as refusal:
@@ -152,7 +157,7 @@ def attempt(
     except LocalFault as fault:
         did = f"fault: {fault}"
     if able:
-        meant = able[0].name
+        meant = name_of(able[0], None)
     elif rules:
         false = (first_false(rule, bench, parameters) for rule in rules)
         meant = f"refused: {[f'({guard.text})' for guard in false if guard is not None]}"
@@ -269,18 +274,17 @@ class _Finder:
     def _solve(self, wanted: list[Formula], record: Slot, source: str) -> dict[Slot, Value] | None:
         if ground.FALSE in wanted:
             return None
-        solver = z3.Solver()
+        terms = _Terms()
+        solver = z3.Solver(ctx=terms.context)
         solver.set("rlimit", RESOURCE_LIMIT)
         solver.set("random_seed", 1)
-        used: dict[int, Any] = {}
         for formula in wanted:
-            solver.add(_term(formula, used) != 0)
+            solver.add(terms.of(formula) != 0)
         numbers, domains = self.ground.numbers, self.ground.domains
         own = numbers.get(record)
         if own is not None:
-            place = used.setdefault(own, z3.Int(f"slot {own}"))
-            solver.add(place == domains[own].index(source))
-        for number, term in used.items():
+            solver.add(terms.slot(own) == domains[own].index(source))
+        for number, term in terms.slots.items():
             solver.add(term >= 0, term < len(domains[number]))
         answer = solver.check()
         if answer == z3.unknown:
@@ -290,7 +294,7 @@ class _Finder:
         model = solver.model()
         values = {
             number: model.eval(term, model_completion=True).as_long()
-            for number, term in used.items()
+            for number, term in terms.slots.items()
         }
         return {self._place(n): self._value(n, value) for n, value in sorted(values.items())}
 
@@ -316,38 +320,50 @@ def _alike(chosen: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     return len(chosen) - len(set(chosen)), chosen
 
 
-def _term(formula: Formula, used: dict[int, Any]) -> Any:
-    """Return a ground formula as a z3 number; a truth value is 0 or 1."""
+@define
+class _Terms:
+    """Ground formulas as z3 numbers, a truth value is 0 or 1; a context of its own each time,
+    because what z3 was asked before would otherwise change what it answers.
+    """
 
-    def true(part: Formula) -> Any:
-        return _term(part, used) != 0
+    context: Any = field(factory=z3.Context)
+    slots: dict[int, Any] = field(factory=dict)
 
-    def bit(truth: Any) -> Any:
-        return z3.If(truth, z3.IntVal(1), z3.IntVal(0))
+    def slot(self, number: int) -> Any:
+        """Return the term of a slot."""
+        return self.slots.setdefault(number, z3.Int(f"slot {number}", self.context))
 
-    match formula:
-        case ground.Number(value=value):
-            return z3.IntVal(value)
-        case ground.Slot(number=number):
-            return used.setdefault(number, z3.Int(f"slot {number}"))
-        case ground.Negation(body=body):
-            return bit(z3.Not(true(body)))
-        case ground.Conjunction(parts=parts):
-            return bit(z3.And(*(true(part) for part in parts)))
-        case ground.Disjunction(parts=parts):
-            return bit(z3.Or(*(true(part) for part in parts)))
-        case ground.Equality(left=left, right=right):
-            return bit(_term(left, used) == _term(right, used))
-        case ground.Order(operator=operator, left=left, right=right):
-            return bit(_ordered(operator, _term(left, used), _term(right, used)))
-        case ground.Conditional(test=test, then=then, otherwise=otherwise):
-            return z3.If(true(test), _term(then, used), _term(otherwise, used))
-        case ground.Count(parts=parts, extra=extra):
-            return z3.Sum(*(_term(part, used) for part in parts), z3.IntVal(extra))
-        case ground.Sum(operator=operator, left=left, right=right):
-            one, other = _term(left, used), _term(right, used)
-            return one + other if operator == "+" else one - other
-    raise TypeError(f"no z3 term for {type(formula).__name__}")
+    def of(self, formula: Formula) -> Any:
+        """Return the term of a formula."""
+        match formula:
+            case ground.Number(value=value):
+                return z3.IntVal(value, self.context)
+            case ground.Slot(number=number):
+                return self.slot(number)
+            case ground.Negation(body=body):
+                return self._bit(z3.Not(self._true(body)))
+            case ground.Conjunction(parts=parts):
+                return self._bit(z3.And(*(self._true(part) for part in parts)))
+            case ground.Disjunction(parts=parts):
+                return self._bit(z3.Or(*(self._true(part) for part in parts)))
+            case ground.Equality(left=left, right=right):
+                return self._bit(self.of(left) == self.of(right))
+            case ground.Order(operator=operator, left=left, right=right):
+                return self._bit(_ordered(operator, self.of(left), self.of(right)))
+            case ground.Conditional(test=test, then=then, otherwise=otherwise):
+                return z3.If(self._true(test), self.of(then), self.of(otherwise))
+            case ground.Count(parts=parts, extra=extra):
+                return z3.Sum(*(self.of(part) for part in parts)) + extra
+            case ground.Sum(operator=operator, left=left, right=right):
+                one, other = self.of(left), self.of(right)
+                return one + other if operator == "+" else one - other
+        raise TypeError(f"no z3 term for {type(formula).__name__}")
+
+    def _true(self, part: Formula) -> Any:
+        return self.of(part) != 0
+
+    def _bit(self, truth: Any) -> Any:
+        return z3.If(truth, z3.IntVal(1, self.context), z3.IntVal(0, self.context))
 
 
 def _ordered(operator: str, left: Any, right: Any) -> Any:

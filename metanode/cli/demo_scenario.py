@@ -89,6 +89,8 @@ class Scenario:
         await self.meet()
         await self.make_key()
         self.report.step("a user deposits twice: one memo names an address, the other is no good")
+        await self.fund(3_000_000, 2_000_000)
+        await self.early_in_a_round()
         first = await self.deposit("deposit 1", 3_000_000, "release")
         second = await self.deposit("deposit 2", 2_000_000, "refund")
         await self.settled([first, second])
@@ -133,14 +135,23 @@ class Scenario:
         )
         self.report.detail(f"custody address {custody_address(self.public_key, DEVNET_HRP)}")
 
+    async def fund(self, *amounts: int) -> None:
+        """Give the user a confirmed coin for each deposit to come, with something for the fee."""
+        address = address_of(key_script(self.user.public_key.format()), DEVNET_HRP)
+        coins = [await faucet(self.rpc, address, amount + 100_000) for amount in amounts]
+        for coin in coins:
+            await self.confirmed(coin)
+
+    async def early_in_a_round(self) -> None:
+        """Wait for the first half of a round, so that deposits made now are paid together."""
+        while _now() % DEVNET.round_period_s > DEVNET.round_period_s / 2:
+            await anyio.sleep(0.05)
+
     async def deposit(self, name: str, amount: int, kind: str) -> Accepted:
         """Make a deposit of a user, with a memo that can be paid or one that cannot."""
         script = key_script(self.user.public_key.format())
-        address = address_of(script, DEVNET_HRP)
         target = key_script(PrivateKey(self.random.randbytes(32)).public_key.format())
         memo = b"pay:" + address_of(target, DEVNET_HRP).encode() if kind == "release" else b"hello"
-        coin = await faucet(self.rpc, address, amount + 100_000)
-        await self.confirmed(coin)
         txid = await deposit(self.rpc, self.user, custody_script(self.public_key), amount, memo)
         self.report.detail(f"{name}: {amount} to custody, memo {memo.decode()!r}")
         made = Accepted(name, txid, 0, amount, target if kind == "release" else script, kind)
@@ -175,6 +186,7 @@ class Scenario:
     async def kill_in_a_round(self) -> str:
         """Deposit, kill a random node at a random moment of a round, start it again later."""
         number = self.random.randrange(self.network.size)
+        await self.fund(4_000_000)
         made = await self.deposit("deposit 3", 4_000_000, "release")
         await self.confirmed(Outpoint(made.txid, made.index))
         # A round is busy for its first half second: most kills must fall into it.
