@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from attrs import evolve, frozen
 
-from model_checks import local_views
+from model_checks import local_views, record_networks
 from model_checks.console import Unusable, table, write
 from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
@@ -81,6 +81,9 @@ SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...
      ("Peer", "Digest")),
     (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1},
      {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
+    (record_networks.PEER_LIST, {"Peer": 1}, {}, ()),
+    (record_networks.PAYOUT, {"Peer": 1, "Event": 1}, {}, ()),
+    (record_networks.ROUND_SESSION, {"Peer": 1, "Attempt": 1, **_ONE, "Digest": 2}, {"T": 1}, ()),
 )  # fmt: skip
 """Each network at a size that takes a moment: what is compared is before and after the change."""
 

@@ -5,8 +5,8 @@ of its guard one in which that conjunct alone is false (MC/DC). The states are f
 typed guards, grounded on a few individuals, so the suite is the same on every machine. A case says
 nothing about how it was reached: every value of every cell is set.
 
-:func:`attempt` runs one event on the real :class:`~metanode.protocol.machine.Tables` beside the
-interpreter and says where they differ. Chained, it is a lockstep run from any case's state on.
+Nothing here runs the code: ``tests/conformance/side_by_side.py`` hands a case to the node's tables
+and to the interpreter, and says where they differ.
 """
 
 from __future__ import annotations
@@ -19,17 +19,13 @@ from typing import Any
 import z3
 from attrs import define, field, frozen
 
-from metanode.errors import LocalFault
-from metanode.protocol.machine import Effects, Refused, Tables, Undefined
-from metanode.protocol.view import NodeView, Quorum
 from model_checks.engines import ground
 from model_checks.engines.ground import Formula, Ground
 from model_checks.engines.oracle import Instance, Slot
 from model_checks.system import Network, close
 from spec.assembly import Protocol, Rule
-from spec.interpreter import Change, Index, Value, enabled, first_false, holds, outcome
+from spec.interpreter import Index, Value
 from spec.language import Cell, Opt
-from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 
 SIZES = {
@@ -115,95 +111,10 @@ class Bench:
                 for place in self.places(cell):
                     yield cell.name, place, self.read(cell.name, place)
 
-    def node_view(self) -> NodeView:
-        """Return a node's view that holds the same."""
-        holders = tuple(peer for peer in self.individuals("Peer") if isinstance(peer, bytes))
-        view = NodeView(self.protocol, Quorum(holders, CONSTANTS["T"], CONSTANTS["F"]))
-        for cell, place, value in self.known():
-            view.put(cell, place, value)
-        return view
-
 
 def first_value(cell: Cell) -> Value:
     """Return the first value of a cell."""
     return {"False": False, "True": True, "none": None}.get(cell.first, cell.first)
-
-
-# --- one event on both ---------------------------------------------------------------------------
-
-
-def attempt(
-    tables: Tables, bench: Bench, table: str, event: str, parameters: Mapping[str, Value]
-) -> str | None:
-    """Run an event on the tables and on the bench; return how they differ, or None."""
-    machine = bench.protocol.machines[table]
-    subject = tuple(parameters[name] for name in machine.subject)
-    state = str(bench.read(machine.cell.name, subject))
-    rules = machine.rules_for(state, event)
-    able = enabled(machine, state, event, bench, parameters)
-    if len(able) > 1:
-        return f"{table}: {len(able)} rows may run for {event} in {state}"
-    changes = outcome(able[0], bench, parameters) if able else ()
-    carry: dict[str, Any] = {
-        c.cell: object.__new__(MESSAGE_OF_CELL[c.cell]) for c in changes if c.kept == "network"
-    }
-    try:
-        arguments: dict[str, Any] = {**parameters, "given": bench.facts(), "carry": carry}
-        did = name_of(tables.fire(table, event, **arguments), None)
-    except Undefined:
-        did = "undefined"
-    except Refused as refusal:
-        did = f"refused: {list(refusal.conjuncts)}"
-    except LocalFault as fault:
-        did = f"fault: {fault}"
-    if able:
-        meant = name_of(able[0], None)
-    elif rules:
-        false = (first_false(rule, bench, parameters) for rule in rules)
-        meant = f"refused: {[f'({guard.text})' for guard in false if guard is not None]}"
-    else:
-        meant = "undefined"
-    effects = tables.take()
-    if able:
-        moved = Change(machine.cell.name, machine.cell.kept, subject, state, able[0].target)
-        changes = (*changes, moved) if able[0].target != state else changes
-        bench.values.update({(c.cell, c.index): c.after for c in changes if c.kept != "ghost"})
-    where = f"{table}: {event} in {state}"
-    if did != meant:
-        return f"{where}: the interpreter says {meant}, the node {did}"
-    return _other_cells(tables, bench, where) or _other_effects(effects, changes, where)
-
-
-def _other_cells(tables: Tables, bench: Bench, where: str) -> str | None:
-    for cell, place, value in bench.known():
-        found = tables.view.get(cell, *place)
-        if found != value:
-            return f"{where}: {cell} is {found!r} at the node, {value!r} is meant"
-    return None
-
-
-def _other_effects(effects: Effects, changes: tuple[Change, ...], where: str) -> str | None:
-    writes = {(w.cell, w.index): (w.before, w.after) for w in effects.writes}
-    meant = {
-        (c.cell, c.index): (c.before, c.after)
-        for c in changes
-        if c.kept == "disk" and c.before != c.after
-    }
-    if writes != meant or len(writes) != len(effects.writes):
-        return f"{where}: it writes {sorted(map(str, writes))}, {sorted(map(str, meant))} is meant"
-    sends = sorted(send.cell for send in effects.sends)
-    if sends != sorted(c.cell for c in changes if c.kept == "network"):
-        return f"{where}: it sends {sends}"
-    return None
-
-
-def check_case(case: Case, tables: Tables, bench: Bench) -> str | None:
-    """Run a case; return how the node differs from what the table says, or None."""
-    rule = case.rule
-    false = [guard.text for guard in rule.guards if not holds(guard, bench, case.parameters)]
-    if false != ([case.false] if case.false else []):
-        return f"{case}: the state is not the one looked for, {false} is false"
-    return attempt(tables, bench, rule.table, rule.event, case.parameters)
 
 
 # --- finding the states --------------------------------------------------------------------------

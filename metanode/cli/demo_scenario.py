@@ -143,8 +143,18 @@ class Scenario:
             await self.confirmed(coin)
 
     async def early_in_a_round(self) -> None:
-        """Wait for the first half of a round, so that deposits made now are paid together."""
+        """Wait for a new block in the first half of a round: deposits made now are paid together.
+
+        A deposit must be seen unconfirmed before it counts; just after a block it waits longest.
+        """
         while _now() % DEVNET.round_period_s > DEVNET.round_period_s / 2:
+            await anyio.sleep(0.05)
+        await self.new_block()
+
+    async def new_block(self) -> None:
+        """Wait until the chain grows."""
+        before = await self.rpc.call("getblockcount")
+        while await self.rpc.call("getblockcount") == before:
             await anyio.sleep(0.05)
 
     async def deposit(self, name: str, amount: int, kind: str) -> Accepted:
@@ -187,6 +197,7 @@ class Scenario:
         """Deposit, kill a random node at a random moment of a round, start it again later."""
         number = self.random.randrange(self.network.size)
         await self.fund(4_000_000)
+        await self.new_block()
         made = await self.deposit("deposit 3", 4_000_000, "release")
         await self.confirmed(Outpoint(made.txid, made.index))
         # A round is busy for its first half second: most kills must fall into it.

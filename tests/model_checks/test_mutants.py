@@ -133,3 +133,16 @@ def test_a_sample_is_the_same_for_a_seed_and_always_has_the_locks() -> None:
     assert first == again
     assert first != select("", 20, 8)
     assert any(ALL[number].name == "cell lock: kept disk becomes memory" for number in first)
+
+
+@pytest.mark.parametrize(
+    "place", range(len(scoring.SMALL)), ids=[each[0].name for each in scoring.SMALL]
+)
+def test_every_network_holds_before_it_is_mutated(place: int) -> None:
+    """Catches a network in which a mutant cannot break what is broken already."""
+    search, numbers = scoring._search_original(place)
+    assert search is not None
+    assert not numbers.violated
+    asked = {p.name for p in scoring.SMALL[place][0].properties if p.kind == "reachable"}
+    missing = asked - numbers.reached
+    assert missing <= {"LiarsDecide", "LiarsVoteTwice", "SilentFirst", "LiarsPay", "LiarsRefund"}

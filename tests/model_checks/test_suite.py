@@ -15,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from metanode.protocol.machine import TableRunner, Tables
 from metanode.protocol.view import NodeView
 from model_checks import suite as generated
-from model_checks.suite import Bench, Case, attempt, bench_of, check_case
+from model_checks.suite import Bench, Case, bench_of
 from spec.assembly import Rule
 from spec.protocol import PROTOCOL
+from tests.conformance.side_by_side import attempt, check_case, node_view
 
 MACHINES = PROTOCOL.machines
 RULES = tuple(each for machine in MACHINES.values() for each in machine.rules)
@@ -40,7 +41,7 @@ def failures(make: Make, only: Callable[[Case], bool] = lambda case: True) -> li
     found = []
     for case in filter(only, cases()):
         bench = bench_of(case)
-        said = check_case(case, make(bench.node_view()), bench)
+        said = check_case(case, make(node_view(bench)), bench)
         found += [said] if said else []
     return found
 
@@ -95,7 +96,7 @@ def test_a_case_that_lost_its_state_is_noticed() -> None:
     case = next(c for c in cases() if c.false is None and len(c.rule.guards) > 1)
     bench = bench_of(case)
     wrong = evolve(case, false=case.rule.guards[0].text)
-    said = check_case(wrong, real(bench.node_view()), bench)
+    said = check_case(wrong, real(node_view(bench)), bench)
     assert said is not None
     assert "the state is not the one looked for" in said
 
@@ -138,7 +139,7 @@ def test_every_wrong_target_is_noticed(table: str) -> None:
 class WithoutGuards(Tables):
     """A core that moves its records itself and asks nobody."""
 
-    def fire(self, table: str, event: str, **arguments: Any) -> Rule:  # type: ignore[override]  # broken
+    def fire(self, table: str, event: str, **arguments: Any) -> Rule:
         """Run the first row of the event, whatever its guard says."""
         machine = self.protocol.machines[table]
         subject = tuple(arguments[name] for name in machine.subject)
@@ -187,7 +188,7 @@ def lockstep(make: Make) -> type[RuleBasedStateMachine]:
             """Take on the state of a case, and its event."""
             case = cases()[number]
             self.bench: Bench = bench_of(case)
-            self.tables = make(self.bench.node_view())
+            self.tables = make(node_view(self.bench))
             self.do(case.rule.table, case.rule.event, case.parameters)
 
         def do(self, table: str, event: str, parameters: Mapping[str, Any]) -> None:

@@ -1,0 +1,88 @@
+"""HTML and SVG as values: what is not :class:`Html` is text, and text is escaped."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+VOID = frozenset({"meta", "br"})
+"""Elements without an end tag."""
+
+
+class Html(str):
+    """Markup that is ready to be written; only this module makes it."""
+
+    __slots__ = ()
+
+
+Attribute = str | int | float | None
+
+
+def element(tag: str, *children: str, **attributes: Attribute) -> Html:
+    """Return an element; children that are plain text are escaped, and so is every attribute.
+
+    ``class_`` stands for ``class`` and an underscore inside a name for a hyphen; an attribute that
+    is None is left out.
+    """
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    if tag in VOID:
+        return Html(f"<{tag}{written}>")
+    return Html(f"<{tag}{written}>{join(children)}</{tag}>")
+
+
+def join(parts: Iterable[str], separator: str = "") -> Html:
+    """Return the parts one after the other, each escaped unless it is markup."""
+    return Html(escape(separator).join(escape(part) for part in parts))
+
+
+def escape(text: str) -> Html:
+    """Return text as markup; markup stays as it is."""
+    return text if isinstance(text, Html) else Html(html.escape(text))
+
+
+def document(title: str, style: Html, *body: str) -> Html:
+    """Return a whole document; ``style`` is a style sheet, written as it is."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        Html(f"<style>{style}</style>"),
+    )
+    return Html(f"<!DOCTYPE html>\n{element('html', head, element('body', *body), lang='en')}\n")
+
+
+def anchor(*parts: str) -> str:
+    """Return an id for what the parts name: letters, digits and hyphens."""
+    return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
+
+
+def link(text: str, target: str) -> Html:
+    """Return a link to an id of this document."""
+    return element("a", text, href=f"#{target}")
+
+
+def table(headings: tuple[str, ...], rows: Iterable[Html], class_: str = "cards") -> Html:
+    """Return a table that scrolls by itself where the window is too narrow for it."""
+    head = element("thead", element("tr", *(element("th", name) for name in headings)))
+    whole = element("table", head, element("tbody", *rows), class_=class_)
+    return element("div", whole, class_="scroll")
+
+
+def row(headings: tuple[str, ...], cells: Iterable[str], **attributes: Attribute) -> Html:
+    """Return a row; every cell knows its heading, which a narrow window shows beside it."""
+    written = (
+        element("td", element("div", cell), data_label=heading)
+        for heading, cell in zip(headings, cells, strict=True)
+    )
+    return element("tr", *written, **attributes)
+
+
+def lines(parts: Iterable[str]) -> Html:
+    """Return each part on a line of its own, as code."""
+    return join(element("code", part, class_="line") for part in parts)

@@ -1,0 +1,107 @@
+"""What ``python -m model_checks check --json`` and ``mutants --json`` wrote, read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from model_checks.console import Unusable
+
+
+@frozen
+class Model:
+    """One model with one engine, and what came of it; ``traces`` are the counterexamples."""
+
+    name: str
+    engine: str
+    result: str
+    expected: bool
+    distinct: int = 0
+    generated: int = 0
+    depth: int = 0
+    seconds: float = 0.0
+    faults: tuple[str, ...] = ()
+    traces: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    note: str = ""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the states were visited, one by one."""
+        return self.engine == "explicit"
+
+
+@frozen
+class Results:
+    """All models of a run; ``stale`` are the faults of the manifest."""
+
+    holds: bool
+    models: tuple[Model, ...]
+    stale: tuple[str, ...] = ()
+
+
+@frozen
+class Mutant:
+    """One change of the tables, and whether something noticed it."""
+
+    name: str
+    kind: str
+    verdict: str
+    by: str
+
+
+def models(found: Any, where: str) -> Results:
+    """Return the results in the parsed JSON of ``check``; raises :class:`Unusable`."""
+    try:
+        return Results(
+            bool(found["holds"]),
+            tuple(_model(each) for each in found["models"]),
+            tuple(str(line) for line in found.get("stale", ())),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Unusable(
+            f"{where}: not the output of check --json ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _model(found: Mapping[str, Any]) -> Model:
+    return Model(
+        str(found["name"]),
+        str(found["engine"]),
+        str(found["result"]),
+        bool(found["expected"]),
+        int(found["distinct"]),
+        int(found["generated"]),
+        int(found["depth"]),
+        float(found["seconds"]),
+        tuple(str(line) for line in found["faults"]),
+        {
+            str(name): tuple(str(step) for step in steps)
+            for name, steps in found["traces"].items()
+        },
+        str(found["note"]),
+    )
+
+
+def mutants(found: Any, where: str) -> tuple[Mutant, ...]:
+    """Return the mutants in the parsed JSON of ``mutants``; raises :class:`Unusable`."""
+    keys = ("name", "kind", "verdict", "by")
+    try:
+        return tuple(Mutant(*(str(each[key]) for key in keys)) for each in found["mutants"])
+    except (KeyError, TypeError) as error:
+        raise Unusable(
+            f"{where}: not the output of mutants --json ({type(error).__name__}: {error})"
+        ) from None
+
+
+def parsed(path: Path) -> Any:
+    """Return the JSON in a file; raises :class:`Unusable` naming the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise Unusable(f"{path}: no JSON: {error}") from None
