@@ -136,6 +136,8 @@ class Node:
 
     def _start(self, line: Line) -> list[tuple[Place, Value]]:
         """Memory is empty; what else was on its way to the disk shows when it is read."""
+        if not line.node.startswith(text(self.own) if line.node else ""):
+            raise line.refuse(f"it is another node than the trace's, {text(self.own)}")
         kept = {name: cell.kept for name, cell in self.protocol.cells.items()}
         gone = [place for place in self.values if kept[place[0]] == "memory"]
         for place in gone:
@@ -153,6 +155,8 @@ class Node:
     def _must_hold(self, line: Line, place: Place, value: Value) -> None:
         """Refuse what this node cannot have read of itself; learn what only a read can tell."""
         cell = self.protocol.cells[place[0]]
+        if cell.kept == "ghost" and value != first_value(self.protocol, place[0]):
+            raise line.refuse(f"{show(place)} is {text(value)}, but no node holds a ghost cell")
         if cell.kept in ("given", "ghost") or place[1][:1] != (self.own,):
             return
         if cell.kept == "network":

@@ -81,9 +81,7 @@ SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...
      ("Peer", "Digest")),
     (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1},
      {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
-    (record_networks.PEER_LIST, {"Peer": 1}, {}, ()),
-    (record_networks.PAYOUT, {"Peer": 1, "Event": 1}, {}, ()),
-    (record_networks.ROUND_SESSION, {"Peer": 1, "Attempt": 1, **_ONE, "Digest": 2}, {"T": 1}, ()),
+    *((case.network, case.sizes, case.constants, ()) for case in record_networks.CASES),
 )  # fmt: skip
 """Each network at a size that takes a moment: what is compared is before and after the change."""
 

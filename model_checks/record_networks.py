@@ -7,6 +7,10 @@ it takes. They are there for the mutants: a conjunct that is lost, turned around
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from attrs import frozen
+
 from model_checks.system import Move, Network, Property
 
 _PAIR = "for p in Peer for q in Peer"
@@ -171,3 +175,120 @@ ROUND_SESSION = Network(
         Property("Finishes", f"any(session[p, e, a] == finished {_SESSION})", "reachable"),
     ),
 )
+
+_HEARD = "heard[p, q, r]"
+_ROUND = "for p in Peer for q in Peer for r in Attempt"
+HEARD_IN_A_ROUND = Network(
+    name="heard_in_a_round",
+    doc="what one peer is heard to say in one round",
+    rows=(("round", "*"),),
+    honest="",
+    crash=False,
+    moves=(
+        Move("Propose(p: Peer, r: Attempt, d: Digest)", (), {"proposed[p, r, d]": "True"}),
+        *_turns("p: Peer, q: Peer", "in_roster[p, q]"),
+        *_turns(
+            "p: Peer, q: Peer, r: Attempt",
+            "id_hash_matches[p, q, r]",
+            "share_proof_valid[p, q, r]",
+            "set_large_enough[p, q, r]",
+            "two_bodies[p, q, r]",
+        ),
+    ),
+    properties=(
+        _enters(
+            _HEARD,
+            "heard_proposal",
+            "heard[p, q, r] == silent and in_roster[p, q] and after(proposal_of[p, q, r]) != none",
+            _ROUND,
+        ),
+        _enters(
+            _HEARD,
+            "accepted",
+            "heard[p, q, r] == heard_proposal and id_hash_matches[p, q, r] and "
+            "share_proof_valid[p, q, r] and "
+            "any(proposal_of[p, q, r] == d and proposed[p, r, d] for d in Digest)",
+            _ROUND,
+        ),
+        _enters(
+            _HEARD, "in_view", "heard[p, q, r] == accepted and set_large_enough[p, q, r]", _ROUND
+        ),
+        _enters(_HEARD, "equivocated", "two_bodies[p, q, r]", _ROUND),
+        *_reaches(_HEARD, _ROUND, "equivocated"),
+        Property("InView", f"any(heard[p, q, r] == in_view {_ROUND})", "reachable"),
+    ),
+)
+
+_OPEN = ("created", "acked", "begun", "stepping")
+_CAUSE = "(peer_fault[e, a] or session_idle[e, a])"
+SESSION_ENDS = Network(
+    name="session_ends",
+    doc="how a session ends without a result: faults, silence, messages that come too late",
+    rows=(("session", "Abort"), ("session", "Step"), ("session", "Expire")),
+    honest="",
+    crash=False,
+    moves=(
+        *(
+            Move(
+                f"Be_{state}(p: Peer, e: Event, a: Attempt)",
+                ("session[p, e, a] == absent",),
+                {"session[p, e, a]": state},
+            )
+            for state in (*_OPEN, "finished")
+        ),
+        *_turns("e: Event, a: Attempt", "peer_fault[e, a]", "session_idle[e, a]"),
+    ),
+    properties=(
+        _enters(
+            "session[p, e, a]",
+            "expired",
+            f"session[p, e, a] in ({', '.join(_OPEN)}) and {_CAUSE}",
+            _SESSION,
+        ),
+        *(
+            Property(
+                f"Stays_{state}",
+                f"all(implies(session[p, e, a] == {state}, after(session[p, e, a]) == {state}) "
+                f"{_SESSION})",
+                "step",
+            )
+            for state in ("finished", "expired")
+        ),
+        Property(
+            "CanEnd",
+            f"all(implies(session[p, e, a] in ({', '.join(_OPEN)}), session[p, e, a] == expired) "
+            f"{_SESSION})",
+            "always_can",
+        ),
+    ),
+)
+
+
+@frozen
+class RecordCase:
+    """A network at one size, with its pinned states, steps and depth."""
+
+    network: Network
+    sizes: Mapping[str, int]
+    constants: Mapping[str, int]
+    counts: tuple[int, int, int]
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return f"{self.network.name}, one record"
+
+
+CASES = (
+    RecordCase(PEER_LIST, {"Peer": 1}, {}, (640, 5281, 18)),
+    RecordCase(PAYOUT, {"Peer": 1, "Event": 1}, {}, (112, 649, 11)),
+    RecordCase(
+        ROUND_SESSION,
+        {"Peer": 1, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1},
+        {"T": 1},
+        (26368, 375297, 21),
+    ),
+    RecordCase(HEARD_IN_A_ROUND, {"Peer": 1, "Attempt": 1, "Digest": 2}, {}, (1024, 7713, 15)),
+    RecordCase(SESSION_ENDS, {"Peer": 1, "Event": 1, "Attempt": 1}, {}, (28, 93, 5)),
+)
+"""What ``check`` explores: every property holds, every witness is reached, no number changes."""

@@ -19,9 +19,12 @@ from model_checks.console import Unusable, Watch
 from model_checks.engines.arithmetic import CLAIMS
 from model_checks.engines.check import check
 from model_checks.engines.explicit import MAX_STATES, SearchTooLarge
+from model_checks.engines.oracle import Instance
 from model_checks.lemmas.cases import CONTROLS, PROOFS
 from model_checks.manifest_file import entry
 from model_checks.networks.cases import CASES, Case, faults
+from model_checks.record_networks import CASES as RECORDS
+from model_checks.system import close
 
 Records = Mapping[str, Mapping[str, Any]]
 WORKERS = 2
@@ -109,6 +112,24 @@ def explore_case(
     )
 
 
+def explore_record(number: int) -> Verdict:
+    """Return the verdict on the tables around one record: all holds, and no number has changed."""
+    began = time.perf_counter()
+    case = RECORDS[number]
+    result = check(Instance(close(case.network), case.sizes, case.constants))
+    witnesses = {p.name for p in case.network.properties if p.kind == "reachable"}
+    wrong = [f"{name} is violated: {len(t)} steps" for name, t in sorted(result.violated.items())]
+    wrong += [
+        f"witness {name} is not reached" for name in sorted(witnesses - result.reached.keys())
+    ]
+    counts = (result.distinct, result.generated, result.depth)
+    if counts != case.counts:
+        wrong.append(f"states, steps, depth are {counts}, pinned are {case.counts}")
+    word = "refuted" if result.violated else "holds"
+    seconds = time.perf_counter() - began
+    return Verdict(case.name, "explicit", word, tuple(wrong), *counts, seconds=seconds)
+
+
 def prove(number: int) -> Verdict:
     """Return the verdict of z3 and cvc5 on proof ``number``, for every size."""
     began = time.perf_counter()
@@ -182,6 +203,7 @@ class Selection:
     def jobs(self) -> list[Job]:
         """Return what is to be run; raises :class:`Unusable` if nothing bears the name."""
         found = [Job("search", n) for n, c in enumerate(CASES) if self.deep or not c.deep]
+        found += [Job("record", number) for number in range(len(RECORDS))]
         found += [Job("proof", number) for number in range(len(PROOFS))]
         found += [Job("control", number, self.deep) for number in range(len(CONTROLS))]
         found += [Job("claim", number) for number in range(len(CLAIMS))]
@@ -206,6 +228,7 @@ class Job:
         """What ``--only`` is compared with."""
         lists: Mapping[str, tuple[Any, ...]] = {
             "search": CASES,
+            "record": RECORDS,
             "proof": PROOFS,
             "control": CONTROLS,
             "claim": CLAIMS,
@@ -219,7 +242,8 @@ class Job:
             return explore_case(case, self.records.get(case.name), self.max_states)
         if self.kind == "control":
             return break_proof(self.number, deep=self.deep)
-        return prove(self.number) if self.kind == "proof" else judge(self.number)
+        runs = {"record": explore_record, "proof": prove, "claim": judge}
+        return runs[self.kind](self.number)
 
 
 def run(selection: Selection, recorded: Records) -> Iterator[Verdict]:

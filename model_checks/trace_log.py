@@ -5,9 +5,9 @@ and is the one named, that every cell, parameter and value fits its type. Whethe
 is the matter of ``conformance``, for which :func:`false_conjunct` evaluates a row's guard on what
 the line says it read.
 
-Beside ``transition`` there are three kinds of record: ``started`` (the node's process began: memory
-cells are at their first values; with ``"resumed": true`` its disk held records of before the
-trace), ``trace_repaired`` (a line that a crash had cut short was removed) and nothing else.
+Beside ``transition`` there are two kinds of record: ``started`` (the node's process began: memory
+cells are at their first values; ``node`` is its id; with ``"resumed": true`` its disk held records
+of before the trace) and ``trace_repaired`` (a line that a crash had cut short was removed).
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Line:
     seq: int
     at: float
     kind: str
+    node: str = ""
     resumed: bool = False
     rule: Rule | None = None
     parameters: Mapping[str, Value] = field(factory=dict)
@@ -183,7 +184,8 @@ class _Grammar:
         if not isinstance(at, int | float) or isinstance(at, bool):
             raise Refusal(where, f"at is {at!r}, no time")
         if kind in (STARTED, REPAIRED):
-            return Line(where, seq, at, str(kind), resumed=record.get("resumed") is True)
+            node, resumed = str(record.get("node", "")), record.get("resumed") is True
+            return Line(where, seq, at, str(kind), node=node, resumed=resumed)
         if kind != TRANSITION:
             raise Refusal(where, f"kind {kind!r} is unknown")
         rule = self._rule(where, record)

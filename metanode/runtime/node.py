@@ -44,6 +44,7 @@ from metanode.runtime.process_lock import ProcessLock
 from metanode.runtime.trace import TraceWriter
 from metanode.runtime.wiring import chain_parameters, open_disk, rpc_client, settings_of
 from spec import messages as m
+from spec.trace_format import STARTED, TRANSITION
 
 TICK_S = 0.05
 QUEUE = 4096
@@ -74,6 +75,7 @@ class NodeShell:
     _receive_input: Any = field(init=False, repr=False)
     _started: float = 0.0
     _said_started: bool = False
+    _resumed: bool = False
     _recent: list[dict[str, Any]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -96,7 +98,10 @@ class NodeShell:
             self.config.stake.minimum,
         )
         self._started = self.clock()
-        self.core.start(self._started, self.disk.load())
+        memory = self.disk.load()
+        # A trace that begins later than the store says so, or its reader would miss what was before.
+        self._resumed = self.trace.end.seq == 0 and any(memory.cells.values())
+        self.core.start(self._started, memory)
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
@@ -226,10 +231,12 @@ class NodeShell:
         if records and not self._said_started:
             # What was kept in memory began anew: a reader of the trace must know where.
             self._said_started = True
-            self.trace.append({"kind": "started", "at": now, "node": self.identity.node_id.hex()})
+            resumed = {"resumed": True} if self._resumed else {}
+            node_id = self.identity.node_id.hex()
+            self.trace.append({"kind": STARTED, "at": now, "node": node_id, **resumed})
         for record in records:
             self.metrics.transition(record["table"])
-            self.trace.append({"kind": "transition", "at": now, **record})
+            self.trace.append({"kind": TRANSITION, "at": now, **record})
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> None:
         work: dict[str, Callable[..., Awaitable[None]]] = {

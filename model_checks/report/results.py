@@ -78,10 +78,7 @@ def _model(found: Mapping[str, Any]) -> Model:
         int(found["depth"]),
         float(found["seconds"]),
         tuple(str(line) for line in found["faults"]),
-        {
-            str(name): tuple(str(step) for step in steps)
-            for name, steps in found["traces"].items()
-        },
+        {str(name): tuple(str(step) for step in steps) for name, steps in found["traces"].items()},
         str(found["note"]),
     )
 

@@ -30,13 +30,14 @@ nav.contents { border-top: 1px solid var(--line); border-bottom: 1px solid var(-
 table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
 th, td { text-align: left; vertical-align: top; padding: 6px 10px;
   border-bottom: 1px solid var(--line); }
-td > div { min-width: 0; overflow-wrap: anywhere; }
-td > div > a, td > div > span { overflow-wrap: normal; }
+td > div { min-width: 0; }
 thead th { background: var(--pale); white-space: nowrap; }
-table.rows td:nth-child(5), table.rows td:nth-child(6) { min-width: 200px; }
-table.rows td:nth-child(-n+4) > div { overflow-wrap: break-word; }
+table.rows td:nth-child(4), table.rows td:nth-child(5) { min-width: 210px; }
+table.rows td:nth-child(3) { min-width: 150px; }
+table.rows td:nth-child(-n+3) > div, table.rows td:nth-child(6) > div { overflow-wrap: break-word; }
 table.rows td:nth-child(7) { min-width: 220px; }
-table.models td:nth-child(n+3) > div { white-space: nowrap; }
+table.models td:nth-child(n+3) > div, table.answers td:nth-child(n+2) > div {
+  white-space: nowrap; }
 table.numbers td:nth-child(n+2) { text-align: right; }
 table.numbers th:nth-child(n+2) { text-align: right; }
 :target { background: #fff8c5; scroll-margin-top: 12px; }
@@ -73,7 +74,7 @@ footer { margin-top: 40px; padding-bottom: 40px; color: var(--soft); }
     margin: 8px 0; padding: 4px 10px; }
   table.cards td { display: grid; grid-template-columns: 6.2em minmax(0, 1fr); gap: 8px;
     border: 0; padding: 3px 0; min-width: 0 !important; text-align: left !important; }
-  table.cards td > div { white-space: normal !important; }
+  table.cards td > div { white-space: normal !important; overflow-wrap: anywhere; }
   table.cards td::before { content: attr(data-label); color: var(--soft); }
   table.cards td:has(> div:empty) { display: none; }
   dl { grid-template-columns: minmax(0, 1fr); gap: 0; }

@@ -133,3 +133,13 @@ def test_the_module_runs_from_anywhere(tmp_path: Path, capsys: pytest.CaptureFix
     """Catches a file name that is taken from the current folder."""
     assert command.main(["check", str(tmp_path / "absent.py")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_a_number_that_changes_around_one_record_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a change of a table that no network notices, and that nobody signs."""
+    assert runner.explore_record(0).as_expected
+    changed = evolve(runner.RECORDS[0], counts=(640, 5281, 17))
+    monkeypatch.setattr(runner, "RECORDS", (changed,))
+    assert runner.explore_record(0).faults == (
+        "states, steps, depth are (640, 5281, 18), pinned are (640, 5281, 17)",
+    )

@@ -150,6 +150,15 @@ def test_a_forged_read_of_an_own_cell(tmp_path: Path) -> None:
     refused(tmp_path, traces, at, r"instance_used\[.*\] is True, but the trace left it at False")
 
 
+def test_a_ghost_that_was_read(tmp_path: Path) -> None:
+    """Catches a cell that exists for properties only and yet has a value at a node."""
+    traces = whole_run()
+    at = place(traces[NODE], "session", "Release")
+    record = traces[NODE][at]
+    record["reads"][key(record, "released_in")] = "True"
+    refused(tmp_path, traces, at, "no node holds a ghost cell")
+
+
 def test_a_certificate_of_too_few(tmp_path: Path) -> None:
     """Catches a count that is short of T."""
     traces = whole_run()
@@ -295,6 +304,16 @@ def test_a_line_of_another_node(tmp_path: Path) -> None:
     at = place(traces[NODE], "peer", "Offer")
     traces[NODE].insert(at, traces["node-0"][place(traces["node-0"], "peer", "Offer")])
     refused(tmp_path, traces, at, "it speaks of another node than the trace")
+
+
+def test_a_start_of_another_node(tmp_path: Path) -> None:
+    """Catches two traces that were joined."""
+    traces = whole_run()
+    own = traces[NODE][place(traces[NODE], "peer", "Offer")]["parameters"]["p"]
+    traces[NODE][0]["node"] = own + "00" * 25
+    check_traces(written(tmp_path, traces))
+    traces[NODE][0]["node"] = "02" * 33
+    refused(tmp_path, traces, 0, "it is another node than the trace's")
 
 
 # --- the network ---------------------------------------------------------------------------------

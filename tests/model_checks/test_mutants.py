@@ -144,5 +144,6 @@ def test_every_network_holds_before_it_is_mutated(place: int) -> None:
     assert search is not None
     assert not numbers.violated
     asked = {p.name for p in scoring.SMALL[place][0].properties if p.kind == "reachable"}
-    missing = asked - numbers.reached
-    assert missing <= {"LiarsDecide", "LiarsVoteTwice", "SilentFirst", "LiarsPay", "LiarsRefund"}
+    # With two or three peers there are no liars, and nobody who gave up before the others ended.
+    small = {"LiarsDecide", "LiarsVoteTwice", "SilentFirst", "LateSignature"}
+    assert asked - numbers.reached <= small

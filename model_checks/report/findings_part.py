@@ -1,0 +1,156 @@
+"""The findings, each with what refutes the source's rule, and all other counterexamples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from model_checks import findings_table
+from model_checks.lemmas.cases import CONTROLS
+from model_checks.report.markup import Html, anchor, element, join, link
+from model_checks.report.outcomes import trace_anchor
+from model_checks.report.results import Model, Results
+from model_checks.report.sequence import diagram
+from model_checks.report.state_chart import row_anchor
+from spec.findings import FINDINGS, Finding
+from spec.protocol import PROTOCOL
+
+EVERY_SIZE = ", every size"
+LEGEND = (
+    "A lane for each peer, from top to bottom as it happened; red boxes are liars, grey ones the"
+    " world or a crash. The text of a box leads to the row or to the move. An arrow leads from"
+    " what one peer wrote to the first step of another one whose guard asks for it."
+)
+
+
+class Page:
+    """Writes findings and counterexamples; each counterexample is drawn once."""
+
+    def __init__(self, results: Results) -> None:
+        self.searches = {m.name: m for m in results.models if m.is_search}
+        self.proofs = {m.name: m for m in results.models if not m.is_search}
+        self.drawn: set[str] = set()
+
+    def findings(self) -> Iterator[Html]:
+        """Yield every finding."""
+        yield element("h2", "Findings", id="findings")
+        yield element(
+            "p",
+            "Rules of the sources that fail, and the rule that this protocol has instead. M is the"
+            " metanode peer protocol, N is Nano's peering, T is the TSS node architecture.",
+        )
+        yield element("p", LEGEND)
+        yield element("nav", *(link(f.id, f.id) for f in FINDINGS))
+        for finding in FINDINGS:
+            yield self._finding(finding)
+
+    def _finding(self, finding: Finding) -> Html:
+        pairs: list[tuple[str, Html]] = [
+            ("source rule", join([finding.source_rule])),
+            ("what breaks", join([finding.what_breaks])),
+            ("rule", join([finding.rule])),
+        ]
+        if finding.held_by:
+            pairs.append(("carried by", join(map(_carrier, finding.held_by), ", ")))
+        if finding.later:
+            pairs.append(("not built yet", join([finding.later])))
+        evidence = list(self._evidence(finding))
+        if evidence:
+            pairs.append(("shown by", element("div", *(element("div", e) for e in evidence))))
+        listed = (join((element("dt", name), element("dd", told))) for name, told in pairs)
+        return element(
+            "article",
+            element("h3", finding.id),
+            element("dl", *listed),
+            *self._drawings(finding),
+            id=finding.id,
+        )
+
+    def _evidence(self, finding: Finding) -> Iterator[Html]:
+        for case in findings_table.variants(finding.id):
+            model = self.searches.get(case.name)
+            for name in case.refuted:
+                yield join((_code(case.name), " ", self._refuted(model, name)))
+        for case in findings_table.ours(finding.id):
+            model = self.searches.get(case.name)
+            word = model.result if model else "not in these results"
+            yield join((_code(case.name), f" with our rule: {word}"))
+        for control in CONTROLS:
+            if re.search(rf"\b{finding.id}\b", control.network.doc):
+                yield self._by_proof(control.name, "a proof that must fail")
+        if finding.id in findings_table.PROVED:
+            yield self._by_proof(findings_table.PROVED[finding.id], "our rule")
+        for name, model in self.proofs.items():
+            if re.search(rf"\b{finding.id}\b", name):
+                yield join((_code(name), f" ({model.engine}): {model.result}"))
+        for line in findings_table.code_tests(finding.id):
+            yield join(("test ", _code(line.shown_by)))
+
+    def _refuted(self, model: Model | None, name: str) -> Html:
+        if model is None:
+            return join([f"{name}: not in these results"])
+        if name not in model.traces:
+            return element("span", f"{name} is NOT refuted any more", class_="bad")
+        if not model.traces[name]:
+            return join([f"{name} refuted: from the first state on, a run that goes on for ever"])
+        told = f"{name} refuted in {len(model.traces[name])} steps"
+        return link(told, trace_anchor(model.name, name))
+
+    def _by_proof(self, network: str, role: str) -> Html:
+        model = self.proofs.get(f"{network}{EVERY_SIZE}")
+        said = f"{model.result} ({model.engine})" if model else "not in these results"
+        return join((_code(f"{network}{EVERY_SIZE}"), f", {role}: {said}"))
+
+    def _drawings(self, finding: Finding) -> Iterator[Html]:
+        for case in findings_table.variants(finding.id):
+            model = self.searches.get(case.name)
+            for name in case.refuted if model else ():
+                if model is not None and model.traces.get(name):
+                    yield from self._drawing(model, name)
+
+    def _drawing(self, model: Model, name: str) -> Iterator[Html]:
+        id_ = trace_anchor(model.name, name)
+        if id_ in self.drawn:
+            return
+        self.drawn.add(id_)
+        steps = model.traces[name]
+        title = f"{name} fails in {len(steps)} steps"
+        network = model.name.partition(" ")[0]
+        yield element(
+            "details",
+            element("summary", title, " in ", _code(model.name)),
+            element("p", "Network ", link(network, anchor("network", network)), class_="soft"),
+            element("div", diagram(model.name, steps, title), class_="scroll"),
+            id=id_,
+            open="",
+        )
+
+    def others(self) -> Iterator[Html]:
+        """Yield the counterexamples that no finding shows."""
+        yield element("h2", "Other counterexamples", id="counterexamples")
+        yield element(
+            "p",
+            "What else the variants break on the way, and variants that no finding is about.",
+        )
+        for model in self.searches.values():
+            for name, steps in model.traces.items():
+                if steps:
+                    yield from self._drawing(model, name)
+
+
+def _code(text: str) -> Html:
+    return element("code", text)
+
+
+def _carrier(text: str) -> Html:
+    """Return what carries a finding's rule, as a link where this report shows it."""
+    kind, _, name = text.partition(" ")
+    if kind == "cell" and name in PROTOCOL.cells:
+        return link(text, anchor("cell", name))
+    if kind == "formula" and name in PROTOCOL.names.definitions:
+        return link(text, anchor("formula", name))
+    for machine in PROTOCOL.machines.values():
+        for rule in machine.rules:
+            if rule.name == text:
+                return link(text, row_anchor(rule))
+    return _code(text)

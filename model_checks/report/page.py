@@ -1,0 +1,57 @@
+"""The whole page, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model_checks.report import outcomes, protocol_part
+from model_checks.report.findings_part import Page
+from model_checks.report.limits import limits
+from model_checks.report.markup import Html, document, element, link
+from model_checks.report.results import Mutant, Results
+from model_checks.report.style import STYLE
+from spec.assembly import Protocol
+from spec.protocol import PROTOCOL
+
+TITLE = "Metanode: the protocol and what is proved of it"
+CONTENTS = (
+    ("Tables", "tables"),
+    ("Cells and formulas", "cells"),
+    ("Models", "models"),
+    ("Properties", "properties"),
+    ("Findings", "findings"),
+    ("Other counterexamples", "counterexamples"),
+    ("Networks", "networks"),
+    ("Mutants", "mutation"),
+    ("Limits", "limits"),
+)
+
+
+def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = PROTOCOL) -> str:
+    """Return the report as one HTML document."""
+    rows = sum(len(machine.table.rows) for machine in protocol.machines.values())
+    head = element(
+        "header",
+        element("h1", TITLE),
+        element(
+            "p",
+            f"{len(protocol.machines)} tables with {rows} rows, which the node runs and the engines"
+            f" check: {len(results.models)} models.",
+        ),
+        *outcomes.summary(results, mutants),
+        element("nav", *(link(name, target) for name, target in CONTENTS), class_="contents"),
+    )
+    findings = Page(results)
+    parts: list[Html] = [
+        *protocol_part.tables(protocol),
+        *protocol_part.cells(protocol),
+        *outcomes.models(results),
+        *outcomes.properties(results),
+        *findings.findings(),
+        *findings.others(),
+        *protocol_part.networks(),
+        *outcomes.mutation(mutants),
+        *limits(results),
+    ]
+    foot = element("footer", "Written by python -m model_checks.report; loads nothing, runs none.")
+    return document(TITLE, STYLE, head, element("main", *parts), foot)

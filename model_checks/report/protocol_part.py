@@ -1,0 +1,171 @@
+"""The protocol as the report shows it: tables with their charts, cells, formulas, networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from model_checks.networks.cases import CASES
+from model_checks.report.markup import Html, anchor, element, join, lines, link, row, table
+from model_checks.report.state_chart import chart, everywhere
+from model_checks.system import Network
+from spec.assembly import Machine, Protocol
+from spec.findings import FINDINGS
+from spec.language import Cell, Enum, Opt
+
+ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
+CELL_HEADINGS = ("cell", "values", "first", "kept", "meaning")
+FORMULA_HEADINGS = ("formula", "stands for", "meaning")
+MOVE_HEADINGS = ("move", "only if", "then", "why")
+ASKED_HEADINGS = ("asked", "kind", "formula", "meaning")
+
+
+def tables(protocol: Protocol) -> Iterator[Html]:
+    """Yield every table with its chart."""
+    yield element("h2", "The tables", id="tables")
+    yield element(
+        "p",
+        "Every row that a node may run; a state and an event without a row change nothing. Of the"
+        " chart, each arrow is a row, or several between the same two states: hover for the"
+        " reason, follow the link for the row. The state with the thick frame is the first one.",
+    )
+    names = (link(name, anchor("table", name)) for name in protocol.machines)
+    yield element("nav", *names)
+    for machine in protocol.machines.values():
+        yield from _table(machine)
+
+
+def _table(machine: Machine) -> Iterator[Html]:
+    name = machine.table.name
+    yield element("h3", f"{name}: ", element("code", machine.table.cell), id=anchor("table", name))
+    yield element("p", machine.table.doc)
+    yield element("div", chart(machine), class_="scroll")
+    notes = []
+    if everywhere(machine):
+        notes.append(f"In every state, and without leaving it: {', '.join(everywhere(machine))}.")
+    if machine.cell.kept == "memory":
+        notes.append(f"A crash leads from any state to {machine.first}.")
+    if notes:
+        yield element("p", " ".join(notes), class_="soft")
+    yield table(ROW_HEADINGS, _rows(machine), "cards rows")
+
+
+def _rows(machine: Machine) -> Iterator[Html]:
+    for number, each in enumerate(machine.table.rows, start=1):
+        sources = each.source if isinstance(each.source, tuple) else (each.source,)
+        cells = (
+            str(number),
+            lines(sources),
+            element("code", each.event),
+            lines(each.only_if),
+            lines(_effects(each.then)),
+            element("code", each.target),
+            with_findings(each.why),
+        )
+        yield row(ROW_HEADINGS, cells, id=anchor("row", machine.table.name, str(number)))
+
+
+def with_findings(text: str) -> Html:
+    """Return text in which the number of a finding leads to it."""
+    parts = re.split(r"\b(F-\d\d)\b", text)
+    known = {finding.id for finding in FINDINGS}
+    return join(link(part, part) if part in known else part for part in parts)
+
+
+def _effects(then: Mapping[str, str]) -> Iterable[str]:
+    return (f"{reference} := {value}" for reference, value in then.items())
+
+
+def cells(protocol: Protocol) -> Iterator[Html]:
+    """Yield the cells and the formulas that rows speak of."""
+    yield element("h2", "Cells and formulas", id="cells")
+    yield element(
+        "p",
+        element("span", "", id="crash"),
+        "Where a cell is kept decides what a crash does to it: memory goes back to its first value,"
+        " disk stays. What is on the network was signed by its first index; what is given, a node"
+        " finds out outside the tables; a ghost is for the properties and no row asks for it.",
+    )
+    yield table(
+        CELL_HEADINGS,
+        (
+            row(
+                CELL_HEADINGS,
+                (element("code", _reference(c)), _values(c), element("code", c.first), c.kept,
+                 c.doc),
+                id=anchor("cell", c.name),
+            )
+            for c in protocol.cells.values()
+        ),
+    )  # fmt: skip
+    yield table(
+        FORMULA_HEADINGS,
+        (
+            row(
+                FORMULA_HEADINGS,
+                (element("code", d.signature), element("code", d.text), d.doc),
+                id=anchor("formula", d.name),
+            )
+            for d in protocol.names.definitions.values()
+        ),
+    )
+
+
+def _reference(cell: Cell) -> str:
+    return f"{cell.name}[{', '.join(cell.index)}]" if cell.index else cell.name
+
+
+def _values(cell: Cell) -> str:
+    if isinstance(cell.type, Enum):
+        return ", ".join(cell.type.values)
+    return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
+
+
+def all_networks() -> list[Network]:
+    """Return every network that is searched, once, in the order of the cases."""
+    return list({case.network.name: case.network for case in CASES}.values())
+
+
+def networks() -> Iterator[Html]:
+    """Yield every network: who else moves, and what is asked."""
+    yield element("h2", "The networks", id="networks")
+    yield element(
+        "p",
+        "A network is some rows of the tables, run by several peers, with liars and the world as"
+        " they are written here. A variant keeps a rule of the sources, or leaves one of ours out:"
+        " it must fail.",
+    )
+    for network in all_networks():
+        summary = element(
+            "summary", element("code", network.name), ": ", with_findings(network.doc)
+        )
+        parts = [summary, table(ASKED_HEADINGS, _asked(network))]
+        if network.moves:
+            parts.append(table(MOVE_HEADINGS, _moves(network)))
+        if network.without:
+            left_out = (f"{where}: {text}" for where, text in network.without)
+            parts.append(element("p", "Left out: ", join(map(_code, left_out), ", ")))
+        yield element("details", *parts, id=anchor("network", network.name), open="")
+
+
+def _code(text: str) -> Html:
+    return element("code", text)
+
+
+def _asked(network: Network) -> Iterator[Html]:
+    for prop in network.properties:
+        yield row(
+            ASKED_HEADINGS, (prop.name, prop.kind.replace("_", " "), _code(prop.text), prop.doc)
+        )
+
+
+def _moves(network: Network) -> Iterator[Html]:
+    for move in network.moves:
+        name = move.event.partition("(")[0].strip()
+        cells = (
+            _code(move.event),
+            lines(move.only_if),
+            lines(_effects(move.then)),
+            with_findings(move.why),
+        )
+        yield row(MOVE_HEADINGS, cells, id=anchor("move", network.name, name))
