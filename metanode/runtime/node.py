@@ -99,7 +99,7 @@ class NodeShell:
         )
         self._started = self.clock()
         memory = self.disk.load()
-        # A trace that begins later than the store says so, or its reader would miss what was before.
+        # A trace that begins later than the store says so: its reader must know what it misses.
         self._resumed = self.trace.end.seq == 0 and any(memory.cells.values())
         self.core.start(self._started, memory)
         async with anyio.create_task_group() as tasks:
