@@ -148,6 +148,17 @@ def export(arguments: argparse.Namespace) -> int:
     return run(arguments.rest)
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Write the report as one HTML file; see ``python -m model_checks.report --help``."""
+    from model_checks.report.__main__ import main as run
+
+    return run(arguments.rest)
+
+
+PASSED_ON = {"conformance": conformance, "export": export, "report": report}
+"""Commands with a command line of their own."""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="python -m model_checks", description=__doc__)
@@ -186,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
     scored.add_argument("--seed", type=int, default=1, metavar="S")
     scored.add_argument("--only", default="", metavar="NAME", help="mutants with this in the name")
     scored.add_argument("--json", action="store_true", help="for machines")
-    for name, run in (("conformance", conformance), ("export", export)):
+    for name, run in PASSED_ON.items():
         commands.add_parser(name, help=run.__doc__, add_help=False).set_defaults(run=run)
     return top
 
@@ -194,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    passed_on = given[:1] in (["conformance"], ["export"])
+    passed_on = bool(given) and given[0] in PASSED_ON
     parsed = parser().parse_args(given[:1] if passed_on else given)
     parsed.rest = given[1:]
     try:

@@ -4,10 +4,10 @@ A mutant is tried, in this order, with the assembly of the tables, their static 
 that run the changed row (at small sizes), and the proofs. It is **refused** or **static** when it
 is ill-formed; **property** when something fails that held, or a witness is out of reach;
 **proof** when the induction fails; **counts** when every verdict stays and only the numbers of
-``manifest.toml`` change, which an auditor sees as a difference. It is **equivalent** when each
-network that has the row has the same labelled steps as before. What is left has survived, and needs
-a reason in ``survivors.toml``; most are in rows that no network runs, and tests of the running code
-hold those.
+``manifest.toml`` or of ``record_networks`` change, which an auditor sees as a difference. It is
+**equivalent** when each network that has the row has the same labelled steps as before. What is
+left has survived, and needs a reason in ``survivors.toml``; most are in rows that no network runs,
+and tests of the running code hold those.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from model_checks.two_states import AFTER, later_text, with_later
 from spec.assembly import Effect, Guard, Protocol, Rule, cells_read
 from spec.expressions import Names, Parser, cell_type
 from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
-from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature
+from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature, texts
 
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
 
@@ -30,7 +30,7 @@ class Move:
     """An action of the adversary or of the world: nobody's row."""
 
     event: str
-    only_if: tuple[str, ...] = ()
+    only_if: tuple[str, ...] = field(default=(), converter=texts)
     then: Mapping[str, str] = field(factory=dict)
     why: str = ""
     fair: bool = False

@@ -99,7 +99,8 @@ class Definition:
         return parse_signature(self.signature)[0]
 
 
-def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+def texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return conjuncts as a tuple: a single one may be written without the comma."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -115,7 +116,7 @@ class Row:
     source: str | tuple[str, ...]
     event: str
     target: str
-    only_if: tuple[str, ...] = field(default=(), converter=_texts)
+    only_if: tuple[str, ...] = field(default=(), converter=texts)
     then: Mapping[str, str] = field(factory=dict)
     why: str = ""
     fair: bool = False

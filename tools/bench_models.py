@@ -65,6 +65,7 @@ def searches(managers: int, repeat: int) -> list[dict[str, Any]]:
             lambda: Explicit(commit, ("Manager",), "Manager"),
             repeat,
         ),
+        search("signing, n = 5", lambda: Explicit(five), 1),
         search("signing, n = 5, symmetry", lambda: Explicit(five, ("Peer", "Digest")), repeat),
     ]
 

@@ -17,9 +17,10 @@ from spec.protocol import PROTOCOL
 
 EVERY_SIZE = ", every size"
 LEGEND = (
-    "A lane for each peer, from top to bottom as it happened; red boxes are liars, grey ones the"
-    " world or a crash. The text of a box leads to the row or to the move. An arrow leads from"
-    " what one peer wrote to the first step of another one whose guard asks for it."
+    "A lane for each peer, from top to bottom as it happened; red boxes are what only liars do,"
+    " grey ones the world, a crash or a rule of the source. The text of a box leads to the row or"
+    " to the move. An arrow leads from what one peer wrote to the first step of another one whose"
+    " guard asks for it."
 )
 
 

@@ -61,14 +61,20 @@ def limits(results: Results) -> Iterator[Html]:
         items.append(element("li", "No model of these results is asked: ", join(names, ", ")))
     outside = list(rows_outside())
     if outside:
-        items.append(element("li", "Rows that run in no network: ", join(outside, ", ")))
+        items.append(
+            element(
+                "li",
+                "Rows that no network runs, or that change nothing there: ",
+                join(outside, ", "),
+            )
+        )
     open_ = (join((link(f.id, f.id), f" ({f.later})")) for f in FINDINGS if f.later)
     items.append(element("li", "Not built yet: ", join(open_, "; ")))
     yield element("ul", *items)
 
 
 def rows_outside() -> Iterator[Html]:
-    """Yield links to the rows that no network runs, in the order of the tables."""
+    """Yield links to the rows that play no part in any network, in the order of the tables."""
     run = set()
     for network in all_networks():
         for action in close(network).actions:

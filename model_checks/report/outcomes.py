@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from model_checks.lemmas.cases import CONTROLS, PROOFS, ProofCase
+from model_checks.mutants import reasons
 from model_checks.networks.cases import Case
 from model_checks.report.markup import Html, anchor, element, link, row, table
 from model_checks.report.results import Model, Mutant, Results
@@ -95,7 +96,9 @@ def summary(results: Results, mutants: Sequence[Mutant]) -> Iterator[Html]:
     class_ = "good" if results.holds else "bad"
     whole = f"{expected} of {len(results.models)} models are as expected."
     yield element("p", element("span", f"Everything is {word}. ", class_=class_), whole)
-    figures = [(str(number), f"models: {result}") for result, number in sorted(counts.items())]
+    figures = [(str(n), f"models: {result}") for result, n in sorted(counts.items())]
+    if all(model.expected for model in results.models if model.result == "refuted"):
+        figures = [(n, f"{t}, as they must be" if "refuted" in t else t) for n, t in figures]
     figures.append((f"{sum(m.distinct for m in results.models):,}", "states visited"))
     figures.append((f"{sum(m.seconds for m in results.models):.0f} s", "of all engines together"))
     if mutants:
@@ -221,8 +224,14 @@ def mutation(mutants: Sequence[Mutant]) -> Iterator[Html]:
     yield table(headings, rows, "cards numbers")
     survivors = [mutant for mutant in mutants if mutant.verdict == "survived"]
     yield element("h3", f"Survivors: {len(survivors)}")
-    listed = (element("li", element("code", m.name), f" {m.by}") for m in survivors)
-    yield element("ul", *listed) if survivors else element("p", "None.")
+    yield element("ul", *map(_survivor, survivors)) if survivors else element("p", "None.")
+
+
+def _survivor(mutant: Mutant) -> Html:
+    said = [element("code", mutant.name), f" {reasons().get(mutant.name, mutant.by)} "]
+    if mutant.unexplained:
+        said.append(element("span", "no reason given", class_="bad"))
+    return element("li", *said)
 
 
 def _score(mutants: Sequence[Mutant]) -> str:

@@ -13,7 +13,7 @@ from model_checks.report.style import STYLE
 from spec.assembly import Protocol
 from spec.protocol import PROTOCOL
 
-TITLE = "Metanode: the protocol and what is proved of it"
+TITLE = "Metanode: the protocol and what was checked of it"
 CONTENTS = (
     ("Tables", "tables"),
     ("Cells and formulas", "cells"),
@@ -35,8 +35,11 @@ def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = 
         element("h1", TITLE),
         element(
             "p",
-            f"{len(protocol.machines)} tables with {rows} rows, which the node runs and the engines"
-            f" check: {len(results.models)} models.",
+            f"{len(protocol.machines)} tables with {rows} rows, which the node runs;"
+            f" {len(results.models)} models of them were checked. What the models leave"
+            " out is told under ",
+            link("Limits", "limits"),
+            ".",
         ),
         *outcomes.summary(results, mutants),
         element("nav", *(link(name, target) for name, target in CONTENTS), class_="contents"),
@@ -53,5 +56,7 @@ def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = 
         *outcomes.mutation(mutants),
         *limits(results),
     ]
-    foot = element("footer", "Written by python -m model_checks.report; loads nothing, runs none.")
+    foot = element(
+        "footer", "Written by python -m model_checks.report; it loads nothing and runs nothing."
+    )
     return document(TITLE, STYLE, head, element("main", *parts), foot)

@@ -25,7 +25,7 @@ def tables(protocol: Protocol) -> Iterator[Html]:
     yield element("h2", "The tables", id="tables")
     yield element(
         "p",
-        "Every row that a node may run; a state and an event without a row change nothing. Of the"
+        "Every row that a node may run; a state and an event without a row change nothing. In the"
         " chart, each arrow is a row, or several between the same two states: hover for the"
         " reason, follow the link for the row. The state with the thick frame is the first one.",
     )

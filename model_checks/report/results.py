@@ -45,12 +45,17 @@ class Results:
 
 @frozen
 class Mutant:
-    """One change of the tables, and whether something noticed it."""
+    """One change of the tables, and whether something noticed it; ``by`` is what did,
+    or why nothing could.
+
+    ``unexplained`` is a survivor for which nobody gave a reason.
+    """
 
     name: str
     kind: str
     verdict: str
     by: str
+    unexplained: bool = False
 
 
 def models(found: Any, where: str) -> Results:
@@ -87,7 +92,13 @@ def mutants(found: Any, where: str) -> tuple[Mutant, ...]:
     """Return the mutants in the parsed JSON of ``mutants``; raises :class:`Unusable`."""
     keys = ("name", "kind", "verdict", "by")
     try:
-        return tuple(Mutant(*(str(each[key]) for key in keys)) for each in found["mutants"])
+        # They are listed with what was tried in brackets behind the name.
+        unexplained = {str(line) for line in found["unexplained"]}
+        rows = [tuple(str(each[key]) for key in keys) for each in found["mutants"]]
+        return tuple(
+            Mutant(name, kind, verdict, by, f"{name} ({by})" in unexplained)
+            for name, kind, verdict, by in rows
+        )
     except (KeyError, TypeError) as error:
         raise Unusable(
             f"{where}: not the output of mutants --json ({type(error).__name__}: {error})"

@@ -22,7 +22,7 @@ from spec.protocol import PROTOCOL
 
 WORLD = "the world"
 LEFT = 132
-LANE = 156
+LANE = 180
 BOX = 140
 STEP = 46
 TOP = 44
@@ -81,6 +81,16 @@ def occurrences(system: System, steps: Sequence[str]) -> list[Occurrence]:
         own = values.get(lane_parameter(action))
         found.append(Occurrence(number, action, values, WORLD if own is None else f"peer {own}"))
     return found
+
+
+def by_liar(action: Action) -> bool:
+    """Whether a move is for liars only: its guard asks that the peer who acts is faulty."""
+    own = lane_parameter(action)
+    return any(
+        read.cell == "faulty" and [getattr(i, "name", "") for i in read.index] == [own]
+        for guard in action.guards
+        for read in _asked(guard.formula)
+    )
 
 
 def rule_of(action: Action) -> Rule | None:
@@ -163,11 +173,14 @@ def _reads(node: Node) -> list[Read]:
 
 
 def diagram(model: str, steps: Sequence[str], title: str) -> Html:
-    """Return the diagram of a counterexample as an inline SVG."""
+    """Return the diagram of a counterexample as an inline SVG.
+
+    A plain list, if the network has not all of the steps any more: the results are of another day.
+    """
     system, case = system_of(model), searched(model)
-    if system is None or case is None:
+    found = [] if system is None else occurrences(system, steps)
+    if case is None or len(found) < len(steps):
         return element("ol", *(element("li", element("code", step)) for step in steps))
-    found = occurrences(system, steps)
     peers = max(case.sizes.get("Peer", 0), case.sizes.get("Manager", 0))
     lanes = [f"peer {number}" for number in range(peers)]
     if any(step.lane == WORLD for step in found):
@@ -175,7 +188,8 @@ def diagram(model: str, steps: Sequence[str], title: str) -> Html:
     at = {lane: LEFT + LANE * number + BOX // 2 for number, lane in enumerate(lanes)}
     height = {step.number: TOP + STEP * place + 24 for place, step in enumerate(found)}
     whole, width = TOP + STEP * len(found) + 10, LEFT + LANE * len(lanes)
-    parts = [_lane(at[lane], lane, whole) for lane in lanes]
+    liars = {step.lane for step in found if by_liar(step.action)}
+    parts = [_lane(at[lane], f"{lane} (liar)" if lane in liars else lane, whole) for lane in lanes]
     for earlier, later in seen_by(found):
         parts.append(
             _arrow(at[earlier.lane], height[earlier.number], at[later.lane], height[later.number])
@@ -223,7 +237,7 @@ def _box(step: Occurrence, x: int, y: int, case: Case) -> Html:
     else:
         where, target = "a move", anchor("move", case.network.name, step.action.name)
         why = next((m.why for m in case.network.moves if m.event.startswith(step.action.name)), "")
-        kind = "box liar" if step.lane != WORLD else "box world"
+        kind = "box liar" if by_liar(step.action) else "box world"
     name = element("text", step.action.name, x=x, y=y - 2, text_anchor="middle")
     values = element("text", step.shown, x=x, y=y + 11, text_anchor="middle", class_="small")
     label = element("text", f"{step.number}. {where}", x=4, y=y + 4)

@@ -48,11 +48,12 @@ def chart(machine: Machine) -> Html:
     states = states_in_order(machine)
     at = {state: MARGIN + LANE * number + BOX // 2 for number, state in enumerate(states)}
     skipped = everywhere(machine)
-    arrows: dict[tuple[str, str], dict[str, Rule]] = {}
+    arrows: dict[tuple[str, str], dict[str, list[Rule]]] = {}
     for source in states:
         for rule in machine.rules:
             if rule.source == source and rule.event not in skipped:
-                arrows.setdefault((source, rule.target), {}).setdefault(rule.event, rule)
+                events = arrows.setdefault((source, rule.target), {})
+                events.setdefault(rule.event, []).append(rule)
     y, drawn = TOP, []
     for (source, target), events in arrows.items():
         y += LINE * len(events) + 8
@@ -88,15 +89,15 @@ def _lane(x: int, state: str, height: int, first: bool) -> Html:
     )
 
 
-def _arrow(start: int, end: int, y: int, rules: list[Rule]) -> Html:
+def _arrow(start: int, end: int, y: int, events: list[list[Rule]]) -> Html:
     """Return an arrow at height ``y`` with its events above it; a loop goes out and comes back."""
     if start == end:
         path, tip, middle = f"M{start} {y - 8} h26 v8 h-26", start, start + 34
-        labels, placed, back = _labels(rules, middle, y - 1, "start"), 1, True
+        labels, placed, back = _labels(events, middle, y - 1, "start"), 1, True
     else:
         sign = 1 if end > start else -1
         path, tip, middle = f"M{start} {y} H{end}", end, start + sign * LANE // 2
-        labels, placed, back = _labels(rules, middle, y - 5, "middle"), sign, False
+        labels, placed, back = _labels(events, middle, y - 5, "middle"), sign, False
     away = 8 if back else -8 * placed
     points = f"{tip},{y} {tip + away},{y - 4} {tip + away},{y + 4}"
     return element(
@@ -107,10 +108,11 @@ def _arrow(start: int, end: int, y: int, rules: list[Rule]) -> Html:
     )
 
 
-def _labels(rules: list[Rule], x: int, bottom: int, side: str) -> list[Html]:
+def _labels(events: list[list[Rule]], x: int, bottom: int, side: str) -> list[Html]:
+    """Return the names of the events, each a link to its first row; the title tells all of them."""
     written = []
-    for number, rule in enumerate(reversed(rules)):
-        text = element("text", rule.event, x=x, y=bottom - LINE * number, text_anchor=side)
-        title = element("title", f"row {rule.number}: {rule.row.why}")
-        written.append(element("a", title, text, href=f"#{row_anchor(rule)}"))
+    for number, rules in enumerate(reversed(events)):
+        text = element("text", rules[0].event, x=x, y=bottom - LINE * number, text_anchor=side)
+        title = element("title", "; ".join(f"row {rule.number}: {rule.row.why}" for rule in rules))
+        written.append(element("a", title, text, href=f"#{row_anchor(rules[0])}"))
     return written

@@ -14,6 +14,7 @@ h2 { font-size: 1.35rem; margin: 44px 0 8px; padding-top: 8px; border-top: 2px s
 h3 { font-size: 1.08rem; margin: 28px 0 6px; }
 p { max-width: 76ch; margin: 6px 0 12px; }
 a { color: var(--link); }
+a[href^="#F-"] { white-space: nowrap; }
 code { font: 0.86em/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 code.line { display: block; padding-left: 1.4em; text-indent: -1.4em; }
 code.line + code.line { margin-top: 3px; }
@@ -47,7 +48,7 @@ details > :not(summary) { margin-left: 12px; margin-right: 12px; }
 details[open] > summary { border-bottom: 1px solid var(--line); background: var(--pale); }
 dl { display: grid; grid-template-columns: 9em minmax(0, 1fr); gap: 4px 14px; margin: 8px 0; }
 dt { color: var(--soft); }
-dd { margin: 0; max-width: 76ch; }
+dd { margin: 0; max-width: 96ch; overflow-wrap: anywhere; }
 article { border-left: 3px solid var(--line); padding-left: 14px; margin: 22px 0; }
 article h3 { margin-top: 0; }
 svg { display: block; font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }

@@ -143,3 +143,14 @@ def test_a_number_that_changes_around_one_record_fails(monkeypatch: pytest.Monke
     assert runner.explore_record(0).faults == (
         "states, steps, depth are (640, 5281, 18), pinned are (640, 5281, 17)",
     )
+
+
+@pytest.mark.parametrize("name", command.PASSED_ON)
+def test_commands_with_a_command_line_of_their_own(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches a command whose own options the outer command line takes away."""
+    with pytest.raises(SystemExit) as ended:
+        command.main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: python -m model_checks.{name}" in capsys.readouterr().out
