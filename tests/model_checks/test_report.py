@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from attrs import evolve
 
+from model_checks import runner
 from model_checks.console import Unusable
 from model_checks.engines.arithmetic import CLAIMS
 from model_checks.lemmas.cases import CONTROLS
@@ -312,3 +313,16 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         results.parsed(tmp_path / "none.json")
     with pytest.raises(Unusable, match="not the output of mutants"):
         results.mutants([], "file")
+
+
+def test_without_results_the_fast_tier_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of nothing when no file is given, or a run whose faults do not reach the page."""
+    verdict = runner.Verdict("block_list Peer=3 N=3 F=1 T=2", "explicit", "holds", ("depth is 3",))
+    monkeypatch.setattr(runner, "run", lambda selection, recorded: iter((verdict,)))
+    target = tmp_path / "out.html"
+    assert main(["--output", str(target)]) == 0
+    text = target.read_text(encoding="utf-8")
+    assert "depth is 3" in text
+    assert "Everything is NOT as expected" in text
