@@ -64,6 +64,27 @@ class PairState:
     zero_seed: bytes = field(repr=False)
 
 
+@frozen
+class PublicPackage:
+    """What everybody may know of one key in one epoch; the same at all its members.
+
+    ``key_id`` 32 bytes, the same in every epoch; ``public_key`` and ``public_shares`` (position
+    j-1 is party j's S_j) 33 bytes each; ``chain_code`` 32 bytes.
+    """
+
+    key_id: bytes
+    epoch: int
+    threshold: int
+    public_key: bytes
+    public_shares: tuple[bytes, ...]
+    chain_code: bytes = field(repr=False)
+
+    @property
+    def parties(self) -> tuple[int, ...]:
+        """All share indices of this epoch, 1..n."""
+        return tuple(range(1, len(self.public_shares) + 1))
+
+
 def _freeze(pairs: Mapping[int, PairState]) -> Mapping[int, PairState]:
     return MappingProxyType(dict(sorted(pairs.items())))
 
@@ -91,6 +112,18 @@ class Keyshare:
     def parties(self) -> tuple[int, ...]:
         """All share indices of this epoch, 1..n."""
         return tuple(range(1, len(self.public_shares) + 1))
+
+    @property
+    def package(self) -> PublicPackage:
+        """The public part."""
+        return PublicPackage(
+            self.key_id,
+            self.epoch,
+            self.threshold,
+            self.public_key,
+            self.public_shares,
+            self.chain_code,
+        )
 
     def to_bytes(self) -> bytes:
         """Return the canonical CBOR encoding. It holds secrets: encrypt it before it is stored."""
@@ -134,7 +167,7 @@ class Keyshare:
         return share
 
 
-def confirmation_digest(keyshare: Keyshare) -> bytes:
+def confirmation_digest(keyshare: Keyshare | PublicPackage) -> bytes:
     """Return the 32 bytes that all n parties sign before anybody may use the key.
 
     It covers key id, epoch, threshold, public key, chain code and the list of public shares.

@@ -109,46 +109,75 @@ class Round:
     direct: Shape | None
 
 
-def keygen_rounds(threshold: int) -> tuple[Round, ...]:
-    """Return the four rounds of key generation."""
-    first = Round(
-        broadcast=Shape.of(
-            sid=HASH_BYTES, commitment=HASH_BYTES, chain_commitment=HASH_BYTES
-        ),
-        direct=None,
-    )
-    second = Round(
-        broadcast=Shape.of(
-            echo=HASH_BYTES,
-            coefficients=POINT_BYTES * threshold,
-            salt=HASH_BYTES,
-            proofs=PROOF_BYTES * threshold,
-        ),
-        direct=Shape.of(
-            echo=HASH_BYTES,
-            zero_commitment=HASH_BYTES,
-            ot_points=2 * POINT_BYTES * BASE_OTS,
-        ),
-    )
-    third = Round(
-        broadcast=None,
-        direct=Shape.of(
-            echo=HASH_BYTES,
-            ot_key=POINT_BYTES,
-            ggm_corrections=2 * SEED_BYTES * TREES * (TREE_DEPTH - 1),
-            ggm_proof=2 * GGM_DIGEST_BYTES * TREES,
-            zero_seed=SEED_BYTES,
-            zero_salt=HASH_BYTES,
-            share=SCALAR_BYTES,
-            chain_code=HASH_BYTES,
-            chain_salt=HASH_BYTES,
-        ),
-    )
-    fourth = Round(
-        broadcast=Shape.of(echo=HASH_BYTES, public_share=POINT_BYTES, proof=PROOF_BYTES),
-        direct=None,
-    )
-    return first, second, third, fourth
+@frozen
+class DealingShapes:
+    """The payloads of a dealing's four rounds, by what sender and recipient do in it.
+
+    A dealer publishes ``coefficients`` points; a holder ends with a share, and sets up a pair with
+    each other holder. ``chain`` says whether a chain code is made: only with a new key.
+    """
+
+    coefficients: int
+    chain: bool = False
+
+    def broadcast(self, number: int, *, deals: bool, holds: bool) -> Shape | None:
+        """Return what one party says to all in a round; None when it has nothing to say."""
+        count = self.coefficients
+        if number == 1:
+            fields = {"sid": HASH_BYTES}
+            if deals:
+                fields["commitment"] = HASH_BYTES
+            if self.chain:
+                fields["chain_commitment"] = HASH_BYTES
+            return Shape.of(**fields)
+        if number == 2:
+            opening = {
+                "coefficients": POINT_BYTES * count,
+                "salt": HASH_BYTES,
+                "proofs": PROOF_BYTES * count,
+            }
+            return Shape.of(echo=HASH_BYTES, **(opening if deals else {}))
+        if number == 4 and holds:
+            return Shape.of(echo=HASH_BYTES, public_share=POINT_BYTES, proof=PROOF_BYTES)
+        return None
+
+    def direct(self, number: int, *, deals: bool, holds: bool) -> Shape | None:
+        """Return what one party says to a holder in a round; None when it has nothing to say."""
+        if number == 2 and holds:
+            return Shape.of(
+                echo=HASH_BYTES,
+                zero_commitment=HASH_BYTES,
+                ot_points=2 * POINT_BYTES * BASE_OTS,
+            )
+        if number != 3:
+            return None
+        fields = {"echo": HASH_BYTES}
+        if deals:
+            fields["share"] = SCALAR_BYTES
+        if self.chain:
+            fields |= {"chain_code": HASH_BYTES, "chain_salt": HASH_BYTES}
+        if holds:
+            fields |= {
+                "ot_key": POINT_BYTES,
+                "ggm_corrections": 2 * SEED_BYTES * TREES * (TREE_DEPTH - 1),
+                "ggm_proof": 2 * GGM_DIGEST_BYTES * TREES,
+                "zero_seed": SEED_BYTES,
+                "zero_salt": HASH_BYTES,
+            }
+        return Shape.of(**fields)
+
+    def rounds(self, *, deals: bool = True, holds: bool = True) -> tuple[Round, ...]:
+        """Return what a party of one role sends to everybody and to each holder."""
+        return tuple(
+            Round(
+                self.broadcast(number, deals=deals, holds=holds),
+                self.direct(number, deals=deals, holds=holds),
+            )
+            for number in range(1, DEALING_ROUNDS + 1)
+        )
+
+
+DEALING_ROUNDS = 4
 
 
 def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
@@ -177,7 +206,5 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
             psi=SCALAR_BYTES,
         ),
     )
-    third = Round(
-        broadcast=Shape.of(echo=HASH_BYTES, u=SCALAR_BYTES, w=SCALAR_BYTES), direct=None
-    )
+    third = Round(broadcast=Shape.of(echo=HASH_BYTES, u=SCALAR_BYTES, w=SCALAR_BYTES), direct=None)
     return first, second, third

@@ -1,4 +1,4 @@
-"""What key generation and signing have in common: slots, order of messages, echo and abort.
+"""What dealings and signing have in common: slots, order of messages, echo and abort.
 
 A session runs rounds 1..R. In each round every other party fills one or two slots, its broadcast
 and its message to us; when all slots of the current round are full, one step runs and yields the
@@ -17,7 +17,7 @@ from typing import Generic, NoReturn, TypeVar
 from metanode.errors import LocalFault, check
 from metanode.tss import oracle
 from metanode.tss.abort import Abort, AbortKind, Blame
-from metanode.tss.messages import Message, Round
+from metanode.tss.messages import Message, Round, Shape
 from metanode.tss.oracle import Tag
 
 Result = TypeVar("Result")
@@ -145,8 +145,7 @@ class Session(ABC, Generic[Result]):
         payload = message.payload
         if not isinstance(payload, bytes):
             raise Blame(AbortKind.MALFORMED, "payload is not bytes", [sender])
-        plan = self._rounds[number - 1]
-        shape = plan.broadcast if public else plan.direct
+        shape = self._shape(number, sender, None if public else self._party)
         digest = oracle.digest(Tag.FRAME, oracle.index(number, sender, public), payload)
         if shape is None:
             raise Blame(
@@ -169,10 +168,16 @@ class Session(ABC, Generic[Result]):
             self._broadcasts[number, sender] = payload
         return True
 
+    def _shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
+        """Return what ``sender`` says in a round to one party, or to all; None is nothing."""
+        plan = self._rounds[number - 1]
+        return plan.broadcast if recipient is None else plan.direct
+
     def _has_all_of(self, sender: int) -> bool:
-        plan = self._rounds[self._current - 1]
-        wanted = [flag for flag, shape in ((True, plan.broadcast), (False, plan.direct)) if shape]
-        return all((self._current, sender, flag) in self._seen for flag in wanted)
+        number = self._current
+        slots = ((True, None), (False, self._party))
+        wanted = [public for public, to in slots if self._shape(number, sender, to)]
+        return all((number, sender, public) in self._seen for public in wanted)
 
     def _advance(self) -> list[Message]:
         """Run every step whose round is complete."""
@@ -211,7 +216,7 @@ class Session(ABC, Generic[Result]):
 
     def _broadcast(self, number: int, values: Mapping[str, bytes]) -> Message:
         """Return our broadcast of a round and keep it for the echo."""
-        shape = self._rounds[number - 1].broadcast
+        shape = self._shape(number, self._party, None)
         if shape is None:
             raise LocalFault("this round has no broadcast")
         payload = shape.encode(values)
@@ -220,9 +225,9 @@ class Session(ABC, Generic[Result]):
 
     def _direct(self, number: int, recipient: int, values: Mapping[str, bytes]) -> Message:
         """Return our message of a round to one party."""
-        shape = self._rounds[number - 1].direct
+        shape = self._shape(number, self._party, recipient)
         if shape is None:
-            raise LocalFault("this round has no direct messages")
+            raise LocalFault("this round has no message to this party")
         payload = shape.encode(values)
         return Message(self._session_id, number, self._party, recipient, payload)
 
@@ -232,6 +237,7 @@ class Session(ABC, Generic[Result]):
             self._broadcasts[number, party]
             for number in range(1, last_round + 1)
             for party in self._parties
+            if self._shape(number, party, None)
         ]
         return oracle.digest(Tag.ECHO, self._session_id, oracle.index(last_round), *seen)
 

@@ -16,6 +16,8 @@ from metanode.tss.keyshare import Keyshare, PairState
 from metanode.tss.messages import Message, Round
 from metanode.tss.ot_extension import pack_delta
 from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES, STANDARD, TREES, Parameters
+from metanode.tss.refresh import RefreshSession
+from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import Session
 from metanode.tss.sign import SignSession
 
@@ -58,6 +60,55 @@ def keygen_sessions(
         )
         for party in parties
     }
+
+
+def refresh_sessions(
+    shares: Mapping[int, Keyshare], *, seed: object = 0, context: bytes = b"context"
+) -> dict[int, RefreshSession]:
+    """Return one session per member of an epoch."""
+    keys = identity_keys(len(shares))
+    return {
+        party: RefreshSession(share, context, keys, seeded("refresh", seed, party))
+        for party, share in shares.items()
+    }
+
+
+def reshare_sessions(
+    shares: Mapping[int, Keyshare],
+    dealers: Sequence[int],
+    holders: Sequence[int],
+    threshold: int,
+    *,
+    seed: object = 0,
+    context: bytes = b"context",
+) -> dict[int, ReshareSession]:
+    """Return one session per participant, by its number in the session.
+
+    ``dealers`` are old share indices; ``holders`` are places in the roster of
+    :func:`identity_keys`, so that an old index stands for the member that has it.
+    """
+    everybody = identity_keys(max([*shares, *holders]))
+    old_members, new_members = everybody[: len(shares)], [everybody[h - 1] for h in holders]
+    sessions = {}
+    for number, place in enumerate(sorted({*dealers, *holders}), start=1):
+        sessions[number] = ReshareSession(
+            everybody[place - 1],
+            shares[1].package,
+            old_members,
+            dealers,
+            new_members,
+            threshold,
+            context,
+            seeded("reshare", seed, place),
+            keyshare=shares[place] if place in dealers else None,
+        )
+    return sessions
+
+
+def results_of(sessions: Mapping[int, Session[Keyshare]]) -> dict[int, Keyshare]:
+    """Return the key shares that finished sessions gave, by share index."""
+    shares = [session.result for session in sessions.values()]
+    return {share.party_index: share for share in shares if share is not None}
 
 
 def sign_sessions(

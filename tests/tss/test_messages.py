@@ -8,13 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metanode.errors import LocalFault
-from metanode.tss.messages import Message, Round, Shape, keygen_rounds, sign_rounds
+from metanode.tss.messages import DealingShapes, Message, Round, Shape, sign_rounds
 from metanode.tss.parameters import COMPACT, STANDARD
 from tests.tss.support import seeded
 
 SHAPES = [
     shape
-    for rounds in (keygen_rounds(2), keygen_rounds(7), sign_rounds(STANDARD), sign_rounds(COMPACT))
+    for rounds in (
+        DealingShapes(2, chain=True).rounds(),
+        DealingShapes(7, chain=True).rounds(),
+        sign_rounds(STANDARD),
+        sign_rounds(COMPACT),
+    )
     for plan in rounds
     for shape in (plan.broadcast, plan.direct)
     if shape is not None
@@ -84,4 +89,4 @@ def test_bytes_per_ordered_pair() -> None:
 
     assert 63_000 < direct(sign_rounds(STANDARD)) < 65_000
     assert direct(sign_rounds(COMPACT)) < 54_000
-    assert 41_000 < direct(keygen_rounds(3)) < 43_000
+    assert 41_000 < direct(DealingShapes(3, chain=True).rounds()) < 43_000

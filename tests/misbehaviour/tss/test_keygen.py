@@ -6,7 +6,7 @@ import pytest
 
 from metanode.tss import curve, proofs
 from metanode.tss.keygen import KeygenSession
-from metanode.tss.messages import Message, keygen_rounds
+from metanode.tss.messages import DealingShapes, Message
 from metanode.tss.oracle import Tag
 from tests.misbehaviour.tss.cases import (
     CHEATER,
@@ -19,7 +19,7 @@ from tests.misbehaviour.tss.cases import (
 )
 from tests.tss.support import deliver, edit, flip, keygen_sessions, other_point, plus_one, seeded
 
-ROUNDS = keygen_rounds(2)
+ROUNDS = DealingShapes(2, chain=True).rounds()
 
 
 def every_byte(data: bytes) -> bytes:
@@ -55,9 +55,7 @@ TABLE = [
     Case(2, B, "proofs", "proof", True, transferable=True, change=zero, label="-zero"),
     Case(2, D, "echo", "equivocation", False),
     Case(2, D, "zero_commitment", "commitment", True, transferable=True),
-    Case(
-        2, D, "ot_points", "malformed", True, transferable=True, change=first_not_a_point
-    ),
+    Case(2, D, "ot_points", "malformed", True, transferable=True, change=first_not_a_point),
     Case(3, D, "echo", "equivocation", False),
     Case(3, D, "ot_key", "ot_consistency", True, ban=True, change=other_point),
     Case(3, D, "ot_key", "malformed", True, transferable=True, change=zero, label="-identity"),
@@ -147,9 +145,7 @@ def test_echo_is_checked_before_any_transfer_work(monkeypatch: pytest.MonkeyPatc
     """Catches oblivious-transfer work, and its blame, done on messages of an equivocated round."""
     sessions = keygen_sessions(2, 3)
     worked = []
-    monkeypatch.setattr(
-        "metanode.tss.base_ot.send", lambda *args: worked.append(args) or None
-    )
+    monkeypatch.setattr("metanode.tss.base_ot.send", lambda *args: worked.append(args) or None)
     case = Case(1, B, "sid", "equivocation", False, in_flight=True)
     tamper_with(case, ROUNDS, sessions)
     check_outcome(case, sessions)
@@ -229,7 +225,7 @@ def test_committed_but_bad_points(first: bytes, kind: str) -> None:
 @pytest.mark.parametrize("threshold", [1, 3, 4])
 def test_wrong_length_of_f(threshold: int) -> None:
     """Catches the raised threshold: F and proofs with one coefficient more or fewer than t."""
-    wrong = keygen_rounds(threshold)[1].broadcast
+    wrong = DealingShapes(threshold, chain=True).rounds()[1].broadcast
     assert wrong is not None
     payload = wrong.encode({name: bytes(length) for name, length in wrong.fields})
     sessions = keygen_sessions(2, 3)

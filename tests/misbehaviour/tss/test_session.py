@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from metanode.errors import LocalFault
 from metanode.tss.abort import RULES, Abort, AbortKind, Blame
-from metanode.tss.messages import Message, keygen_rounds, sign_rounds
+from metanode.tss.messages import DealingShapes, Message, sign_rounds
 from metanode.tss.parameters import STANDARD
 from metanode.tss.session import Session
 from tests.misbehaviour.tss.cases import CHEATER, VICTIM
 from tests.tss.support import deal, deliver, edit, flip, keygen_sessions, sign_sessions
 
 PROTOCOLS = ("keygen", "sign")
-ROUNDS = {"keygen": keygen_rounds(2), "sign": sign_rounds(STANDARD)}
+ROUNDS = {"keygen": DealingShapes(2, chain=True).rounds(), "sign": sign_rounds(STANDARD)}
 
 
 def fresh(protocol: str) -> dict[int, Session[Any]]:

@@ -1,0 +1,145 @@
+"""Reshare, or quorum change: the same key in the hands of other members, or of another threshold.
+
+At least t old members deal their weighted shares anew: dealer i's constant term is λ_i·s_i, so
+that the sum of all constant terms is the key. Each dealer's F_0 is checked against λ_i·S_i: a check
+of the sum alone could name nobody. Members may leave (deal only), stay (both) or join (hold only).
+
+A member that joins knows nothing yet. It takes the old public part from the old members:
+:func:`agreed_package` believes what t of them have signed. As with a refresh, when the old shares
+may be erased is the caller's concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import evolve
+
+from metanode.errors import check
+from metanode.tss import curve, oracle
+from metanode.tss.abort import AbortKind, Blame
+from metanode.tss.curve import ORDER, Entropy, Point
+from metanode.tss.dealing import Dealing
+from metanode.tss.feldman import Commitments
+from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
+from metanode.tss.parameters import STANDARD, Parameters
+from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id
+
+
+def agreed_package(
+    copies: Mapping[bytes, tuple[PublicPackage, bytes]],
+    old_members: Sequence[bytes],
+    threshold: int,
+    verify: Callable[[bytes, bytes, bytes], bool],
+) -> PublicPackage | None:
+    """Return the old public part that at least ``threshold`` of the old members have signed.
+
+    ``copies`` is node id → (package, signature over its confirmation digest); ``verify`` is called
+    with node id, digest and signature. ``threshold`` is the old one as our own configuration has
+    it: one taken from a copy would let a few liars vouch for each other. None when there is no such
+    package; there cannot be two, because two sets of t share an honest member.
+    """
+    signers: dict[PublicPackage, set[bytes]] = {}
+    for member, (package, signature) in copies.items():
+        fits = (len(package.public_shares), package.threshold) == (len(old_members), threshold)
+        digest = confirmation_digest(package)
+        if fits and member in old_members and verify(member, digest, signature):
+            signers.setdefault(package, set()).add(member)
+    agreed = [package for package, members in signers.items() if len(members) >= threshold]
+    return agreed[0] if len(agreed) == 1 else None
+
+
+class ReshareSession(Dealing):
+    """One participant's part in handing a key over; the epoch grows by one.
+
+    ``identity`` is its 33-byte node id. ``old`` is the old public part, whose ``old_members`` are
+    in the order of the old share indices, ascending like ``new_members``; ``dealers`` are the old
+    share indices that deal, at least old t. ``keyshare`` is given by dealers, and by them only.
+    ``threshold`` is that of the new shares. Those who neither deal nor hold take no part.
+    """
+
+    def __init__(
+        self,
+        identity: bytes,
+        old: PublicPackage,
+        old_members: Sequence[bytes],
+        dealers: Sequence[int],
+        new_members: Sequence[bytes],
+        threshold: int,
+        session_context: bytes,
+        entropy: Entropy,
+        keyshare: Keyshare | None = None,
+        parameters: Parameters = STANDARD,
+    ) -> None:
+        check_identity_keys(old_members, len(old.public_shares))
+        check_identity_keys(new_members, len(new_members))
+        check(list(dealers) == sorted(set(dealers)), "dealers must be distinct and ascending")
+        check(set(dealers) <= set(old.parties), "a dealer holds no share of the old epoch")
+        check(len(dealers) >= old.threshold, "fewer dealers than the old threshold")
+        dealing = [old_members[index - 1] for index in dealers]
+        members = sorted({*dealing, *new_members})
+        check(identity in members, "we neither deal nor hold")
+        check((keyshare is not None) == (identity in dealing), "exactly the dealers have shares")
+        if keyshare is not None:
+            check(keyshare.package == old, "the share is not of the old epoch")
+            own = old_members[keyshare.party_index - 1]
+            check(own == identity, "the share is another member's")
+        number = {member: place for place, member in enumerate(members, start=1)}
+        roles = Roles(
+            parties=tuple(number.values()),
+            dealers=tuple(sorted(number[member] for member in dealing)),
+            holders=tuple(number[member] for member in new_members),
+            threshold=threshold,
+            epoch=old.epoch + 1,
+        )
+        roles.check()
+        address = dealing_session_id(
+            b"reshare",
+            parameters,
+            threshold,
+            roles.epoch,
+            session_context,
+            confirmation_digest(old),
+            oracle.index(len(old_members), *dealers),
+            *old_members,
+            *new_members,
+        )
+        super().__init__(address, number[identity], roles, entropy)
+        self._members = tuple(members)
+        self._old = old
+        self._old_index = {number[old_members[index - 1]]: index for index in dealers}
+        self._old_share = keyshare.secret_share if keyshare is not None else 0
+        self._chain_code = old.chain_code
+
+    @property
+    def members(self) -> tuple[bytes, ...]:
+        """The node ids of the parties 1..m of this session."""
+        return self._members
+
+    def _weight(self, dealer: int) -> int:
+        """Return λ_i of a dealer among all dealers."""
+        return curve.lagrange_at_zero(self._old_index[dealer], self._old_index.values())
+
+    def _constant_term(self) -> int:
+        return self._weight(self._party) * self._old_share % ORDER
+
+    def _deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
+        share = curve.parse_point(self._old.public_shares[self._old_index[dealer] - 1])
+        expected = None if share is None else curve.public_mult(self._weight(dealer), share)
+        return expected is not None and (
+            curve.encode_point(commitments.points[0]) == curve.encode_point(expected)
+        )
+
+    def _publish(self, public_key: Point | None, shares: tuple[bytes, ...]) -> PublicPackage:
+        if public_key is None or curve.encode_point(public_key) != self._old.public_key:
+            raise Blame(AbortKind.KEY_MISMATCH, "the dealt constants do not sum to the key")
+        return evolve(
+            self._old,
+            epoch=self._roles.epoch,
+            threshold=self._roles.threshold,
+            public_shares=shares,
+        )
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._old_share = 0
