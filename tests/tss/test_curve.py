@@ -109,19 +109,6 @@ def test_random_scalars_are_rejected_not_reduced() -> None:
     assert curve.random_scalar(lambda _: next(answers)) == int.from_bytes(b"\x01" * 32, "big")
 
 
-def test_ellswift_vectors_of_bip324() -> None:
-    """Catches a decoding that is not the standard's; first rows of BIP-324's decoding vectors."""
-    rows = {
-        bytes(64): "edd1fd3e327ce90cc7a3542614289aee9682003e9cf7dcc9cf2ca9743be5aa0c",
-        bytes(32)
-        + bytes.fromhex("01d3475bf7655b0fb2d852921035b2ef607f49069b97454e6795251062741771"): (
-            "b5da00b73cd6560520e7c364086e7cd23a34bf60d0e707be9fc34d4cd5fdfa2c"
-        ),
-    }
-    for data, x in rows.items():
-        assert curve.encode_point(curve.decode_ellswift(data))[1:].hex() == x
-
-
 def test_interpolation_in_clear_and_in_the_exponent() -> None:
     """Catches a wrong weight: every t-subset must give the polynomial at zero."""
     entropy = seeded("lagrange")
