@@ -14,6 +14,7 @@ from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used: it brings cryptography, which `--help` does not need
     from metanode.runtime.config import Config, Endpoint
+    from metanode.runtime.home import Home
     from metanode.runtime.keystore import Passphrase
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -82,7 +83,7 @@ def obtain_passphrase(home: Path, config: Config, override: Path | None) -> Pass
     return prompt_passphrase(confirm=False)
 
 
-def prompt_passphrase(*, confirm: bool) -> Passphrase:
+def prompt_passphrase(*, confirm: bool, text: str = "Passphrase") -> Passphrase:
     """Ask for the passphrase on the terminal, unseen; UserError when there is no terminal."""
     from metanode.runtime.keystore import Passphrase
 
@@ -91,5 +92,17 @@ def prompt_passphrase(*, confirm: bool) -> Passphrase:
             "no passphrase: give --passphrase-file FILE, set node.passphrase_file, "
             "or use a terminal"
         )
-    text = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
-    return Passphrase(text.encode("utf-8"))
+    typed = click.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True)
+    return Passphrase(typed.encode("utf-8"))
+
+
+def settle_passphrase(home: Home) -> None:
+    """Complete or undo a change of passphrase that was killed, and say which one counts now."""
+    from metanode.runtime.passphrase_change import is_unsettled, settle
+    from metanode.runtime.process_lock import ProcessLock
+
+    if is_unsettled(home):
+        with ProcessLock(home.lock):
+            said = settle(home)
+        if said is not None:
+            click.echo(f"note: {said}", err=True)

@@ -30,6 +30,8 @@ COMMANDS = {
     "init": ("metanode.cli.init", "Make the home of a new node: configuration and identity."),
     "run": ("metanode.cli.run", "Run the node; `--home DIR` without a command does the same."),
     "status": ("metanode.cli.status", "Show what the node that runs on a home is doing."),
+    "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
+    "history": ("metanode.cli.history", "Export and import what this node has signed."),
     "chain": ("metanode.cli.chain", "Run the embedded devnet chain, for trials and tests."),
     "demo": ("metanode.cli.demo", "Run a local network of four nodes to the last payout."),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from metanode.cli.common import home_option, obtain_passphrase
+from metanode.cli.common import home_option, obtain_passphrase, settle_passphrase
 from metanode.errors import UserError
 
 
@@ -30,6 +30,7 @@ def command(home: Path, passphrase_file: Path | None = None) -> int:
             f"{place.config}: stake.outpoint is missing: pay the stake to this node's address and "
             'write outpoint = "txid:index" into [stake]'
         )
+    settle_passphrase(place)
     passphrase = obtain_passphrase(home, config, passphrase_file)
     from metanode.runtime.node import run_node
 

@@ -11,6 +11,7 @@
     trace/                every transition, one JSON line each, chained by hash
     admin.json            port and token of the running node
     node.log, node.lock   log lines; the lock of the running process
+    passphrase.*/         only while a change of passphrase is under way
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Secrets on disk: the identity key and the key shares, sealed under the operator's passphrase.
 
+One share is one file; an exported share is a third kind of sealed file, whose label also names the
+network and the node.
+
 A sealed file is, in this order (integers big-endian)::
 
     "METANODE" | format 1 byte | kind 1 byte | scrypt log2(N), r, p 1 byte each
@@ -32,7 +35,7 @@ from metanode.runtime.files import atomic_write, read_bounded, refuse_shared, sy
 
 MAGIC = b"METANODE"
 FORMAT = 1
-KIND_SHARE, KIND_IDENTITY = 1, 2
+KIND_SHARE, KIND_IDENTITY, KIND_EXPORT = 1, 2, 3
 SALT_BYTES, NONCE_BYTES, KEY_BYTES, TAG_BYTES, HASH_BYTES = 16, 12, 32, 16, 32
 KEY_ID_BYTES, EPOCH_BYTES, PUBLIC_KEY_BYTES = 32, 8, 33
 FIXED_BYTES = len(MAGIC) + 7
@@ -222,30 +225,67 @@ def _unseal(path: Path, sealed: _Sealed, passphrase: Passphrase) -> bytes:
         ) from None
 
 
-def save_identity(path: Path, identity: Identity, passphrase: Passphrase, cost: KdfCost) -> None:
-    """Write the identity's key to a new file; UserError when the file exists."""
+def write_sealed(
+    path: Path, kind: int, label: bytes, secret: bytes, passphrase: Passphrase, cost: KdfCost
+) -> None:
+    """Seal ``secret`` into a new file; UserError when the file exists."""
     if path.exists():
         raise UserError(f"{path} exists already and is never overwritten")
-    sealed = seal(KIND_IDENTITY, identity.node_id, identity.secret_bytes(), passphrase, cost)
-    atomic_write(path, sealed)
+    atomic_write(path, seal(kind, label, secret, passphrase, cost))
+
+
+def read_label(path: Path, kind: int) -> bytes:
+    """Return the label that a sealed file claims, without the passphrase (not authenticated)."""
+    return _read(path, kind).label
+
+
+def open_sealed(path: Path, kind: int, passphrase: Passphrase) -> tuple[bytes, bytes]:
+    """Return (label, secret) of a sealed file; UserError names the file and what is wrong."""
+    refuse_shared(path)
+    sealed = _read(path, kind)
+    return sealed.label, _unseal(path, sealed, passphrase)
+
+
+def save_identity(path: Path, identity: Identity, passphrase: Passphrase, cost: KdfCost) -> None:
+    """Write the identity's key to a new file; UserError when the file exists."""
+    secret = identity.secret_bytes()
+    write_sealed(path, KIND_IDENTITY, identity.node_id, secret, passphrase, cost)
 
 
 def load_identity(path: Path, passphrase: Passphrase) -> Identity:
     """Return the identity in ``path``; UserError names the file and what is wrong with it."""
-    refuse_shared(path)
-    sealed = _read(path, KIND_IDENTITY)
-    secret = _unseal(path, sealed, passphrase)
+    label, secret = open_sealed(path, KIND_IDENTITY, passphrase)
     identity = Identity.from_secret(int.from_bytes(secret[:SECRET_BYTES], "big"))
-    if len(secret) != SECRET_BYTES or identity.node_id != sealed.label:
+    if len(secret) != SECRET_BYTES or identity.node_id != label:
         raise UserError(f"{path} holds a key that is not the node's: restore it from a backup")
     return identity
 
 
 def read_node_id(path: Path) -> bytes:
     """Return the node id that ``path`` claims, without the passphrase (not authenticated)."""
-    label = _read(path, KIND_IDENTITY).label
+    label = read_label(path, KIND_IDENTITY)
     if len(label) != NODE_ID_BYTES:
         raise UserError(f"{path} was altered: restore the file from a backup")
+    return label
+
+
+def _misplaced(path: Path) -> UserError:
+    return UserError(f"{path} holds the share of another key or epoch: put the right file back")
+
+
+def share_files(directory: Path) -> tuple[Path, ...]:
+    """Return the share files in a directory, by name."""
+    return tuple(sorted(directory.glob(f"*{SHARE_SUFFIX}")))
+
+
+def read_share_label(path: Path) -> ShareLabel:
+    """Return what the share in ``path`` claims to belong to (not authenticated before loading)."""
+    try:
+        label = ShareLabel.decode(read_label(path, KIND_SHARE))
+    except LocalFault as error:
+        raise UserError(f"{path} was altered: restore it from a backup") from error
+    if label.file_name() != path.name:
+        raise _misplaced(path)
     return label
 
 
@@ -273,8 +313,7 @@ class Keystore:
             if self.load(key_id, epoch, public_key) != share:
                 raise LocalFault(f"{path} holds another share of the same epoch")
             return path
-        sealed = seal(KIND_SHARE, label.encode(), share, self._passphrase, self._cost)
-        atomic_write(path, sealed)
+        write_sealed(path, KIND_SHARE, label.encode(), share, self._passphrase, self._cost)
         return path
 
     def load(self, key_id: bytes, epoch: int, public_key: bytes) -> bytes:
@@ -284,25 +323,12 @@ class Keystore:
         refuse_shared(path)
         sealed = _read(path, KIND_SHARE)
         if sealed.label != label.encode():
-            raise UserError(
-                f"{path} holds the share of another key or epoch: put the right file back"
-            )
+            raise _misplaced(path)
         return _unseal(path, sealed, self._passphrase)
 
     def labels(self) -> tuple[ShareLabel, ...]:
         """Return the labels of all share files, by name (not authenticated before ``load``)."""
-        found = []
-        for path in sorted(self._directory.glob(f"*{SHARE_SUFFIX}")):
-            try:
-                label = ShareLabel.decode(_read(path, KIND_SHARE).label)
-            except LocalFault as error:
-                raise UserError(f"{path} was altered: restore it from a backup") from error
-            if label.file_name() != path.name:
-                raise UserError(
-                    f"{path} holds the share of another key or epoch: put the right file back"
-                )
-            found.append(label)
-        return tuple(found)
+        return tuple(read_share_label(path) for path in share_files(self._directory))
 
     def erase(self, key_id: bytes, epoch: int, public_key: bytes) -> None:
         """Remove a share for good, after its successor is active; absent is fine.

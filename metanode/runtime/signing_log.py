@@ -3,8 +3,9 @@
 A node that forgets any of it can be led to sign two documents for one event, which is two payments
 for one deposit. So every record is flushed before :meth:`SigningLog.record` returns, and the caller
 sends only then; nothing is ever deleted; and the log itself refuses a second vote, a lock that goes
-back, a release without its lock and a session instance used twice, whatever the code above it
-believes. A missing or foreign log refuses to sign: an empty history is not a clean one.
+back or breaks the promise of a later vote, a release without its lock and a session instance used
+twice, whatever the code above it believes. A missing or foreign log refuses to sign: an empty
+history is not a clean one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from attrs import field, frozen
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from metanode.errors import LocalFault, UserError
 from metanode.runtime.sqlite import Database
@@ -60,6 +62,10 @@ _sessions = sa.Table(
 
 class SafetyViolation(LocalFault):
     """The node was about to break SAFE-SIGN; nothing was written and nothing may be sent."""
+
+
+class HistoryConflict(UserError):
+    """Two histories of one node contradict each other: the node has run in two places."""
 
 
 def _identifier(_instance: object, attribute: Any, value: Any) -> None:
@@ -124,6 +130,45 @@ class SigningHistory:
         return frozenset(digest for known, digest in self.releases if known == event)
 
 
+_MEND = (
+    "this identity has run in two places; stop both, run neither again, and let the network "
+    "replace this node"
+)
+
+
+def additions(ours: SigningHistory, theirs: SigningHistory) -> SigningHistory:
+    """Return what ``theirs`` adds to ``ours``, so that the sum forbids what either forbids.
+
+    Votes, releases and sessions are united; of two locks of one event that of the higher attempt
+    stays. Raises HistoryConflict for two digests in one attempt: no sum of the two can be honest.
+    """
+    for (event, attempt), digest in theirs.votes.items():
+        known = ours.votes.get((event, attempt), digest)
+        if known != digest:
+            raise HistoryConflict(
+                f"two votes in attempt {attempt} of event {event.hex()}: for {known.hex()} here, "
+                f"for {digest.hex()} there: {_MEND}"
+            )
+    for event, lock in theirs.locks.items():
+        held = ours.locks.get(event)
+        if held is not None and held.attempt == lock.attempt and held.digest != lock.digest:
+            raise HistoryConflict(
+                f"two locks in attempt {lock.attempt} of event {event.hex()}: on "
+                f"{held.digest.hex()} here, on {lock.digest.hex()} there: {_MEND}"
+            )
+    locks = {
+        event: lock
+        for event, lock in theirs.locks.items()
+        if event not in ours.locks or ours.locks[event].attempt < lock.attempt
+    }
+    return SigningHistory(
+        votes=MappingProxyType({k: d for k, d in theirs.votes.items() if k not in ours.votes}),
+        locks=MappingProxyType(locks),
+        releases=theirs.releases - ours.releases,
+        sessions_used=theirs.sessions_used - ours.sessions_used,
+    )
+
+
 def _put_vote(connection: sa.Connection, vote: Vote) -> None:
     where = (_votes.c.event == vote.event) & (_votes.c.attempt == vote.attempt)
     known = connection.execute(sa.select(_votes.c.digest).where(where)).scalar()
@@ -143,28 +188,39 @@ def _put_lock(connection: sa.Connection, lock: Lock) -> None:
         raise SafetyViolation(f"lock of event {lock.event.hex()} without a certificate")
     where = _locks.c.event == lock.event
     known = connection.execute(sa.select(_locks).where(where)).mappings().first()
-    values = {
-        "attempt": lock.attempt,
-        "digest": lock.digest,
-        "certificate": lock.certificate,
-        "document": lock.document,
-    }
-    if known is None:
-        connection.execute(sa.insert(_locks).values(event=lock.event, **values))
-        return
-    if lock.attempt < known["attempt"]:
+    if known is not None and lock.attempt < known["attempt"]:
         raise SafetyViolation(
             f"lock of event {lock.event.hex()} goes back from attempt {known['attempt']} "
             f"to {lock.attempt}"
         )
-    if lock.attempt == known["attempt"]:
+    if known is not None and lock.attempt == known["attempt"]:
         if lock.digest != known["digest"]:
             raise SafetyViolation(
                 f"two locks in attempt {lock.attempt} of event {lock.event.hex()}: "
                 f"{known['digest'].hex()} and {lock.digest.hex()}"
             )
         return  # the first certificate of an attempt is as good as any later one
-    connection.execute(sa.update(_locks).where(where).values(**values))
+    of_event = (_votes.c.event == lock.event) & (_votes.c.attempt > lock.attempt)
+    promise = connection.execute(
+        sa.select(_votes.c.attempt).where(of_event & (_votes.c.digest != lock.digest))
+    ).scalar()
+    if promise is not None:
+        raise SafetyViolation(
+            f"lock of event {lock.event.hex()} in attempt {lock.attempt} after a vote for another "
+            f"digest in attempt {promise}"
+        )
+    _write_lock(connection, lock)
+
+
+def _write_lock(connection: sa.Connection, lock: Lock) -> None:
+    values = {
+        "attempt": lock.attempt,
+        "digest": lock.digest,
+        "certificate": lock.certificate,
+        "document": lock.document,
+    }
+    statement = sqlite_insert(_locks).values(event=lock.event, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["event"], set_=values))
 
 
 def _put_release(connection: sa.Connection, release: Release) -> None:
@@ -194,6 +250,19 @@ _PUT: dict[type, Callable[[sa.Connection, Any], None]] = {
     Release: _put_release,
     SessionUse: _put_session,
 }
+
+
+def _load(connection: sa.Connection) -> SigningHistory:
+    votes = connection.execute(sa.select(_votes)).all()
+    locks = connection.execute(sa.select(_locks)).all()
+    releases = connection.execute(sa.select(_releases)).all()
+    sessions = connection.execute(sa.select(_sessions.c.instance)).scalars().all()
+    return SigningHistory(
+        votes=MappingProxyType({(event, attempt): digest for event, attempt, digest in votes}),
+        locks=MappingProxyType({row[0]: Lock(*row) for row in locks}),
+        releases=frozenset((event, digest) for event, digest in releases),
+        sessions_used=frozenset(sessions),
+    )
 
 
 class SigningLog:
@@ -234,16 +303,28 @@ class SigningLog:
     def load(self) -> SigningHistory:
         """Return everything the log holds."""
         with self._database.transaction() as connection:
-            votes = connection.execute(sa.select(_votes)).all()
-            locks = connection.execute(sa.select(_locks)).all()
-            releases = connection.execute(sa.select(_releases)).all()
-            sessions = connection.execute(sa.select(_sessions.c.instance)).scalars().all()
-        return SigningHistory(
-            votes=MappingProxyType({(event, attempt): digest for event, attempt, digest in votes}),
-            locks=MappingProxyType({row[0]: Lock(*row) for row in locks}),
-            releases=frozenset((event, digest) for event, digest in releases),
-            sessions_used=frozenset(sessions),
-        )
+            return _load(connection)
+
+    def merge(self, other: SigningHistory) -> SigningHistory:
+        """Take in another history of the SAME node and return what of it was new.
+
+        No mark is ever lowered. Raises HistoryConflict when the two contradict each other,
+        Unavailable when the disk fails; in both cases nothing is written.
+        """
+        with self._database.transaction() as connection:
+            new = additions(_load(connection), other)
+            # What was done in the past is kept as it was: the rules for a new lock or release look
+            # at the votes and the lock of today, which may have moved on since.
+            for (event, attempt), digest in new.votes.items():
+                _put_vote(connection, Vote(event, attempt, digest))
+            for lock in new.locks.values():
+                _write_lock(connection, lock)
+            rows = [{"event": event, "digest": digest} for event, digest in sorted(new.releases)]
+            if rows:
+                connection.execute(sa.insert(_releases), rows)
+            for instance in sorted(new.sessions_used):
+                _put_session(connection, SessionUse(instance))
+        return new
 
     def close(self) -> None:
         """Close the file."""

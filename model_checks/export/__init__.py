@@ -17,9 +17,11 @@ from importlib import import_module
 from pathlib import Path
 
 from model_checks import networks
+from model_checks.console import Unusable
 from model_checks.engines.oracle import Instance
 from model_checks.export import promela, tla
 from model_checks.system import Network, System, close
+from model_checks.user_spec import system_of
 from spec.language import SpecError
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model_checks.export", description="Write networks for other checkers."
     )
-    parser.add_argument("network", nargs="?", help="such as signing")
+    parser.add_argument("network", nargs="?", help="such as signing, or a file with a NETWORK")
     kinds = parser.add_mutually_exclusive_group(required=True)
     for kind in ("tla", "configuration", "promela", "spin", "golden"):
         kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind)
@@ -59,14 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.write_text(text, encoding="utf-8")
         return 0
     try:
-        known = every_network()
-        if chosen.network not in known:
-            raise ValueError(f"no network {chosen.network!r}: there are {', '.join(sorted(known))}")
-        system = close(known[chosen.network])
+        system = _system(chosen.network or "")
         return export(system, chosen.kind, _numbers(chosen.sort), _numbers(chosen.const))
-    except (ValueError, SpecError, promela.SpinMissing) as fault:
+    except (ValueError, SpecError, Unusable, promela.SpinMissing) as fault:
         sys.stderr.write(f"{fault}\n")
         return 2
+
+
+def _system(name: str) -> System:
+    """Return the system of a network of ours, or of a user's own file; raises ValueError."""
+    if name.endswith(".py"):
+        return system_of(Path(name))
+    known = every_network()
+    if name not in known:
+        raise ValueError(f"no network {name!r}: there are {', '.join(sorted(known))}")
+    return close(known[name])
 
 
 def export(

@@ -11,6 +11,7 @@ import math
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,7 +116,9 @@ RESERVED = frozenset(
 CHOSEN = "initial_state_chosen"
 """No invariant is asked for before."""
 INVARIANTS = ("invariant", "lemma")
-_COMPILER = ("gcc", "-O1", "-w", "-DSAFETY", "-DNOREDUCE", "-DMEMLIM=2048")
+DEPTH = 2_000_000
+"""Steps of a run, at most; SPIN says when a run is longer."""
+_COMPILER = ("gcc", "-w", "-DSAFETY", "-DNOREDUCE", "-DMEMLIM=4096")
 
 
 class SpinMissing(Exception):
@@ -124,11 +127,15 @@ class SpinMissing(Exception):
 
 @frozen
 class SpinResult:
-    """SPIN's count of states, the one before the initial ones included, and its verdict."""
+    """SPIN's count of states, the one before the initial ones included, and its verdict.
+
+    ``seconds`` is the time of the search, without that of the compiler.
+    """
 
     states: int
     violated: bool
     complete: bool
+    seconds: float
 
 
 def model(instance: Instance, properties: Sequence[str] | None = None) -> str:
@@ -136,28 +143,41 @@ def model(instance: Instance, properties: Sequence[str] | None = None) -> str:
     return _Printer(Ground(instance)).text(properties)
 
 
-def verify(text: str, directory: Path, depth: int = 2_000_000, seconds: float = 50) -> SpinResult:
-    """Run SPIN on a model in an empty directory; raises :class:`SpinMissing`."""
-    if shutil.which("spin") is None or shutil.which("gcc") is None:
-        raise SpinMissing("install spin and gcc: apt-get install spin gcc")
+def missing() -> str:
+    """Return what to say where SPIN cannot be run; empty: it can."""
+    lacking = [name for name in ("spin", "gcc") if shutil.which(name) is None]
+    return f"{' and '.join(lacking)} not installed: apt-get install spin gcc" if lacking else ""
+
+
+def verify(
+    text: str, directory: Path, *, few_states: bool = False, seconds: float = 50
+) -> SpinResult:
+    """Run SPIN on a model in an empty directory; raises :class:`SpinMissing`.
+
+    With ``few_states`` it is compiled faster and runs slower, and needs less memory.
+    """
+    if missing():
+        raise SpinMissing(missing())
     (directory / "model.pml").write_text(text, encoding="ascii")
     # -o2: what is never read stays in the state
     for command in (
         ("spin", "-a", "-o2", "model.pml"),
-        (*_COMPILER, "-o", "pan", "pan.c"),
+        (*_COMPILER, "-O0" if few_states else "-O2", "-o", "pan", "pan.c"),
     ):
         subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=seconds)
-    command = ("./pan", f"-m{depth}", "-E", "-w24")
+    command = ("./pan", f"-m{DEPTH}", "-E", "-w18" if few_states else "-w24")
+    began = time.perf_counter()
     done = subprocess.run(
         command, cwd=directory, check=False, capture_output=True, text=True, timeout=seconds
     )
+    took = time.perf_counter() - began
     errors = re.search(r"errors: (\d+)", done.stdout)
-    states = re.search(r"(\d+) states, stored", done.stdout)
+    states = re.search(r"([\d.e+]+) states, stored", done.stdout)
     if errors is None or states is None:
         raise RuntimeError(f"spin says nothing: {done.stdout[-500:]}{done.stderr[-500:]}")
     violated = int(errors[1]) > 0
     complete = not violated and "max search depth too small" not in done.stdout
-    return SpinResult(int(states[1]), violated, complete)
+    return SpinResult(int(float(states[1])), violated, complete, took)
 
 
 @frozen

@@ -113,6 +113,14 @@ class FakeDisk:
             known = self.get("lock_attempt", *write.index)
             if isinstance(known, int) and candidate.certificate.attempt < known:
                 raise LocalFault("a lock goes back")
+            self._check_promises(write, candidate.certificate.attempt)
+
+    def _check_promises(self, write: Write, attempt: int) -> None:
+        """Refuse a lock of a digest that a later vote has promised against."""
+        for (peer, event, voted), digest in self.cells.get("voted", {}).items():
+            later = isinstance(voted, int) and voted > attempt
+            if (peer, event) == write.index and later and digest not in (None, write.after):
+                raise LocalFault("a lock after a later vote for another digest")
 
 
 def _stored(attachment: object) -> Stored:

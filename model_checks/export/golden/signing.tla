@@ -129,6 +129,19 @@ CertificateUnique ==
     => (~(/\ Cardinality({q_4 \in Peer : vote[q_4, e_0, a_1, d_2]}) >= T
           /\ Cardinality({q_4 \in Peer : vote[q_4, e_0, a_1, k_3]}) >= T))
 
+\* invariant: a node that released two digests had a certificate for each of them
+NoDoubleSignLocal ==
+  \A p_0 \in Peer, e_1 \in Event, a_2 \in Attempt, b_3 \in Attempt, d_4 \in Digest, k_5 \in Digest :
+    (released_in[p_0, e_1, a_2, d_4] /\ released_in[p_0, e_1, b_3, k_5] /\ (d_4 # k_5))
+    => (/\ Cardinality({q_6 \in Peer : vote[q_6, e_1, a_2, d_4]}) >= T
+        /\ Cardinality({q_6 \in Peer : vote[q_6, e_1, b_3, k_5]}) >= T
+        /\ a_2 # b_3)
+
+\* invariant: a vote that is out stands in the log of its sender
+DurableBeforeSend ==
+  \A p_0 \in Peer, e_1 \in Event, a_2 \in Attempt, d_3 \in Digest :
+    vote[p_0, e_1, a_2, d_3] => (faulty[p_0] \/ (voted[p_0, e_1, a_2] = d_3))
+
 \* step: SAFE-SIGN 3, and no crash undoes it
 LocksMoveForward ==
   [][\A p_0 \in Peer, e_1 \in Event : Rank(lock_attempt[p_0, e_1]) =< Rank(lock_attempt'[p_0, e_1])]_vars

@@ -46,6 +46,7 @@ def log(tmp_path: Path) -> Iterator[SigningLog]:
         (Lock(EVENT, 2, OTHER, b"c", b""), "goes back from attempt 3 to 2"),
         (Lock(EVENT, 3, OTHER, b"c", b""), "two locks in attempt 3"),
         (Lock(EVENT, 4, OTHER, b"", b""), "without a certificate"),
+        (Lock(EVENT, 8, OTHER, b"c", b""), "after a vote for another digest in attempt 9"),
         (Release(EVENT, OTHER), "with a lock on"),
         (Release(b"\x09" * 32, DIGEST), "with no lock"),
         (SessionUse(INSTANCE), "used before"),

@@ -1,0 +1,101 @@
+"""``history``: carry a node's signing history to another copy of its home, never back in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metanode.cli.common import home_option
+from metanode.errors import UserError
+
+if TYPE_CHECKING:  # loaded when used, see common
+    from metanode.runtime.owner import Owner
+    from metanode.runtime.signing_log import SigningHistory, SigningLog
+
+
+@click.group()
+def command() -> None:
+    """Export and import what this node has signed.
+
+    A node that forgets what it signed can be led to sign again. Import adds what the file knows
+    and never takes anything back. Both need the node stopped.
+    """
+
+
+@contextmanager
+def _stopped_log(home: Path) -> Iterator[tuple[SigningLog, Owner]]:
+    """Yield the log of a home, with whose it is, while no node can run on that home."""
+    from metanode.runtime.config import load_config
+    from metanode.runtime.home import Home
+    from metanode.runtime.keystore import read_node_id
+    from metanode.runtime.owner import Owner
+    from metanode.runtime.process_lock import ProcessLock
+    from metanode.runtime.signing_log import SigningLog
+
+    place = Home(home)
+    place.check_complete()
+    with ProcessLock(place.lock):
+        owner = Owner(load_config(place.config).network_id(), read_node_id(place.identity))
+        log = SigningLog.open(place.signing_log, owner.node_id)
+        try:
+            yield log, owner
+        finally:
+            log.close()
+
+
+def _counts(history: SigningHistory) -> str:
+    named = {
+        "vote": len(history.votes),
+        "lock": len(history.locks),
+        "release": len(history.releases),
+        "session": len(history.sessions_used),
+    }
+    return ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in named.items())
+
+
+@command.command("export")
+@home_option
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The new file; nothing is overwritten.",
+)
+def export_command(home: Path, target: Path) -> None:
+    """Write the whole signing history to a new file."""
+    from metanode.runtime.files import atomic_write
+    from metanode.runtime.home import Home
+    from metanode.runtime.signing_history import check_exportable, encode_history
+
+    if target.exists():
+        raise UserError(f"{target} exists already and is never overwritten: give another name")
+    with _stopped_log(home) as (log, owner):
+        history = log.load()
+        data = encode_history(history, owner)
+        check_exportable(data, owner, Home(home).signing_log)
+        atomic_write(target, data)
+    click.echo(f"exported: {_counts(history)} to {target}")
+    click.echo("it is out of date as soon as the node runs again")
+
+
+@command.command("import")
+@home_option
+@click.argument("file", type=click.Path(path_type=Path))
+def import_command(home: Path, file: Path) -> None:
+    """Add the history in FILE to the log.
+
+    No mark is ever lowered. A file that contradicts the log is refused as a whole.
+    """
+    from metanode.runtime.signing_history import read_history
+
+    with _stopped_log(home) as (log, owner):
+        theirs = read_history(file, owner)
+        new = log.merge(theirs)
+    click.echo(f"in the file: {_counts(theirs)}")
+    click.echo(f"new here:    {_counts(new)}")
