@@ -1,18 +1,17 @@
 """Were the runs that nodes traced runs of the protocol? ``python -m model_checks.conformance``.
 
-Each node's trace is replayed row by row: the record must be in the row's source state, every
-conjunct of the guard must be true on what the line says it read, what it read of the node's own
-cells must be what the lines before left there, and writes and sends must be the row's effects. All
-traces together are replayed in an order in which causes come first: a message that one node had
-seen must stand in its sender's trace. In that order the invariants of ``spec/invariants.py`` are
-evaluated on the whole network, and locks and votes may only move forward.
+Each node's trace is replayed row by row (``replay``). All traces together are replayed in an order
+in which causes come first: a message that one node had seen must stand in its sender's trace. In
+that order the invariants of ``spec/invariants.py`` are evaluated on the whole network. N, T and F,
+where guards ask for them, must be the same everywhere and keep SAFE-SIGN 1.
 
 What a trace cannot show is given the benefit of the doubt: facts from outside (chain, clock,
 checked signatures), memory of old rounds that the node has dropped, and the last writes before a
 crash, which may have reached the disk and not the trace. Where no ``started`` record marks the
 starts of a node, its memory may be empty at any line. A file alone that begins in the middle of a
-trace is judged for itself, without the network's invariants. Whole lines cut off the end show only
-if another node saw what they sent.
+trace is judged for itself, without the network's invariants. Whole lines cut off the end show if
+another node saw what they sent, or by ``--end``: a hash that the node's status once showed must be
+that of a line.
 
 Exit code 0: all is legal; 1: refused, naming file, line, row and conjunct; 2: nothing to judge.
 """
@@ -22,34 +21,29 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field, frozen
 
+from model_checks.replay import Node
 from model_checks.trace_log import (
     STARTED,
     Line,
     Place,
-    RecordedView,
     Refusal,
     Unusable,
-    changes_of,
-    false_conjunct,
     first_value,
     number,
     read_lines,
     show,
-    wrong_effects,
 )
 from spec.assembly import Protocol, cells_read
-from spec.interpreter import Change, Index, Value, evaluate
+from spec.interpreter import Index, Value, evaluate
 from spec.invariants import FORMULAS
 from spec.ir import Node as Formula
-from spec.language import Enum
-from spec.parameters import faults_tolerated, threshold
+from spec.parameters import faults_tolerated, quorum_fault, threshold
 from spec.protocol import PROTOCOL
-from spec.trace_format import REPAIRED
 from spec.trace_format import show as text
 
 NEEDS_ALL_TRACES = ("NoDoubleSignLocal", "NoStepBeforeBegin", "KeyAvailable")
@@ -58,176 +52,10 @@ NEEDS_ALL_TRACES = ("NoDoubleSignLocal", "NoStepBeforeBegin", "KeyAvailable")
 
 @frozen
 class Settings:
-    """The numbers of the network, where the traces do not name them; None: those of the spec."""
+    """The numbers that the network was given; None: what its traces say, else those of the spec."""
 
     threshold: int | None = None
     faulty: int | None = None
-
-
-@define
-class Node:
-    """One node's own cells as its trace has left them."""
-
-    lines: list[Line]
-    protocol: Protocol
-    settings: Settings
-    own: Value = None
-    values: dict[Place, Value] = field(factory=dict)
-    sent: set[Place] = field(factory=set)
-    doubtful: bool = False
-    """Whether a crash may have kept disk writes out of the trace; each is asked about once."""
-    asked: set[Place] = field(factory=set)
-    latest: int = -1
-    """The highest attempt that the trace has named so far."""
-    earliest: int = 0
-    """The lowest attempt that it names at all."""
-    place: int = 0
-    untraced: list[str] = field(factory=list)
-    marked: bool = field(init=False)
-    whole: bool = field(init=False)
-    amid: bool = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.marked = any(line.kind == STARTED for line in self.lines)
-        first = self.lines[0]
-        self.amid = first.seq > 1
-        self.whole = not self.amid and not first.resumed
-        rules = [line for line in self.lines if line.rule is not None]
-        if rules:
-            machine = self.protocol.machines[rules[0].ran.table]
-            self.own = rules[0].parameters[machine.subject[0]]
-        self.earliest = min((a for line in rules for a in line.attempts), default=0)
-
-    @property
-    def next(self) -> Line | None:
-        """The line that has not been replayed yet."""
-        return self.lines[self.place] if self.place < len(self.lines) else None
-
-    def value(self, place: Place) -> Value:
-        """Return what a cell of this node holds."""
-        return self.values.get(place, first_value(self.protocol, place[0]))
-
-    def step(self, line: Line) -> list[tuple[Place, Value]]:
-        """Replay the next line; returns the cells it changed. Raises :class:`Refusal`."""
-        self.place += 1
-        if line.kind in (STARTED, REPAIRED):  # both are written when the process begins
-            return self._start(line)
-        rule = line.ran
-        machine = self.protocol.machines[rule.table]
-        if line.parameters[machine.subject[0]] != self.own:
-            raise line.refuse(f"it speaks of another node than the trace, {text(self.own)}")
-        self.latest = max(self.latest, *line.attempts, -1)
-        record = (machine.cell.name, tuple(line.parameters[name] for name in machine.subject))
-        self._must_hold(line, record, rule.source)
-        for place, value in line.reads.items():
-            self._must_hold(line, place, value)
-        view = RecordedView(line, self.protocol, self._on_disk, self.settings.threshold)
-        wrong = false_conjunct(view)
-        if wrong is not None:
-            raise line.refuse(wrong)
-        changes = changes_of(view)
-        moved = Change(record[0], machine.cell.kept, record[1], rule.source, rule.target)
-        if rule.target != rule.source:
-            changes = (moved, *changes)
-        wrong = wrong_effects(line, changes)
-        if wrong is not None:
-            raise line.refuse(wrong)
-        return [self._set(line, change) for change in changes]
-
-    def _start(self, line: Line) -> list[tuple[Place, Value]]:
-        """Memory is empty; what else was on its way to the disk shows when it is read."""
-        if not line.node.startswith(text(self.own) if line.node else ""):
-            raise line.refuse(f"it is another node than the trace's, {text(self.own)}")
-        kept = {name: cell.kept for name, cell in self.protocol.cells.items()}
-        gone = [place for place in self.values if kept[place[0]] == "memory"]
-        for place in gone:
-            del self.values[place]
-        self.sent, self.amid = set(), False
-        self.doubtful, self.asked = line.seq > 1, set()
-        return [(place, self.value(place)) for place in gone]
-
-    def _on_disk(self, place: Place) -> Value:
-        """Return a disk cell of this node for a formula that did not read it; else KeyError."""
-        if self.protocol.cells[place[0]].kept != "disk" or place[1][0] != self.own:
-            raise KeyError(place)
-        return self.values[place]
-
-    def _must_hold(self, line: Line, place: Place, value: Value) -> None:
-        """Refuse what this node cannot have read of itself; learn what only a read can tell."""
-        cell = self.protocol.cells[place[0]]
-        if cell.kept == "ghost" and value != first_value(self.protocol, place[0]):
-            raise line.refuse(f"{show(place)} is {text(value)}, but no node holds a ghost cell")
-        if cell.kept in ("given", "ghost") or place[1][:1] != (self.own,):
-            return
-        if cell.kept == "network":
-            self._must_have_sent(line, place, value)
-            return
-        held = self.value(place)
-        if value != held:
-            if cell.kept == "memory":
-                allowed = self._may_be_dropped(place, value)
-            else:
-                allowed = self._may_be_untraced(place, held, value)
-                if allowed and self.whole:
-                    self.untraced.append(
-                        f"{line.where}: {show(place)} was {text(held)}, is {text(value)}"
-                    )
-            if not allowed:
-                raise line.refuse(
-                    f"{show(place)} is {text(value)}, but the trace left it at {text(held)}"
-                )
-            self.values[place] = value
-        self.asked.add(place)
-
-    def _must_have_sent(self, line: Line, place: Place, value: Value) -> None:
-        if value and self.whole and not self.value(place):
-            raise line.refuse(f"{show(place)} is True, but this node had not sent it")
-        if not value and place in self.sent and not self._may_be_dropped(place, False):
-            raise line.refuse(f"{show(place)} is False, but this node had sent it")
-
-    def _may_be_dropped(self, place: Place, value: Value) -> bool:
-        """Memory of old attempts and closed links is dropped; unmarked starts empty all of it."""
-        if self.amid and place not in self.values and place not in self.asked:
-            return True
-        if value != first_value(self.protocol, place[0]):
-            return False
-        index = dict(zip(self.protocol.cells[place[0]].index, place[1], strict=True))
-        attempt = index.get("Attempt")
-        old = isinstance(attempt, int) and attempt < self.latest
-        return not self.marked or old or "Link" in index
-
-    def _may_be_untraced(self, place: Place, held: Value, value: Value) -> bool:
-        """A flush that a crash kept out of the trace, or a disk that is older than the trace."""
-        if not self.whole and place not in self.values and place not in self.asked:
-            return True
-        if not self.doubtful or place in self.asked:
-            return False
-        if isinstance(held, bool) or held is None:
-            return not held
-        if isinstance(held, int):
-            return isinstance(value, int) and held < value
-        cell = self.protocol.cells[place[0]]
-        if isinstance(cell.type, Enum):
-            machines = (m for m in self.protocol.machines.values() if m.cell == cell)
-            return any((r.source, r.target) == (held, value) for m in machines for r in m.rules)
-        return place[0] == "lock"
-
-    def _set(self, line: Line, change: Change) -> tuple[Place, Value]:
-        place = (change.cell, change.index)
-        before = self.value(place)
-        if change.cell == "voted" and before not in (None, change.after):
-            raise line.refuse(f"{show(place)} is {text(before)} already: a second vote")
-        if change.cell == "lock_attempt" and isinstance(before, int):
-            after = change.after if isinstance(change.after, int) else -1
-            if after <= before:
-                raise line.refuse(
-                    f"{show(place)} goes from {before} to {after}: locks only move forward"
-                )
-        self.values[place] = change.after
-        self.asked.add(place)
-        if change.kept == "network":
-            self.sent.add(place)
-        return place, change.after
 
 
 @define
@@ -242,11 +70,16 @@ class Network:
         factory=lambda: defaultdict(lambda: defaultdict(set))
     )
     keys: set[Value] = field(factory=set)
+    quorum: dict[str, tuple[int, str]] = field(factory=dict)
+    """N, T and F as the traces name them, and where each was named first."""
 
     def __attrs_post_init__(self) -> None:
+        given = {"T": self.settings.threshold, "F": self.settings.faulty}
+        self.quorum |= {k: (n, "the command line") for k, n in given.items() if n is not None}
         nodes = self.nodes.values()
         marked = all(node.marked for node in nodes)
-        whole = all(node.whole for node in nodes)
+        named = (line.constants.get("N", 0) for node in nodes for line in node.lines)
+        whole = all(node.whole for node in nodes) and max(named, default=0) <= len(nodes)
         begun = not any(node.amid for node in nodes)
         self.watched = {
             name: (formula, read)
@@ -268,9 +101,22 @@ class Network:
             if not ready:
                 raise self._stuck(waiting)
             node, line = min(ready, key=lambda entry: entry[1].at)
+            self._agree(line)
             self._after(node, line, node.step(line))
             done += 1
         return done
+
+    def _agree(self, line: Line) -> None:
+        """Refuse a line that counts by other numbers than the others, or by unsafe ones."""
+        for name, value in line.constants.items():
+            first, where = self.quorum.setdefault(name, (value, line.where))
+            if value != first:
+                raise line.refuse(f"{name} is {value}, but {first} by {where}")
+        if {"N", "T"} <= line.constants.keys():
+            faulty, _ = self.quorum.get("F", (0, ""))
+            fault = quorum_fault(line.constants["N"], line.constants["T"], faulty)
+            if fault is not None:
+                raise line.refuse(fault)
 
     def _missing(self, reader: Node, line: Line) -> Place | None:
         """Return a message that the line has read and that its traced sender has not sent yet."""
@@ -337,38 +183,47 @@ class _NetworkView:
             yield from (self.line.parameters[n] for n in (name,) if n in self.line.parameters)
 
     def constant(self, name: str) -> int:
-        """Return N, T or F: those given, or those that the spec has for so many nodes."""
-        holders, settings = len(self.network.nodes), self.network.settings
-        return {
-            "N": holders,
-            "T": settings.threshold or threshold(holders),
-            "F": faults_tolerated(holders) if settings.faulty is None else settings.faulty,
-        }[name]
+        """Return N, T or F: those given or named, or those that the spec has for so many nodes."""
+        if name in self.network.quorum:
+            return self.network.quorum[name][0]
+        holders = len(self.network.nodes) if name == "N" else self.constant("N")
+        return {"N": holders, "T": threshold(holders), "F": faults_tolerated(holders)}[name]
 
 
 def check_traces(
-    paths: Sequence[Path], settings: Settings | None = None, protocol: Protocol = PROTOCOL
+    paths: Sequence[Path],
+    settings: Settings | None = None,
+    protocol: Protocol = PROTOCOL,
+    ends: Mapping[Path, str] | None = None,
 ) -> list[str]:
-    """Check the traces of the nodes of one run; returns what to say about each.
+    """Check the traces of the nodes of one run; returns what to say about each, then about all.
 
+    ``ends`` are hashes of lines that the traces must have: what their nodes' statuses have shown.
     Raises :class:`Refusal` at the first line that is not legal, :class:`Unusable` when there is
     nothing to judge.
     """
-    settings = settings or Settings()
+    ends = ends or {}
+    if strange := [path for path in ends if path not in paths]:
+        raise Unusable(f"{strange[0]}: an end of a trace that is not among those to be judged")
     nodes: dict[Value, Node] = {}
     places: dict[Value, Path] = {}
     for path in paths:
-        node = Node(read_lines(path, protocol), protocol, settings)
+        node = Node(read_lines(path, protocol, ends.get(path)), protocol)
         if node.own in nodes:
             raise Unusable(f"{path}: the trace of the same node as {places[node.own]}")
         nodes[node.own], places[node.own] = node, path
-    Network(nodes, protocol, settings).replay()
-    return [said for own, node in nodes.items() for said in _verdict(places[own], node)]
+    lines = Network(nodes, protocol, settings or Settings()).replay()
+    told = [said for own, node in nodes.items() for said in _verdict(places[own], node)]
+    return [*told, f"{_count(len(nodes), 'node')}, {lines:,} lines, every step legal"]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _verdict(path: Path, node: Node) -> Iterator[str]:
     starts = sum(line.kind == STARTED for line in node.lines)
-    marked = f"{starts} starts" if node.marked else "starts not marked"
+    marked = _count(starts, "start") if node.marked else "starts not marked"
     yield f"{path}: legal, {len(node.lines)} lines, {marked}, node {text(node.own)}"
     yield from (f"  written before a crash, not traced: {text}" for text in node.untraced)
 
@@ -379,11 +234,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m model_checks.conformance", description="Are these traces legal runs?"
     )
     parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="directory or file")
-    parser.add_argument("--threshold", type=int, help="t of the network, if not floor(2n/3) + 1")
-    parser.add_argument("--faulty", type=int, help="f of the network")
+    parser.add_argument("--threshold", type=int, help="t of the network; by default the traces'")
+    parser.add_argument("--faulty", type=int, help="f of the network; by default the largest")
+    parser.add_argument(
+        "--end", nargs=2, action="append", default=[], metavar=("TRACE", "HASH"),
+        help="a hash that the status of the trace's node has shown: one of its lines has it",
+    )  # fmt: skip
     chosen = parser.parse_args(arguments)
+    settings = Settings(chosen.threshold, chosen.faulty)
+    ends = {Path(path): hash_ for path, hash_ in chosen.end}
     try:
-        said = check_traces(chosen.traces, Settings(chosen.threshold, chosen.faulty))
+        said = check_traces(chosen.traces, settings, ends=ends)
     except Refusal as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 1

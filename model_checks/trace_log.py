@@ -2,8 +2,10 @@
 
 Checked here is what one line says for itself: the chain of hashes and numbers, that the row exists
 and is the one named, that every cell, parameter and value fits its type. Whether the step was legal
-is the matter of ``conformance``, for which :func:`false_conjunct` evaluates a row's guard on what
-the line says it read.
+is the matter of ``recorded_view`` (the row on what the line says it read), ``replay`` (the node's
+own cells) and ``conformance`` (all nodes together).
+
+N, T and F, where a guard asked for them, stand among the reads: N also where it ranged over peers.
 
 Beside ``transition`` there are two kinds of record: ``started`` (the node's process began: memory
 cells are at their first values; ``node`` is its id; with ``"resumed": true`` its disk held records
@@ -14,18 +16,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from model_checks.substitution import rebuild
 from spec.assembly import Protocol, Rule
-from spec.interpreter import Change, Environment, Index, Value, evaluate, outcome
-from spec.ir import BOOL, INT, Literal, Node, Quantified, Read
+from spec.interpreter import Index, Value
 from spec.language import Cell, Enum, Opt
-from spec.parameters import threshold
 from spec.trace_format import (
     FILE_PATTERN,
     FIRST_PREV,
@@ -136,10 +135,20 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise Unusable(f"{path}: no trace there; name a trace directory, or one of its files")
 
 
-def read_lines(path: Path, protocol: Protocol) -> list[Line]:
-    """Return the lines of a trace; raises :class:`Refusal` or :class:`Unusable`."""
+def read_lines(path: Path, protocol: Protocol, end: str | None = None) -> list[Line]:
+    """Return the lines of a trace; raises :class:`Refusal` or :class:`Unusable`.
+
+    ``end`` is the hash of a line that must be there: without it, the trace was cut off before.
+    """
     grammar = _Grammar(protocol)
-    return [grammar.line(where, record) for where, record in records(path)]
+    lines, found = [], end is None
+    for where, record in records(path):
+        lines.append(grammar.line(where, record))
+        found = found or record["hash"] == end
+    if end is not None and not found:
+        short = f"no line has the hash {end[:16]}: lines were cut off its end"
+        raise lines[-1].refuse(f"the trace ends here, and {short}")
+    return lines
 
 
 def _raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -275,113 +284,3 @@ class _Grammar:
         if text not in _TRUTHS:
             raise ValueError(f"{cell.name} is {text!r}, neither True nor False")
         return _TRUTHS[text]
-
-
-def wrong_effects(line: Line, changes: Sequence[Change]) -> str | None:
-    """Return how writes and sends of a line differ from the changes of its row, if they do."""
-    disk = [change for change in changes if change.kept == "disk"]
-    touched = [(change.cell, change.index) for change in disk]
-    for place in line.writes:
-        if place not in touched:
-            return f"it writes {show(place)}, which is no effect of the row"
-    for change in disk:
-        if change.before != change.after and (change.cell, change.index) not in line.writes:
-            return f"it does not write {show((change.cell, change.index))}, an effect of the row"
-    if list(line.writes) != [place for place in touched if place in line.writes]:
-        return "it writes in another order than the row, or twice"
-    sends = sorted({change.cell for change in changes if change.kept == "network"})
-    if list(line.sends) != sends:
-        said, meant = (", ".join(names) or "nothing" for names in (line.sends, sends))
-        return f"it sends {said}, the row sends {meant}"
-    return None
-
-
-_EVERYONE = "a read for every member"
-
-
-@define
-class RecordedView:
-    """One line's reads as the interpreter's view; a cell that was not read raises KeyError.
-
-    A line records the cells that the node's formula asked for, not the individuals it ranged over.
-    So a quantifier ranges over those for which the line has read what its body asks for: enough,
-    because a formula that came out true has asked about all that could have made it false.
-
-    ``on_disk`` answers for the node's own disk cells, which the lines before tell.
-    """
-
-    line: Line
-    protocol: Protocol
-    on_disk: Callable[[Place], Value]
-    threshold: int | None
-    counted: int = 0
-    known: Mapping[str, set[Value]] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        known: dict[str, set[Value]] = {}
-        for name, index in self.line.reads:
-            cell = self.protocol.cells[name]
-            for sort, individual in zip(cell.index, index, strict=True):
-                known.setdefault(sort, set()).add(individual)
-        self.known = known
-
-    def read(self, cell: str, index: Index) -> Value:
-        """Return what the line read."""
-        if (cell, index) in self.line.reads:
-            return self.line.reads[cell, index]
-        if cell == _EVERYONE:
-            raise KeyError((cell, index))
-        return self.on_disk((cell, index))
-
-    def individuals(self, sort: str) -> Iterable[Value]:
-        """Return the individuals of a sort that the line's reads mention."""
-        return sorted(self.known.get(sort, ()), key=str)
-
-    def constant(self, name: str) -> int:
-        """Return a constant that the line names, or T of the holders counted just now."""
-        if name in self.line.constants:
-            return self.line.constants[name]
-        if name == "T":
-            return self.threshold or threshold(self.counted)
-        raise KeyError((name, ()))
-
-
-def false_conjunct(view: RecordedView) -> str | None:
-    """Return what is wrong with the guard on the line's reads, or None when it holds."""
-    for guard in view.line.ran.guards:
-        try:
-            settled = _settle(guard.formula, view, view.line.parameters)
-            if not evaluate(settled, view, view.line.parameters):
-                return f"{guard.text!r} is false on what the line read"
-        except KeyError as missing:
-            return f"{guard.text!r} asks for {show(missing.args[0])}, which the line did not read"
-    return None
-
-
-def changes_of(view: RecordedView) -> tuple[Change, ...]:
-    """Return the changes that the row's effects make; raises :class:`Refusal`."""
-    try:
-        return outcome(view.line.ran, view, view.line.parameters)
-    except KeyError as missing:
-        place = show(missing.args[0])
-        raise view.line.refuse(f"an effect asks for {place}, which the line did not read") from None
-
-
-def _settle(node: Node, view: RecordedView, environment: Environment) -> Node:
-    """Replace each quantifier by its value over the individuals that the line tells about."""
-    if not isinstance(node, Quantified):
-        return rebuild(node, lambda child: _settle(child, view, environment))
-    tests: list[bool] = []
-    for individual in view.individuals(node.sort):
-        inner = {**environment, node.variable: individual}
-        try:
-            tests.append(bool(evaluate(_settle(node.body, view, inner), view, inner)))
-        except KeyError:
-            continue
-    if node.sort == "Peer":
-        view.counted = len(tests)
-        if node.kind == "all" and len(tests) < view.line.constants.get("N", 0):
-            return Read(BOOL, _EVERYONE, ())
-    if node.kind == "count":
-        return Literal(INT, sum(tests))
-    return Literal(BOOL, all(tests) if node.kind == "all" else any(tests))

@@ -57,11 +57,12 @@ class Accepted:
 
 @define
 class Outcome:
-    """The accounts at the end."""
+    """The accounts at the end; ``trace_ends`` are the hashes of the nodes' last trace lines."""
 
     payouts: list[dict[str, Any]] = field(factory=list)
     deposits: list[dict[str, Any]] = field(factory=list)
     faults: list[str] = field(factory=list)
+    trace_ends: dict[int, str] = field(factory=dict)
     phases: dict[str, float] = field(factory=dict)
     killed: str = ""
 
@@ -249,7 +250,8 @@ class Scenario:
             once = len(spenders) == 1 and len(paid) == 1
             if not once:
                 outcome.faults.append(
-                    f"{made.name}: spent {len(spenders)} times, paid {len(paid)} times"
+                    f"not settled once: {made.name}: "
+                    f"spent {len(spenders)} times, paid {len(paid)} times"
                 )
             outcome.deposits.append(
                 {
@@ -261,7 +263,9 @@ class Scenario:
                     "once": once,
                 }
             )
-        statuses = [s for s in await self.network.statuses() if s is not None]
+        answers = dict(enumerate(await self.network.statuses()))
+        outcome.trace_ends = {n: s["trace"]["hash"] for n, s in answers.items() if s is not None}
+        statuses = [status for status in answers.values() if status is not None]
         for payout in _payouts(statuses):
             outcome.payouts.append(
                 {

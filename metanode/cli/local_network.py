@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,27 @@ class LocalNetwork:
     async def statuses(self) -> list[dict[str, Any] | None]:
         """Return what all nodes say."""
         return [await self.status(number) for number in range(self.size)]
+
+    def judge_traces(
+        self, ends: Mapping[int, str], without: Collection[int] = ()
+    ) -> tuple[bool, str]:
+        """Return whether the nodes' traces together are a run of the protocol, and what was said.
+
+        ``ends`` are the hashes of last lines that statuses have shown, ``without`` the nodes whose
+        trace does not tell all that was sent in their name. The judge is a process of its own: the
+        node knows nothing of those who check it.
+        """
+        traces = {n: str(h.trace) for n, h in enumerate(self.homes) if n not in without}
+        options = [word for n, hash_ in ends.items() for word in ("--end", traces[n], hash_)]
+        done = subprocess.run(
+            [sys.executable, "-m", "model_checks.conformance", *traces.values(), *options],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = (done.stdout if done.returncode == 0 else done.stderr).strip()
+        return done.returncode == 0, said.rpartition("\n")[2]
 
     def stop(self) -> None:
         """End all processes: nodes by SIGTERM, then whatever is left by SIGKILL."""

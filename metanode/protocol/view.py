@@ -72,11 +72,16 @@ class NodeView:
 
     def individuals(self, sort: str) -> Iterable[Value]:
         """Return the holders for Peer, else every individual that some cell mentions."""
-        return self.quorum.holders if sort == "Peer" else tuple(self._known.get(sort, ()))
+        if sort != "Peer":
+            return tuple(self._known.get(sort, ()))
+        self.constant("N")  # how many were asked belongs to what was read
+        return self.quorum.holders
 
     def constant(self, name: str) -> int:
         """Return N, T or F of the quorum in force."""
-        return self.quorum.constants[name]
+        number = self.quorum.constants[name]
+        self.reads[name] = number
+        return number
 
     def get(self, cell: str, *index: Value) -> Value:
         """Return the value of a cell outside any guard."""

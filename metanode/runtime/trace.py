@@ -1,8 +1,9 @@
 """The trace: every transition of the node as one line of JSON, numbered and chained by hash.
 
 The form of a line is in ``spec/trace_format.py``. Changing, dropping or inserting a line breaks the
-chain at that line; only cutting whole lines off the end goes unseen by the file alone. The chain
-runs on over file borders (``trace-000001.jsonl``, ``trace-000002.jsonl``, ...).
+chain at that line; only cutting whole lines off the end goes unseen by the file alone, which is why
+``status`` shows the last hash. The chain runs on over file borders (``trace-000001.jsonl``,
+``trace-000002.jsonl``, ...).
 """
 
 from __future__ import annotations

@@ -7,20 +7,19 @@ from collections.abc import Iterator
 
 from model_checks import findings_table
 from model_checks.lemmas.cases import CONTROLS
-from model_checks.report.markup import Html, anchor, element, join, link
-from model_checks.report.outcomes import trace_anchor
+from model_checks.report.markup import Html, anchor, element, fold, join, link
+from model_checks.report.outcomes import EVERY_SIZE, trace_anchor
 from model_checks.report.results import Model, Results
 from model_checks.report.sequence import diagram
 from model_checks.report.state_chart import row_anchor
 from spec.findings import FINDINGS, Finding
-from spec.protocol import PROTOCOL
+from spec.regroup import REGROUP
 
-EVERY_SIZE = ", every size"
 LEGEND = (
     "A lane for each peer, from top to bottom as it happened; red boxes are what only liars do,"
     " grey ones the world, a crash or a rule of the source. The text of a box leads to the row or"
     " to the move. An arrow leads from what one peer wrote to the first step of another one whose"
-    " guard asks for it."
+    " guard asks for it. A dashed frame is around what is repeated for ever."
 )
 
 
@@ -92,10 +91,10 @@ class Page:
             return join([f"{name}: not in these results"])
         if name not in model.traces:
             return element("span", f"{name} is NOT refuted any more", class_="bad")
-        if not model.traces[name]:
-            return join([f"{name} refuted: from the first state on, a run that goes on for ever"])
-        told = f"{name} refuted in {len(model.traces[name])} steps"
-        return link(told, trace_anchor(model.name, name))
+        run = model.run(name)
+        if run is None:
+            return join([f"{name} refuted from the first state on"])
+        return link(f"{name} refuted{run.told}", trace_anchor(model.name, name))
 
     def _by_proof(self, network: str, role: str) -> Html:
         model = self.proofs.get(f"{network}{EVERY_SIZE}")
@@ -103,27 +102,33 @@ class Page:
         return join((_code(f"{network}{EVERY_SIZE}"), f", {role}: {said}"))
 
     def _drawings(self, finding: Finding) -> Iterator[Html]:
+        """Yield the counterexamples of a finding; the first one is unfolded."""
+        first = True
         for case in findings_table.variants(finding.id):
             model = self.searches.get(case.name)
             for name in case.refuted if model else ():
-                if model is not None and model.traces.get(name):
-                    yield from self._drawing(model, name)
+                for drawn in self._drawing(model, name, folded=not first) if model else ():
+                    first = False
+                    yield drawn
 
-    def _drawing(self, model: Model, name: str) -> Iterator[Html]:
-        id_ = trace_anchor(model.name, name)
-        if id_ in self.drawn:
+    def _drawing(self, model: Model, name: str, *, folded: bool = True) -> Iterator[Html]:
+        id_, run = trace_anchor(model.name, name), model.run(name)
+        if id_ in self.drawn or run is None:
             return
         self.drawn.add(id_)
-        steps = model.traces[name]
-        title = f"{name} fails in {len(steps)} steps"
+        title = f"{name} fails{run.told}"
         network = model.name.partition(" ")[0]
-        yield element(
-            "details",
-            element("summary", title, " in ", _code(model.name)),
-            element("p", "Network ", link(network, anchor("network", network)), class_="soft"),
-            element("div", diagram(model.name, steps, title), class_="scroll"),
-            id=id_,
-            open="",
+        told: list[Html] = [join(("Network ", link(network, anchor("network", network)), ". "))]
+        if run.start:
+            told += [join(("At the start: ", join(map(_code, run.start), ", "), ". "))]
+        if not model.traces[name] and not run.loop:
+            told += [join(["Whatever is done, it is not reached: this is how far a run comes."])]
+        yield fold(
+            join((title, " in ", _code(model.name))),
+            id_,
+            element("p", *told, class_="soft"),
+            element("div", diagram(model.name, run, title), class_="scroll"),
+            folded=folded,
         )
 
     def others(self) -> Iterator[Html]:
@@ -134,9 +139,8 @@ class Page:
             "What else the variants break on the way, and variants that no finding is about.",
         )
         for model in self.searches.values():
-            for name, steps in model.traces.items():
-                if steps:
-                    yield from self._drawing(model, name)
+            for name in model.traces:
+                yield from self._drawing(model, name)
 
 
 def _code(text: str) -> Html:
@@ -146,11 +150,13 @@ def _code(text: str) -> Html:
 def _carrier(text: str) -> Html:
     """Return what carries a finding's rule, as a link where this report shows it."""
     kind, _, name = text.partition(" ")
-    if kind == "cell" and name in PROTOCOL.cells:
+    if kind == "cell" and name in REGROUP.cells:
         return link(text, anchor("cell", name))
-    if kind == "formula" and name in PROTOCOL.names.definitions:
+    if kind == "formula" and name in REGROUP.names.definitions:
         return link(text, anchor("formula", name))
-    for machine in PROTOCOL.machines.values():
+    for machine in REGROUP.machines.values():
+        if text == f"spec.{machine.table.name}.TABLE":
+            return link(f"table {machine.table.name}", anchor("table", machine.table.name))
         for rule in machine.rules:
             if rule.name == text:
                 return link(text, row_anchor(rule))

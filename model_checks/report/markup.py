@@ -67,6 +67,12 @@ def link(text: str, target: str) -> Html:
     return element("a", text, href=f"#{target}")
 
 
+def fold(title: Html, id_: str, *body: str, folded: bool = False) -> Html:
+    """Return a part that can be folded away, and may be so at first; a link to its id opens it."""
+    parts = element("summary", title), element("div", *body, id=id_)
+    return element("details", *parts, open=None if folded else "")
+
+
 def table(headings: tuple[str, ...], rows: Iterable[Html], class_: str = "cards") -> Html:
     """Return a table that scrolls by itself where the window is too narrow for it."""
     head = element("thead", element("tr", *(element("th", name) for name in headings)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -10,17 +11,18 @@ from attrs import frozen
 from model_checks.lemmas.cases import CONTROLS, PROOFS, ProofCase
 from model_checks.mutants import reasons
 from model_checks.networks.cases import Case
-from model_checks.report.markup import Html, anchor, element, link, row, table
+from model_checks.report.markup import Html, anchor, element, fold, join, link, row, table
 from model_checks.report.results import Model, Mutant, Results
 from model_checks.report.sequence import searched
-from spec.invariants import PROPERTIES
+from spec.invariants import PROPERTIES, Property
 
 MODEL_HEADINGS = (
     "model", "asked", "engine", "result", "verdict", "time", "states", "steps", "depth",
 )  # fmt: skip
 PROPERTY_HEADINGS = ("model", "engine", "result", "time", "states")
-SPECIFIED_HEADINGS = ("property", "kind", "meaning", "looked at")
+SPECIFIED_HEADINGS = ("property", "kind", "meaning", "result", "looked at by")
 EVERY_SIZE = ", every size"
+LOOKERS = ("explicit", "z3", "cvc5", "log validation")
 
 
 @frozen
@@ -47,7 +49,7 @@ def answers(results: Results) -> list[Answer]:
         elif model.name.endswith(EVERY_SIZE):
             found += _proved(model, model.name.removesuffix(EVERY_SIZE))
         elif model.engine != "explicit":
-            name = model.name.partition(",")[0]
+            name = model.name.partition(", every n")[0]
             found.append(Answer(name, model, model.result))
     return found
 
@@ -55,8 +57,8 @@ def answers(results: Results) -> list[Answer]:
 def _searched(model: Model, case: Case) -> Iterator[Answer]:
     for prop in case.network.properties:
         if prop.name in model.traces:
-            steps = len(model.traces[prop.name])
-            result = f"refuted in {steps} steps" if steps else "refuted: a run without an end"
+            run = model.run(prop.name)
+            result = f"refuted{run.told if run else ' from the first state on'}"
         elif prop.kind == "reachable":
             reached = prop.name not in case.unreached
             result = "reached" if reached else "not reached, as expected"
@@ -91,11 +93,14 @@ def _obliged(case: ProofCase) -> list[str]:
 def summary(results: Results, mutants: Sequence[Mutant]) -> Iterator[Html]:
     """Yield the counts of the verdicts."""
     counts = Counter(model.result for model in results.models)
-    expected = sum(model.expected for model in results.models)
-    word = "as expected" if results.holds else "NOT as expected"
-    class_ = "good" if results.holds else "bad"
-    whole = f"{expected} of {len(results.models)} models are as expected."
-    yield element("p", element("span", f"Everything is {word}. ", class_=class_), whole)
+    wrong = [model for model in results.models if not model.expected]
+    count = f"{len(results.models) - len(wrong)} of {len(results.models)} models are as expected"
+    if results.holds:
+        yield element("p", element("span", "Verdict: good. ", class_="good"), f"{count}.")
+    else:
+        told = element("span", "Verdict: NOT as expected. ", class_="bad")
+        links = join((_to_model(model) for model in wrong), ", ")
+        yield element("p", told, f"{count}{'; these are not: ' if wrong else ''}", links, ".")
     figures = [(str(n), f"models: {result}") for result, n in sorted(counts.items())]
     if all(model.expected for model in results.models if model.result == "refuted"):
         figures = [(n, f"{t}, as they must be" if "refuted" in t else t) for n, t in figures]
@@ -118,6 +123,10 @@ def models(results: Results) -> Iterator[Html]:
         " The verdict compares with what is expected and with the recorded numbers.",
     )
     yield table(MODEL_HEADINGS, map(_model, results.models), "cards models")
+
+
+def _to_model(model: Model) -> Html:
+    return link(model.name, anchor("model", model.engine, model.name))
 
 
 def _model(model: Model) -> Html:
@@ -148,9 +157,10 @@ def properties(results: Results) -> Iterator[Html]:
     meaning = {prop.name: prop for prop in PROPERTIES}
     yield element(
         "p",
-        "What the protocol promises, and by whom it was looked at. A property that no engine is"
-        " asked says where it is looked at instead. Open: the search of a variant that must fail"
-        " ended with the counterexample of another property.",
+        "What the protocol promises, what came out, and who looked: the explicit search of a"
+        " network, the provers z3 and cvc5 for every size, and log validation, which asks after"
+        " each line of the traces of real runs. A variant leaves out a rule and must fail. A"
+        " property that no engine is asked says where it is looked at instead.",
     )
     yield table(
         SPECIFIED_HEADINGS,
@@ -158,39 +168,63 @@ def properties(results: Results) -> Iterator[Html]:
             row(
                 SPECIFIED_HEADINGS,
                 (link(p.name, anchor("answers", p.name)) if by_name[p.name] else p.name,
-                 p.kind, p.meaning, _looked_at(by_name[p.name], p.looked_at)),
+                 p.kind, p.meaning, _together(by_name[p.name]), _looked_at(p, by_name[p.name])),
                 id=anchor("property", p.name),
             )
             for p in PROPERTIES
         ),
+        "cards properties",
     )  # fmt: skip
     yield element("h3", "Property by engine", id="engines")
+    yield element(
+        "p",
+        "Also the lemmas of the proofs, the witnesses that a state can be reached at all, and the"
+        " claims about thresholds. Open: the search of a variant that must fail ended with the"
+        " counterexample of another property.",
+    )
     for name, asked in by_name.items():
         if asked:
             told = meaning[name].meaning if name in meaning else ""
-            yield element(
-                "details",
-                element("summary", element("b", name), f" {told} ({_tally(asked)})"),
+            yield fold(
+                join((element("b", name), f" {told} ({_tally(asked)})")),
+                anchor("answers", name),
                 table(PROPERTY_HEADINGS, map(_answer, asked), "cards answers"),
-                id=anchor("answers", name),
-                open="",
+                folded=True,
             )
 
 
-def _looked_at(asked: list[Answer], otherwise: str) -> str:
-    engines = ", ".join(sorted({answer.model.engine for answer in asked}))
-    return "; ".join(filter(None, (engines, otherwise)))
+def _together(asked: list[Answer]) -> Html:
+    """Return what all models together say of a property, a line for each kind of answer."""
+    results = [answer.result for answer in asked]
+    counts = (
+        ("proved for every size", results.count("holds for every size")),
+        ("searches: holds in {}", results.count("holds")),
+        ("variants: refuted in {}", sum(r.startswith("refuted") for r in results)),
+        ("variants: unprovable in {}", sum(r.startswith("not inductive") for r in results)),
+    )
+    lines = [element("div", text.format(number)) for text, number in counts if number]
+    if any(not answer.model.expected for answer in asked):
+        lines.append(element("div", "a model is not as expected", class_="bad"))
+    return join(lines)
+
+
+def _looked_at(prop: Property, asked: list[Answer]) -> str:
+    engines = {engine for answer in asked for engine in answer.model.engine.split(", ")}
+    logs = {"log validation"} if prop.formula else set()
+    listed = [name for name in LOOKERS if name in engines | logs]
+    return "; ".join(filter(None, (", ".join(listed), prop.looked_at)))
 
 
 def _tally(asked: list[Answer]) -> str:
-    counts = Counter(answer.result.partition(" ")[0].rstrip(":") for answer in asked)
+    words = (re.match(r"not \w+|\w+", answer.result) for answer in asked)
+    counts = Counter(word[0] for word in words if word)
     return ", ".join(f"{number} {word}" for word, number in counts.items())
 
 
 def _answer(answer: Answer) -> Html:
     model, result = answer.model, answer.result
     shown: Html = element("span", result)
-    if model.traces.get(answer.property):
+    if answer.property in model.traces and model.run(answer.property) is not None:
         shown = link(result, trace_anchor(model.name, answer.property))
     name = link(model.name, anchor("model", model.engine, model.name))
     states = f"{model.distinct:,}" if model.distinct else ""
@@ -221,7 +255,7 @@ def mutation(mutants: Sequence[Mutant]) -> Iterator[Html]:
         f"{_score(mutants)} of the changes that change a behaviour are noticed. A mutant is a table"
         " with one guard, effect, target, first value or place of keeping changed.",
     )
-    yield table(headings, rows, "cards numbers")
+    yield table(headings, rows, "numbers")
     survivors = [mutant for mutant in mutants if mutant.verdict == "survived"]
     yield element("h3", f"Survivors: {len(survivors)}")
     yield element("ul", *map(_survivor, survivors)) if survivors else element("p", "None.")

@@ -12,30 +12,33 @@ from model_checks.report.results import Mutant, Results
 from model_checks.report.style import STYLE
 from spec.assembly import Protocol
 from spec.protocol import PROTOCOL
+from spec.regroup import REGROUP
 
 TITLE = "Metanode: the protocol and what was checked of it"
 CONTENTS = (
-    ("Tables", "tables"),
-    ("Cells and formulas", "cells"),
-    ("Models", "models"),
     ("Properties", "properties"),
     ("Findings", "findings"),
-    ("Other counterexamples", "counterexamples"),
-    ("Networks", "networks"),
+    ("Models", "models"),
     ("Mutants", "mutation"),
     ("Limits", "limits"),
+    ("Tables", "tables"),
+    ("Cells and formulas", "cells"),
+    ("Networks", "networks"),
+    ("Other counterexamples", "counterexamples"),
 )
 
 
-def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = PROTOCOL) -> str:
+def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = REGROUP) -> str:
     """Return the report as one HTML document."""
-    rows = sum(len(machine.table.rows) for machine in protocol.machines.values())
+    rows = sum(len(machine.table.rows) for machine in PROTOCOL.machines.values())
+    beside = [name for name in protocol.machines if name not in PROTOCOL.machines]
+    later = f", and {', '.join(beside)}, which it does not run yet" if beside else ""
     head = element(
         "header",
         element("h1", TITLE),
         element(
             "p",
-            f"{len(protocol.machines)} tables with {rows} rows, which the node runs;"
+            f"{len(PROTOCOL.machines)} tables with {rows} rows, which the node runs{later};"
             f" {len(results.models)} models of them were checked. What the models leave"
             " out is told under ",
             link("Limits", "limits"),
@@ -46,15 +49,15 @@ def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = 
     )
     findings = Page(results)
     parts: list[Html] = [
-        *protocol_part.tables(protocol),
-        *protocol_part.cells(protocol),
-        *outcomes.models(results),
         *outcomes.properties(results),
         *findings.findings(),
-        *findings.others(),
-        *protocol_part.networks(),
+        *outcomes.models(results),
         *outcomes.mutation(mutants),
         *limits(results),
+        *protocol_part.tables(protocol),
+        *protocol_part.cells(protocol),
+        *protocol_part.networks(),
+        *findings.others(),
     ]
     foot = element(
         "footer", "Written by python -m model_checks.report; it loads nothing and runs nothing."

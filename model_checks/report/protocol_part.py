@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from model_checks.networks.cases import CASES
-from model_checks.report.markup import Html, anchor, element, join, lines, link, row, table
+from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
 from model_checks.report.state_chart import chart, everywhere
 from model_checks.system import Network
 from spec.assembly import Machine, Protocol
 from spec.findings import FINDINGS
 from spec.language import Cell, Enum, Opt
+from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
 CELL_HEADINGS = ("cell", "values", "first", "kept", "meaning")
@@ -39,6 +40,8 @@ def _table(machine: Machine) -> Iterator[Html]:
     name = machine.table.name
     yield element("h3", f"{name}: ", element("code", machine.table.cell), id=anchor("table", name))
     yield element("p", machine.table.doc)
+    if name not in PROTOCOL.machines:
+        yield element("p", element("b", "The node does not run this table yet."))
     yield element("div", chart(machine), class_="scroll")
     notes = []
     if everywhere(machine):
@@ -136,16 +139,14 @@ def networks() -> Iterator[Html]:
         " it must fail.",
     )
     for network in all_networks():
-        summary = element(
-            "summary", element("code", network.name), ": ", with_findings(network.doc)
-        )
-        parts = [summary, table(ASKED_HEADINGS, _asked(network))]
+        title = join((element("code", network.name), ": ", with_findings(network.doc)))
+        parts = [table(ASKED_HEADINGS, _asked(network))]
         if network.moves:
             parts.append(table(MOVE_HEADINGS, _moves(network)))
         if network.without:
             left_out = (f"{where}: {text}" for where, text in network.without)
             parts.append(element("p", "Left out: ", join(map(_code, left_out), ", ")))
-        yield element("details", *parts, id=anchor("network", network.name), open="")
+        yield fold(title, anchor("network", network.name), *parts, folded=True)
 
 
 def _code(text: str) -> Html:

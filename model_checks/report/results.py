@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from model_checks.console import Unusable
+
+
+@frozen
+class Run:
+    """A counterexample: steps, and what is repeated for ever after them; ``told`` says how."""
+
+    told: str
+    start: tuple[str, ...]
+    steps: tuple[str, ...]
+    loop: tuple[str, ...] = ()
 
 
 @frozen
@@ -26,12 +36,29 @@ class Model:
     seconds: float = 0.0
     faults: tuple[str, ...] = ()
     traces: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    starts: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    loops: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    farthest: Mapping[str, tuple[str, ...]] = field(factory=dict)
     note: str = ""
 
     @property
     def is_search(self) -> bool:
         """Whether the states were visited, one by one."""
         return self.engine == "explicit"
+
+    def run(self, name: str) -> Run | None:
+        """Return the counterexample of a property; None if there is none to show."""
+        steps, start = self.traces.get(name, ()), self.starts.get(name, ())
+        if name in self.loops:
+            loop = self.loops[name]
+            end = f"then {len(loop)} for ever" if loop else "then nothing has to happen"
+            return Run(f": {_steps(steps)}, {end}", start, steps, loop)
+        if steps:
+            return Run(f" in {_steps(steps)}", start, steps)
+        if name in self.farthest:
+            far = self.farthest[name]
+            return Run(" from the first state on", start, far)
+        return None
 
 
 @frozen
@@ -56,6 +83,10 @@ class Mutant:
     verdict: str
     by: str
     unexplained: bool = False
+
+
+def _steps(steps: Sequence[str]) -> str:
+    return "1 step" if len(steps) == 1 else f"{len(steps)} steps"
 
 
 def models(found: Any, where: str) -> Results:
@@ -83,9 +114,16 @@ def _model(found: Mapping[str, Any]) -> Model:
         int(found["depth"]),
         float(found["seconds"]),
         tuple(str(line) for line in found["faults"]),
-        {str(name): tuple(str(step) for step in steps) for name, steps in found["traces"].items()},
-        str(found["note"]),
+        traces=_runs(found["traces"]),
+        starts=_runs(found.get("starts", {})),
+        loops=_runs(found.get("loops", {})),
+        farthest=_runs(found.get("farthest", {})),
+        note=str(found["note"]),
     )
+
+
+def _runs(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {str(name): tuple(str(step) for step in steps) for name, steps in found.items()}
 
 
 def mutants(found: Any, where: str) -> tuple[Mutant, ...]:

@@ -14,16 +14,18 @@ from attrs import frozen
 
 from model_checks.networks.cases import CASES, Case
 from model_checks.report.markup import Html, anchor, element
+from model_checks.report.results import Run
 from model_checks.report.state_chart import row_anchor
 from model_checks.system import Action, System, close
 from spec.assembly import Rule, children
 from spec.ir import And, Choose, Implies, Node, Not, Or, Quantified, Read, Variable
-from spec.protocol import PROTOCOL
+from spec.regroup import REGROUP
 
 WORLD = "the world"
 LEFT = 132
 LANE = 180
-BOX = 140
+BOX = 152
+BOX_HEIGHT = 34
 STEP = 46
 TOP = 44
 _STEP = re.compile(r"([\w.#]+)\((.*)\)")
@@ -101,7 +103,7 @@ def rule_of(action: Action) -> Rule | None:
     texts = {guard.text for guard in action.guards}
     rules = [
         rule
-        for machine in PROTOCOL.machines.values()
+        for machine in REGROUP.machines.values()
         for rule in machine.rules
         if rule.name == action.origin
     ]
@@ -172,11 +174,12 @@ def _reads(node: Node) -> list[Read]:
     return own + [read for child in children(node) for read in _reads(child)]
 
 
-def diagram(model: str, steps: Sequence[str], title: str) -> Html:
-    """Return the diagram of a counterexample as an inline SVG.
+def diagram(model: str, run: Run, title: str) -> Html:
+    """Return the diagram of a counterexample as an inline SVG; a frame is around what is repeated.
 
     A plain list, if the network has not all of the steps any more: the results are of another day.
     """
+    steps = (*run.steps, *run.loop)
     system, case = system_of(model), searched(model)
     found = [] if system is None else occurrences(system, steps)
     if case is None or len(found) < len(steps):
@@ -188,8 +191,11 @@ def diagram(model: str, steps: Sequence[str], title: str) -> Html:
     at = {lane: LEFT + LANE * number + BOX // 2 for number, lane in enumerate(lanes)}
     height = {step.number: TOP + STEP * place + 24 for place, step in enumerate(found)}
     whole, width = TOP + STEP * len(found) + 10, LEFT + LANE * len(lanes)
-    liars = {step.lane for step in found if by_liar(step.action)}
-    parts = [_lane(at[lane], f"{lane} (liar)" if lane in liars else lane, whole) for lane in lanes]
+    names = _names(lanes, found, run.start)
+    parts = [_lane(at[lane], names[lane], whole) for lane in lanes]
+    if run.loop:
+        top = height[len(run.steps) + 1] - STEP // 2
+        parts.append(_frame(top, width - 2, STEP * len(run.loop)))
     for earlier, later in seen_by(found):
         parts.append(
             _arrow(at[earlier.lane], height[earlier.number], at[later.lane], height[later.number])
@@ -206,12 +212,28 @@ def diagram(model: str, steps: Sequence[str], title: str) -> Html:
     )
 
 
+def _names(
+    lanes: Sequence[str], found: Sequence[Occurrence], start: Sequence[str]
+) -> dict[str, str]:
+    """Return what to write above each lane: who lies, and who is faulty from the start."""
+    liars = {step.lane for step in found if by_liar(step.action)}
+    names = {lane: f"{lane} (liar)" if lane in liars else lane for lane in lanes}
+    for number, lane in enumerate(lanes):
+        if f"faulty[{number}]" in start and lane not in liars:
+            names[lane] = f"{lane} (faulty)"
+    return names
+
+
 def _lane(x: int, lane: str, height: int) -> Html:
     return element(
         "g",
         element("line", x1=x, y1=30, x2=x, y2=height, class_="lane"),
         element("text", lane, x=x, y=20, text_anchor="middle", class_="head"),
     )
+
+
+def _frame(top: int, width: int, height: int) -> Html:
+    return element("rect", x=1, y=top, width=width, height=height, rx=6, class_="loop")
 
 
 def _arrow(start: int, top: int, end: int, bottom: int) -> Html:
@@ -243,7 +265,7 @@ def _box(step: Occurrence, x: int, y: int, case: Case) -> Html:
     label = element("text", f"{step.number}. {where}", x=4, y=y + 4)
     return element(
         "g",
-        element("rect", x=x - BOX // 2, y=y - 17, width=BOX, height=34, rx=4, class_=kind),
+        element("rect", x=x - BOX // 2, y=y - 17, width=BOX, height=BOX_HEIGHT, rx=4, class_=kind),
         element("a", element("title", why), label, name, href=f"#{target}"),
         values,
     )

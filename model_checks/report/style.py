@@ -37,14 +37,17 @@ table.rows td:nth-child(4), table.rows td:nth-child(5) { min-width: 210px; }
 table.rows td:nth-child(3) { min-width: 150px; }
 table.rows td:nth-child(-n+3) > div, table.rows td:nth-child(6) > div { overflow-wrap: break-word; }
 table.rows td:nth-child(7) { min-width: 220px; }
-table.models td:nth-child(n+3) > div, table.answers td:nth-child(n+2) > div {
-  white-space: nowrap; }
+table.properties td:nth-child(3) { min-width: 260px; }
+table.properties td:nth-child(5) > div { overflow-wrap: anywhere; }
+table.properties td:nth-child(4) > div, table.models td:nth-child(n+3) > div,
+table.answers td:nth-child(n+2) > div { white-space: nowrap; }
 table.numbers td:nth-child(n+2) { text-align: right; }
 table.numbers th:nth-child(n+2) { text-align: right; }
 :target { background: #fff8c5; scroll-margin-top: 12px; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: 6px 0; }
 summary { padding: 6px 12px; cursor: pointer; }
-details > :not(summary) { margin-left: 12px; margin-right: 12px; }
+details > :not(summary) { padding: 1px 12px; }
+details > :target { scroll-margin-top: 52px; background: none; box-shadow: inset 4px 0 #d4a72c; }
 details[open] > summary { border-bottom: 1px solid var(--line); background: var(--pale); }
 dl { display: grid; grid-template-columns: 9em minmax(0, 1fr); gap: 4px 14px; margin: 8px 0; }
 dt { color: var(--soft); }
@@ -58,6 +61,7 @@ svg .head { font-weight: 600; font-size: 12px; }
 svg .small { font-size: 10px; }
 svg .lane { stroke: #b6bfc8; stroke-dasharray: 3 4; }
 svg .box { fill: #fff; stroke: #57606a; }
+svg .loop { fill: none; stroke: var(--bad); stroke-dasharray: 6 4; }
 svg .first { stroke: var(--ink); stroke-width: 2.5; }
 svg .liar { fill: #ffebe9; stroke: var(--bad); }
 svg .world { fill: var(--pale); }
@@ -82,5 +86,6 @@ footer { margin-top: 40px; padding-bottom: 40px; color: var(--soft); }
   dd { margin-bottom: 6px; }
   article { padding-left: 10px; }
 }
-@media print { details > * { display: block; } nav { display: none; } }
+@media print { details::details-content { content-visibility: visible; block-size: auto; }
+  nav { display: none; } }
 """)

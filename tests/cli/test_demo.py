@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from rich.console import Console
 
 from metanode.cli import demo
@@ -88,11 +90,60 @@ def test_a_fault_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Catches a double payout that ends in success."""
-    stage(monkeypatch, outcome("deposit 1: spent 1 times, paid 2 times"))
+    stage(monkeypatch, outcome("not settled once: deposit 1: spent 1 times, paid 2 times"))
     assert invoke(["demo", "--seed", "5"]) == 1
     said = capsys.readouterr().out
-    assert "NOT SETTLED ONCE: deposit 1: spent 1 times, paid 2 times" in said
+    assert "not settled once: deposit 1: spent 1 times, paid 2 times" in said
     assert "exactly once\n" not in said.splitlines()[-1]
+
+
+class Finished:
+    """A scenario that has been played already."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    async def run(self) -> Outcome:
+        return evolve(outcome(), trace_ends={0: "ab" * 32})
+
+
+class Judged:
+    """A network of no nodes whose traces get a prepared verdict."""
+
+    rpc_url = "http://127.0.0.1:9"
+    verdict = (True, "1 node, 7 lines, every step legal")
+
+    def __init__(self, directory: Path) -> None:
+        self.stopped = False
+
+    async def prepare(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def judge_traces(self, ends: dict[int, str]) -> tuple[bool, str]:
+        assert self.stopped
+        assert ends == {0: "ab" * 32}
+        return self.verdict
+
+
+def test_the_traces_are_judged_when_all_nodes_have_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Catches a run outside the tables that ends in success because the money came out right."""
+    monkeypatch.setattr(demo, "LocalNetwork", Judged)
+    monkeypatch.setattr(demo, "Scenario", Finished)
+    assert invoke(["demo", "--seed", "5"]) == 0
+    assert "traces: 1 node, 7 lines, every step legal\n" in capsys.readouterr().out
+    monkeypatch.setattr(Judged, "verdict", (False, "node-1/trace-000001.jsonl:7: row 3 of peer"))
+    assert invoke(["demo", "--seed", "5"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "a trace is not legal: node-1/trace-000001.jsonl:7: row 3 of peer"
+    assert invoke(["demo", "--kill-seeds", "5", "--keep", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "a trace is not legal: node-1/trace-000001.jsonl:7: row 3 of peer (" in said
+    assert "replay: python -m metanode demo --seed 5" in said
 
 
 def test_a_run_that_does_not_end_is_one_line(
@@ -189,5 +240,6 @@ def test_the_demo_runs_to_its_end() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert done.stdout.rstrip().endswith("every deposit was settled exactly once")
+    assert re.search(r"traces: 4 nodes, [\d,]+ lines, every step legal\n", done.stdout)
     assert "SIGKILL for node" in done.stdout
     assert "the killed node has recovered" in done.stdout

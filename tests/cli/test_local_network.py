@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -16,6 +18,7 @@ from metanode.errors import Unavailable
 from metanode.runtime.config import load_config
 from metanode.runtime.home import Home
 from spec.parameters import DEVNET
+from tests.conformance.recording import chained, keygen_alone, save
 
 SIZE = 3
 
@@ -78,6 +81,34 @@ def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> Non
     processes = [*network._nodes.values(), network._chain]
     assert all(process is not None and process.poll() is not None for process in processes)
     assert network._nodes[0].returncode == -signal.SIGKILL
+
+
+def test_the_traces_of_all_nodes_are_judged_together(tmp_path: Path) -> None:
+    """Catches a judge that is not asked, hears of one node only, or is not believed."""
+    network = LocalNetwork(tmp_path, homes=[Home(tmp_path / name) for name in ("a", "b")])
+    traces = [chained(keygen_alone(bytes([2, slot]) * 16 + b"k", slot)) for slot in (1, 2)]
+    for home, records in zip(network.homes, traces, strict=True):
+        save(home.trace, records)
+    legal, said = network.judge_traces({})
+    assert not legal
+    assert "b/trace/trace-000001.jsonl:6: row " in said
+    assert said.endswith("LockInAgreement does not hold in the network")
+    shown = {0: traces[0][-1]["hash"]}
+    alone = network.judge_traces(shown, without=[1])
+    assert alone == (True, "1 node, 6 lines, every step legal")
+    legal, said = network.judge_traces({0: "cd" * 32}, without=[1])
+    assert (legal, "lines were cut off its end" in said) == (False, True)
+    network.homes[0] = Home(tmp_path / "nowhere")
+    legal, said = network.judge_traces({})
+    assert (legal, "No such file" in said) == (False, True)
+
+
+def test_the_judge_needs_nothing_that_a_node_does_not_have() -> None:
+    """Catches a demo of an installed node that ends because the provers are not there."""
+    absent = "import sys; sys.modules.update(dict.fromkeys(('z3', 'cvc5', 'hypothesis', 'pytest')))"
+    command = [sys.executable, "-c", f"{absent}; import model_checks.conformance"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 async def coin_of(url: str, txid: str, index: int) -> dict[str, object]:

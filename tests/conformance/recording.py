@@ -8,11 +8,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from metanode.protocol.machine import Effects
+import pytest
+
+from metanode.protocol.machine import Effects, Tables
+from metanode.protocol.view import NodeView, Quorum
 from metanode.runtime.trace import FIRST_PREV, canonical_json, line_hash
+from model_checks.conformance import check_traces
+from model_checks.trace_log import Refusal
+from spec.protocol import PROTOCOL
+from tests.protocol.machine_support import MESSAGES
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation
 
+NODE = "node-1"
+"""The node whose trace is edited."""
 Record = dict[str, Any]
 Traces = dict[str, list[Record]]
 
@@ -93,3 +102,40 @@ def whole_run() -> Traces:
     """Return the traces of four nodes from key generation to a settled payout, with one crash."""
     traces: Traces = json.loads(run())
     return traces
+
+
+def keygen_alone(me: bytes, slot: int) -> list[Record]:
+    """Return the trace of a node that makes a key all by itself."""
+    tables = Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)))
+    facts = {"keygen_open": True, "keygen_certificate": True, "same_roster": True}
+    tables.fire("peer", "KeygenTick", p=me, given=facts)
+    tables.fire("keygen", "Start", p=me, k=slot, given=facts)
+    carry = {"confirmed": MESSAGES["confirmed"]}
+    tables.fire("keygen", "Store", p=me, k=slot, given={"share_verified": True}, carry=carry)
+    tables.fire("keygen", "Certify", p=me, k=slot)
+    carry = {"key_announced": MESSAGES["key_announced"]}
+    tables.fire("keygen", "LockIn", p=me, k=slot, given={"lock_in_valid": True}, carry=carry)
+    lines = [{"kind": "transition", "at": 1.0, **line} for line in tables.effects.trace]
+    return [{"kind": "started", "at": 1.0}, *lines]
+
+
+def place(records: list[Record], table: str, event: str, source: str = "") -> int:
+    """Return where the first line of an event stands."""
+    return next(
+        number
+        for number, record in enumerate(records)
+        if (record.get("table"), record.get("event")) == (table, event)
+        and source in ("", record["from"])
+    )
+
+
+def key(record: Record, start: str) -> str:
+    """Return the cell that a line has read whose name begins so."""
+    return next(name for name in record["reads"] if name.startswith(start))
+
+
+def refused(root: Path, traces: Traces, line: int, match: str, name: str = NODE) -> None:
+    """Write the traces, whose chains are whole again, and expect the refusal of a line."""
+    with pytest.raises(Refusal, match=match) as caught:
+        check_traces(written(root, traces))
+    assert caught.value.where == f"{root / name / 'trace-000001.jsonl'}:{line + 1}"

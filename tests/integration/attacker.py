@@ -122,5 +122,6 @@ def member_gone_bad(live: Live) -> Attacker:
     """Stop the node of a member and return an attacker with its identity."""
     home = live.network.homes[MEMBER]
     assert live.network.interrupt(MEMBER) == 0
+    live.betrayed.add(MEMBER)
     passphrase = read_passphrase_file(live.network.directory / "passphrase")
     return Attacker(live, load_identity(home.identity, passphrase))

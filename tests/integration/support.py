@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,18 @@ class HandMadeNetwork(LocalNetwork):
         process.terminate()
         return process.wait(30)
 
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """Stop every node where it stands; a node that has sent something has traced it before."""
+        running = [process for process in self._nodes.values() if process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in running:
+                process.send_signal(signal.SIGCONT)
+
     def kill_chain(self) -> None:
         """SIGKILL the chain."""
         assert self._chain is not None
@@ -172,6 +186,8 @@ class Live:
     user: PrivateKey = field(factory=lambda: PrivateKey(b"\x07" * 32))
     random: random.Random = field(factory=lambda: random.Random(20))
     deposits: list[Deposit] = field(factory=list)
+    betrayed: set[int] = field(factory=set)
+    """Nodes in whose name an attacker has sent what their traces do not tell."""
     first_block: int = COINBASE_MATURITY
 
     def begin(self) -> None:
@@ -214,6 +230,18 @@ class Live:
         keys = {(status["key"] or {}).get("public_key") for status in found}
         linked = all(len(status["links"]) == SIZE - 1 for status in found)
         return len(found) == SIZE and linked and len(keys) == 1 and None not in keys
+
+    def assert_legal(self) -> None:
+        """Check that the traces of all nodes, up to now, are together a run of the protocol."""
+        found = {number: self.status(number) for number in range(SIZE)}
+        ends = {
+            number: status["trace"]["hash"]
+            for number, status in found.items()
+            if status is not None and number not in self.betrayed
+        }
+        with self.network.halted():
+            legal, said = self.network.judge_traces(ends, self.betrayed)
+        assert legal, said
 
     @property
     def public_key(self) -> bytes:

@@ -106,6 +106,7 @@ def test_a_deposit_is_paid_once_with_signatures_that_three_libraries_accept(live
         assert not verified_by_all(key, double_sha256(digest), der)
 
     assert live.accounts(made) == [([payout["txid"]], [AMOUNT - fee])]
+    live.assert_legal()
 
 
 def test_dust_is_declined_with_one_note_and_a_bad_memo_is_refunded(live: Live) -> None:

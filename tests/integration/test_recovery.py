@@ -59,6 +59,7 @@ def test_a_node_killed_in_the_middle_of_a_round_comes_back(live: Live) -> None:
         return {payout["txid"], later["txid"]} <= known
 
     wait_until("the killed node to know both payouts", learnt)
+    live.assert_legal()
 
 
 def test_a_network_whose_chain_dies_says_so_and_goes_on_when_it_is_back(live: Live) -> None:
@@ -88,3 +89,4 @@ def test_a_network_whose_chain_dies_says_so_and_goes_on_when_it_is_back(live: Li
     [(spenders, received)] = live.accounts(made)
     assert spenders == [payout["txid"]]
     assert len(received) == 1
+    live.assert_legal()

@@ -10,11 +10,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 
 from model_checks import runner
 from model_checks.console import Unusable
 from model_checks.engines.arithmetic import CLAIMS
+from model_checks.engines.oracle import Oracle
 from model_checks.lemmas.cases import CONTROLS
 from model_checks.networks.cases import CASES
 from model_checks.report import findings_part, markup, protocol_part, results, sequence
@@ -27,6 +28,7 @@ from model_checks.system import close
 from spec.findings import FINDINGS
 from spec.invariants import PROPERTIES
 from spec.protocol import PROTOCOL
+from spec.regroup import REGROUP
 
 SEARCHED = (
     "refund_on_own_word",
@@ -130,15 +132,15 @@ def test_nothing_is_loaded_and_nothing_runs(written: str, read: Reader) -> None:
 
 def test_all_rows_cells_formulas_and_findings_are_there(read: Reader) -> None:
     """A table that the page forgot, or a column of it."""
-    for machine in PROTOCOL.machines.values():
+    for machine in REGROUP.machines.values():
         for number, row in enumerate(machine.table.rows, start=1):
             assert f"row-{markup.anchor(machine.table.name)}-{number}" in read.ids
             for text in (row.event, *row.only_if):
                 assert re.sub(r"\s+", " ", text) in read.text
             words = re.sub(r"[\s]+", "", row.why)
             assert words in re.sub(r"\s+", "", read.text)
-    assert {markup.anchor("cell", name) for name in PROTOCOL.cells} <= set(read.ids)
-    names = PROTOCOL.names.definitions
+    assert {markup.anchor("cell", name) for name in REGROUP.cells} <= set(read.ids)
+    names = REGROUP.names.definitions
     assert {markup.anchor("formula", name) for name in names} <= set(read.ids)
     assert {finding.id for finding in FINDINGS} <= set(read.ids)
     for finding in FINDINGS:
@@ -152,7 +154,8 @@ def test_each_counterexample_is_drawn_once(found: results.Results, written: str)
     for model in found.models:
         for name, steps in model.traces.items():
             id_ = markup.anchor("trace", model.name, name)
-            assert written.count(f'id="{id_}"') == (1 if steps else 0)
+            assert steps
+            assert written.count(f'id="{id_}"') == 1
 
 
 def test_a_hostile_text_stays_text() -> None:
@@ -174,10 +177,10 @@ def test_a_hostile_text_stays_text() -> None:
     assert read.text.count(HOSTILE) >= 8
 
 
-@pytest.mark.parametrize("name", PROTOCOL.machines)
+@pytest.mark.parametrize("name", REGROUP.machines)
 def test_a_chart_has_an_arrow_for_every_rule(name: str) -> None:
     """An event that is missing between two states, or an arrow that no row draws."""
-    machine = PROTOCOL.machines[name]
+    machine = REGROUP.machines[name]
     drawn = ElementTree.fromstring(chart(machine))
     heads = [text.text for text in drawn.iter("text") if text.get("class") == "head"]
     assert sorted(heads) == sorted(machine.states)
@@ -197,8 +200,10 @@ def test_a_chart_has_an_arrow_for_every_rule(name: str) -> None:
 def test_a_diagram_has_each_step_in_its_lane_with_its_row(found: results.Results) -> None:
     """A step that is drawn for another peer, or that leads to another row."""
     model = next(m for m in found.models if m.name.startswith("refund_on_own_word P"))
-    steps = model.traces["NoPayAndRefund"]
-    drawn = ElementTree.fromstring(sequence.diagram(model.name, steps, "a run"))
+    run = model.run("NoPayAndRefund")
+    assert run is not None
+    steps = run.steps
+    drawn = ElementTree.fromstring(sequence.diagram(model.name, run, "a run"))
     boxes = list(drawn.iter("rect"))
     links = [link.get("href", "") for link in drawn.iter("a")]
     assert len(boxes) == len(links) == len(steps)
@@ -207,13 +212,52 @@ def test_a_diagram_has_each_step_in_its_lane_with_its_row(found: results.Results
         peer = re.search(r"p=(\d)", step)
         if peer is not None:
             centre = int(box.get("x", "0")) + sequence.BOX // 2
-            lanes = {f"peer {peer[1]}", f"peer {peer[1]} (liar)"} & lane_of.keys()
-            assert {lane_of[lane] for lane in lanes} == {centre}
+            called = (f"peer {peer[1]}{word}" for word in ("", " (liar)", " (faulty)"))
+            assert [lane_of[lane] for lane in called if lane in lane_of] == [centre]
         if match := re.match(r"(\w+)\.(\w+)", step):
             table, number = link.removeprefix("#row-").rsplit("-", 1)
             row = PROTOCOL.machines[match[1]].table.rows[int(number) - 1]
             assert table == markup.anchor(match[1])
             assert row.event.startswith(f"{match[2]}(")
+
+
+def test_a_run_without_an_end_is_drawn_with_what_is_repeated() -> None:
+    """A counterexample of liveness that shows its steps and not why nothing comes of them."""
+    case = next(c for c in CASES if c.network.name == "cooldown_by_advertised_state")
+    steps = ("peer.RoundTick(p=0)", "peer.RoundTick(p=1)", "peer.RoundTick(p=2)")
+    known = {action.name for action in close(case.network).actions}
+    assert "peer.RoundTick" in known
+    told = {"traces": {"RoundProgress": steps[:1]}, "loops": {"RoundProgress": steps[1:]}}
+    model = results.Model(case.name, "explicit", "refuted", True, **told)
+    run = model.run("RoundProgress")
+    assert run is not None
+    assert run.told == ": 1 step, then 2 for ever"
+    drawn = ElementTree.fromstring(sequence.diagram(case.name, run, "a run"))
+    boxes = [b for b in drawn.iter("rect") if b.get("class", "").startswith("box")]
+    [frame] = [box for box in drawn.iter("rect") if box.get("class") == "loop"]
+    top, bottom = int(frame.get("y", "0")), int(frame.get("y", "0")) + int(frame.get("height", "0"))
+    inside = [top <= int(b.get("y", "0")) <= bottom - sequence.BOX_HEIGHT for b in boxes]
+    assert inside == [False, True, True]
+
+
+def test_a_run_that_is_stuck_from_the_start_is_shown_as_far_as_it_comes() -> None:
+    """A refuted promise of progress whose report says nothing but that it was refuted."""
+    case = next(c for c in CASES if c.network.name == "coordinator_stays")
+    first = next(
+        state
+        for state in Oracle(case.instance).initial()
+        if "faulty" in str(runner._chosen(case.instance, state))
+    )
+    chosen, far = runner._chosen(case.instance, first), runner._farthest(case.instance, first)
+    told = {"traces": {"CoordinatorRotates": ()}, "starts": {"CoordinatorRotates": chosen},
+            "farthest": {"CoordinatorRotates": tuple(map(str, far))}}  # fmt: skip
+    model = results.Model(case.name, "explicit", "refuted", True, **told)
+    text = "".join(findings_part.Page(results.Results(True, (model,))).findings())
+    assert "CoordinatorRotates refuted from the first state on</a>" in text
+    assert "this is how far a run comes" in text
+    assert f"At the start: <code>{chosen[0]}</code>" in text
+    assert text.count("<svg") == 1
+    assert re.search(r">peer \d \(faulty\)<", text)
 
 
 def test_only_moves_of_liars_are_drawn_as_lies() -> None:
@@ -233,7 +277,8 @@ def test_only_moves_of_liars_are_drawn_as_lies() -> None:
 def test_steps_of_another_day_are_a_plain_list() -> None:
     """A crash, or a drawing with holes, for results that are older than the tables."""
     name = next(case.name for case in CASES if case.network.name == "block_list")
-    listed = sequence.diagram(name, ("gone.Row(p=0)", "CutOff(q=0)"), "a run")
+    run = results.Run("", (), ("gone.Row(p=0)", "CutOff(q=0)"))
+    listed = sequence.diagram(name, run, "a run")
     assert listed.startswith("<ol>")
     assert "gone.Row(p=0)" in listed
 
@@ -252,7 +297,7 @@ def test_a_fault_stands_at_the_top_and_in_its_line(found: results.Results) -> No
     """A red run that reads like a green one."""
     wrong = evolve(found.models[0], expected=False, faults=("depth is 3, recorded is 4",))
     read = Reader(page(evolve(found, holds=False, models=(wrong, *found.models[1:]))))
-    assert "Everything is NOT as expected" in read.text
+    assert "Verdict: NOT as expected" in read.text
     assert "depth is 3, recorded is 4" in read.text
 
 
@@ -281,11 +326,7 @@ def test_the_number_of_a_finding_in_a_reason_is_a_link() -> None:
 
 def test_the_command_writes_the_file(found: results.Results, tmp_path: Path) -> None:
     """A command line that writes something else than the page."""
-    keys = ("name", "engine", "result", "expected", "distinct", "generated", "depth", "seconds")
-    told = [{key: getattr(m, key) for key in keys} for m in found.models]
-    for each, model in zip(told, found.models, strict=True):
-        traces = {name: list(steps) for name, steps in model.traces.items()}
-        each |= {"faults": list(model.faults), "traces": traces, "note": model.note}
+    told = [asdict(model) for model in found.models]
     source, target = tmp_path / "check.json", tmp_path / "out.html"
     source.write_text(json.dumps({"holds": True, "models": told, "stale": []}), encoding="utf-8")
     assert main(["--results", str(source), "--output", str(target)]) == 0
@@ -325,4 +366,4 @@ def test_without_results_the_fast_tier_is_run(
     assert main(["--output", str(target)]) == 0
     text = target.read_text(encoding="utf-8")
     assert "depth is 3" in text
-    assert "Everything is NOT as expected" in text
+    assert "Verdict: NOT as expected" in text

@@ -79,6 +79,14 @@ def test_constants_are_those_of_the_quorum(view: NodeView) -> None:
         assert [view.constant(name) for name in ("N", "T", "F")] == [1, 1, 0]
 
 
+def test_what_a_count_is_held_against_is_a_read(view: NodeView) -> None:
+    """Catches a trace from which nobody can tell the threshold, or how many were asked."""
+    with view.given({}):
+        assert len(tuple(view.individuals("Peer"))) == view.reads["N"] == 2
+        view.constant("T")
+        assert view.reads == {"N": 2, "T": 2}
+
+
 def test_only_network_cells_are_delivered(view: NodeView) -> None:
     """Catches a message that could set what only this node's own rows may set."""
     view.deliver("vote", Q, E, 1, D)

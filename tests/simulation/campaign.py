@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from tests.simulation.simulator import CALM, Crash, Simulation, Weather, with_key, writes_cell
 
@@ -11,10 +12,10 @@ LIMIT_S = 30.0
 MOMENTS = ("voted", "lock", "released", "signature_kept", "status", "settlement", "swap")
 
 
-def campaign(seed: int) -> Simulation:
+def campaign(seed: int, watch: Callable[[Simulation], None] = lambda _sim: None) -> Simulation:
     """Run one seed to its end: a storm of seven seconds, then calm until all is settled."""
     dice = random.Random(f"campaign {seed}")
-    sim = with_key(seed, replay=f"python -m tests.simulation --seed {seed}")
+    sim = with_key(seed, watch=watch, replay=f"python -m tests.simulation --seed {seed}")
     sim.weather = Weather(
         latency=(0.002, dice.choice((0.01, 0.05))),
         loss=dice.choice((0.0, 0.03, 0.1)),

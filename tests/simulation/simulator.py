@@ -7,7 +7,7 @@ between the flush and the first send, or amid the sends. The checkers look at ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -59,11 +59,16 @@ def _locked_in(members: int, threshold: int, byzantine: int) -> tuple[tuple[Fake
     return tuple(node.disk for node in sim.nodes), sim.public_key
 
 
-def with_key(seed: int, begin_s: float = 98.5, **options: Any) -> Simulation:
+def with_key(
+    seed: int,
+    begin_s: float = 98.5,
+    watch: Callable[[Simulation], None] = lambda _sim: None,
+    **options: Any,
+) -> Simulation:
     """Return a network whose key was locked in a while ago, started ``begin_s`` after the founding.
 
     With two-second rounds the first boundary comes half a second later; nodes sit out the round in
-    which they start.
+    which they start. ``watch`` gets the network before any node runs.
     """
     sim = Simulation(seed=seed, begin=START + begin_s, **options)
     disks, public_key = _locked_in(sim.members, sim.threshold, sim.byzantine)
@@ -71,6 +76,7 @@ def with_key(seed: int, begin_s: float = 98.5, **options: Any) -> Simulation:
         copied = disk.clone()
         node.disk.cells, node.disk.attachments = copied.cells, copied.attachments
         sim.checkers.locked_keys[node.node_id] = public_key
+    watch(sim)
     sim.start_all()
     return sim
 
