@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Measure the threshold engine: CPU time of key generation and signing, bytes per ordered pair.
 
-    python tools/bench_tss.py [--json FILE] [--setting 2-3,3-4,5-7] [--quick]
+    python tools/bench_tss.py [--json FILE] [--setting 3-4,7-10] [--quick] [--no-peer]
 
 Times are medians of process CPU time summed over all parties, which run one after another in this
-process; messages are handed over in memory. Entropy comes from the operating system.
+process; messages are handed over in memory. Entropy comes from the operating system. Where Node.js
+is there, the npm package that users would pick otherwise is installed below ``.bench`` and measured
+in the same run, and the ratio of ours to it is shown: the only figure that another machine repeats.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ import hashlib
 import json
 import os
 import platform
+import resource
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -24,7 +29,7 @@ from typing import Any
 # A checkout must be measurable before the package is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare
@@ -32,7 +37,10 @@ from metanode.tss.messages import Message
 from metanode.tss.session import Session
 from metanode.tss.sign import SignSession
 
-DEFAULT_SETTINGS = ((2, 3), (3, 4), (5, 7))
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_SETTINGS = ((2, 3), (3, 4), (5, 7), (7, 10))
+PEER = "@silencelaboratories/dkls-wasm-ll-node"
+PEER_VERSION = "1.1.2"
 DIGEST = hashlib.sha256(b"benchmark").digest()
 
 
@@ -52,6 +60,8 @@ class Measurement:
     sign_pair_bytes: int
     keygen_runs: int
     sign_runs: int
+    peer_keygen_s: float | None = None
+    peer_sign_ms: float | None = None
 
 
 def carry(sessions: Mapping[int, Session[Any]]) -> int:
@@ -119,14 +129,49 @@ def measure(threshold: int, count: int, keygen_runs: int, sign_runs: int) -> Mea
     )
 
 
+def peer_module() -> Path | None:
+    """Return where the peer is installed, after installing it; None, and why, if that fails."""
+    home = ROOT / ".bench"
+    module = home / "node_modules" / PEER
+    if module.is_dir():
+        return module
+    if not (shutil.which("node") and shutil.which("npm")):
+        print("bench: no Node.js here: the peer is not measured", file=sys.stderr)
+        return None
+    home.mkdir(exist_ok=True)
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    command += ["--prefix", str(home), f"{PEER}@{PEER_VERSION}"]
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        print(f"bench: npm cannot install {PEER}: the peer is not measured", file=sys.stderr)
+        return None
+    return module
+
+
+def with_peer(module: Path, ours: Measurement) -> Measurement:
+    """Return a measurement completed by the peer's times for the same setting and runs."""
+    script = ROOT / "tools" / "bench_tss_peer.js"
+    numbers = (ours.threshold, ours.parties, ours.keygen_runs, ours.sign_runs)
+    command = ["node", str(script), str(module), *map(str, numbers)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    times = json.loads(done.stdout)
+    return evolve(ours, peer_keygen_s=times["keygen_s"], peer_sign_ms=times["sign_ms"])
+
+
 HEADINGS = (
     "setting",
     "keygen, all (s)",
+    "ratio to peer",
     "sign, all (ms)",
+    "ratio to peer",
     "sign, one (ms)",
     "keygen B/pair",
     "sign B/pair",
 )
+
+
+def ratio(ours: float, peer: float | None) -> str:
+    """Return ours as a fraction of the peer's."""
+    return "-" if peer is None else f"{ours / peer:.3f}"
 
 
 def rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
@@ -135,7 +180,9 @@ def rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
         (
             f"{m.threshold} of {m.parties}",
             f"{m.keygen_s:.3f}",
+            ratio(m.keygen_s, m.peer_keygen_s),
             f"{m.sign_ms:.1f}",
+            ratio(m.sign_ms, m.peer_sign_ms),
             f"{m.sign_per_party_ms:.2f}",
             f"{m.keygen_pair_bytes}",
             f"{m.sign_pair_bytes}",
@@ -168,15 +215,24 @@ def run(
     json_path: str | None,
     settings: tuple[tuple[int, int], ...] = DEFAULT_SETTINGS,
     quick: bool = False,
+    peer: bool = False,
 ) -> list[Measurement]:
     """Measure, print the table and, when given a path, write the numbers as JSON."""
     runs = (1, 3) if quick else (5, 15)
-    measurements = [measure(threshold, count, *runs) for threshold, count in settings]
+    module = peer_module() if peer else None
+    measurements = []
+    for threshold, count in settings:
+        ours = measure(threshold, count, *runs)
+        measurements.append(with_peer(module, ours) if module else ours)
     show(measurements)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"peak memory of all parties in one process: {peak} MiB")
     if json_path is not None:
         report = {
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "peer": f"{PEER} {PEER_VERSION}" if module else None,
+            "peak_memory_mib": peak,
             "measurements": [asdict(measurement) for measurement in measurements],
         }
         Path(json_path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -202,8 +258,9 @@ def main() -> None:
         "--setting", type=setting, default=DEFAULT_SETTINGS, help="such as 2-3,3-4"
     )
     parser.add_argument("--quick", action="store_true", help="fewer runs, rougher medians")
+    parser.add_argument("--no-peer", action="store_true", help="ours alone")
     arguments = parser.parse_args()
-    run(arguments.json, arguments.setting, arguments.quick)
+    run(arguments.json, arguments.setting, arguments.quick, not arguments.no_peer)
 
 
 if __name__ == "__main__":
