@@ -45,7 +45,9 @@ PROVED: Mapping[str, str] = {
     "F-09": "block_list",
     "F-14": "signing",
     "F-16": "refund_against_payout",
+    "F-25": "regroup_retry",
     "F-27": "keygen_lock_in",
+    "F-28": "handshake_relay",
     "F-32": "signing",
 }
 """Findings whose rule is proved for every size, with the network of the proof."""

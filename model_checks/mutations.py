@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
-from spec import safe_sign
+from spec import regroup, safe_sign
 from spec.assembly import Protocol, assemble
 from spec.language import SAME, Cell, Definition, Enum, Opt, Row, Table, parse_signature
 from spec.names import SORTS
@@ -22,6 +22,9 @@ from spec.parameters import CONSTANTS
 from spec.protocol import MODULES
 
 _Item = TypeVar("_Item")
+
+DROPPED = "guard dropped"
+"""The kind of a mutant that lacks one conjunct of a guard and nothing else."""
 
 
 @frozen
@@ -35,20 +38,31 @@ class Source:
     def assemble(self) -> Protocol:
         """Return the protocol; raises :class:`~spec.language.SpecError`."""
         return assemble(
-            sorts=SORTS,
+            sorts=(*SORTS, regroup.EPOCH),
             cells=self.cells,
             tables=self.tables,
             definitions=self.definitions,
             constants=CONSTANTS,
         )
 
+    def on_nodes(self) -> Source:
+        """Return it without the regroup, which no node runs yet: what networks are closed with."""
+        return Source(
+            tuple(cell for cell in self.cells if cell.name not in _REGROUP_CELLS),
+            tuple(table for table in self.tables if table.name != regroup.TABLE.name),
+            tuple(d for d in self.definitions if d.name not in _REGROUP_DEFINITIONS),
+        )
+
+
+_REGROUP_CELLS = {cell.name for cell in regroup.CELLS}
+_REGROUP_DEFINITIONS = {definition.name for definition in regroup.DEFINITIONS}
 
 ORIGINAL = Source(
-    tuple(cell for module in (safe_sign, *MODULES) for cell in module.CELLS),
-    tuple(module.TABLE for module in MODULES),
-    safe_sign.DEFINITIONS,
+    tuple(cell for module in (safe_sign, *MODULES, regroup) for cell in module.CELLS),
+    tuple(module.TABLE for module in (*MODULES, regroup)),
+    (*safe_sign.DEFINITIONS, *regroup.DEFINITIONS),
 )
-"""The protocol as it stands."""
+"""The protocol as it stands, with the regroup beside it."""
 
 
 @frozen
@@ -118,7 +132,7 @@ def _of_row(source: Source, table: Table, row: Row) -> Iterator[tuple[str, str, 
             yield "source", f"not out of {state}", (evolve(row, source=rest),)
     for place, text in enumerate(row.only_if):
         rest = (*row.only_if[:place], *row.only_if[place + 1 :])
-        yield "guard", f"drop {text!r}", (evolve(row, only_if=rest),)
+        yield DROPPED, f"drop {text!r}", (evolve(row, only_if=rest),)
         for what, changed in [(f"negate {text!r}", f"not ({text})"), *_inside(source, text)]:
             guards = _replaced(row.only_if, place, changed)
             yield "guard", what, (evolve(row, only_if=guards),)
@@ -152,7 +166,7 @@ def _of_target(
     kind = next(cell.type for cell in source.cells if cell.name == name)
     if not isinstance(kind, Enum):
         return
-    if row.target != SAME:
+    if row.target not in (SAME, row.source):
         yield "target", "stay", (evolve(row, target=SAME),)
     now = _first(row.source) if row.target == SAME else row.target
     target = _next(kind.values, now) or kind.values[0]

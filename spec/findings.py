@@ -28,6 +28,8 @@ class Finding:
     later: str = ""
 
 
+_REGROUP = "the node does not run the regroup table yet"
+
 FINDINGS = (
     Finding("F-01", "T: any t of n may sign.",
             "With t at most half of n, A and B sign d1 while C and D sign d2.",
@@ -148,18 +150,20 @@ FINDINGS = (
              "metanode/protocol/session.py")),
     Finding("F-24", "M: regroup begins with a clean slate.",
             "A, B, C and X of the old epoch release d1; A, D, E and X of the new one sign d2.",
-            "Before the new shares are active, open events are drained, or their locks handed over"
-            " by t old members.",
-            later="comes with the regroup table"),
-    Finding("F-25", "M: old shares go when new ones are there.",
-            "Two members switch, two never finish: nobody has t shares of either.",
-            "Old shares are erased after t + f activation messages.",
-            later="comes with the regroup table"),
+            "T holders of the old epoch fence themselves and hand their locks over, before the new"
+            " shares sign anything.",
+            ("spec.regroup.TABLE",), later=_REGROUP),
+    Finding("F-25", "M: the old shares are deleted as soon as there are new ones.",
+            "Two members have switched, two never finish: nobody has t shares of one kind.",
+            "Old shares are erased when all members of the attempt have new ones on disk, and the"
+            " attempt is decided.",
+            ("spec.regroup.TABLE",), later=_REGROUP),
     Finding("F-26", "M: if somebody misbehaves, the regroup is skipped.",
             "One griefer, or one silent member, skips it every night.",
             "The same night is tried again without it: out of one attempt, on evidence or by t"
-            " signed absences, never by a block list; the old epoch signs on.",
-            later="comes with the regroup table"),
+            " signed absences, never by a block list; the old epoch signs on. Who is left out"
+            " counts as one of the f: a correct member that was cut off does as well.",
+            ("spec.regroup.TABLE",), later=_REGROUP),
     Finding("F-27", "M, T: key generation ends at each node for itself.",
             "The last message reaches A only: two deposit addresses.",
             "A key counts when all n confirmed the same; it signs its own name, and its address is"
@@ -199,7 +203,9 @@ FINDINGS = (
             "Once a key counts at a node, it makes keys with the same members only. Two groups that"
             " never met, both of n staked nodes, are two networks: the operators of a new network"
             " compare its address.",
-            ("keygen: no_key -Start-> generating", "metanode/protocol/keygen.py")),
+            ("keygen: no_key -Start-> generating", "metanode/protocol/keygen.py"),
+            later="a node asks this of keys that count; it must ask it of those, too, that it makes"
+                  " or holds: two of them with different members may both be locked in"),
     Finding("F-34", "M: the threshold set is taken in order of seniority.",
             "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
             " every round: with n = 4 and one liar no payout is ever signed.",
@@ -218,4 +224,11 @@ FINDINGS = (
             " the search for states without a way out.",
             "The deposit's own memo decides, whatever was heard before.",
             ("swap: Cancelled -Deposit-> PendingRelease", "metanode/custody/transfers.py")),
+    Finding("F-37", "Ours, as first written: t + f acknowledgements activate an attempt's shares.",
+            "X acknowledges the first attempt late, when the second one, without it, is complete:"
+            " some members activate the one, some the other, and neither has t. Found by the"
+            " exhaustive search, 12 steps.",
+            "Acknowledgements make an attempt eligible. What succeeds an epoch is decided once, by"
+            " t votes of its holders under SAFE-SIGN; the vote is the fence.",
+            ("spec.regroup.TABLE",), later=_REGROUP),
 )

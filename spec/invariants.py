@@ -3,7 +3,9 @@
 A formula, where there is one, is in the table language and is parsed and type-checked against the
 protocol here, at import. It speaks of correct nodes: the cells of a Byzantine peer hold whatever it
 likes, and ``F`` stands for what it may add. A property without a formula says where it is looked
-at instead: it is about two states, about bytes, or about a whole run.
+at instead: it is about two states, about bytes, or about a whole run. ``networks/NAME.py`` is a
+network of ``model_checks`` that is asked the property under its name, ``tests/FILE.py::NAME`` a
+test of the running code that pins it.
 """
 
 from __future__ import annotations
@@ -75,31 +77,36 @@ SAFETY = (
                      "for p in Peer for e in Event for a in Attempt for b in Attempt if a != b)"),
     Property("InstanceMatch", "step",
              "A signing message enters only the run that it names.",
-             looked_at="spec.messages.Step and metanode/protocol/session.py: instance_of"),
+             looked_at="tests/protocol/test_session.py::"
+                       "test_an_instance_names_everything_about_its_run; that a name is used once:"
+                       " networks/session_end.py"),
     Property("NoSlotReuse", "step",
              "One keygen slot, chain nonce or input serves one event.",
-             looked_at="spec/event.py: Create, and the event's id, which is a hash of what it"
-                       " spends"),
+             looked_at="tests/custody/test_payout.py::"
+                       "test_event_and_checksum_depend_on_everything: an event's id is a hash of"
+                       " what it spends"),
     Property("NoPayAndRefund", "invariant",
              "No event is expired, and so refunded, at one node and signed at another.",
              formula="all(not (status[p, e] == EXPIRED and signature_kept[q, e, d]) "
                      "for p in Peer for q in Peer for e in Event for d in Digest)"),
     Property("NoDoubleSignAcrossEpochs", "step",
              "The holders of a new key epoch sign nothing against a lock of the old one.",
-             looked_at="the regroup table, when there is one (F-24)"),
+             looked_at="networks/regroup_handover.py (F-24)"),
     Property("NoForgedMember", "step",
              "Who takes part in a session is in the roster, and each vote is signed by its voter.",
-             looked_at="metanode/protocol/votes.py: certificate_fault"),
+             looked_at="tests/misbehaviour/protocol/test_votes.py::"
+                       "test_certificates_that_are_none"),
     Property("SetAgreement", "step",
              "Nodes that heard the same signing sets choose the same threshold set.",
-             looked_at="metanode/protocol/threshold_set.py, a pure function of those sets"),
+             looked_at="tests/protocol/test_threshold_set.py::"
+                       "test_the_order_of_the_sets_does_not_matter: a pure function of those sets"),
     Property("BlockNeedsProof", "invariant",
              "Who is blocked is blocked on evidence that is in store.",
              formula="all(implies(standing[p, q] == blocked, block_until[p, q]) "
                      "for p in Peer for q in Peer)"),
     Property("RegroupIgnoresBlocks", "step",
              "No block list decides who is in the next key epoch.",
-             looked_at="spec/block_list.py: no other table reads standing"),
+             looked_at="networks/regroup_retry.py (F-26); no other table reads standing"),
     Property("KeyAvailable", "invariant",
              "Who has locked a key in holds its share, and so do enough others to sign.",
              formula="all(implies(key[p, k] == locked_in, key_share[p, k] and "
@@ -111,7 +118,7 @@ SAFETY = (
                      "for p in Peer for q in Peer for k in Key for j in Key if k != j)"),
     Property("StatusMonotone", "step",
              "SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again.",
-             looked_at="spec/event.py: the rows out of SUCCESS and EXPIRED, and every target"),
+             looked_at="networks/event_status.py"),
     Property("AuthenticatedBeforeUse", "invariant",
              "A link carries the protocol only after the other end has proved itself.",
              formula="all(implies(link[p, l] == established, "
@@ -127,30 +134,35 @@ SAFETY = (
                      "for p in Peer for l in Link)"),
     Property("PeerBound", "step",
              "A proof convinces on one channel, for one pair of identities, in one role.",
-             looked_at="metanode/protocol/handshake.py: what a proof covers"),
+             looked_at="networks/handshake_relay.py (F-28): what a proof covers, as data"),
     Property("LimitsHeld", "step",
              "No table, queue, frame or message grows beyond its bound.",
-             looked_at="spec/fields.py, spec/parameters.py, metanode/protocol/framing.py"),
+             looked_at="tests/spec/test_messages.py::test_every_field_is_bounded;"
+                       " tests/misbehaviour/protocol/test_framing.py::"
+                       "test_a_too_long_frame_is_refused_at_its_prefix"),
     Property("SwapExclusive", "step",
              "A swap is paid or refunded, never both.",
-             looked_at="spec/swap.py: Completed and Refunded have no way out; SAFE-SIGN 6"),
+             looked_at="networks/swap_settlement.py; SAFE-SIGN 6"),
 )
 """What holds in every reachable state, or in every step."""
 
 LIVENESS = tuple(
-    Property(name, "liveness", meaning, looked_at="whole runs, once the network is calm and at"
-                                                  " least T correct nodes stay up")
-    for name, meaning in (
-        ("EventDecides", "Every event ends in SUCCESS or EXPIRED."),
-        ("CoordinatorRotates", "A silent coordinator is followed by another one."),
-        ("SessionEnds", "Every session finishes or expires."),
-        ("RoundProgress", "A round with an eligible transfer in time leads to a payout."),
-        ("CooldownLeaves", "No node stays in Cooldown."),
-        ("RegroupEnds", "A regroup activates the new shares or gives up."),
-        ("KeygenEnds", "A key is locked in."),
-        ("LinkForms", "Two nodes that want a link get exactly one."),
-        ("SuspectClears", "A peer that answers again is no longer a suspect."),
-        ("SwapSettles", "Every confirmed deposit is paid or refunded."),
+    Property(name, "liveness", meaning,
+             looked_at=f"networks/{network}.py, once the network is calm and at least T correct"
+                       " nodes stay up")
+    for name, network, meaning in (
+        ("EventDecides", "event_status", "Every event ends in SUCCESS or EXPIRED."),
+        ("CoordinatorRotates", "coordinator_rotation",
+         "A silent coordinator is followed by another one."),
+        ("SessionEnds", "session_end", "Every session finishes or expires."),
+        ("RoundProgress", "cooldown",
+         "A round with an eligible transfer in time leads to a payout."),
+        ("CooldownLeaves", "cooldown", "No node stays in Cooldown."),
+        ("RegroupEnds", "regroup_retry", "A regroup activates the new shares or gives up."),
+        ("KeygenEnds", "keygen_lock_in", "A key is locked in."),
+        ("LinkForms", "link_duplicates", "Two nodes that want a link get exactly one."),
+        ("SuspectClears", "block_list", "A peer that answers again is no longer a suspect."),
+        ("SwapSettles", "swap_settlement", "Every confirmed deposit is paid or refunded."),
     )
 )
 """What happens in the end, if nothing goes wrong for long enough."""

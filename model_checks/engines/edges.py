@@ -37,18 +37,18 @@ class Space:
         """How many states there are."""
         return len(self.keys)
 
-    def find(self, states: Words) -> Indices:
-        """Return the places of states that are known to be among them."""
-        return np.searchsorted(self.keys, keys_of(states))
+    def find(self, short: Words) -> Indices:
+        """Return the places of states that are known to be among them, by their short forms."""
+        return np.searchsorted(self.keys, keys_of(short))
 
 
 def space_of(search: Explicit) -> Space:
     """Return the states of a finished search."""
     states = np.concatenate(search.levels, axis=1)
     level = np.repeat(np.arange(len(search.levels)), [each.shape[1] for each in search.levels])
-    keys = keys_of(states)
+    keys = keys_of(search.short(states))
     order = np.argsort(keys)
-    return Space(states[:, order], keys[order], level[order])
+    return Space(states.take(order, axis=1), keys.take(order), level.take(order))
 
 
 @frozen
@@ -101,11 +101,12 @@ def _steps(
     sources, targets = [], []
     for start in range(0, len(origins), CHUNK):
         part = origins[start : start + CHUNK]
-        states = space.states[:, part]
-        chosen = np.flatnonzero(action.enabled(states))
+        states = space.states.take(part, axis=1)
+        chosen = np.flatnonzero(action.enabled(states) & action.changes(states))
         if len(chosen):
             sources.append(part[chosen])
-            targets.append(space.find(search.canonical(action.apply(states[:, chosen]))))
+            after = action.apply(states.take(chosen, axis=1))
+            targets.append(space.find(search.short(after)))
     if not sources:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     source, target = np.concatenate(sources), np.concatenate(targets)
@@ -153,10 +154,11 @@ def _has_way(search: Explicit, space: Space, goal: Mask) -> Mask:
         todo = deepest_first[start : start + CHUNK]
         for action in helping:
             todo = todo[~good[todo]]
-            states = space.states[:, todo]
-            chosen = np.flatnonzero(action.enabled(states))
+            states = space.states.take(todo, axis=1)
+            chosen = np.flatnonzero(action.enabled(states) & action.changes(states))
             if len(chosen):
-                targets = space.find(search.canonical(action.apply(states[:, chosen])))
+                after = action.apply(states.take(chosen, axis=1))
+                targets = space.find(search.short(after))
                 good[todo[chosen[good[targets]]]] = True
     return can_reach(edges_of(search, space, helps, np.flatnonzero(~good)), good)
 

@@ -13,12 +13,16 @@ from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
-from model_checks.engines.fingerprint import Recent, Seen, collision_bound, distinct
+from model_checks.engines.codes import Codes, Numbers, TooManyRecords
+from model_checks.engines.fingerprint import Keys, Recent, Seen, collision_bound, distinct
 from model_checks.engines.ground import TRUE, Ground
 from model_checks.engines.oracle import Instance, Oracle, ReplayError, Result, State, Step
 from model_checks.engines.packed import (
     Compiler,
+    Mask,
+    PackedAction,
     Predicate,
     Words,
     lay_out,
@@ -30,8 +34,8 @@ from spec.interpreter import evaluate
 
 CHUNK = 1 << 16
 """States handled at a time: large enough for numpy, small enough for the memory."""
-BATCH = 1 << 14
-"""Successors that are brought to their canonical form at a time."""
+BATCH = 1 << 16
+"""Successors that are brought to their short form at a time."""
 MAX_STATES = 20_000_000
 
 
@@ -70,9 +74,9 @@ class Explicit:
         compiler = Compiler(self.layout)
         self.actions = tuple(compiler.action(action) for action in self.model.actions)
         self.symmetry = symmetry
-        self.canonical: Callable[[Words], Words] = (
-            canonical(self.model, self.layout, symmetry) if symmetry else lambda states: states
-        )
+        self._orbits = canonical(self.model, self.layout, symmetry) if symmetry else None
+        plain = self.layout.words == 1 and not symmetry
+        self.codes = None if plain else Codes.of(self.layout, self._orbits)
         rows = [self.model.encode(state) for state in self.oracle.initial()]
         self.starts = self.layout.pack(rows)
         self.levels: list[Words] = []
@@ -98,6 +102,19 @@ class Explicit:
         """Return the compiled formula of a property of single states."""
         return Compiler(self.layout).predicate(self.model.property(formula_of))
 
+    def canonical(self, states: Words) -> Words:
+        """Return the state that stands for the orbit of each; without symmetry, itself."""
+        return self._long(self.short(states)) if self.symmetry else states
+
+    def short(self, states: Words) -> Words:
+        """Return what tells orbits apart, in one word where possible."""
+        if self.codes is not None:
+            return self.codes.encode(states)
+        return states if self._orbits is None else self._orbits(states)
+
+    def _long(self, short: Words) -> Words:
+        return short if self.codes is None else self.codes.decode(short)
+
     def explore(
         self,
         max_states: int = MAX_STATES,
@@ -110,12 +127,28 @@ class Explicit:
         violation, or for a witness the way to it), and the result is not complete.
         """
         began = time.perf_counter()
+        try:
+            result = self._explore(max_states, progress, until, began)
+        except TooManyRecords:  # states as they are, known by fingerprints if they are long
+            self.codes = None
+            result = self._explore(max_states, progress, until, began)
+        result.seconds = time.perf_counter() - began
+        return result
+
+    def _explore(
+        self,
+        max_states: int,
+        progress: Callable[[Progress], None] | None,
+        until: Collection[str],
+        began: float,
+    ) -> Result:
         result, seen, recent = Result(), Seen(), Recent()
-        frontier, keys = distinct(self.canonical(self.starts))
+        short, keys = distinct(self.short(self.starts))
+        words = len(short)
         self.levels = []
         result.generated = len(keys)
         while len(keys):
-            self.levels.append(frontier)
+            self.levels.append(self._long(short))
             seen.add(keys)
             result.depth += 1
             result.distinct += len(keys)
@@ -130,9 +163,8 @@ class Explicit:
             if until and set(until) <= result.violated.keys() | result.reached.keys():
                 result.complete = False
                 break
-            frontier, keys = self._next_level(frontier, seen, recent, result)
-        result.collision = collision_bound(result.distinct, self.layout.words)
-        result.seconds = time.perf_counter() - began
+            short, keys = self._next_level(seen, recent, result)
+        result.collision = collision_bound(result.distinct, words)
         return result
 
     def successors(self, states: Words) -> Iterator[tuple[int, Words, Words]]:
@@ -143,55 +175,61 @@ class Explicit:
                 before = states[:, chosen]
                 yield number, before, action.apply(before)
 
-    def _next_level(
-        self, frontier: Words, seen: Seen, recent: Recent, result: Result
-    ) -> tuple[Words, Words]:
+    def _next_level(self, seen: Seen, recent: Recent, result: Result) -> tuple[Words, Keys]:
+        """Return what is reached from the last level and was not seen before."""
+        level = self.levels[-1]
         found: list[Words] = []
-        batch: list[Words] = []
-        level = len(self.levels) - 1
-
-        def flush() -> None:
-            if batch:
-                found.append(recent.new(self.canonical(np.concatenate(batch, axis=1))))
-                batch.clear()
-
-        for start in range(0, frontier.shape[1], CHUNK):
-            for number, before, after in self.successors(frontier[:, start : start + CHUNK]):
-                result.generated += before.shape[1]
-                self._check_steps(number, before, level, result)
-                batch.append(after)
-                if sum(states.shape[1] for states in batch) >= BATCH:
-                    flush()
-            flush()
+        batch = _Batch(self)
+        for start in range(0, level.shape[1], CHUNK):
+            states = level[:, start : start + CHUNK]
+            batch.begin(states)
+            for number, action in enumerate(self.actions):
+                enabled = action.enabled(states)
+                count = int(np.count_nonzero(enabled))
+                if not count:
+                    continue
+                result.generated += count
+                self._check_steps(number, states, enabled, result)
+                # A step that changes nothing counts, but leads nowhere.
+                chosen = (enabled & action.changes(states)).nonzero()[0]
+                if len(chosen):
+                    batch.add(action, chosen)
+                if batch.waiting >= BATCH:
+                    found.append(recent.new(batch.end()))
+            if batch.waiting:
+                found.append(recent.new(batch.end()))
         if not found:
-            return frontier[:, :0], frontier[0, :0]
+            return level[:, :0], level[0, :0]
         return seen.fresh(*distinct(np.concatenate(found, axis=1)))
 
     def _check_level(self, result: Result) -> None:
         level = len(self.levels) - 1
-        for name, (checked, predicate) in self._tests.items():
-            wanted = checked.property.kind == "reachable"
-            found = result.reached if wanted else result.violated
-            if name in found:
-                continue
-            holds = predicate(self.levels[level])
-            places = np.flatnonzero(holds if wanted else ~holds)
-            if not len(places):
-                continue
-            first, steps = self.trace(level, self.levels[level][:, places[:1]])
-            last = self.oracle.replay(first, steps)[-1]
-            if self.oracle.holds(checked, last) != wanted:
-                raise ReplayError(f"{name}: the interpreter disagrees about the last state")
-            found[name], result.starts[name] = steps, first
+        for start in range(0, self.levels[level].shape[1], CHUNK):
+            # All properties of one array of states: they have much in common.
+            states = self.levels[level][:, start : start + CHUNK]
+            for name, (checked, predicate) in self._tests.items():
+                wanted = checked.property.kind == "reachable"
+                found = result.reached if wanted else result.violated
+                if name in found:
+                    continue
+                hits = predicate(states) == wanted
+                if not np.count_nonzero(hits):
+                    continue
+                place = int(np.argmax(hits))
+                first, steps = self.trace(level, states[:, place : place + 1])
+                last = self.oracle.replay(first, steps)[-1]
+                if self.oracle.holds(checked, last) != wanted:
+                    raise ReplayError(f"{name}: the interpreter disagrees about the last state")
+                found[name], result.starts[name] = steps, first
 
-    def _check_steps(self, number: int, before: Words, level: int, result: Result) -> None:
+    def _check_steps(self, number: int, states: Words, enabled: Mask, result: Result) -> None:
         for name, (checked, predicates) in self._step_tests.items():
             predicate = predicates[number]
             if predicate is None or name in result.violated:
                 continue
-            wrong = np.flatnonzero(~predicate(before))
+            wrong = np.flatnonzero(enabled & ~predicate(states))
             if len(wrong):
-                first, steps = self.trace(level, before[:, wrong[:1]])
+                first, steps = self.trace(len(self.levels) - 1, states[:, wrong[:1]])
                 steps = [*steps, self._wrong_step(first, steps, checked)]
                 result.violated[name], result.starts[name] = steps, first
 
@@ -206,17 +244,19 @@ class Explicit:
 
     def trace(self, level: int, target: Words) -> tuple[State, list[Step]]:
         """Return an initial state and the steps of a shortest way to a state of a level."""
-        path = [target]
+        path = [self.short(target)]
+        before = target
         for earlier in reversed(self.levels[:level]):
-            path.append(self._predecessor(earlier, path[-1]))
+            before = self._predecessor(earlier, path[-1])
+            path.append(self.short(before))
         path.reverse()
-        here = self.starts[:, _columns_equal(self.canonical(self.starts), path[0])][:, :1]
+        here = self.starts[:, _columns_equal(self.short(self.starts), path[0])][:, :1]
         first = self.model.decode(self.layout.unpack(here))
         steps: list[Step] = []
         # Each state of the path stands for its orbit: walk through real ones, from the start on.
         for wanted in path[1:]:
             for number, _, after in self.successors(here):
-                if _columns_equal(self.canonical(after), wanted).any():
+                if _columns_equal(self.short(after), wanted).any():
                     steps.append(self.actions[number].ground.step)
                     here = after
                     break
@@ -225,12 +265,62 @@ class Explicit:
         return first, steps
 
     def _predecessor(self, level: Words, target: Words) -> Words:
-        for start in range(0, level.shape[1], CHUNK):
-            for _, before, after in self.successors(level[:, start : start + CHUNK]):
-                places = np.flatnonzero(_columns_equal(self.canonical(after), target))
-                if len(places):
-                    return before[:, places[:1]]
+        """Return a state of a level from which a step leads to the state of this short form."""
+        for start in range(0, level.shape[1], BATCH):
+            states = level[:, start : start + BATCH]
+            for action in self.actions:
+                chosen = np.flatnonzero(action.enabled(states) & action.changes(states))
+                if len(chosen):
+                    before = states.take(chosen, axis=1)
+                    places = np.flatnonzero(
+                        _columns_equal(self.short(action.apply(before)), target)
+                    )
+                    if len(places):
+                        return before[:, places[:1]]
         raise ReplayError("a state has no predecessor in the level before it")
+
+
+class _Batch:
+    """Successors that wait to be brought to their short form, many at a time."""
+
+    def __init__(self, search: Explicit) -> None:
+        self._search = search
+        self._codes = search.codes
+        self._states: list[Words] = []
+        self._numbers: list[Numbers] = []
+        self.waiting = 0
+
+    def begin(self, states: Words) -> None:
+        """Go on with the successors of these states."""
+        self._before = states
+        if self._codes is not None:
+            self._records = self._codes.read(states)
+
+    def add(self, action: PackedAction, chosen: NDArray[np.intp]) -> None:
+        """Add what an action makes of some of the states."""
+        self.waiting += len(chosen)
+        if self._codes is None:
+            self._states.append(action.apply(self._before.take(chosen, axis=1)))
+            return
+        numbers, write = self._records.take(chosen, axis=1), action.write
+        if write is not None and not self._codes.rests:
+            self._codes.after(numbers, write)
+        else:
+            after = action.apply(self._before.take(chosen, axis=1))
+            self._codes.read_again(numbers, after, action.records)
+            if self._codes.rests:
+                self._states.append(after)
+        self._numbers.append(numbers)
+
+    def end(self) -> Words:
+        """Return the short forms."""
+        if self._codes is None:
+            short = self._search.short(np.concatenate(self._states, axis=1))
+        else:
+            states = np.concatenate(self._states, axis=1) if self._codes.rests else None
+            short = self._codes.codes(np.concatenate(self._numbers, axis=1), states)
+        self._states, self._numbers, self.waiting = [], [], 0
+        return short
 
 
 def _columns_equal(states: Words, target: Words) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -1,8 +1,9 @@
 """Which states are new: states sorted by a 64-bit key, and the keys of all states seen.
 
-A state that fits in one word is its own key. Longer states are known by a fingerprint, so that two
-of N states may be taken for one with a probability below N^2 / 2^65; the search reports that bound,
-and two states of one batch with one fingerprint are an error, never a silent loss.
+A state that fits in one word, or whose code does, is its own key. Longer states are known by a
+fingerprint, so that two of N states may be taken for one with a probability below N^2 / 2^65; the
+search reports that bound, and two states of one batch with one fingerprint are an error, never a
+silent loss.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def distinct(states: Words) -> tuple[Words, Keys]:
     if len(states) == 1:
         # Sorting and comparing neighbours is several times faster than numpy's unique.
         ordered = np.sort(states[0])
-        once = ordered[_first_of_run(ordered)]
+        once = ordered.take(np.flatnonzero(_first_of_run(ordered)))
         return once.reshape(1, -1), once
     keys = keys_of(states)
     order = np.argsort(keys)
@@ -86,7 +87,7 @@ class Recent:
     the rest nothing is lost, because an entry is only written for a state that is let through.
     """
 
-    def __init__(self, bits: int = 22) -> None:
+    def __init__(self, bits: int = 19) -> None:
         self._shift = np.uint64(64 - bits)
         self._table = np.zeros(1 << bits, np.uint64)
         self._table[0] = 1  # key 0 belongs here, key 1 elsewhere: no key has an entry yet
@@ -94,10 +95,10 @@ class Recent:
     def new(self, states: Words) -> Words:
         """Return the states without those let through a short while ago."""
         keys = keys_of(states)
-        places = ((keys * _STEP) >> self._shift).astype(np.intp)
-        unknown = np.flatnonzero(self._table[places] != keys)
-        self._table[places[unknown]] = keys[unknown]
-        return states[:, unknown]
+        places = ((keys * _STEP) >> self._shift).view(np.int64)
+        unknown = np.flatnonzero(self._table.take(places) != keys)
+        self._table[places.take(unknown)] = keys.take(unknown)
+        return states.take(unknown, axis=1)
 
 
 @define
@@ -111,8 +112,8 @@ class Seen:
         for run in self.runs:
             if not len(keys):
                 break
-            new = ~member(keys, run)
-            states, keys = states[:, new], keys[new]
+            new = np.flatnonzero(~member(keys, run))
+            states, keys = states.take(new, axis=1), keys.take(new)
         return states, keys
 
     def add(self, keys: Keys) -> None:

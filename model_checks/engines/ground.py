@@ -115,10 +115,17 @@ _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
 
 
 def negate(body: Formula) -> Formula:
-    """Return the negation, simplified."""
-    if isinstance(body, Number):
-        return Number(1 - body.value)
-    return body.body if isinstance(body, Negation) else Negation(body)
+    """Return the negation, simplified; it is pushed down to the parts of ``and`` and ``or``."""
+    match body:
+        case Number(value):
+            return Number(1 - value)
+        case Negation(inner):
+            return inner
+        case Conjunction(parts):
+            return disjoin([negate(part) for part in parts])
+        case Disjunction(parts):
+            return conjoin([negate(part) for part in parts])
+    return Negation(body)
 
 
 def conjoin(parts: list[Formula]) -> Formula:

@@ -6,7 +6,7 @@ so that ``symmetry.py`` can sort the records. No field straddles two words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,14 @@ class Layout:
     record_sort: str
     record_bits: int
     records: tuple[Place, ...]
+
+    def record_of(self, slot: int) -> int | None:
+        """Return the number of the record that a slot belongs to, if it belongs to one."""
+        place = self.places[slot]
+        for number, record in enumerate(self.records):
+            if record.word == place.word and record.mask & place.mask:
+                return number
+        return None
 
     def pack(self, rows: list[list[int]]) -> Words:
         """Return states, given as numbers, as packed words."""
@@ -126,13 +134,28 @@ class _Allocator:
 
 
 @frozen
+class Write:
+    """What becomes of a record: the bits that are kept, and those that are set."""
+
+    record: int
+    keep: int
+    value: int
+
+
+@frozen
 class PackedAction:
     """A ground action on packed states."""
 
     ground: GroundAction
     enabled: Predicate
+    changes: Predicate
+    """Where the action changes the state; it may be said of too many states, never of too few."""
     apply: Callable[[Words], Words]
     """The states after the action, given states in which it is enabled."""
+    records: tuple[int, ...]
+    """Which records it writes."""
+    write: Write | None
+    """What it does to the one record that it writes, if that is all it does, with constants."""
 
 
 @frozen
@@ -144,7 +167,7 @@ class Compiler:
     """
 
     layout: Layout
-    _shared: dict[Formula, Predicate] = field(factory=dict)
+    _shared: dict[Hashable, Predicate] = field(factory=dict)
 
     def action(self, action: GroundAction) -> PackedAction:
         """Return the compiled action."""
@@ -172,7 +195,36 @@ class Compiler:
                 after[place.word] |= column << np.uint64(place.shift)
             return after
 
-        return PackedAction(action, self.predicate(action.guard), apply)
+        wanted = self._differs(keep, constant)
+        changes = wanted if not computed and wanted else _everywhere
+        guard, records = self.predicate(action.guard), self._written(action)
+        write = None if computed or not wanted else self._write(records, keep, constant)
+        return PackedAction(action, guard, changes, apply, records, write)
+
+    def _written(self, action: GroundAction) -> tuple[int, ...]:
+        records = {self.layout.record_of(slot) for slot in action.updates}
+        return tuple(sorted(record for record in records if record is not None))
+
+    def _write(
+        self, records: tuple[int, ...], keep: list[int], constant: list[int]
+    ) -> Write | None:
+        """Return what constants in one word do to a record, if they touch nothing else."""
+        if len(records) != 1:
+            return None
+        place = self.layout.records[records[0]]
+        written = _ALL_ONES & ~keep[place.word]
+        if not written or written & ~place.mask:
+            return None
+        kept = (keep[place.word] & place.mask) >> place.shift
+        return Write(records[0], kept, constant[place.word] >> place.shift)
+
+    def _differs(self, keep: list[int], constant: list[int]) -> Predicate | None:
+        """Return where writing these constants changes a state, if they are all in one word."""
+        written = [word for word, kept in enumerate(keep) if kept != _ALL_ONES]
+        if len(written) != 1:
+            return None
+        word = written[0]
+        return self._masked(word, _ALL_ONES & ~keep[word], constant[word], equal=False)
 
     def literal(self, formula: Formula) -> tuple[int, int, int] | None:
         """Return (word, mask, value) if the formula says that one slot has one value."""
@@ -182,11 +234,25 @@ class Compiler:
         place = self.layout.places[found[0]]
         return place.word, place.mask, found[1] << place.shift
 
+    def _excluded(self, parts: tuple[Formula, ...]) -> tuple[int, int, int] | None:
+        """Return the literal that must not hold, if all other values of one slot are allowed."""
+        slots, values = set(), set()
+        for part in parts:
+            if not (isinstance(part, ground.Equality) and isinstance(part.left, ground.Slot)):
+                return None
+            slots.add(part.left)
+            values.add(part.right)
+        slot = slots.pop()
+        missing = {ground.Number(value) for value in range(slot.size)} - values
+        if slots or len(missing) != 1:
+            return None
+        return self.literal(ground.Equality(slot, missing.pop()))
+
     def predicate(self, formula: Formula) -> Predicate:
         """Return the function that tells in which states a formula holds."""
         literal = self.literal(formula)
         if literal is not None:
-            return _masked(*literal)
+            return self._masked(*literal)
         match formula:
             case ground.Number(value):
                 return lambda states: np.full(states.shape[1], bool(value))
@@ -196,6 +262,9 @@ class Compiler:
             case ground.Conjunction(parts):
                 return self._conjunction(parts)
             case ground.Disjunction(parts):
+                excluded = self._excluded(parts)
+                if excluded is not None:
+                    return self._masked(*excluded, equal=False)
                 return self._share(formula, _disjunction([self.predicate(part) for part in parts]))
             case ground.Conditional(test, then, otherwise):
                 tests = [self.predicate(part) for part in (test, then, otherwise)]
@@ -208,7 +277,18 @@ class Compiler:
                 return self._share(formula, comparison)
         raise TypeError(f"{type(formula).__name__} is not a truth value")
 
-    def _share(self, formula: Formula, predicate: Predicate) -> Predicate:
+    def _masked(self, word: int, mask: int, value: int, *, equal: bool = True) -> Predicate:
+        wanted_mask, wanted = np.uint64(mask), np.uint64(value)
+
+        def holds(states: Words) -> Mask:
+            return np.asarray((states[word] & wanted_mask) == wanted)
+
+        def fails(states: Words) -> Mask:
+            return np.asarray((states[word] & wanted_mask) != wanted)
+
+        return self._share((word, mask, value, equal), holds if equal else fails)
+
+    def _share(self, formula: Hashable, predicate: Predicate) -> Predicate:
         return self._shared.setdefault(formula, _Remembered(predicate))
 
     def _conjunction(self, parts: tuple[Formula, ...]) -> Predicate:
@@ -222,12 +302,12 @@ class Compiler:
             word, mask, value = literal
             old_mask, old_value = merged.get(word, (0, 0))
             merged[word] = (old_mask | mask, old_value | value)
-        tests = [_masked(word, mask, value) for word, (mask, value) in merged.items()] + rest
+        tests = [self._masked(word, mask, value) for word, (mask, value) in merged.items()] + rest
 
         def holds(states: Words) -> Mask:
             result = tests[0](states)
             for test in tests[1:]:
-                if not result.any():
+                if not np.count_nonzero(result):  # quicker than any()
                     break
                 result = result & test(states)
             return result
@@ -297,9 +377,8 @@ def _comparison(operator: str, left: Values, right: Values) -> Predicate:
     return lambda states: np.asarray(compare(left(states), right(states)))
 
 
-def _masked(word: int, mask: int, value: int) -> Predicate:
-    wanted_mask, wanted = np.uint64(mask), np.uint64(value)
-    return lambda states: (states[word] & wanted_mask) == wanted
+def _everywhere(states: Words) -> Mask:
+    return np.ones(states.shape[1], np.bool_)
 
 
 def _disjunction(tests: list[Predicate]) -> Predicate:

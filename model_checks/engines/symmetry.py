@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from attrs import frozen
@@ -88,7 +89,8 @@ class Canonical:
         return result
 
 
-def comparators(count: int) -> list[tuple[int, int]]:
+@cache
+def comparators(count: int) -> tuple[tuple[int, int], ...]:
     """Return the comparators of Batcher's odd-even merge sort for ``count`` columns."""
     pairs = []
     step = 1
@@ -101,7 +103,7 @@ def comparators(count: int) -> list[tuple[int, int]]:
                         pairs.append((place, place + distance))
             distance //= 2
         step *= 2
-    return pairs
+    return tuple(pairs)
 
 
 def canonical(model: Ground, layout: Layout, sorts: Sequence[str]) -> Canonical:

@@ -17,10 +17,16 @@ from model_checks.lemmas import (
     coordinator_rotation as coordinator_rotation_lemmas,
 )
 from model_checks.lemmas import (
+    handshake_relay as handshake_relay_lemmas,
+)
+from model_checks.lemmas import (
     keygen_lock_in as keygen_lock_in_lemmas,
 )
 from model_checks.lemmas import (
     refund_against_payout as refund_against_payout_lemmas,
+)
+from model_checks.lemmas import (
+    regroup_retry as regroup_retry_lemmas,
 )
 from model_checks.lemmas import (
     signing as signing_lemmas,
@@ -35,9 +41,11 @@ from model_checks.networks import (
     block_list,
     coordinator_rotation,
     event_status,
+    handshake_relay,
     keygen_lock_in,
     link_duplicates,
     refund_against_payout,
+    regroup_retry,
     signing,
     swap_settlement,
     two_phase_commit,
@@ -71,12 +79,19 @@ _SIGNING = (signing_lemmas.LEMMAS, signing_lemmas.PROVES)
 
 PROOFS = (
     ProofCase(two_phase_commit.NETWORK, two_phase_commit_lemmas.LEMMAS, obligations=64),
-    ProofCase(signing.NETWORK, *_SIGNING, obligations=63),
-    ProofCase(refund_against_payout.NETWORK, refund_against_payout_lemmas.LEMMAS, obligations=64),
+    ProofCase(signing.NETWORK, *_SIGNING, obligations=70),
+    ProofCase(refund_against_payout.NETWORK, refund_against_payout_lemmas.LEMMAS, obligations=80),
     ProofCase(event_status.NETWORK, obligations=16),
+    ProofCase(
+        regroup_retry.NETWORK,
+        regroup_retry_lemmas.LEMMAS,
+        regroup_retry_lemmas.PROVES,
+        obligations=120,
+    ),
     ProofCase(keygen_lock_in.NETWORK, keygen_lock_in_lemmas.LEMMAS, obligations=72),
     ProofCase(swap_settlement.NETWORK, swap_settlement_lemmas.LEMMAS, obligations=85),
     ProofCase(link_duplicates.NETWORK, obligations=14),
+    ProofCase(handshake_relay.NETWORK, handshake_relay_lemmas.LEMMAS, obligations=100),
     ProofCase(block_list.NETWORK, block_list_lemmas.LEMMAS, obligations=30),
     ProofCase(coordinator_rotation.NETWORK, coordinator_rotation_lemmas.LEMMAS, obligations=51),
 )

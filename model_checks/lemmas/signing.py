@@ -29,7 +29,7 @@ _COULD_RELEASE_D = (
 _ENOUGH_FOR_D = f"(count(q for q in Peer if not faulty[q] and {_COULD_RELEASE_D}) >= T - F)"
 """Enough correct peers released d in attempt a, or still could: no later vote forbids it."""
 
-PROVES = ("NoDoubleSign", "CertificateUnique")
+PROVES = ("NoDoubleSign", "NoDoubleSignLocal", "CertificateUnique")
 """The invariants of ``networks/signing.py`` that these lemmas prove for every size."""
 
 LEMMAS = (

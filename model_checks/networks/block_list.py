@@ -14,6 +14,7 @@ from model_checks.system import Move, Network, Property
 from spec.language import Cell
 
 _PAIRS = "for p in Peer for q in Peer"
+_OF_SETS = ("BlockNeedsProof", "HonestTogether", "BlocksEnd", "CanBlock")
 
 NETWORK = Network(
     name="block_list",
@@ -67,7 +68,7 @@ NETWORK = Network(
             doc="whatever is lost or said, no correct peer is ever blocked",
         ),
         Property(
-            "OutageEnds",
+            "SuspectClears",
             f"all(implies(not faulty[p] and not faulty[q], standing[p, q] == clear) {_PAIRS})",
             "always_can",
             "F-09: suspicion of correct peers can always be cleared by pings alone",
@@ -84,6 +85,29 @@ NETWORK = Network(
     ),
 )  # fmt: skip
 
+# Sets for signing as published: members must not block each other. Here T is 3 of N = 4.
+_MUTUAL = "standing[{0}, {1}] != blocked and standing[{1}, {0}] != blocked"
+_SET_OF_THREE = Property(
+    "SetPossible",
+    "any(p != q and q != x and p != x and "
+    + " and ".join(_MUTUAL.format(*pair) for pair in ("pq", "qx", "px"))
+    + " for p in Peer for q in Peer for x in Peer)",
+    doc="F-08: there are three of four who do not block each other",
+)
+SETS = evolve(
+    NETWORK,
+    name="block_list_sets",
+    doc="blocks on evidence leave T peers who do not block each other",
+    rows=(("block_list", "Block"), ("block_list", "Over")),
+    moves=NETWORK.moves[:1],
+    properties=(_SET_OF_THREE, *(p for p in NETWORK.properties if p.name in _OF_SETS)),
+)
+BLOCKS_SHAPE_SETS = evolve(
+    SETS,
+    name="block_list_shapes_sets",
+    doc="F-08: everybody blocks whom it likes, and blocks decide who may be in a signing set",
+    given={**NETWORK.given, "evidence_verified[p, q]": "p != q"},
+)
 SILENCE_IS_GUILT = evolve(
     NETWORK,
     name="block_list_silence_is_guilt",

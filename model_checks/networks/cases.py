@@ -24,9 +24,13 @@ from model_checks.networks import (
     cooldown,
     coordinator_rotation,
     event_status,
+    handshake_relay,
     keygen_lock_in,
     link_duplicates,
     refund_against_payout,
+    regroup_handover,
+    regroup_retry,
+    session_end,
     signing,
     swap_settlement,
     two_phase_commit,
@@ -142,6 +146,26 @@ def _refund(n: int, f: int, t: int, fewer: int = 0) -> dict[str, int]:
     return {**_quorum(n, f, t), "R": n - t + 1 + f - fewer}
 
 
+def _links(peers: int, links: int) -> dict[str, int]:
+    return {"Peer": peers, "Link": links}
+
+
+def _handover(peers: int, attempts: int = 2) -> dict[str, int]:
+    return {**_signing(peers, attempts), "Epoch": 2}
+
+
+def _until(
+    network: Network,
+    sizes: Mapping[str, int],
+    constants: Mapping[str, int],
+    symmetry: tuple[str, ...],
+    *refuted: str,
+) -> Case:
+    """A search that ends with its counterexamples."""
+    return Case(network, sizes, constants, symmetry, refuted, whole=False)
+
+
+_TWO_ATTEMPTS = {"Peer": 3, "Event": 1, "Attempt": 1, "Digest": 1, "Epoch": 3}
 NO_LIARS = ("LiarsDecide", "LiarsVoteTwice")
 
 CASES = (
@@ -217,31 +241,29 @@ CASES = (
     ),
     Case(refund_against_payout.NETWORK, _one_event(4), _refund(4, 1, 3), EACH_PEER),
     Case(refund_against_payout.NETWORK, _one_event(5), _refund(5, 1, 4), EACH_PEER, deep=True),
-    Case(
+    _until(
         refund_against_payout.NETWORK,
         _one_event(4),
         _refund(4, 1, 3, fewer=1),
         EACH_PEER,
-        ("NoPayAndRefund",),
-        whole=False,
+        "NoPayAndRefund",
     ),
-    Case(
+    _until(
         refund_against_payout.NETWORK,
         _one_event(5),
         _refund(5, 1, 4, fewer=1),
         EACH_PEER,
-        ("NoPayAndRefund",),
-        whole=False,
+        "NoPayAndRefund",
     ),
-    Case(
-        refund_against_payout.OWN_WORD,
-        _one_event(4),
-        _refund(4, 1, 3),
-        EACH_PEER,
-        ("NoPayAndRefund",),
-        whole=False,
+    _until(
+        refund_against_payout.OWN_WORD, _one_event(4), _refund(4, 1, 3), EACH_PEER, "NoPayAndRefund"
     ),
     # one key
+    Case(keygen_lock_in.ROSTERS, {"Peer": 5, "Key": 2}, _quorum(4, 1, 3), EACH_PEER),
+    *(
+        _until(network, {"Peer": 5, "Key": 2}, _quorum(4, 1, 3), EACH_PEER, "LockInAgreement")
+        for network in (keygen_lock_in.ANY_MEMBERS, keygen_lock_in.COUNTED_ROSTERS)
+    ),
     Case(
         keygen_lock_in.NETWORK,
         {"Peer": 3, "Key": 3},
@@ -250,21 +272,45 @@ CASES = (
         unreached=("LiarHasNoShare",),
     ),
     Case(keygen_lock_in.NETWORK, {"Peer": 4, "Key": 2}, _quorum(4, 1, 3), EACH_PEER),
-    Case(
+    _until(
         keygen_lock_in.ENDS_LOCALLY,
         {"Peer": 4, "Key": 2},
         _quorum(4, 1, 3),
         EACH_PEER,
-        ("LockInAgreement", "KeyAvailable"),
-        whole=False,
+        "LockInAgreement",
+        "KeyAvailable",
     ),
-    Case(
+    _until(
         keygen_lock_in.LOCK_IN_UNSIGNED,
         {"Peer": 4, "Key": 2},
         _quorum(4, 1, 3),
         EACH_PEER,
-        ("LockInAgreement",),
-        whole=False,
+        "LockInAgreement",
+    ),
+    # the same key, other holders
+    Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 1, 3), PEERS_AND_DIGESTS),
+    Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 0, 2), PEERS_AND_DIGESTS, deep=True),
+    Case(regroup_handover.NETWORK, _handover(4, 3), _quorum(3, 1, 3), PEERS_AND_DIGESTS, deep=True),
+    Case(regroup_handover.NETWORK, _handover(3, 3), _quorum(2, 0, 2), PEERS_AND_DIGESTS),
+    *(
+        _until(network, sizes, _quorum(2, 0, 2), PEERS_AND_DIGESTS, "NoDoubleSignAcrossEpochs")
+        for network, sizes in (
+            (regroup_handover.LOCKS_FORGOTTEN, _handover(4)),
+            (regroup_handover.NO_FENCE, _handover(4)),
+            (regroup_handover.TAKEN_EARLY, _handover(3, 3)),
+        )
+    ),
+    Case(regroup_retry.NETWORK, _TWO_ATTEMPTS, _quorum(3, 1, 2)),
+    Case(regroup_retry.NIGHT_SKIPPED, _TWO_ATTEMPTS, _quorum(3, 1, 2), (), ("RegroupEnds",)),
+    *(
+        Case(network, _TWO_ATTEMPTS, _quorum(3, 1, 2), (), refuted, whole=False)
+        for network, refuted in (
+            (regroup_retry.BLOCKS_DECIDE, ("RegroupIgnoresBlocks", "KeyAvailable")),
+            (regroup_retry.ERASED_AT_ONCE, ("KeyAvailable",)),
+            (regroup_retry.NOT_ALL_READY, ("KeyAvailable",)),
+            (regroup_retry.CORRECT_LEFT_OUT, ("KeyAvailable",)),
+            (regroup_retry.TWO_SUCCESSORS, ("OneFollows", "KeyAvailable")),
+        )
     ),
     # links, blocks, swaps, rounds, coordinators
     Case(link_duplicates.NETWORK, {"Peer": 2, "Link": 2}, {}),
@@ -275,32 +321,33 @@ CASES = (
         (),
         ("LinkForms", "WinnerStays"),
     ),
+    Case(handshake_relay.NETWORK, _links(3, 2), {"F": 1}),
+    Case(handshake_relay.CERTIFICATES, _links(3, 2), {"F": 1}, deep=True),
+    Case(handshake_relay.NETWORK, _links(4, 2), {"F": 2}, deep=True),
+    Case(handshake_relay.REFLECTED, _links(3, 1), {"F": 1}),
+    *(
+        Case(network, _links(3, links), {"F": 1}, (), refuted, whole=False)
+        for network, links, refuted in (
+            (handshake_relay.COOKIE_ONLY, 2, ("PeerBound", "PeerMeant")),
+            (handshake_relay.WITHOUT_IDS, 2, ("PeerBound", "PeerMeant")),
+            (handshake_relay.WITHOUT_KEYS, 2, ("PeerBound",)),
+            (handshake_relay.WITHOUT_ROLE, 1, ("PeerBound",)),
+            (handshake_relay.COOKIE_TWICE, 2, ("CookieOnce",)),
+        )
+    ),
     Case(block_list.NETWORK, {"Peer": 3}, _quorum(3, 1, 2)),
-    Case(
-        block_list.SILENCE_IS_GUILT,
-        {"Peer": 3},
-        _quorum(3, 1, 2),
-        (),
-        ("HonestTogether",),
-        whole=False,
-    ),
-    Case(
-        block_list.WORD_IS_ENOUGH,
-        {"Peer": 3},
-        _quorum(3, 1, 2),
-        (),
-        ("HonestTogether",),
-        whole=False,
-    ),
+    Case(block_list.SETS, {"Peer": 4}, _quorum(4, 1, 3)),
+    _until(block_list.BLOCKS_SHAPE_SETS, {"Peer": 4}, _quorum(4, 1, 3), (), "SetPossible"),
+    _until(block_list.SILENCE_IS_GUILT, {"Peer": 3}, _quorum(3, 1, 2), (), "HonestTogether"),
+    _until(block_list.WORD_IS_ENOUGH, {"Peer": 3}, _quorum(3, 1, 2), (), "HonestTogether"),
     Case(swap_settlement.NETWORK, {"Peer": 4, "Swap": 1}, _quorum(4, 1, 3), EACH_PEER),
     Case(swap_settlement.NETWORK, {"Peer": 4, "Swap": 2}, _quorum(4, 1, 3), EACH_PEER),
-    Case(
+    _until(
         swap_settlement.OTHER_COINS,
         {"Peer": 4, "Swap": 1},
         _quorum(4, 1, 3),
         EACH_PEER,
-        ("SwapExclusive",),
-        whole=False,
+        "SwapExclusive",
     ),
     Case(
         swap_settlement.LATE_IS_REFUNDED,
@@ -316,6 +363,15 @@ CASES = (
         _quorum(4, 1, 3),
         EACH_PEER,
         ("RestAfterSigning", "RoundProgress"),
+    ),
+    Case(cooldown.ENDS, _one_event(2, 2), _quorum(2, 0, 1)),
+    Case(session_end.NETWORK, {**_one_event(2, 2), "Instance": 2}, _quorum(2, 0, 2)),
+    Case(
+        coordinator_rotation.OWN_HEIGHT,
+        _one_event(3),
+        _quorum(3, 1, 2),
+        EACH_PEER,
+        ("CoordinatorRotates",),
     ),
     Case(coordinator_rotation.NETWORK, _one_event(3, 2), _quorum(3, 1, 2), EACH_PEER),
     Case(

@@ -87,3 +87,22 @@ ADVERTISED = evolve(
         ),
     ),
 )
+ENDS = evolve(
+    NETWORK,
+    name="cooldown_ends",
+    doc="rest ends with the next round, whatever became of the last one",
+    rows=(*NETWORK.rows, ("peer", "Deadline"), ("peer", "NextRound")),
+    fair=("peer.NextRound",),
+    given={**NETWORK.given, "deadline_passed[p]": "True"},
+    properties=(
+        Property(
+            "CooldownLeaves",
+            "implies(any(phase[p] == Cooldown and any(round[p] < r for r in Attempt) "
+            "for p in Peer), all(implies(phase[p] == Cooldown, "
+            "not any(round[p] < r for r in Attempt)) for p in Peer))",
+            "liveness",
+            "while rounds go on, no node stays in Cooldown",
+        ),
+        Property("CanRest", "any(phase[p] == Cooldown for p in Peer)", "reachable"),
+    ),
+)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from model_checks.system import Network, Property
-from spec.language import Cell
+from model_checks.system import Move, Network, Property
+from spec.language import Cell, Definition
 
 _ONE_EACH = "all(count(p for p in Peer if coordinates[p, a]) == 1 for a in Attempt)"
 _DIFFERENT = (
@@ -122,5 +122,66 @@ SAME_COORDINATOR = evolve(
             "always_can",
             "refuted: while it is silent nothing is ever signed",
         ),
+    ),
+)
+# F-20: who coordinates follows from a node's own block number, of which two are at hand just now.
+_SETUP = "any(thinks(p, q) and setup_sent[q, e, a, d] for q in Peer)"
+_BEGIN_GUARDS = ("session_digest[p, e, a] == d", "not thinks(p, p)", "may_lock(p, e, a, d)")
+OWN_HEIGHT = evolve(
+    NETWORK,
+    name="coordinator_by_own_height",
+    doc="F-20: one node is a block ahead: each waits for a coordinator who waits for another",
+    rows=tuple(
+        row
+        for row in NETWORK.rows
+        if row not in (("session", "absent -Setup-> created"), ("session", "Begin"))
+    ),
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p is silent"),
+        Cell("ahead", "bool", ("Peer",), "False", "given", "p has seen the next block"),
+        Cell("before", "bool", ("Peer",), "False", "given", "p coordinates before that block"),
+        Cell("since", "bool", ("Peer",), "False", "given", "p coordinates since that block"),
+    ),
+    rigid=("faulty", "ahead", "before", "since"),
+    assume=(
+        "all(not faulty[p] for p in Peer)",
+        "count(p for p in Peer if before[p]) == 1 and count(p for p in Peer if since[p]) == 1",
+    ),
+    given={
+        **{fact: text for fact, text in NETWORK.given.items() if "coordinator" not in fact},
+        "is_coordinator[p, a]": "thinks(p, p)",
+    },
+    definitions=(
+        Definition(
+            "thinks(p: Peer, q: Peer)",
+            "ahead[p] and since[q] or not ahead[p] and before[q]",
+            "by its own block number p takes q for the coordinator",
+        ),
+    ),
+    moves=(
+        Move(
+            "Setup(p: Peer, e: Event, a: Attempt, d: Digest)",
+            ("session[p, e, a] == absent", _SETUP, "status[p, e] == PENDING", "not thinks(p, p)"),
+            {"session[p, e, a]": "created", "session_digest[p, e, a]": "d"},
+            "the row Setup, from whom p takes for the coordinator",
+            fair=True,
+        ),
+        Move(
+            "Begin(p: Peer, e: Event, a: Attempt, d: Digest)",
+            ("session[p, e, a] == acked", _SETUP, *_BEGIN_GUARDS),
+            {"session[p, e, a]": "begun", "lock[p, e]": "d", "lock_attempt[p, e]": "a"},
+            "the row Begin, likewise",
+            fair=True,
+        ),
+    ),
+    properties=(
+        Property(
+            "CoordinatorRotates",
+            "implies(all(session[p, e, a] == absent for p in Peer for e in Event "
+            f"for a in Attempt), {_SIGNED})",
+            "always_can",
+            "refuted although nobody is silent",
+        ),
+        Property("CanSign", _SIGNED, "reachable", "it works while all are at one block"),
     ),
 )

@@ -5,6 +5,9 @@ may be made at any time. A key's lock-in signature needs T holders that have it 
 included, and is an event of its own, one for the whole network: that no two keys are signed there
 is what ``signing`` shows, and is taken from it here (``SignLockIn``). With fewer than four keys no
 key is outdated by three newer ones; ``Retire`` is the row that drops keys here.
+
+``ROSTERS`` has keys of different members (F-33). Then lock-in is no event of one roster any more:
+each key is signed by T of its own holders, of whom a correct one signs once.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell
+from spec.language import Cell, Opt
 
 _EVERY_KEY = "for p in Peer for k in Key"
 _CERTIFIED = (
@@ -120,4 +123,70 @@ LOCK_IN_UNSIGNED = evolve(
     name="keygen_lock_in_unsigned",
     doc="confirmations of all are not enough: two keys may both have them",
     without=(("keygen.LockIn", "lock_in_valid[k]"),),
+)
+
+# F-33: keys of different members. A correct peer signs one lock-in; the first vote is final here.
+_SAME_AS = (
+    "all(implies(key[p, j] in ({states}), all(implies(member[q, j], member[q, k]) and "
+    "implies(member[q, k], member[q, j]) for q in Peer)) for j in Key)"
+)
+ROSTERS = evolve(
+    NETWORK,
+    name="keygen_rosters",
+    doc="a node that makes or holds a key begins no other one with different members",
+    cells=(
+        *NETWORK.cells,
+        Cell("member", "bool", ("Peer", "Key"), "False", "given", "p is to hold a share of k"),
+        Cell("signs", Opt("Key"), ("Peer",), "none", "disk", "whose lock-in p has signed"),
+    ),
+    rigid=("faulty", "member"),
+    assume=(
+        *NETWORK.assume,
+        "all(count(p for p in Peer if member[p, k]) == N for k in Key)",
+    ),
+    given={
+        **NETWORK.given,
+        "keygen_certificate[p, k]": "member[p, k]",
+        "same_roster[p, k]": _SAME_AS.format(
+            states="generating, stored, certified_by_all, locked_in"
+        ),
+    },
+    moves=(
+        NETWORK.moves[0],
+        Move(
+            "NotAsked(q: Peer, k: Key)",
+            ("not member[q, k]", "not confirmed[q, k]"),
+            {"confirmed[q, k]": "True"},
+            "who is no member need not confirm",
+        ),
+        Move(
+            "SignFor(p: Peer, k: Key)",
+            ("not faulty[p]", "key[p, k] in (certified_by_all, locked_in)", "signs[p] == none"),
+            {"signs[p]": "k"},
+            "a holder of the key signs its name",
+        ),
+        Move(
+            "SignLockIn(k: Key)",
+            ("count(q for q in Peer if member[q, k] and (faulty[q] or signs[q] == k)) >= T",),
+            {"lock_in_valid[k]": "True"},
+            "T of its holders have",
+        ),
+    ),
+    properties=tuple(p for p in NETWORK.properties if p.name in ("LockInAgreement", "CanLockIn")),
+)
+ANY_MEMBERS = evolve(
+    ROSTERS,
+    name="keygen_any_members",
+    doc="F-33: any N staked nodes may make the next key",
+    given={**ROSTERS.given, "same_roster[p, k]": "True"},
+)
+COUNTED_ROSTERS = evolve(
+    ROSTERS,
+    name="keygen_counted_rosters",
+    doc="F-33, halfway: a node asks it of keys that count, as it does today, and not of those that "
+    "it makes or holds",
+    given={
+        **ROSTERS.given,
+        "same_roster[p, k]": _SAME_AS.format(states="certified_by_all, locked_in"),
+    },
 )

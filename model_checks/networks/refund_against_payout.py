@@ -92,6 +92,12 @@ NETWORK = Network(
             doc="a correct node's statement stays true",
         ),
         Property(
+            "DurableBeforeSend",
+            "all(implies(share[p, e, d], released[p, e, d]) "
+            "for p in Peer for e in Event for d in Digest)",
+            doc="a share that is out stands in the log of its sender",
+        ),
+        Property(
             "StatusMonotone",
             "all(implies(status[p, e] in (SUCCESS, EXPIRED), "
             "after(status[p, e]) == status[p, e]) for p in Peer for e in Event)",

@@ -92,6 +92,19 @@ NETWORK = Network(
             doc="in one attempt of an event at most one digest is certified",
         ),
         Property(
+            "NoDoubleSignLocal",
+            "all(implies(released_in[p, e, a, d] and released_in[p, e, b, k] and d != k, "
+            "certified(e, a, d) and certified(e, b, k) and a != b) for p in Peer for e in Event "
+            "for a in Attempt for b in Attempt for d in Digest for k in Digest)",
+            doc="a node that released two digests had a certificate for each of them",
+        ),
+        Property(
+            "DurableBeforeSend",
+            "all(implies(vote[p, e, a, d], faulty[p] or voted[p, e, a] == d) "
+            "for p in Peer for e in Event for a in Attempt for d in Digest)",
+            doc="a vote that is out stands in the log of its sender",
+        ),
+        Property(
             "LocksMoveForward",
             "all(lock_attempt[p, e] <= after(lock_attempt[p, e]) for p in Peer for e in Event)",
             "step",

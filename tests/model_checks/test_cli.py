@@ -12,6 +12,7 @@ from model_checks import __main__ as command
 from model_checks import console, runner
 from model_checks.engines.arithmetic import CLAIMS
 from model_checks.networks.cases import CASES
+from model_checks.records import RECORDS
 from spec.protocol import PROTOCOL
 
 ONE = ["--workers", "1"]
@@ -135,14 +136,16 @@ def test_the_module_runs_from_anywhere(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no such file" in capsys.readouterr().err
 
 
-def test_a_number_that_changes_around_one_record_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches a change of a table that no network notices, and that nobody signs."""
-    assert runner.explore_record(0).as_expected
-    changed = evolve(runner.RECORDS[0], counts=(640, 5281, 17))
-    monkeypatch.setattr(runner, "RECORDS", (changed,))
-    assert runner.explore_record(0).faults == (
-        "states, steps, depth are (640, 5281, 18), pinned are (640, 5281, 17)",
-    )
+def test_a_record_that_is_asked_for_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a requirement on one record that is not checked, or whose failure is not told."""
+    assert runner.check_record(1).as_expected
+    asked = evolve(RECORDS[1], steps={"Never": "after(listing[p, q]) != listed"})
+    monkeypatch.setattr(runner, "RECORDS", (asked,))
+    told = runner.check_record(0).faults
+    assert told[0] == "ping: Never does not hold"
+    assert told[1].startswith("  ping: checking -Stake-> listed(p=0, q=0)")
+    monkeypatch.setattr(runner, "RECORDS", (evolve(asked, first="lising[p, q] == listed"),))
+    assert runner.check_record(0).faults == ("ping, first: unknown cell 'lising'",)
 
 
 @pytest.mark.parametrize("name", command.PASSED_ON)

@@ -83,15 +83,20 @@ def test_states_of_several_words() -> None:
     assert len(np.unique(keys)) == result.distinct
 
 
+@pytest.mark.parametrize(("bits", "coded"), [(5, False), (7, True)])
 @pytest.mark.parametrize("seed", range(12))
-def test_words_do_not_matter(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches a state lost or doubled by its fingerprint: words of 5 bits instead of 64."""
+def test_words_do_not_matter(
+    seed: int, bits: int, coded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a state lost or doubled by its fingerprint, or its code: words of few bits."""
     instance = Instance(random_system(seed), SIZES, CONSTANTS)
     one = Explicit(instance).explore()
-    monkeypatch.setattr(packed, "WORD_BITS", 5)
+    monkeypatch.setattr(packed, "WORD_BITS", bits)
     search = Explicit(instance)
     several = search.explore()
     assert search.layout.words > 1
+    assert (search.codes is not None) == coded
+    assert (several.collision == 0.0) == coded
     assert (several.distinct, several.generated, several.depth) == (
         one.distinct, one.generated, one.depth,
     )  # fmt: skip

@@ -15,15 +15,20 @@ from model_checks.networks import (
     cooldown,
     coordinator_rotation,
     event_status,
+    handshake_relay,
     keygen_lock_in,
     link_duplicates,
     refund_against_payout,
+    regroup_handover,
+    regroup_retry,
+    session_end,
     signing,
     swap_settlement,
     two_phase_commit,
 )
 from model_checks.networks.cases import CASES, Case, faults, manifest, manifest_text, record
 from model_checks.system import Network, close
+from spec import regroup
 from spec.language import SpecError
 
 FAST = [case for case in CASES if not case.deep]
@@ -73,6 +78,14 @@ TOYS: tuple[tuple[Network, Mapping[str, int], Mapping[str, int]], ...] = (
      {"N": 2, "F": 1, "T": 1, "R": 2}),
     (keygen_lock_in.ENDS_LOCALLY, {"Peer": 2, "Key": 2}, {"N": 2, "F": 1, "T": 2}),
     (link_duplicates.WHOEVER_NOTICES, {"Peer": 2, "Link": 2}, {}),
+    (handshake_relay.WITHOUT_ROLE, {"Peer": 2, "Link": 1}, {"F": 1}),
+    (regroup_handover.NETWORK,
+     {"Peer": 2, "Event": 1, "Attempt": 2, "Digest": 1, "Instance": 1, "Epoch": 2},
+     {"N": 1, "F": 0, "T": 1}),
+    (regroup_retry.NETWORK, {"Peer": 2, "Event": 1, "Attempt": 1, "Digest": 1, "Epoch": 2},
+     {"N": 2, "F": 1, "T": 1}),
+    (session_end.NETWORK, {"Peer": 1, "Event": 1, "Attempt": 2, "Digest": 1, "Instance": 1},
+     {"N": 1, "F": 0, "T": 1}),
     (block_list.NETWORK, {"Peer": 2}, {"N": 2, "F": 1, "T": 1}),
     (swap_settlement.OTHER_COINS, {"Peer": 2, "Swap": 1}, {"N": 2, "F": 1, "T": 1}),
     (cooldown.ADVERTISED, {"Peer": 3, "Event": 1, "Attempt": 1, "Digest": 1},
@@ -109,6 +122,16 @@ def test_lock_in_memory_is_refuted_by_the_oracle_too() -> None:
         "LocksMoveForward": 4,
         "NoDoubleSign": 14,
     }
+
+
+def test_a_table_that_no_node_runs_is_known_to_its_network_only() -> None:
+    """Catches a table of a network's own that is not checked, or that leaks into others."""
+    row = evolve(regroup.TABLE.rows[0], only_if=("shares_verified[p, h]",))
+    broken = evolve(regroup.TABLE, rows=(row, *regroup.TABLE.rows[1:]))
+    with pytest.raises(SpecError, match="table regroup, row 1 .*unknown cell 'shares_verified'"):
+        close(evolve(regroup_retry.NETWORK, tables=(broken,)))
+    with pytest.raises(SpecError, match="there is no table regroup"):
+        close(evolve(regroup_retry.NETWORK, tables=()))
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
+import spec
+from model_checks.networks.cases import CASES
 from spec.assembly import cells_read
 from spec.interpreter import Index, Value, evaluate
 from spec.invariants import FORMULAS, LIVENESS, PROPERTIES, SAFETY, Property
 from spec.language import SpecError
 from spec.protocol import PROTOCOL
 from tests.spec.support import Dictionary
+
+ROOT = Path(str(spec.__file__)).parent.parent
 
 SAFETY_NAMES = """NoDoubleSign NoDoubleSignLocal NoSlotReuse NoPayAndRefund
     NoDoubleSignAcrossEpochs CertificateUnique DurableBeforeSend NoForgedMember SetAgreement
@@ -133,3 +141,32 @@ def test_no_other_table_reads_the_block_list() -> None:
         for rule in machine.rules:
             for guard in rule.guards:
                 assert "standing" not in cells_read(guard.formula), rule.name
+
+
+def asked_by() -> dict[str, set[str]]:
+    """Return for each property the names of the networks' files that ask it, variants left out."""
+    found: dict[str, set[str]] = {}
+    for case in CASES:
+        if not case.refuted:
+            for prop in case.network.properties:
+                found.setdefault(prop.name, set()).add(case.network.name)
+    return found
+
+
+def names_of_tests(file: str) -> set[str]:
+    """Return the names of the tests in a file."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("prop", PROPERTIES, ids=lambda each: each.name)
+def test_every_property_is_asked_of_a_network_or_pinned_by_a_test(prop: Property) -> None:
+    """Catches a property that only has a name: nothing would notice when it no longer holds."""
+    pinned = re.findall(r"(tests/[\w/]+\.py)::(\w+)", prop.looked_at)
+    assert asked_by().get(prop.name) or pinned
+    for file, name in pinned:
+        assert name in names_of_tests(file)
+    for network in re.findall(r"networks/(\w+)\.py", prop.looked_at):
+        source = (ROOT / "model_checks" / "networks" / f"{network}.py").read_text(encoding="utf-8")
+        # InstanceMatch: the name is pinned by a test, the network asks that it is used once
+        assert f'"{prop.name}"' in source or pinned

@@ -1,0 +1,204 @@
+"""A changed protocol beside the one that stands: what differs in the networks and in the proofs.
+
+Networks run at sizes that take a moment: only what differs is looked at. Steps are compared with
+their labels, so a change that makes no difference to a network is known as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+
+import numpy as np
+from attrs import evolve, frozen
+
+from model_checks.engines.edges import check_always_can
+from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
+from model_checks.engines.fingerprint import keys_of
+from model_checks.engines.induction import Induction, chosen
+from model_checks.engines.liveness import check_liveness
+from model_checks.engines.oracle import Instance, Result
+from model_checks.lemmas.cases import PROOFS
+from model_checks.networks import (
+    block_list,
+    cooldown,
+    coordinator_rotation,
+    event_status,
+    keygen_lock_in,
+    link_duplicates,
+    refund_against_payout,
+    signing,
+    swap_settlement,
+)
+from model_checks.system import Network, System, close
+from spec.assembly import Protocol
+from spec.language import SpecError
+from spec.protocol import PROTOCOL
+
+MAX_STATES = 300_000
+
+_ONE = {"Event": 1, "Digest": 1, "Instance": 1}
+_FOUR, _TWO = {"N": 4, "F": 1, "T": 3}, {"N": 2, "F": 0, "T": 2}
+
+SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...]], ...] = (
+    (block_list.NETWORK, {"Peer": 3}, {"N": 3, "F": 1, "T": 2}, ()),
+    (cooldown.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, _FOUR, ()),
+    (swap_settlement.NETWORK, {"Peer": 4, "Swap": 1}, _FOUR, ("Peer",)),
+    (link_duplicates.NETWORK, {"Peer": 2, "Link": 2}, {}, ()),
+    (refund_against_payout.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, {**_FOUR, "R": 3},
+     ("Peer",)),
+    (event_status.NETWORK, {"Peer": 2, "Attempt": 2, **_ONE}, {**_TWO, "R": 1}, ("Peer",)),
+    (keygen_lock_in.NETWORK, {"Peer": 4, "Key": 2}, _FOUR, ("Peer",)),
+    (coordinator_rotation.NETWORK, {"Peer": 2, "Attempt": 2, **_ONE}, _TWO, ("Peer",)),
+    (signing.NETWORK, {"Peer": 4, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1}, _FOUR,
+     ("Peer", "Digest")),
+    (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1},
+     {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
+)  # fmt: skip
+"""Each network at a size that takes a moment: what is compared is before and after the change."""
+
+
+@frozen
+class Numbers:
+    """What a search says: verdicts, and the counts that the manifest pins."""
+
+    violated: frozenset[str]
+    reached: frozenset[str]
+    counts: tuple[int, int, int]
+
+
+def runs(network: Network, tables: Collection[str]) -> bool:
+    """Return whether a network has rows of one of the tables; no tables stand for all of them."""
+    return not tables or any(table in tables for table, _ in network.rows)
+
+
+def in_networks(protocol: Protocol, tables: Collection[str] = ()) -> tuple[str, str]:
+    """Return the strongest verdict of the networks that a change, in these tables, concerns."""
+    concerned, differs = 0, ""
+    for place, (network, *_) in enumerate(SMALL):
+        if not runs(network, tables):
+            continue
+        try:
+            system = close(network, protocol)
+        except SpecError as error:
+            return "static", f"{network.name}: {error}"
+        if shape(system) == shape(_original(place)):
+            continue
+        concerned += 1
+        search, now = _search(place, system)
+        _, before = search_original(place)
+        gone = sorted(now.violated - before.violated) + sorted(before.reached - now.reached)
+        if gone:
+            return "property", f"{network.name}: {', '.join(gone)}"
+        if now.counts != before.counts:
+            differs = differs or f"{network.name}: {before.counts} becomes {now.counts}"
+        elif search is not None and labelled_edges(search) != _edges(place):
+            concerned = -1_000
+    if differs:
+        return "counts", differs
+    if concerned > 0:
+        return "equivalent", "the same labelled steps in every network that has the row"
+    why = "no network runs it" if not concerned else "other steps, the same numbers"
+    return "survived", why
+
+
+def shape(system: System) -> object:
+    """Return what makes up the behaviour of a system, without the texts it came from."""
+    actions = [
+        (a.name, a.parameters, [g.formula for g in a.guards], a.updates, a.fair)
+        for a in system.actions
+    ]
+    return sorted(system.cells), system.first, actions, [c.formula for c in system.properties]
+
+
+@cache
+def _original(place: int) -> System:
+    return close(SMALL[place][0], PROTOCOL)
+
+
+@cache
+def search_original(place: int) -> tuple[Explicit | None, Numbers]:
+    """Return the search of a network with the protocol as it stands, and what it says."""
+    return _search(place, _original(place))
+
+
+def _search(place: int, system: System) -> tuple[Explicit | None, Numbers]:
+    _, sizes, constants, symmetry = SMALL[place]
+    search = Explicit(Instance(system, sizes, constants), symmetry)
+    try:
+        result = search.explore(MAX_STATES)
+        check_always_can(search, result)
+        if not symmetry:
+            check_liveness(search, result)
+    except SearchTooLarge as error:
+        return None, _numbers(error.result)
+    return search, _numbers(result)
+
+
+def _numbers(result: Result) -> Numbers:
+    counts = (result.distinct, result.generated, result.depth)
+    return Numbers(frozenset(result.violated), frozenset(result.reached), counts)
+
+
+@cache
+def _edges(place: int) -> int:
+    search, _ = search_original(place)
+    return 0 if search is None else labelled_edges(search)
+
+
+def labelled_edges(search: Explicit) -> int:
+    """Return a number for the set of all steps of a finished search: from where, which, where to.
+
+    Steps are added up, so their order does not matter; two systems with other steps have the same
+    number with a probability of 2⁻⁶⁴.
+    """
+    total = 0
+    for level in search.levels:
+        for start in range(0, level.shape[1], CHUNK):
+            for number, before, after in search.successors(level[:, start : start + CHUNK]):
+                name = search.actions[number].ground.name
+                label = int.from_bytes(name.encode()[-8:], "big") * 0x9E3779B97F4A7C15
+                words = [keys_of(before), keys_of(search.canonical(after))]
+                mixed = np.full(before.shape[1], label & (2**64 - 1), np.uint64)
+                for word in words:
+                    mixed = (mixed ^ word) * np.uint64(0xBF58476D1CE4E5B9)
+                    mixed ^= mixed >> np.uint64(31)
+                total = (total + int(mixed.sum(dtype=np.uint64))) & (2**64 - 1)
+    return total
+
+
+def first_unproved(protocol: Protocol, tables: Collection[str] = ()) -> str:
+    """Return the first obligation that a changed protocol does not meet, or nothing."""
+    for number, case in enumerate(PROOFS):
+        if not runs(case.network, tables):
+            continue
+        network = evolve(case.network, properties=(*case.network.properties, *case.lemmas))
+        try:
+            system, original = close(network, protocol), _proved_original(number)
+        except SpecError as error:
+            return f"{case.name}: {error}"
+        changed = _changed_actions(system, original)
+        if not changed and system.first == original.first:
+            continue
+        induction = Induction(system, chosen(system, case.proves))
+        for obligation in induction.obligations():
+            action = obligation.action
+            if (action is None or action.name in changed) and not induction.answer(
+                obligation, second_solver=False, examples=False
+            ).proved:
+                return f"{case.name}: {obligation.name}"
+    return ""
+
+
+@cache
+def _proved_original(number: int) -> System:
+    case = PROOFS[number]
+    return close(evolve(case.network, properties=(*case.network.properties, *case.lemmas)))
+
+
+def _changed_actions(system: System, original: System) -> set[str]:
+    before = {a.name: ([g.formula for g in a.guards], a.updates) for a in original.actions}
+    return {
+        a.name for a in system.actions if before.get(a.name) != ([g.formula for g in a.guards],
+                                                                 a.updates)
+    }  # fmt: skip

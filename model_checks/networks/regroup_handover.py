@@ -1,0 +1,194 @@
+"""From one epoch to the next: locks go along, so that nothing is signed twice (F-24).
+
+The regroup table runs beside the votes, locks and releases of signing, which are those that a node
+runs. Rosters are any that meet SAFE-SIGN 1: the next one may share a few members with the last.
+Each attempt to sign belongs to one epoch; only those who work with its shares vote, lock and
+release in it. When all are ready, when shares are erased and how a regroup ends is the matter of
+``regroup_retry``: here holders may fence themselves at any time, which only adds runs.
+
+That no two attempts are decided is SAFE-SIGN for one more event, which ``signing`` shows; it is
+taken from it here (``Decide``). Liars say that they are ready, hand over and show no lock, or any
+lock that has a certificate, vote for everything, and release everything.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.system import Move, Network, Property
+from spec import regroup
+from spec.language import Cell, Definition, Opt
+
+_EACH_SHARE = "for p in Peer for h in Epoch"
+_SIGNED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}]) + F >= T "
+
+NETWORK = Network(
+    name="regroup_handover",
+    doc="signing goes on while the holders change",
+    rows=(
+        ("regroup", "Found"),
+        ("regroup", "Prepare"),
+        ("regroup", "Fence"),
+        ("regroup", "ShowLock"),
+        ("regroup", "HandOver"),
+        ("regroup", "TakeOver"),
+        ("regroup", "Activate"),
+        ("session", "Ack"),
+        ("session", "Begin"),
+        ("session", "Release"),
+    ),
+    untracked=("session",),
+    tables=(regroup.TABLE,),
+    sorts=(regroup.EPOCH,),
+    cells=(
+        *regroup.CELLS,
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
+        Cell("epoch_of", Opt("Epoch"), ("Attempt",), "none", "given", "whose shares sign in a"),
+    ),
+    rigid=("faulty", "roster_has", "epoch_of"),
+    assume=(
+        "all(count(p for p in Peer if roster_has[p, h]) == N for h in Epoch)",
+        "all(count(p for p in Peer if roster_has[p, h] and faulty[p]) <= F for h in Epoch)",
+        "all(epoch_of[a] != none for a in Attempt)",
+        "all(implies(a < b, epoch_of[a] <= epoch_of[b]) for a in Attempt for b in Attempt)",
+        "all(any(epoch_of[a] == h for a in Attempt) for h in Epoch)",
+    ),
+    given={
+        "first_epoch[h]": "not any(k < h for k in Epoch)",
+        "follows[k, h]": "h < k and not any(h < j and j < k for j in Epoch)",
+        "share_checked[p, h]": "all(implies(first_epoch[k] and roster_has[q, k], "
+        "holding[q, k] != no_share) for q in Peer for k in Epoch)",
+        "locks_taken[p, h]": "count(q for q in Peer if handed_over[q, h] and all(implies("
+        "lock_shown[q, h, e, a, d], a <= lock_attempt[p, e]) "
+        "for e in Event for a in Attempt for d in Digest)) >= T",
+        "status[p, e]": "IN_PROGRESS",
+        "session[p, e, a]": "absent",
+        "from_coordinator[e, a]": "True",
+        "is_coordinator[p, a]": "False",
+        "is_member[p, e, a]": "works(p, a)",
+        "needs_all[e]": "False",
+        "instance_used[p, i]": "False",
+        "vote[q, e, a, d]": "holds(q, a) and (faulty[q] or voted[q, e, a] == d)",
+    },
+    without=tuple(
+        (f"session.{event}", "session_digest[p, e, a] == d")
+        for event in ("Ack", "Begin", "Release")
+    ),
+    definitions=(
+        *(each for each in regroup.DEFINITIONS if each.name != "all_ready"),
+        Definition("all_ready(k: Epoch)", "True", "at any time, which only adds runs"),
+        Definition(
+            "holds(q: Peer, a: Attempt)",
+            "any(epoch_of[a] == h and roster_has[q, h] for h in Epoch)",
+            "q is in the roster whose shares sign in a",
+        ),
+        Definition(
+            "works(p: Peer, a: Attempt)",
+            "any(epoch_of[a] == h and holding[p, h] == active for h in Epoch)",
+            "p works with the shares that sign in a",
+        ),
+        Definition(
+            "first_vote(p: Peer, e: Event, a: Attempt, d: Digest)",
+            "voted[p, e, a] in (none, d) and works(p, a)",
+            "SAFE-SIGN 3, by those who work with the epoch's shares",
+        ),
+    ),
+    moves=(
+        Move(
+            "Decide(k: Epoch)",
+            ("count(q for q in Peer if handed_over[q, k]) >= T",
+             "not any(rivals(j, k) and succession[j] for j in Epoch)"),
+            {"succession[k]": "True"},
+            "T holders of the epoch before voted for k; the event is decided once",
+            fair=True,
+        ),
+        Move(
+            "LieHandOver(q: Peer, h: Epoch, k: Epoch)",
+            ("faulty[q]", "follows[k, h]", "roster_has[q, h]"),
+            {"handed_over[q, k]": "True"},
+            "it fences nothing and forgets its locks",
+        ),
+        Move(
+            "LieLock(q: Peer, k: Epoch, e: Event, a: Attempt, d: Digest)",
+            ("faulty[q]", "not handed_over[q, k]", "certified(e, a, d)"),
+            {"lock_shown[q, k, e, a, d]": "True"},
+            "it may show any certificate",
+        ),
+    ),
+    properties=(
+        Property(
+            "NoDoubleSignAcrossEpochs",
+            "all(not (" + _SIGNED.format(a="a", d="d") + "and " + _SIGNED.format(a="b", d="x")
+            + ") for e in Event for a in Attempt for b in Attempt "
+            "for d in Digest for x in Digest if d != x)",
+            doc="no two digests of one event gather T shares, in one epoch or in two",
+        ),
+        Property(
+            "FencedForGood",
+            f"all(implies(holding[p, h] == fenced, after(holding[p, h]) in (fenced, erased)) "
+            f"{_EACH_SHARE})",
+            "step",
+            "who has handed over works with that share no more, whatever crashes",
+        ),
+        Property(
+            "OneFollows",
+            "all(not (rivals(h, k) and succession[h] and succession[k]) "
+            "for h in Epoch for k in Epoch)",
+            doc="no two attempts of one night are decided",
+        ),
+        Property(
+            "CanActivate",
+            f"any(holding[p, h] == active and not first_epoch[h] {_EACH_SHARE})",
+            "reachable",
+            "a regroup comes to its end",
+        ),
+        Property(
+            "OldSignsOn",
+            "any(holding[p, h] == prepared and follows[h, k] and released_in[p, e, a, d] and "
+            "epoch_of[a] == k for p in Peer for h in Epoch for k in Epoch for e in Event "
+            "for a in Attempt for d in Digest)",
+            "reachable",
+            "the old epoch signs while the new shares are made",
+        ),
+        Property(
+            "NewSigns",
+            "any(" + _SIGNED.format(a="a", d="d") + "and epoch_of[a] == h and not first_epoch[h] "
+            "for e in Event for a in Attempt for d in Digest for h in Epoch)",
+            "reachable",
+            "the new epoch signs",
+        ),
+        Property(
+            "LockTravels",
+            "any(lock[p, e] != none and lock_attempt[p, e] == a and not holds(p, a) "
+            "for p in Peer for e in Event for a in Attempt)",
+            "reachable",
+            "a new member takes over a lock that it had no part in",
+        ),
+    ),
+)  # fmt: skip
+
+LOCKS_FORGOTTEN = evolve(
+    NETWORK,
+    name="regroup_locks_forgotten",
+    doc="F-24: a new epoch begins with a clean slate",
+    given={**NETWORK.given, "locks_taken[p, h]": "True"},
+)
+NO_FENCE = evolve(
+    NETWORK,
+    name="regroup_without_fence",
+    doc="F-24: holders hand their locks over, and go on locking and signing in the old epoch",
+    definitions=tuple(
+        evolve(each, text=each.text.replace("== active", "in (active, fenced)"))
+        for each in NETWORK.definitions
+    ),
+)
+TAKEN_EARLY = evolve(
+    NETWORK,
+    name="regroup_locks_taken_early",
+    doc="F-32: a holder takes a lock over while it still signs with its old share",
+    without=(
+        *NETWORK.without,
+        ("regroup.TakeOver", "not works_before(p, h)"),
+        ("regroup.Activate", "not works_before(p, h)"),
+    ),
+)

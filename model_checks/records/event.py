@@ -1,0 +1,62 @@
+"""The status of an event: SUCCESS only with a valid signature or a key, EXPIRED only under a refund
+certificate, and both are final: whatever comes later is heard and changes nothing.
+"""
+
+from __future__ import annotations
+
+from model_checks.records.record import Record
+from model_checks.records.safe_sign import first_vote, lock_permits
+
+_FINAL = "status[p, e] in (SUCCESS, EXPIRED)"
+_NOTHING_OUT = "all(not released[p, e, d] for d in Digest)"
+_SIGNED = "any(after(signature_kept[p, e, d]) and signature_valid[e, d] for d in Digest)"
+
+EVENT = Record(
+    table="event",
+    taken={
+        "Create": "status[p, e] == UNKNOWN and event_known[e]",
+        "Setup": f"{_FINAL} or (status[p, e] == PENDING and not event_over[e] "
+        f"and {first_vote()} and {lock_permits()})",
+        "Signature": f"{_FINAL} or (status[p, e] != UNKNOWN and signature_valid[e, d])",
+        "Expire": "status[p, e] == PENDING and event_over[e] and refund_certificate[e] "
+        f"and {_NOTHING_OUT}",
+        "Recover": f"{_FINAL} or status[p, e] == IN_PROGRESS",
+        "KeyMade": "status[p, e] == IN_PROGRESS and key_made[e]",
+        "ProtocolError": f"{_FINAL} or status[p, e] == IN_PROGRESS",
+        "Retry": "status[p, e] == FAILED and not event_over[e]",
+        "Announce": "status[p, e] == SUCCESS and signature_kept[p, e, d]",
+    },
+    then={
+        "Create": "after(status[p, e]) == PENDING",
+        "Setup": f"{_FINAL} or after(status[p, e]) == IN_PROGRESS",
+        "Signature": f"{_FINAL} or (after(status[p, e]) == SUCCESS and "
+        "after(signature_kept[p, e, d]) and after(announced[p, e, d]))",
+        "Expire": "after(status[p, e]) == EXPIRED",
+        "Recover": f"{_FINAL} or after(status[p, e]) == PENDING",
+        "KeyMade": "after(status[p, e]) == SUCCESS",
+        "ProtocolError": f"{_FINAL} or "
+        f"after(status[p, e]) == (FAILED if {_NOTHING_OUT} else PENDING)",
+        "Retry": "after(status[p, e]) == PENDING",
+        "Announce": "after(announced[p, e, d])",
+    },
+    steps={
+        "FinalIsFinal": f"implies({_FINAL}, after(status[p, e]) == status[p, e])",
+        "KnownForGood": "implies(status[p, e] != UNKNOWN, after(status[p, e]) != UNKNOWN)",
+        "SuccessIsMade": "implies(status[p, e] != SUCCESS and after(status[p, e]) == SUCCESS, "
+        f"key_made[e] or {_SIGNED})",
+        "NoExpiryAfterRelease": "implies(status[p, e] != EXPIRED and after(status[p, e]) == EXPIRED"
+        f", {_NOTHING_OUT} and refund_certificate[e])",
+        "FailedHoldsNothing": "implies(status[p, e] != FAILED and after(status[p, e]) == FAILED, "
+        f"{_NOTHING_OUT})",
+        "KeptIfValid": "all(implies(after(signature_kept[p, e, d]), "
+        "signature_kept[p, e, d] or signature_valid[e, d]) for d in Digest)",
+        "SaidIfKept": "all(implies(after(announced[p, e, d]), announced[p, e, d] or "
+        "after(signature_kept[p, e, d])) for d in Digest)",
+        "KeptForGood": "all(implies(signature_kept[p, e, d], after(signature_kept[p, e, d])) "
+        "for d in Digest)",
+    },
+    crash="all(after(status[p, e]) == status[p, e] and "
+    "after(signature_kept[p, e, d]) == signature_kept[p, e, d] for e in Event for d in Digest)",
+    first="all(status[p, e] == UNKNOWN and not signature_kept[p, e, d] "
+    "for e in Event for d in Digest)",
+)

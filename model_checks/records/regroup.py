@@ -1,0 +1,70 @@
+"""A share from its making to its erasure: a holder steps back only when all have their new shares,
+hands over every lock, and erases only what another share has replaced.
+"""
+
+from __future__ import annotations
+
+from model_checks.records.record import Record
+from model_checks.records.safe_sign import certificate
+
+_HOLDING = "holding[p, h]"
+_READY = "all(ready_said[q, k] or not roster_has[q, k] for q in Peer)"
+_SHOWN = (
+    "all(lock_shown[p, k, e, a, d] for e in Event for a in Attempt for d in Digest "
+    "if lock[p, e] == d and lock_attempt[p, e] == a)"
+)
+_STEPPED_BACK = "all(implies(follows[h, g], holding[p, g] != active) for g in Epoch)"
+
+REGROUP = Record(
+    table="regroup",
+    taken={
+        "Found": f"{_HOLDING} == no_share and roster_has[p, h] and first_epoch[h]",
+        "Prepare": f"{_HOLDING} == no_share and roster_has[p, h] and share_checked[p, h] "
+        "and not first_epoch[h]",
+        "Miss": f"{_HOLDING} in (no_share, prepared) and overdue[p, q, h] and not first_epoch[h]",
+        "Fence": f"{_HOLDING} == active and follows[k, h] and {_READY}",
+        "ShowLock": f"{_HOLDING} == fenced and follows[k, h] and lock[p, e] == d "
+        "and lock_attempt[p, e] == a",
+        "HandOver": f"{_HOLDING} == fenced and follows[k, h] and {_READY} and {_SHOWN}",
+        "TakeOver": f"{_HOLDING} == prepared and lock_shown[q, h, e, a, d] "
+        f"and {certificate()} and lock_attempt[p, e] < a and {_STEPPED_BACK}",
+        "Activate": f"{_HOLDING} == prepared and locks_taken[p, h] and succession[h] "
+        f"and {_STEPPED_BACK}",
+        "Erase": f"{_HOLDING} in (prepared, active, fenced) and follows[k, h] and succession[k] "
+        "and implies(roster_has[p, k], holding[p, k] in (active, fenced, erased))",
+        "Outdone": f"{_HOLDING} == prepared and succession[k] and k != h "
+        "and any(follows[k, g] and follows[h, g] for g in Epoch)",
+    },
+    then={
+        "Found": f"after({_HOLDING}) == active",
+        "Prepare": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
+        "Miss": f"after({_HOLDING}) == {_HOLDING} and after(missed[p, q, h])",
+        "Fence": f"after({_HOLDING}) == fenced",
+        "ShowLock": f"after({_HOLDING}) == fenced and after(lock_shown[p, k, e, a, d])",
+        "HandOver": f"after({_HOLDING}) == fenced and after(handed_over[p, k])",
+        "TakeOver": f"after({_HOLDING}) == prepared and after(lock[p, e]) == d "
+        "and after(lock_attempt[p, e]) == a",
+        "Activate": f"after({_HOLDING}) == active",
+        "Erase": f"after({_HOLDING}) == erased",
+        "Outdone": f"after({_HOLDING}) == erased",
+    },
+    steps={
+        "ErasedForGood": f"implies({_HOLDING} == erased, after({_HOLDING}) == erased)",
+        "FencedForGood": f"implies({_HOLDING} == fenced, after({_HOLDING}) in (fenced, erased))",
+        "OthersAreNotMissed": "all(implies(after(missed[p, q, h]), "
+        "missed[p, q, h] or overdue[p, q, h]) for q in Peer)",
+        "LocksMoveForward": "all(lock_attempt[p, e] == after(lock_attempt[p, e]) or "
+        "lock_attempt[p, e] < after(lock_attempt[p, e]) for e in Event)",
+        "OneShareWorks": f"implies({_HOLDING} == prepared and after({_HOLDING}) == active, "
+        f"{_STEPPED_BACK})",
+        "HandedOverIfFenced": "all(implies(after(handed_over[p, k]), "
+        f"handed_over[p, k] or {_HOLDING} == fenced) for k in Epoch)",
+    },
+    crash="all(after(holding[p, h]) == holding[p, h] and "
+    "after(ready_said[p, h]) == ready_said[p, h] and "
+    "after(handed_over[p, h]) == handed_over[p, h] and "
+    "all(after(missed[p, q, h]) == missed[p, q, h] for q in Peer) and "
+    "all(after(lock_shown[p, h, e, a, d]) == lock_shown[p, h, e, a, d] "
+    "for e in Event for a in Attempt for d in Digest) for h in Epoch)",
+    first="all(holding[p, h] == no_share for h in Epoch)",
+)

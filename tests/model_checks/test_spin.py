@@ -1,0 +1,126 @@
+"""SPIN, another checker with another search, agrees: same counts, same verdicts.
+
+Where spin is not installed these tests are skipped. ``.ci/run`` installs it and sets ``CI_SPIN``,
+and then a missing spin fails them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from model_checks.engines.explicit import Explicit
+from model_checks.engines.oracle import Instance
+from model_checks.export import every_network, main, promela
+from model_checks.system import close
+from tests.model_checks.exchange import exchange
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("CI_SPIN") != "required" and bool(promela.missing()),
+    reason=promela.missing(),
+)
+
+
+def one_event(peers: int, attempts: int = 1, digests: int = 1) -> dict[str, int]:
+    """Return sizes of one event."""
+    return {"Peer": peers, "Event": 1, "Attempt": attempts, "Digest": digests, "Instance": 1}
+
+
+def quorum(n: int, f: int, t: int, **more: int) -> dict[str, int]:
+    """Return the thresholds of n peers."""
+    return {"N": n, "F": f, "T": t, **more}
+
+
+def instance_of(name: str, sizes: Mapping[str, int], constants: Mapping[str, int]) -> Instance:
+    """Return a network at a size."""
+    return Instance(close(every_network()[name]), sizes, constants)
+
+
+AGREE = [
+    ("two_phase_commit", {"Manager": 3}, {}),
+    ("two_phase_commit", {"Manager": 6}, {}),
+    ("signing", one_event(3, 1, 2), quorum(3, 0, 2)),
+    ("signing", one_event(3, 1, 2), quorum(3, 1, 3)),
+    ("signing_eager_liars", one_event(3, 2, 2), quorum(3, 0, 2)),
+    ("signing_first_vote_final", one_event(3, 2, 2), quorum(3, 0, 2)),
+    ("event_status", one_event(2, 2), quorum(2, 0, 2, R=1)),
+    ("event_status", one_event(3), quorum(3, 0, 2, R=2)),
+    ("refund_against_payout", one_event(3), quorum(3, 1, 2, R=3)),
+    ("keygen_lock_in", {"Peer": 3, "Key": 2}, quorum(3, 0, 3)),
+    ("link_duplicates", {"Peer": 2, "Link": 2}, {}),
+    ("link_whoever_notices", {"Peer": 2, "Link": 2}, {}),
+    ("handshake_reflected", {"Peer": 3, "Link": 1}, {"F": 1}),
+    ("block_list", {"Peer": 3}, quorum(3, 1, 2)),
+    ("swap_settlement", {"Peer": 4, "Swap": 1}, quorum(4, 1, 3)),
+    ("cooldown", one_event(4), quorum(4, 1, 3)),
+    ("coordinator_rotation", one_event(2, 2), quorum(2, 0, 2)),
+]
+"""Networks at a size."""
+PUBLISHED = {3: 288, 6: 50_816}
+"""States of two-phase commit by its managers."""
+
+REFUTED = [
+    ("signing_naive_retry", one_event(3, 2, 2), quorum(3, 0, 2), "NoDoubleSign"),
+    ("signing_certificate_without_lock", one_event(3, 2, 2), quorum(3, 0, 2), "NoDoubleSign"),
+    ("signing_later_vote_forgotten", one_event(3, 2, 2), quorum(3, 0, 2), "NoDoubleSign"),
+    ("signing_lock_in_memory", one_event(3, 2, 2), quorum(3, 0, 2), "NoDoubleSign"),
+    ("keygen_ends_locally", {"Peer": 3, "Key": 2}, quorum(3, 0, 3), "LockInAgreement"),
+    ("keygen_lock_in_unsigned", {"Peer": 4, "Key": 2}, quorum(4, 1, 3), "LockInAgreement"),
+    ("refund_on_own_word", one_event(4), quorum(4, 1, 3, R=3), "NoPayAndRefund"),
+    ("block_list_silence_is_guilt", {"Peer": 3}, quorum(3, 1, 2), "HonestTogether"),
+    ("swap_other_coins", {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), "SwapExclusive"),
+]
+"""Variants at a size, with a property that must fail."""
+
+
+@pytest.mark.parametrize(("name", "sizes", "constants"), AGREE, ids=[each[0] for each in AGREE])
+def test_spin_counts_the_same_states(
+    tmp_path: Path,
+    name: str,
+    sizes: Mapping[str, int],
+    constants: Mapping[str, int],
+) -> None:
+    """Catches a model that means something else than the engines: SPIN has one state more.
+
+    What our engine refutes is left out, so that SPIN goes on to the end; see the next test.
+    """
+    instance = instance_of(name, sizes, constants)
+    ours = Explicit(instance, records="Manager" if "Manager" in sizes else "Peer").explore()
+    assert ours.distinct == PUBLISHED.get(sizes.get("Manager", 0), ours.distinct)
+    named = [checked.property.name for checked in instance.system.properties]
+    asserted = [each for each in named if each not in ours.violated]
+    theirs = promela.verify(promela.model(instance, asserted), tmp_path, few_states=True)
+    assert not theirs.violated
+    assert theirs.complete
+    assert theirs.states == ours.distinct + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "constants", "refuted"), REFUTED, ids=[each[0] for each in REFUTED]
+)
+def test_spin_refutes_what_must_fail(
+    tmp_path: Path,
+    name: str,
+    sizes: Mapping[str, int],
+    constants: Mapping[str, int],
+    refuted: str,
+) -> None:
+    """Catches a model in which nothing is ever wrong."""
+    instance = instance_of(name, sizes, constants)
+    assert refuted in Explicit(instance).explore(until=(refuted,)).violated
+    assert promela.verify(promela.model(instance, [refuted]), tmp_path, few_states=True).violated
+
+
+def test_an_exchange_has_the_same_states(tmp_path: Path) -> None:
+    """Catches temporaries that become part of the state."""
+    result = promela.verify(promela.model(exchange()), tmp_path, few_states=True)
+    assert (result.states, result.violated) == (5, False)
+
+
+def test_running_spin(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a violation that ends in success."""
+    assert main(["two_phase_commit", "--spin", "--sort", "Manager=3"]) == 0
+    assert "holds, 289 states" in capsys.readouterr().out
