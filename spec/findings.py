@@ -200,12 +200,12 @@ FINDINGS = (
     Finding("F-33", "Ours, as first written: any n staked nodes may make the next key.",
             "Quorums of the rosters A, B, C, D and A, B, C, E may share one liar only: two keys are"
             " locked in, and users see two addresses.",
-            "Once a key counts at a node, it makes keys with the same members only. Two groups that"
-            " never met, both of n staked nodes, are two networks: the operators of a new network"
-            " compare its address.",
-            ("keygen: no_key -Start-> generating", "metanode/protocol/keygen.py"),
-            later="a node asks this of keys that count; it must ask it of those, too, that it makes"
-                  " or holds: two of them with different members may both be locked in"),
+            "While a node makes a key or has one in store, it makes others with the same members"
+            " only. To ask this of keys that all have confirmed is not enough: a liar confirms"
+            " late, and two keys come to count at once. Two groups that never met, both of n staked"
+            " nodes, are two networks: the operators of a new network compare its address.",
+            ("keygen: no_key -Start-> generating", "cell same_roster",
+             "metanode/protocol/keygen.py")),
     Finding("F-34", "M: the threshold set is taken in order of seniority.",
             "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
             " every round: with n = 4 and one liar no payout is ever signed.",

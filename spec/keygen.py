@@ -25,7 +25,8 @@ CELLS = (
     Cell("keygen_certificate", "bool", ("Peer", "Key"), "False", "given",
          "the keygen session has begun with the votes of all members"),
     Cell("same_roster", "bool", ("Peer", "Key"), "False", "given",
-         "k has the members of every key that counts at p: a network's founders do not change"),
+         "k has the members of every key that p makes or has in store: a network's founders do not"
+         " change"),
     Cell("before_lock_in", "bool", ("Peer",), "False", "given", "clock: now < keygen_until"),
     Cell("share_verified", "bool", ("Peer", "Key"), "False", "given",
          "the session ended and every check of it held"),

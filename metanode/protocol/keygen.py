@@ -239,11 +239,14 @@ class Keygen:
         return self.ctx.tables.state("keygen", self.ctx.me, slot)
 
     def _is_roster(self, ids: tuple[bytes, ...]) -> bool:
-        """Return whether these members made every key that counts here.
+        """Return whether these members make, or made, every key that is here (F-33).
 
-        Two rosters could each lock a key in, because their quorums need not meet.
+        Two rosters could each lock a key in, because their quorums need not meet. A key that only
+        some members know to count is in store here all the same.
         """
-        return all(key.roster == ids for key in self.certified())
+        making = [tuple(sorted(m.node_id for m in members)) for members in self._making.values()]
+        stored = [key.roster for key in self.keys.values()]
+        return all(roster == ids for roster in (*making, *stored))
 
     def _tried(self, slot: int) -> bool:
         event = keygen_event(self.ctx.settings.network_id, slot)

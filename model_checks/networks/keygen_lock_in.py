@@ -183,8 +183,7 @@ ANY_MEMBERS = evolve(
 COUNTED_ROSTERS = evolve(
     ROSTERS,
     name="keygen_counted_rosters",
-    doc="F-33, halfway: a node asks it of keys that count, as it does today, and not of those that "
-    "it makes or holds",
+    doc="F-33, halfway: a node asks it of keys that count, and not of those that it makes or holds",
     given={
         **ROSTERS.given,
         "same_roster[p, k]": _SAME_AS.format(states="certified_by_all, locked_in"),

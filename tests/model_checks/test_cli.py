@@ -144,8 +144,20 @@ def test_a_record_that_is_asked_for_something_else_fails(monkeypatch: pytest.Mon
     told = runner.check_record(0).faults
     assert told[0] == "ping: Never does not hold"
     assert told[1].startswith("  ping: checking -Stake-> listed(p=0, q=0)")
-    monkeypatch.setattr(runner, "RECORDS", (evolve(asked, first="lising[p, q] == listed"),))
-    assert runner.check_record(0).faults == ("ping, first: unknown cell 'lising'",)
+
+
+def test_what_is_no_longer_in_the_tables_is_a_fault_of_its_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Catches a lost cell or conjunct that ends the whole run, and the other verdicts with it."""
+    monkeypatch.setattr(runner, "RECORDS", (evolve(RECORDS[1], first="lising[p, q] == listed"),))
+    verdict = runner.Job("record", 0).run()
+    assert verdict.faults == ("ping, first: unknown cell 'lising'",)
+    case = next(each for each in CASES if each.network.name == "signing")
+    lost = evolve(case.network, without=(("peer.SetFound", "a conjunct that has gone"),))
+    monkeypatch.setattr(runner, "CASES", (evolve(case, network=lost),))
+    verdict = runner.Job("search", 0).run()
+    assert "a conjunct that has gone" in verdict.faults[0]
 
 
 @pytest.mark.parametrize("name", command.PASSED_ON)

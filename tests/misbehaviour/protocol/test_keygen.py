@@ -64,6 +64,27 @@ def test_a_confirmation_that_differs_certifies_nothing() -> None:
     assert not [n for n in honest if sim.noted("keygen.certified", n)]
 
 
+def test_a_key_that_waits_for_a_liar_binds_its_members() -> None:
+    """F-33: catches a node that makes a key with others while one is in the making or in store.
+
+    The liar confirms late on purpose: if its victims have made a key with others meanwhile, both
+    keys come to count, each with signers enough.
+    """
+    sim = start(5)
+    sim.tamper[OLDEST] = consistent_liar
+    keygen = sim.core(OUTSIDER).keygen
+    sim.run_until(lambda: bool(keygen._making), 6.0, "a key is being made")
+    (members,) = keygen._making.values()
+    roster = tuple(sorted(member.node_id for member in members))
+    others = tuple(sorted((*roster[1:], bytes([3]) + bytes(32))))
+    assert keygen._is_roster(roster)
+    assert not keygen._is_roster(others)
+    sim.run_until(lambda: bool(keygen.keys), 6.0, "it is in store")
+    assert not keygen.certified()
+    assert not keygen._is_roster(others)
+    assert keygen._is_roster(roster)
+
+
 def test_two_confirmations_of_one_key_are_evidence() -> None:
     """Catches a member that may say first one thing and then another."""
     sim = start(2)

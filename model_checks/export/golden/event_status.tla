@@ -1,0 +1,279 @@
+---- MODULE event_status ----
+\* where an event stands at each node, from PENDING to SUCCESS or EXPIRED
+\* Generated from the tables: change those, not this.
+EXTENDS Integers, FiniteSets
+
+CONSTANTS Peer, Event, Attempt, Digest, Instance, T, F, R, None
+VARIABLES
+  voted, \* disk: the digest that p signed a vote for in this attempt
+  lock, \* disk: the digest that p may release a share for; written with its certificate and document
+  lock_attempt, \* disk: the attempt of the certificate behind the lock
+  released, \* disk: the first signing message for this digest left p, or was about to
+  released_in, \* ghost: p released its share for d in attempt a: only shares of one attempt make a signature
+  status, \* disk: where event e stands at p
+  signature_kept, \* disk: the finished signatures are in p's store
+  event_over, \* given: the event ran out of time
+  faulty, \* given: p may say anything
+  fenced \* disk: p signed that it never released a share, and takes part in no session any more
+
+vars == <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, fenced>>
+
+\* none lies below every individual of an ordered sort
+Rank(x) == IF x = None THEN -1 ELSE x
+
+TypeOK ==
+  /\ voted \in [Peer \X Event \X Attempt -> (Digest \union {None})]
+  /\ lock \in [Peer \X Event -> (Digest \union {None})]
+  /\ lock_attempt \in [Peer \X Event -> (Attempt \union {None})]
+  /\ released \in [Peer \X Event \X Digest -> BOOLEAN]
+  /\ released_in \in [Peer \X Event \X Attempt \X Digest -> BOOLEAN]
+  /\ status \in [Peer \X Event -> {"UNKNOWN", "PENDING", "IN_PROGRESS", "SUCCESS", "FAILED", "EXPIRED"}]
+  /\ signature_kept \in [Peer \X Event \X Digest -> BOOLEAN]
+  /\ event_over \in [Event -> BOOLEAN]
+  /\ faulty \in [Peer -> BOOLEAN]
+  /\ fenced \in [Peer \X Event -> BOOLEAN]
+
+Init ==
+  /\ voted = [i0 \in Peer, i1 \in Event, i2 \in Attempt |-> None]
+  /\ lock = [i0 \in Peer, i1 \in Event |-> None]
+  /\ lock_attempt = [i0 \in Peer, i1 \in Event |-> None]
+  /\ released = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
+  /\ released_in = [i0 \in Peer, i1 \in Event, i2 \in Attempt, i3 \in Digest |-> FALSE]
+  /\ status = [i0 \in Peer, i1 \in Event |-> "UNKNOWN"]
+  /\ signature_kept = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
+  /\ event_over = [i0 \in Event |-> FALSE]
+  /\ faulty \in [Peer -> BOOLEAN]
+  /\ fenced = [i0 \in Peer, i1 \in Event |-> FALSE]
+  /\ Cardinality({p_0 \in Peer : faulty[p_0]}) =< F
+
+\* session: created -Ack-> acked
+session_Ack(p, e, a, d) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "IN_PROGRESS"
+  \* first_vote(p, e, a, d)
+  /\ (voted[p, e, a] = None) \/ (voted[p, e, a] = d)
+  \* lock_permits(p, e, a, d)
+  /\ \/ lock[p, e] = None
+     \/ lock[p, e] = d
+     \/ \E b_0 \in Attempt :
+          /\ Rank(lock_attempt[p, e]) < Rank(b_0)
+          /\ b_0 < a
+          /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
+  /\ voted' = [voted EXCEPT ![p, e, a] = d]
+  /\ UNCHANGED <<lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, fenced>>
+
+\* session: acked -Begin-> begun
+session_Begin(p, e, a, d) ==
+  /\ ~faulty[p]
+  /\ ~fenced[p, e]
+  \* may_lock(p, e, a, d)
+  /\ /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ (voted[q_0, e, a] = d)}) >= T
+     /\ Rank(lock_attempt[p, e]) < Rank(a)
+     /\ ~(\E b_0 \in Attempt :
+            (a < b_0) /\ (~((voted[p, e, b_0] = None) \/ (voted[p, e, b_0] = d))))
+  /\ lock' = [lock EXCEPT ![p, e] = d]
+  /\ lock_attempt' = [lock_attempt EXCEPT ![p, e] = a]
+  /\ UNCHANGED <<voted, released, released_in, status, signature_kept, event_over, faulty, fenced>>
+
+\* session: begun -Release-> stepping
+session_Release(p, e, a, d, i) ==
+  /\ ~faulty[p]
+  /\ lock[p, e] = d
+  /\ lock_attempt[p, e] = a
+  /\ ~fenced[p, e]
+  /\ released' = [released EXCEPT ![p, e, d] = TRUE]
+  /\ released_in' = [released_in EXCEPT ![p, e, a, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, status, signature_kept, event_over, faulty, fenced>>
+
+\* event: UNKNOWN -Create-> PENDING
+event_Create(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "UNKNOWN"
+  /\ status' = [status EXCEPT ![p, e] = "PENDING"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* event: PENDING -Setup-> IN_PROGRESS
+event_Setup(p, e, a, d) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "PENDING"
+  /\ ~event_over[e]
+  \* first_vote(p, e, a, d)
+  /\ (voted[p, e, a] = None) \/ (voted[p, e, a] = d)
+  \* lock_permits(p, e, a, d)
+  /\ \/ lock[p, e] = None
+     \/ lock[p, e] = d
+     \/ \E b_0 \in Attempt :
+          /\ Rank(lock_attempt[p, e]) < Rank(b_0)
+          /\ b_0 < a
+          /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
+  /\ status' = [status EXCEPT ![p, e] = "IN_PROGRESS"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* event: IN_PROGRESS -Recover-> PENDING
+event_Recover(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "IN_PROGRESS"
+  /\ status' = [status EXCEPT ![p, e] = "PENDING"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* event: PENDING -Signature-> SUCCESS
+event_Signature(p, e, d) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "PENDING"
+  \* signature_valid[e, d]
+  /\ \E a_0 \in Attempt :
+       Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
+  /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
+  /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, fenced>>
+
+\* event: IN_PROGRESS -Signature-> SUCCESS
+event_Signature_2(p, e, d) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "IN_PROGRESS"
+  \* signature_valid[e, d]
+  /\ \E a_0 \in Attempt :
+       Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
+  /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
+  /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, fenced>>
+
+\* event: FAILED -Signature-> SUCCESS
+event_Signature_3(p, e, d) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "FAILED"
+  \* signature_valid[e, d]
+  /\ \E a_0 \in Attempt :
+       Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
+  /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
+  /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, fenced>>
+
+\* event: IN_PROGRESS -ProtocolError-> FAILED
+event_ProtocolError(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "IN_PROGRESS"
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ status' = [status EXCEPT ![p, e] = "FAILED"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* event: IN_PROGRESS -ProtocolError-> PENDING
+event_ProtocolError_2(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "IN_PROGRESS"
+  \* not (all(not released[p, e, d] for d in Digest))
+  /\ ~(\A d_0 \in Digest : ~released[p, e, d_0])
+  /\ status' = [status EXCEPT ![p, e] = "PENDING"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* event: FAILED -Retry-> PENDING
+event_Retry(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "FAILED"
+  /\ ~event_over[e]
+  /\ status' = [status EXCEPT ![p, e] = "PENDING"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* event: PENDING -Expire-> EXPIRED
+event_Expire(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "PENDING"
+  /\ event_over[e]
+  \* refund_certificate[e]
+  /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ fenced[q_0, e]}) >= R
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ status' = [status EXCEPT ![p, e] = "EXPIRED"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+
+\* a move of the adversary or the world: the deadline of the event, at any time
+TimeRunsOut(e) ==
+  /\ ~event_over[e]
+  /\ event_over' = [event_over EXCEPT ![e] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, faulty, fenced>>
+
+\* a move of the adversary or the world: the statement is on disk before it is signed
+Fence(p, e) ==
+  /\ ~faulty[p]
+  /\ event_over[e]
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ fenced' = [fenced EXCEPT ![p, e] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
+
+Next ==
+  \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest : session_Ack(p, e, a, d)
+  \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest : session_Begin(p, e, a, d)
+  \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest, i \in Instance : session_Release(p, e, a, d, i)
+  \/ \E p \in Peer, e \in Event : event_Create(p, e)
+  \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest : event_Setup(p, e, a, d)
+  \/ \E p \in Peer, e \in Event : event_Recover(p, e)
+  \/ \E p \in Peer, e \in Event, d \in Digest : event_Signature(p, e, d)
+  \/ \E p \in Peer, e \in Event, d \in Digest : event_Signature_2(p, e, d)
+  \/ \E p \in Peer, e \in Event, d \in Digest : event_Signature_3(p, e, d)
+  \/ \E p \in Peer, e \in Event : event_ProtocolError(p, e)
+  \/ \E p \in Peer, e \in Event : event_ProtocolError_2(p, e)
+  \/ \E p \in Peer, e \in Event : event_Retry(p, e)
+  \/ \E p \in Peer, e \in Event : event_Expire(p, e)
+  \/ \E e \in Event : TimeRunsOut(e)
+  \/ \E p \in Peer, e \in Event : Fence(p, e)
+
+Spec == Init /\ [][Next]_vars
+
+\* step: SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again
+StatusMonotone ==
+  [][\A p_0 \in Peer, e_1 \in Event :
+       /\ ((status[p_0, e_1] = "SUCCESS") \/ (status[p_0, e_1] = "EXPIRED"))
+          => (status'[p_0, e_1] = status[p_0, e_1])
+       /\ (status[p_0, e_1] # "UNKNOWN") => (status'[p_0, e_1] # "UNKNOWN")]_vars
+
+\* invariant: who says SUCCESS has the signature
+SuccessIsSigned ==
+  \A p_0 \in Peer, e_1 \in Event :
+    (status[p_0, e_1] = "SUCCESS")
+    => (\E d_2 \in Digest :
+          /\ signature_kept[p_0, e_1, d_2]
+          /\ \E a_0 \in Attempt :
+               Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e_1, a_0, d_2]}) >= T)
+
+\* step: an event fails only where nothing left the node
+FailedBeforeRelease ==
+  [][\A p_0 \in Peer, e_1 \in Event :
+       ((status[p_0, e_1] # "FAILED") /\ (status'[p_0, e_1] = "FAILED"))
+       => (\A d_2 \in Digest : ~released[p_0, e_1, d_2])]_vars
+
+\* step: no crash makes a node forget what it released
+ReleaseSurvives ==
+  [][\A p_0 \in Peer, e_1 \in Event, d_2 \in Digest :
+       released[p_0, e_1, d_2] => released'[p_0, e_1, d_2]]_vars
+
+\* reachable: a node comes back with a share out
+NeverCanRecover ==
+  ~(\E p_0 \in Peer, e_1 \in Event :
+      (status[p_0, e_1] = "PENDING") /\ (~(\A d_2 \in Digest : ~released[p_0, e_1, d_2])))
+
+\* reachable: F-15: a node takes a signature that it had no part in
+NeverLateSignature ==
+  ~(\E p_0 \in Peer, e_1 \in Event :
+      (status[p_0, e_1] = "SUCCESS") /\ (\A d_2 \in Digest : ~released[p_0, e_1, d_2]))
+
+\* reachable
+NeverCanFail ==
+  ~(\E p_0 \in Peer, e_1 \in Event : status[p_0, e_1] = "FAILED")
+
+\* reachable: F-15: the others finish after a node gave up
+NeverFailedTakesSignature ==
+  ~(\E p_0 \in Peer, e_1 \in Event, d_2 \in Digest :
+      /\ status[p_0, e_1] = "FAILED"
+      /\ \E a_0 \in Attempt :
+           Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e_1, a_0, d_2]}) >= T)
+
+\* reachable
+NeverCanExpire ==
+  ~(\E p_0 \in Peer, e_1 \in Event : status[p_0, e_1] = "EXPIRED")
+
+\* always_can: while there is time and an attempt is left, the correct nodes bring the event to an end everywhere
+\* EventDecides, which is no formula of TLA+: implies(all(not event_over[e] for e in Event) and any(not any(a < b for b in Attempt) and all(faulty[p] or voted[p, e, a] == none for p in Peer) for e in Event for a in Attempt), all(faulty[p] or status[p, e] in (SUCCESS, EXPIRED) for p in Peer for e in Event))
+
+====
