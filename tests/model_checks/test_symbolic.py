@@ -131,7 +131,7 @@ def questions(system: System, chance: random.Random) -> list[Question]:
 
 @pytest.mark.parametrize(
     ("network", "number"),
-    [(two_phase_commit.NETWORK, 12), (signing.NETWORK, 27)],
+    [(two_phase_commit.NETWORK, 12), (signing.NETWORK, 29)],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_formulas_agree_with_the_interpreter_on_random_states(
