@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Measure the threshold engine: CPU time of key generation and signing, bytes per ordered pair.
+"""Measure the threshold engine: CPU time of dealings and signing, bytes per ordered pair, memory.
 
-    python tools/bench_tss.py [--json FILE] [--setting 3-4,7-10] [--quick] [--no-peer]
+    python tools/bench_tss.py [--json FILE] [--setting 3-4,7-10] [--quick] [--no-peer] [--large]
 
 Times are medians of process CPU time summed over all parties, which run one after another in this
 process; messages are handed over in memory. Entropy comes from the operating system. Where Node.js
 is there, the npm package that users would pick otherwise is installed below ``.bench`` and measured
 in the same run, and the ratio of ours to it is shown: the only figure that another machine repeats.
+A reshare goes from the first t members to all n, with the same threshold. ``--large`` measures what
+one party of 32 of 60 does instead (``bench_tss_large.py``).
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from attrs import asdict, evolve, frozen
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare
 from metanode.tss.messages import Message
+from metanode.tss.refresh import RefreshSession
+from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import Session
 from metanode.tss.sign import SignSession
 
@@ -54,6 +58,8 @@ class Measurement:
     threshold: int
     parties: int
     keygen_s: float
+    refresh_s: float
+    reshare_s: float
     sign_ms: float
     sign_per_party_ms: float
     keygen_pair_bytes: int
@@ -79,9 +85,14 @@ def carry(sessions: Mapping[int, Session[Any]]) -> int:
     return delivered
 
 
+def identity_keys(count: int) -> list[bytes]:
+    """Return ascending stand-ins for node ids."""
+    return [bytes((2,)) + bytes(31) + bytes((party,)) for party in range(1, count + 1)]
+
+
 def generate(threshold: int, count: int) -> tuple[dict[int, Keyshare], float, int]:
     """Return the key shares of one key generation, its CPU seconds and its bytes."""
-    keys = [bytes((2,)) + bytes(31) + bytes((party,)) for party in range(1, count + 1)]
+    keys = identity_keys(count)
     begun = time.process_time()
     context = os.urandom(32)
     sessions = {
@@ -94,6 +105,37 @@ def generate(threshold: int, count: int) -> tuple[dict[int, Keyshare], float, in
     spent = time.process_time() - begun
     shares = {p: s.result for p, s in sessions.items() if s.result is not None}
     return shares, spent, delivered
+
+
+def refresh(shares: Mapping[int, Keyshare]) -> float:
+    """Return the CPU seconds of one refresh by all parties."""
+    keys, context = identity_keys(len(shares)), os.urandom(32)
+    begun = time.process_time()
+    carry({p: RefreshSession(share, context, keys, os.urandom) for p, share in shares.items()})
+    return time.process_time() - begun
+
+
+def reshare(shares: Mapping[int, Keyshare], threshold: int) -> float:
+    """Return the CPU seconds of one reshare by the first ``threshold`` parties to all."""
+    keys, context = identity_keys(len(shares)), os.urandom(32)
+    dealers = range(1, threshold + 1)
+    begun = time.process_time()
+    sessions = {
+        party: ReshareSession(
+            keys[party - 1],
+            share.package,
+            keys,
+            dealers,
+            keys,
+            threshold,
+            context,
+            os.urandom,
+            keyshare=share if party in dealers else None,
+        )
+        for party, share in shares.items()
+    }
+    carry(sessions)
+    return time.process_time() - begun
 
 
 def sign(shares: Mapping[int, Keyshare], threshold: int) -> tuple[float, int]:
@@ -120,6 +162,10 @@ def measure(threshold: int, count: int, keygen_runs: int, sign_runs: int) -> Mea
         threshold=threshold,
         parties=count,
         keygen_s=round(statistics.median(spent for _, spent, _ in keygens), 4),
+        refresh_s=round(statistics.median(refresh(shares) for _ in range(keygen_runs)), 4),
+        reshare_s=round(
+            statistics.median(reshare(shares, threshold) for _ in range(keygen_runs)), 4
+        ),
         sign_ms=round(sign_s * 1e3, 2),
         sign_per_party_ms=round(sign_s * 1e3 / threshold, 2),
         keygen_pair_bytes=keygen_bytes // (count * (count - 1)),
@@ -161,6 +207,8 @@ HEADINGS = (
     "setting",
     "keygen, all (s)",
     "ratio to peer",
+    "refresh, all (s)",
+    "reshare, all (s)",
     "sign, all (ms)",
     "ratio to peer",
     "sign, one (ms)",
@@ -181,6 +229,8 @@ def rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
             f"{m.threshold} of {m.parties}",
             f"{m.keygen_s:.3f}",
             ratio(m.keygen_s, m.peer_keygen_s),
+            f"{m.refresh_s:.3f}",
+            f"{m.reshare_s:.3f}",
             f"{m.sign_ms:.1f}",
             ratio(m.sign_ms, m.peer_sign_ms),
             f"{m.sign_per_party_ms:.2f}",
@@ -259,7 +309,14 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer runs, rougher medians")
     parser.add_argument("--no-peer", action="store_true", help="ours alone")
+    parser.add_argument("--large", action="store_true", help="one party of 32 of 60 instead")
     arguments = parser.parse_args()
+    if arguments.large:
+        # It takes from this script, hence not at the top.
+        from tools.bench_tss_large import run_large
+
+        run_large(arguments.json)
+        return
     run(arguments.json, arguments.setting, arguments.quick, not arguments.no_peer)
 
 

@@ -12,21 +12,36 @@ from __future__ import annotations
 import numpy as np
 
 from metanode.tss import curve, oracle
-from metanode.tss.curve import Entropy, Point
+from metanode.tss.curve import Entropy, Point, Workspace
 from metanode.tss.oracle import Prefix, Tag
-from metanode.tss.parameters import BASE_OTS, POINT_BYTES
+from metanode.tss.parameters import BASE_OTS, HASH_BYTES, POINT_BYTES
 
 PAIR_BYTES = 2 * POINT_BYTES
 """R_0‖R_1 of one transfer."""
 
 
+_BRANCH_FRAMES = tuple(
+    (oracle.frame(oracle.index(number, 0)), oracle.frame(oracle.index(number, 1)))
+    for number in range(BASE_OTS)
+)
+_POINT_HEAD = oracle.frame_head(POINT_BYTES)
+_PAIR_HEAD = oracle.frame_head(PAIR_BYTES)
+_SHARED_HEAD = oracle.frame_head(HASH_BYTES)
+
+
+def _mask(prefix: Prefix, number: int, branch: int, other: bytes) -> bytes:
+    """Return the 64 bytes that H2C decodes."""
+    return prefix.wide_framed(_BRANCH_FRAMES[number][branch] + _POINT_HEAD + other)
+
+
 def hash_to_curve(prefix: Prefix, number: int, branch: int, other: bytes) -> Point:
     """Return H2C(m, b, R_{1-b}): SHA-512, then ellswift decoding."""
-    return curve.decode_ellswift(prefix.wide(oracle.index(number, branch), other))
+    return curve.decode_ellswift(_mask(prefix, number, branch, other))
 
 
 def _branch_key(prefix: Prefix, number: int, branch: int, points: bytes, shared: bytes) -> bytes:
-    return prefix.digest(oracle.index(number, branch), points, shared)
+    framed = _BRANCH_FRAMES[number][branch] + _PAIR_HEAD + points + _SHARED_HEAD + shared
+    return prefix.digest_framed(framed)
 
 
 class BaseOtReceiver:
@@ -40,36 +55,36 @@ class BaseOtReceiver:
         packed = np.frombuffer(curve.draw(entropy, BASE_OTS // 8), np.uint8)
         self.choices: list[int] = np.unpackbits(packed, bitorder="little").tolist()
         self._context = context
-        self._scalars: list[int] = []
+        self._secrets: list[bytes] = []
         self._points: list[bytes] = []
-        prefix = Prefix(Tag.H2C, context)
+        prefix, workspace = Prefix(Tag.H2C, context), Workspace()
         for number, choice in enumerate(self.choices):
-            scalar, points = self._offer(prefix, number, choice, entropy)
-            self._scalars.append(scalar)
+            secret, points = self._offer(workspace, prefix, number, choice, entropy)
+            self._secrets.append(secret)
             self._points.append(points)
         self.message = b"".join(self._points)
 
     @staticmethod
-    def _offer(prefix: Prefix, number: int, choice: int, entropy: Entropy) -> tuple[int, bytes]:
+    def _offer(
+        workspace: Workspace, prefix: Prefix, number: int, choice: int, entropy: Entropy
+    ) -> tuple[bytes, bytes]:
         while True:
-            other = curve.encode_point(curve.random_point(entropy))
-            mask = curve.negate(hash_to_curve(prefix, number, choice, other))
-            scalar = curve.random_scalar(entropy)
-            chosen = curve.combine([curve.generator_mult(scalar), mask])
-            if chosen is not None:
-                own = curve.encode_point(chosen)
-                return scalar, other + own if choice else own + other
+            other = workspace.random_point(entropy)
+            secret = curve.encode_scalar(curve.random_scalar(entropy))
+            own = workspace.masked_generator(secret, _mask(prefix, number, choice, other))
+            if own is not None:
+                return secret, other + own if choice else own + other
 
     def keys(self, sender_key: bytes) -> list[bytes] | None:
         """Return the 256 chosen 32-byte keys, or None when M is not a point."""
         point = curve.parse_point(sender_key)
         if point is None:
             return None
-        prefix = Prefix(Tag.KDF, self._context, sender_key)
+        prefix, workspace = Prefix(Tag.KDF, self._context, sender_key), Workspace()
         return [
-            _branch_key(prefix, number, choice, points, curve.ecdh(scalar, point))
-            for number, (choice, scalar, points) in enumerate(
-                zip(self.choices, self._scalars, self._points, strict=True)
+            _branch_key(prefix, number, choice, points, workspace.ecdh(secret, point))
+            for number, (choice, secret, points) in enumerate(
+                zip(self.choices, self._secrets, self._points, strict=True)
             )
         ]
 
@@ -86,22 +101,19 @@ def send(
         return None
     secret = curve.random_scalar(entropy)
     sender_key = curve.encode_point(curve.generator_mult(secret))
-    to_curve = Prefix(Tag.H2C, context)
-    prefix = Prefix(Tag.KDF, context, sender_key)
+    encoded_secret = curve.encode_scalar(secret)
+    to_curve, prefix = Prefix(Tag.H2C, context), Prefix(Tag.KDF, context, sender_key)
+    workspace = Workspace()
     keys = []
     for number in range(BASE_OTS):
         points = message[number * PAIR_BYTES : (number + 1) * PAIR_BYTES]
         encoded = (points[:POINT_BYTES], points[POINT_BYTES:])
         branches = []
         for branch in (0, 1):
-            own = curve.parse_point(encoded[branch])
-            if own is None:
+            mask = _mask(to_curve, number, branch, encoded[1 - branch])
+            shared = workspace.masked_ecdh(encoded_secret, encoded[branch], mask)
+            if shared is None:
                 return None
-            mask = hash_to_curve(to_curve, number, branch, encoded[1 - branch])
-            base = curve.combine([own, mask])
-            if base is None:
-                return None
-            shared = curve.ecdh(secret, base)
             branches.append(_branch_key(prefix, number, branch, points, shared))
         keys.append((branches[0], branches[1]))
     return sender_key, keys

@@ -44,6 +44,7 @@ _SIZE = ffi.typeof("size_t *")
 _COMPRESSED = 258
 _POINT_BYTES = 33
 _SCALAR_BYTES = 32
+_SIGNS = (b"\x02", b"\x03")
 
 
 def draw(entropy: Entropy, length_bytes: int) -> bytes:
@@ -60,15 +61,6 @@ def random_scalar(entropy: Entropy) -> int:
         value = int.from_bytes(draw(entropy, _SCALAR_BYTES), "big")
         if 0 < value < ORDER:
             return value
-
-
-def random_point(entropy: Entropy) -> Point:
-    """Return a uniform point whose discrete logarithm nobody knows, by rejection on x."""
-    while True:
-        data = draw(entropy, _POINT_BYTES)
-        point = parse_point(bytes((2 | (data[0] & 1),)) + data[1:])
-        if point is not None:
-            return point
 
 
 def encode_scalar(value: int) -> bytes:
@@ -165,6 +157,65 @@ def decode_ellswift(data: bytes) -> Point:
     if len(data) != 64 or not lib.secp256k1_ellswift_decode(_CONTEXT, point, data):
         raise LocalFault("ellswift needs 64 bytes")
     return Point(point)
+
+
+class Workspace:
+    """The steps of base transfers, taken by the hundred, on buffers that are made once.
+
+    They are the calls of the functions above without the objects in between. A mask is 64 uniform
+    bytes standing for the point of :func:`decode_ellswift`; a secret is a scalar's 32 bytes, not 0.
+    One thread at a time.
+    """
+
+    __slots__ = ("_encoded", "_left", "_out", "_out_view", "_pair", "_right", "_size", "_sum")
+
+    def __init__(self) -> None:
+        self._left, self._right, self._sum = _new(_POINT), _new(_POINT), _new(_POINT)
+        self._pair = _new("secp256k1_pubkey *[2]", [self._left, self._right])
+        self._encoded, self._size = _new(_BYTES_33), _new(_SIZE, _POINT_BYTES)
+        self._out = _new(_BYTES_32)
+        self._out_view: Any = ffi.buffer(self._out)
+
+    def random_point(self, entropy: Entropy) -> bytes:
+        """Return a uniform point whose discrete logarithm nobody knows, by rejection on x."""
+        while True:
+            data = draw(entropy, _POINT_BYTES)
+            encoded = _SIGNS[data[0] & 1] + data[1:]
+            if lib.secp256k1_ec_pubkey_parse(_CONTEXT, self._left, encoded, _POINT_BYTES):
+                return encoded
+
+    def masked_generator(self, secret: bytes, mask: bytes) -> bytes | None:
+        """Return the encoding of secret·G - mask, in constant time; None is infinity."""
+        if not lib.secp256k1_ec_pubkey_create(_CONTEXT, self._left, secret):
+            raise LocalFault("zero times the generator has no encoding")
+        self._load_mask(mask)
+        lib.secp256k1_ec_pubkey_negate(_CONTEXT, self._right)
+        if not lib.secp256k1_ec_pubkey_combine(_CONTEXT, self._sum, self._pair, 2):
+            return None
+        lib.secp256k1_ec_pubkey_serialize(
+            _CONTEXT, self._encoded, self._size, self._sum, _COMPRESSED
+        )
+        return bytes(self._encoded)
+
+    def masked_ecdh(self, secret: bytes, encoded: bytes, mask: bytes) -> bytes | None:
+        """Return :func:`ecdh` of secret and point + mask; None when there is no such point."""
+        if not lib.secp256k1_ec_pubkey_parse(_CONTEXT, self._left, encoded, len(encoded)):
+            return None
+        self._load_mask(mask)
+        if not lib.secp256k1_ec_pubkey_combine(_CONTEXT, self._sum, self._pair, 2):
+            return None
+        return self.ecdh(secret, Point(self._sum))
+
+    def ecdh(self, secret: bytes, point: Point) -> bytes:
+        """Return the same as :func:`ecdh`."""
+        if not lib.secp256k1_ecdh(_CONTEXT, self._out, point, secret, _NULL, _NULL):
+            raise LocalFault("zero times a point has no encoding")
+        shared: bytes = self._out_view[:]
+        return shared
+
+    def _load_mask(self, mask: bytes) -> None:
+        if len(mask) != 64 or not lib.secp256k1_ellswift_decode(_CONTEXT, self._right, mask):
+            raise LocalFault("ellswift needs 64 bytes")
 
 
 def offset_generator(point: Point, scalar: int) -> Point | None:

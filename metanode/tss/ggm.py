@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from metanode.tss.oracle import Prefix, Tag, index
+from metanode.tss.oracle import Prefix, Tag, frame, frame_head, index
 from metanode.tss.parameters import (
     GGM_DIGEST_BYTES,
     LEAVES_PER_TREE,
@@ -24,24 +24,41 @@ _CORRECTION_BYTES = 2 * SEED_BYTES * (TREE_DEPTH - 1)
 _PROOF_BYTES = 2 * GGM_DIGEST_BYTES
 
 
-def xor(left: bytes, right: bytes) -> bytes:
-    """Return the bytewise XOR of two strings of one length."""
-    mixed = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
-    return mixed.to_bytes(len(left), "little")
+def xor(first: bytes, *others: bytes) -> bytes:
+    """Return the bytewise XOR of strings of one length."""
+    mixed = int.from_bytes(first, "little")
+    for other in others:
+        mixed ^= int.from_bytes(other, "little")
+    return mixed.to_bytes(len(first), "little")
 
 
-def _children(expand: Prefix, tree: bytes, node: bytes) -> tuple[bytes, bytes]:
-    both = expand.wide(tree, node)
-    return both[:SEED_BYTES], both[SEED_BYTES:]
+_TREE_FRAMES = tuple(frame(index(number)) for number in range(TREES))
+_NODE_HEAD = frame_head(SEED_BYTES)
+_PLACEHOLDERS = (bytes(SEED_BYTES), bytes(SEED_BYTES))
+"""Stand for the children of the missing node: zero, which a sum does not notice."""
+_HASH_HEAD = frame_head(GGM_DIGEST_BYTES)
 
 
 class _Oracles:
-    """The three hashes of one pair's trees."""
+    """The three hashes of one pair's trees; each takes the number of the tree first."""
 
     def __init__(self, context: bytes) -> None:
-        self.expand = Prefix(Tag.GGM, context)
-        self.leaf = Prefix(Tag.GGM_PROOF, context)
-        self.digest = Prefix(Tag.GGM_DIGEST, context)
+        self._expand = Prefix(Tag.GGM, context)
+        self._leaf = Prefix(Tag.GGM_PROOF, context)
+        self._digest = Prefix(Tag.GGM_DIGEST, context)
+
+    def children(self, number: int, node: bytes) -> tuple[bytes, bytes]:
+        """Return the two nodes below one."""
+        both = self._expand.wide_framed(_TREE_FRAMES[number] + _NODE_HEAD + node)
+        return both[:SEED_BYTES], both[SEED_BYTES:]
+
+    def leaf(self, number: int, node: bytes) -> bytes:
+        """Return the 64 bytes that stand for one leaf in the proof."""
+        return self._leaf.wide_framed(_TREE_FRAMES[number] + _NODE_HEAD + node)
+
+    def digest(self, number: int, hashes: Sequence[bytes]) -> bytes:
+        """Return the hash over those of all leaves."""
+        return self._digest.wide_framed(_HASH_HEAD.join((_TREE_FRAMES[number], *hashes)))
 
 
 def build_trees(
@@ -56,20 +73,14 @@ def build_trees(
     corrections: list[bytes] = []
     proof: list[bytes] = []
     for number in range(TREES):
-        tree = index(number)
         nodes = list(keys[number * TREE_DEPTH])
         for level in range(1, TREE_DEPTH):
-            nodes = [child for node in nodes for child in _children(oracles.expand, tree, node)]
+            nodes = [child for node in nodes for child in oracles.children(number, node)]
             for side in (0, 1):
-                total = keys[number * TREE_DEPTH + level][side]
-                for node in nodes[side::2]:
-                    total = xor(total, node)
-                corrections.append(total)
-        hashes = [oracles.leaf.wide(tree, node) for node in nodes]
-        total = hashes[0]
-        for value in hashes[1:]:
-            total = xor(total, value)
-        proof += (total, oracles.digest.wide(tree, *hashes))
+                key = keys[number * TREE_DEPTH + level][side]
+                corrections.append(xor(key, *nodes[side::2]))
+        hashes = [oracles.leaf(number, node) for node in nodes]
+        proof += (xor(*hashes), oracles.digest(number, hashes))
         leaves += nodes
     return b"".join(leaves), b"".join(corrections), b"".join(proof)
 
@@ -95,7 +106,7 @@ def evaluate_trees(
     for number in range(TREES):
         first = number * TREE_DEPTH
         nodes, missing = _open_tree(
-            oracles.expand,
+            oracles,
             number,
             choices[first : first + TREE_DEPTH],
             keys[first : first + TREE_DEPTH],
@@ -109,26 +120,24 @@ def evaluate_trees(
 
 
 def _open_tree(
-    expand: Prefix, number: int, choices: Sequence[int], keys: Sequence[bytes], corrections: bytes
+    oracles: _Oracles,
+    number: int,
+    choices: Sequence[int],
+    keys: Sequence[bytes],
+    corrections: bytes,
 ) -> tuple[list[bytes], int]:
     """Return all leaves (a placeholder at the missing one) and the missing index."""
-    tree = index(number)
-    nodes = [b"", b""]
+    nodes = list(_PLACEHOLDERS)
     nodes[choices[0]] = keys[0]
     missing = 1 - choices[0]
     for level in range(1, TREE_DEPTH):
         side = choices[level]
         start = ((level - 1) * 2 + side) * SEED_BYTES
-        known = xor(corrections[start : start + SEED_BYTES], keys[level])
         children: list[bytes] = []
         for position, node in enumerate(nodes):
-            if position == missing:
-                children += (b"", b"")
-                continue
-            pair = _children(expand, tree, node)
-            known = xor(known, pair[side])
-            children += pair
-        children[2 * missing + side] = known
+            children += _PLACEHOLDERS if position == missing else oracles.children(number, node)
+        known = corrections[start : start + SEED_BYTES]
+        children[2 * missing + side] = xor(known, keys[level], *children[side::2])
         missing = 2 * missing + 1 - side
         nodes = children
     return nodes, missing
@@ -137,13 +146,7 @@ def _open_tree(
 def _check_tree(
     oracles: _Oracles, number: int, nodes: Sequence[bytes], missing: int, proof: bytes
 ) -> bool:
-    tree = index(number)
-    total = proof[:GGM_DIGEST_BYTES]
-    hashes: list[bytes] = []
-    for position, node in enumerate(nodes):
-        value = b"" if position == missing else oracles.leaf.wide(tree, node)
-        if position != missing:
-            total = xor(total, value)
-        hashes.append(value)
-    hashes[missing] = total
-    return hmac.compare_digest(oracles.digest.wide(tree, *hashes), proof[GGM_DIGEST_BYTES:])
+    known = [node for position, node in enumerate(nodes) if position != missing]
+    hashes = [oracles.leaf(number, node) for node in known]
+    hashes.insert(missing, xor(proof[:GGM_DIGEST_BYTES], *hashes))
+    return hmac.compare_digest(oracles.digest(number, hashes), proof[GGM_DIGEST_BYTES:])

@@ -9,14 +9,15 @@ must agree with μ in every row, so Alice cannot use different inputs in differe
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import mul
 
 import numpy as np
+import numpy.typing as npt
 from attrs import field, frozen
 
-from metanode.tss import curve, oracle
+from metanode.tss import curve, oracle, vectors
 from metanode.tss.curve import ORDER, Entropy
 from metanode.tss.oracle import Tag
 from metanode.tss.ot_extension import (
@@ -35,15 +36,18 @@ from metanode.tss.parameters import (
     Parameters,
 )
 
+Gadget = npt.NDArray[np.uint16]
+"""The form of g that :mod:`metanode.tss.vectors` takes."""
+
 _ROW_BYTES = ROW_SCALARS * SCALAR_BYTES
 _ORDER_TOP = np.frombuffer(ORDER.to_bytes(SCALAR_BYTES, "big")[:8], ">u8")[0]
 
 
-@lru_cache(maxsize=512)
-def gadget(pair_id: bytes, choice_bits: int) -> tuple[int, ...]:
+@lru_cache(maxsize=1024)
+def gadget(pair_id: bytes, choice_bits: int) -> Gadget:
     """Return the public vector g of a pair; cached, immutable, nothing secret in it."""
     data = oracle.stream(Tag.GADGET, choice_bits * 48, pair_id)
-    return tuple(
+    return vectors.pack_weights(
         int.from_bytes(data[start : start + 48], "big") % ORDER
         for start in range(0, len(data), 48)
     )
@@ -58,15 +62,18 @@ class Link:
 
     parameters: Parameters
     sid: bytes
-    gadget: tuple[int, ...] = field(repr=False)
+    gadget: Gadget = field(repr=False, eq=False)
 
 
 @frozen
 class BobState:
-    """What Bob keeps between his message and Alice's answer. ``chi`` is his share χ."""
+    """What Bob keeps between his message and Alice's answer.
+
+    ``chi`` is his share χ; ``choices`` his choice bits, one byte each.
+    """
 
     chi: int = field(repr=False)
-    choices: list[int] = field(repr=False)
+    choices: bytes = field(repr=False)
     rows: Bytes = field(repr=False, eq=False)
 
 
@@ -76,9 +83,9 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
     choices = curve.draw(entropy, link.parameters.choice_bytes)
     masked = choices + curve.draw(entropy, CHECK_BYTES)
     message, rows = extend_receiver(link.parameters, link.sid, salt, leaves, masked)
-    packed = np.frombuffer(choices, np.uint8)
-    bits: list[int] = np.unpackbits(packed, bitorder="little").tolist()
-    state = BobState(chi=sum(map(mul, link.gadget, bits)) % ORDER, choices=bits, rows=rows)
+    bits = np.unpackbits(np.frombuffer(choices, np.uint8), bitorder="little")
+    chi = vectors.weighted_bits(bits, link.gadget)
+    state = BobState(chi=chi, choices=bits.tobytes(), rows=rows)
     return state, {
         "salt": salt,
         "columns": message.columns,
@@ -96,10 +103,9 @@ def _combination(link: Link, salt: bytes, masked: bytes) -> tuple[int, int]:
     )
 
 
-def _verdict(link: Link, salt: bytes, values: Sequence[int]) -> bytes:
+def _verdict(link: Link, salt: bytes, check_scalars: bytes) -> bytes:
     """Return μ: one hash over the check scalar of every row."""
-    encoded = b"".join([(value % ORDER).to_bytes(SCALAR_BYTES, "big") for value in values])
-    return oracle.wide(Tag.MU, link.sid, salt, encoded)
+    return oracle.wide(Tag.MU, link.sid, salt, check_scalars)
 
 
 def alice_multiply(
@@ -120,33 +126,16 @@ def alice_multiply(
         return None
     salt = curve.draw(entropy, HASH_BYTES)
     key = row_key(link.sid, salt)
-    zeros = hash_rows(key, rows, _ROW_BYTES)
-    ones = hash_rows(key, rows ^ np.frombuffer(delta, np.uint8), _ROW_BYTES)
+    zeros = b"".join(hash_rows(key, rows, _ROW_BYTES))
+    ones = b"".join(hash_rows(key, rows ^ np.frombuffer(delta, np.uint8), _ROW_BYTES))
     check_input = curve.random_scalar(entropy)
-    first, second = inputs
-    number = int.from_bytes
-    columns: tuple[list[int], list[int], list[int]] = ([], [], [])
-    masked_parts: list[bytes] = []
-    keep_0, keep_1, keep_2 = columns[0].append, columns[1].append, columns[2].append
-    emit = masked_parts.append
-    for zero, one in zip(zeros, ones, strict=True):
-        p, q, r = number(zero[:32], "big"), number(zero[32:64], "big"), number(zero[64:], "big")
-        keep_0(p)
-        keep_1(q)
-        keep_2(r)
-        emit(((p - number(one[:32], "big") + first) % ORDER).to_bytes(32, "big"))
-        emit(((q - number(one[32:64], "big") + second) % ORDER).to_bytes(32, "big"))
-        emit(((r - number(one[64:], "big") + check_input) % ORDER).to_bytes(32, "big"))
-    masked = b"".join(masked_parts)
-    theta_0, theta_1 = _combination(link, salt, masked)
-    mu = _verdict(
-        link, salt, [r + theta_0 * p + theta_1 * q for p, q, r in zip(*columns, strict=True)]
-    )
-    shares = (
-        -sum(map(mul, link.gadget, columns[0])) % ORDER,
-        -sum(map(mul, link.gadget, columns[1])) % ORDER,
-    )
-    eta = curve.encode_scalar(check_input + theta_0 * first + theta_1 * second)
+    masked = vectors.subtract_rows(zeros, ones, (*inputs, check_input))
+    theta = _combination(link, salt, masked)
+    split = vectors.split_rows(zeros)
+    mu = _verdict(link, salt, vectors.combine_rows(split, theta))
+    share_0, share_1 = vectors.inner_products(split[0], link.gadget)
+    eta = curve.encode_scalar(check_input + sum(map(mul, theta, inputs)))
+    shares = (-share_0 % ORDER, -share_1 % ORDER)
     return shares, {"salt": salt, "masked": masked, "eta": eta, "mu": mu}
 
 
@@ -172,25 +161,13 @@ def bob_finish(
     eta = curve.decode_scalar(fields["eta"])
     if eta is None:
         return None
-    theta_0, theta_1 = _combination(link, salt, masked)
-    hashes = hash_rows(row_key(link.sid, salt), state.rows, _ROW_BYTES)
-    number = int.from_bytes
-    column_0: list[int] = []
-    column_1: list[int] = []
-    checks: list[int] = []
-    keep_0, keep_1, keep_check = column_0.append, column_1.append, checks.append
-    start = 0
-    for row, bit in zip(hashes, state.choices, strict=True):
-        p = number(row[:32], "big") + bit * number(masked[start : start + 32], "big")
-        q = number(row[32:64], "big") + bit * number(masked[start + 32 : start + 64], "big")
-        tail = number(masked[start + 64 : start + 96], "big")
-        keep_0(p)
-        keep_1(q)
-        keep_check(number(row[64:], "big") + bit * (tail - eta) + theta_0 * p + theta_1 * q)
-        start += _ROW_BYTES
-    if not hmac.compare_digest(_verdict(link, salt, checks), fields["mu"]):
+    theta = _combination(link, salt, masked)
+    hashes = b"".join(hash_rows(row_key(link.sid, salt), state.rows, _ROW_BYTES))
+    bits = np.frombuffer(state.choices, np.uint8)
+    own, other = vectors.split_rows(hashes), vectors.split_rows(masked)
+    opened = vectors.add_chosen(own, other, bits, eta)
+    verdict = _verdict(link, salt, vectors.combine_rows(opened, theta))
+    if not hmac.compare_digest(verdict, fields["mu"]):
         return None
-    return (
-        sum(map(mul, link.gadget, column_0)) % ORDER,
-        sum(map(mul, link.gadget, column_1)) % ORDER,
-    )
+    share_0, share_1 = vectors.inner_products(opened[0], link.gadget)
+    return share_0, share_1

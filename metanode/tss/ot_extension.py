@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,9 @@ from metanode.tss.parameters import (
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
-_LEAF_FRAME = oracle.frame(bytes(SEED_BYTES))[:-SEED_BYTES]
+_CHECK_WORDS = CHECK_BYTES // 8
+_BYTES_AT_ONCE = 16
+_LEAF_FRAME = oracle.frame_head(SEED_BYTES)
 
 
 @frozen
@@ -77,35 +78,43 @@ def _fold(streams: Bytes, first_leaf: int, column_bytes: int) -> Bytes:
     return folded
 
 
-@lru_cache(maxsize=8)
-def _positions(count: int) -> npt.NDArray[np.intp]:
-    return np.arange(count)[None, :]
-
-
 class _CheckMatrix:
-    """The random matrix U, as a table of the 256 sums of each group of eight rows."""
+    """The random matrix U."""
 
     def __init__(self, context: bytes, salt: bytes, columns: bytes, parameters: Parameters) -> None:
-        count = parameters.choice_bytes
+        self._count = parameters.choice_bytes
         seed = oracle.stream(Tag.CHI, parameters.choice_bits * CHECK_BYTES, context, salt, columns)
-        rows = np.frombuffer(seed, np.uint64).reshape(count, 8, 2)
-        table = np.zeros((count, 256, 2), np.uint64)
-        for bit in range(8):
-            table[:, 1 << bit : 2 << bit] = table[:, : 1 << bit] ^ rows[:, bit : bit + 1]
-        self._table = table
-        self._count = count
+        self._rows = np.frombuffer(seed, np.uint64).reshape(self._count, 8, _CHECK_WORDS)
 
     def apply(self, matrix: Bytes) -> Words:
-        """Return row[:ξ]·U ⊕ row[ξ:] for each row, as (rows, 2) words."""
-        picked = self._table[_positions(self._count), matrix[:, : self._count]]
-        hashed: Words = np.bitwise_xor.reduce(picked, axis=1)
-        return hashed ^ np.ascontiguousarray(matrix[:, self._count :]).view(np.uint64)
+        """Return row[:ξ]·U ⊕ row[ξ:] for each row, as (rows, 2) words.
+
+        Each byte of a row picks one of the 256 sums of eight rows of U. A few bytes at a time, so
+        that the tables stay in the processor's cache and in memory that need not be mapped anew.
+        """
+        hashed: Words = matrix[:, self._count :].copy().view(np.uint64)
+        for start in range(0, self._count, _BYTES_AT_ONCE):
+            groups = self._rows[start : start + _BYTES_AT_ONCE]
+            width = len(groups)
+            sums = np.empty((256, width, _CHECK_WORDS), np.uint64)
+            sums[0] = 0
+            for bit in range(8):
+                np.bitwise_xor(sums[: 1 << bit], groups[:, bit], out=sums[1 << bit : 2 << bit])
+            places = matrix[:, start : start + width].T.astype(np.intp)
+            places *= width
+            places += np.arange(width)[:, None]
+            picked = sums.reshape(-1).view(f"V{CHECK_BYTES}").take(places).view(np.uint64)
+            hashed ^= np.bitwise_xor.reduce(picked, axis=0).reshape(-1, _CHECK_WORDS)
+        return hashed
 
 
 def _transpose(matrix: Bytes, choice_bytes: int) -> Bytes:
     """Turn 256 columns of ξ bits into ξ rows of 32 bytes; the masks at the end are dropped."""
     bits = np.unpackbits(matrix[:, :choice_bytes], axis=1, bitorder="little")
-    return np.packbits(bits.T, axis=1, bitorder="little")
+    eights = bits.reshape(-1, 8, choice_bytes * 8)
+    eights <<= np.arange(8, dtype=np.uint8)[:, None]
+    packed: Bytes = np.bitwise_or.reduce(eights, axis=1)
+    return np.ascontiguousarray(packed.T)
 
 
 def extend_receiver(
@@ -122,11 +131,8 @@ def extend_receiver(
     columns = (np.bitwise_xor.reduce(streams, axis=1) ^ x).tobytes()
     folded = _fold(streams, 0, width).reshape(BASE_OTS, width)
     matrix = _CheckMatrix(context, salt, columns, parameters)
-    message = Columns(
-        columns=columns,
-        x_check=matrix.apply(x[None, :]).tobytes(),
-        t_check=matrix.apply(folded).tobytes(),
-    )
+    checks = matrix.apply(np.concatenate((x[None, :], folded)))
+    message = Columns(columns, x_check=checks[0].tobytes(), t_check=checks[1:].tobytes())
     return message, _transpose(folded, parameters.choice_bytes)
 
 
@@ -171,8 +177,8 @@ def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> list[bytes]:
     """
     count, row_bytes = rows.shape
     head = np.frombuffer(oracle.framed(Tag.ROW, key), np.uint8)
-    number_frame = np.frombuffer(oracle.frame(bytes(2))[:-2], np.uint8)
-    row_frame = np.frombuffer(oracle.frame(bytes(row_bytes))[:-row_bytes], np.uint8)
+    number_frame = np.frombuffer(oracle.frame_head(2), np.uint8)
+    row_frame = np.frombuffer(oracle.frame_head(row_bytes), np.uint8)
     numbers = np.arange(count, dtype=">u2").view(np.uint8).reshape(count, 2)
     at = 0
     parts = (head, number_frame, numbers, row_frame, rows)
