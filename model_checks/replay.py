@@ -17,6 +17,10 @@ from spec.language import Enum
 from spec.trace_format import REPAIRED
 from spec.trace_format import show as text
 
+ROWS_IN_ONE_INPUT = 2
+"""So many rows of one record at most are fired by one input, whose flush a crash may part from the
+trace: an event that is new is created and begun at once."""
+
 
 @define
 class Node:
@@ -161,8 +165,13 @@ class Node:
             return isinstance(value, int) and held < value
         cell = self.protocol.cells[place[0]]
         if isinstance(cell.type, Enum):
-            machines = (m for m in self.protocol.machines.values() if m.cell == cell)
-            return any((r.source, r.target) == (held, value) for m in machines for r in m.rules)
+            rules = [
+                rule for m in self.protocol.machines.values() if m.cell == cell for rule in m.rules
+            ]
+            reached = {held}
+            for _ in range(ROWS_IN_ONE_INPUT):
+                reached |= {rule.target for rule in rules if rule.source in reached}
+            return value in reached
         return place[0] == "lock"
 
     def _set(self, line: Line, change: Change) -> tuple[Place, Value]:

@@ -24,6 +24,7 @@ from attrs import define, field, frozen
 from model_checks.engines.finite import Broken, breaking_step
 from model_checks.engines.oracle import Instance
 from model_checks.engines.provers import (
+    ATTEMPT_STEPS,
     PROVED,
     REFUTED,
     SEED,
@@ -115,10 +116,16 @@ def chosen(system: System, names: tuple[str, ...] = ()) -> tuple[Checked, ...]:
 
 
 class Induction:
-    """The obligations of one system: for ``properties``, or for all invariants and lemmas."""
+    """The obligations of one system: for ``properties``, or for all invariants and lemmas.
 
-    def __init__(self, system: System, properties: tuple[Checked, ...] = ()) -> None:
+    ``steps`` is z3's budget for one attempt at one of them.
+    """
+
+    def __init__(
+        self, system: System, properties: tuple[Checked, ...] = (), steps: int = ATTEMPT_STEPS
+    ) -> None:
         self.system = system
+        self.steps = steps
         self.symbols = Symbols(system)
         self.properties = properties or chosen(system)
         before = self.symbols.before
@@ -200,7 +207,7 @@ class Induction:
         seed: int = SEED,
     ) -> Finding:
         """Return the answers to one obligation."""
-        if contradict(obligation.formulas, seed):
+        if contradict(obligation.formulas, seed, self.steps):
             second = confirm(smt_lib(obligation.formulas), seed) if second_solver else ""
             return Finding(obligation.name, PROVED, second)
         example = self.example(obligation) if examples else None

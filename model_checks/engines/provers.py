@@ -58,14 +58,22 @@ def ask_z3(formulas: Iterable[Any], steps: int = STEPS, seed: int = SEED) -> Ans
     return Answer(REFUTED, solver.model()) if verdict == z3.sat else Answer(UNKNOWN)
 
 
-def contradict(formulas: Iterable[Any], seed: int = SEED) -> bool:
+def contradict(
+    formulas: Iterable[Any], seed: int = SEED, steps: int = ATTEMPT_STEPS
+) -> bool:
     """Return whether z3 finds, within its attempts, that quantified formulas contradict each other.
 
-    Quantifiers are instantiated where their patterns match and nowhere else.
+    Quantifiers are instantiated where their patterns match and nowhere else. Each attempt has a
+    context of its own: z3's search depends on how its terms are numbered, and so on all questions
+    that were asked in a context before.
     """
     formulas = tuple(formulas)
     for attempt in range(ATTEMPTS):
-        solver = z3_solver(formulas, ATTEMPT_STEPS, seed + attempt)
+        context = z3.Context()
+        solver = z3.Solver(ctx=context)
+        solver.set("rlimit", steps)
+        solver.set("random_seed", seed + attempt)
+        solver.add(*(formula.translate(context) for formula in formulas))
         solver.set("mbqi", False)
         if solver.check() == z3.unsat:
             return True

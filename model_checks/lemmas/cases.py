@@ -10,6 +10,7 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from model_checks.engines.induction import Induction, chosen
+from model_checks.engines.provers import ATTEMPT_STEPS
 from model_checks.lemmas import (
     block_list as block_list_lemmas,
 )
@@ -63,6 +64,8 @@ class ProofCase:
     obligations: int = 0
     fails: tuple[str, ...] = ()
     """Of a control: the obligations that must fail, and no others."""
+    steps: int = ATTEMPT_STEPS
+    """z3's budget for one attempt at one obligation: enough for several of its seeds."""
 
     @property
     def name(self) -> str:
@@ -72,14 +75,14 @@ class ProofCase:
     def induction(self) -> Induction:
         """Return the obligations."""
         system = close(evolve(self.network, properties=(*self.network.properties, *self.lemmas)))
-        return Induction(system, chosen(system, self.proves))
+        return Induction(system, chosen(system, self.proves), self.steps)
 
 
 _SIGNING = (signing_lemmas.LEMMAS, signing_lemmas.PROVES)
 
 PROOFS = (
     ProofCase(two_phase_commit.NETWORK, two_phase_commit_lemmas.LEMMAS, obligations=64),
-    ProofCase(signing.NETWORK, *_SIGNING, obligations=70),
+    ProofCase(signing.NETWORK, *_SIGNING, obligations=70, steps=2 * ATTEMPT_STEPS),
     ProofCase(refund_against_payout.NETWORK, refund_against_payout_lemmas.LEMMAS, obligations=80),
     ProofCase(event_status.NETWORK, obligations=16),
     ProofCase(
@@ -87,6 +90,7 @@ PROOFS = (
         regroup_retry_lemmas.LEMMAS,
         regroup_retry_lemmas.PROVES,
         obligations=120,
+        steps=4 * ATTEMPT_STEPS,
     ),
     ProofCase(keygen_lock_in.NETWORK, keygen_lock_in_lemmas.LEMMAS, obligations=72),
     ProofCase(swap_settlement.NETWORK, swap_settlement_lemmas.LEMMAS, obligations=85),

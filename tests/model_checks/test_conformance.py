@@ -34,6 +34,40 @@ def test_an_honest_run_with_a_crash_is_legal(tmp_path: Path) -> None:
     assert sum("2 starts" in each for each in said) == 1
 
 
+@pytest.mark.parametrize(
+    ("event", "row", "source", "lost"),
+    [("Recover", 5, "IN_PROGRESS", 2), ("Retry", 10, "FAILED", 3)],
+)
+def test_what_a_crash_parted_from_the_trace(
+    event: str, row: int, source: str, lost: int, tmp_path: Path
+) -> None:
+    """Catches a refusal of an input that was flushed and not traced, and leave for more than one.
+
+    The node is killed when an event was created and begun; it fails only by a later input.
+    """
+    records = whole_run()[NODE]
+    rows = [(r.get("table"), r.get("event")) for r in records]
+    at = max(n for n, row in enumerate(rows) if row == ("event", "Create"))
+    created, cut = records[at], records[:at]
+    named = created["parameters"]
+    first_after = {
+        **created,
+        "event": event,
+        "row": row,
+        "from": source,
+        "to": "PENDING",
+        "parameters": named,
+        "reads": {},
+    }
+    traces = {NODE: [*cut, {"kind": "started", "at": created["at"]}, first_after]}
+    if lost > 2:
+        refused(tmp_path, traces, len(cut) + 1, "is FAILED, but the trace left it at UNKNOWN")
+    else:
+        told = "\n".join(check_traces(written(tmp_path, traces)))
+        assert "written before a crash, not traced" in told
+        assert "was UNKNOWN, is IN_PROGRESS" in told
+
+
 # --- edits whose chain was made whole again ------------------------------------------------------
 
 
