@@ -258,7 +258,10 @@ def show(measurements: list[Measurement]) -> None:
         table.add_column(heading, justify="right")
     for row in cells:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=130)  # nobody should find an ellipsis in a file
+    console.print(table)
 
 
 def run(
