@@ -126,6 +126,7 @@ class Ping:
     stake: OutpointRef = part(OutpointRef)  # noqa: RUF009 - declares a field, makes no value
     key_id: bytes | None = optional_octets(HASH_OCTETS)
     share_proof: bytes | None = optional_octets(SHARE_PROOF_OCTETS)
+    key_epoch: int = natural()
 
 
 @frozen
@@ -317,6 +318,52 @@ class KeyLocked:
     signature: bytes = octets(SIGNATURE_OCTETS)
 
 
+# --- the regroup --------------------------------------------------------------------------------
+
+
+@frozen
+class SharePrepared:
+    """The sender's share of this epoch is on its disk; ``digest`` is what a key's members confirm."""
+
+    KIND: ClassVar[str] = "share_prepared"
+    CELL: ClassVar[str] = "ready_said"
+    epoch: int = natural()
+    digest: bytes = octets(HASH_OCTETS)
+
+
+@frozen
+class LockShown:
+    """A lock that the sender hands over to the members of an epoch, with its certificate."""
+
+    KIND: ClassVar[str] = "lock_shown"
+    CELL: ClassVar[str] = "lock_shown"
+    epoch: int = natural()
+    locked: LockedCandidate = part(LockedCandidate)  # noqa: RUF009 - declares a field
+
+
+@frozen
+class HandedOver:
+    """The sender stepped back for this epoch; ``locks`` is the hash over all locks that it showed.
+
+    Who has not received them all finds another hash, and waits until they are shown again.
+    """
+
+    KIND: ClassVar[str] = "handed_over"
+    CELL: ClassVar[str] = "handed_over"
+    epoch: int = natural()
+    locks: bytes = octets(HASH_OCTETS)
+
+
+@frozen
+class Missed:
+    """The sender waited in vain for a member's part in the attempt that would make this epoch."""
+
+    KIND: ClassVar[str] = "missed"
+    CELL: ClassVar[str] = "missed"
+    epoch: int = natural()
+    absent: bytes = octets(NODE_ID_OCTETS)
+
+
 HANDSHAKE: tuple[type, ...] = (Hello, Proof, Ready)
 ENVELOPED: tuple[type, ...] = (
     Ping,
@@ -334,6 +381,10 @@ ENVELOPED: tuple[type, ...] = (
     Confirmation,
     Confirmations,
     KeyLocked,
+    SharePrepared,
+    LockShown,
+    HandedOver,
+    Missed,
 )
 _Class = TypeVar("_Class", bound=type)
 

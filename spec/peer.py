@@ -1,6 +1,7 @@
 """The lifecycle of a node: what it is doing now. Pings run in every state.
 
-At a shared boundary keygen goes before signing; the nightly regroup, when it comes, before both. A
+At a shared boundary the nightly regroup goes before keygen, and keygen before signing. A regroup
+makes new shares while the old ones sign on; its phase is the time in which they are handed over. A
 crash takes a node to Idle from anywhere, because its phase is kept in memory. ``r`` is the number
 of a round; the round is the attempt of the event that it tries to settle.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 from spec.language import Cell, Enum, Opt, Row, Table
 
 PHASE = Enum("Phase", ("Idle", "Keygen", "Proposing", "SetBuilding", "ThresholdSet", "Signing",
-                       "Cooldown"))
+                       "Cooldown", "Regroup"))
 
 CELLS = (
     Cell("phase", PHASE, ("Peer",), "Idle", "memory", "what p is doing"),
@@ -60,8 +61,8 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
 
     # a signing round
     Row("Idle", "Offer(p: Peer, r: Attempt)", "Idle",
-        ("any(key[p, k] == locked_in for k in Key)", "transfer_eligible[p]", "not regroup_near[p]",
-         "not offered[p, r]", "not began_in_round[p, r]", "round[p] < r"),
+        ("holds_epoch(p)", "transfer_eligible[p]", "not regroup_near[p]", "not offered[p, r]",
+         "not began_in_round[p, r]", "round[p] < r"),
         {"offered[p, r]": "True"},
         why="peers exchange what they can validate, so that they can agree on one candidate"),
     Row("Idle", "RoundTick(p: Peer, r: Attempt, d: Digest)", "Proposing",
@@ -74,14 +75,14 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
         why="t proposals equal ours: tell the others whom we accepted"),
     Row("SetBuilding", "SetFound(p: Peer, e: Event, r: Attempt, d: Digest)", "ThresholdSet",
         ("round[p] == r", "set_is_mutual[p, r]", "proposed[p, r, d]", "status[p, e] == IN_PROGRESS",
-         "first_vote(p, e, r, d)", "lock_permits(p, e, r, d)"),
+         "works(p, e, r)", "first_vote(p, e, r, d)", "lock_permits(p, e, r, d)"),
         {"voted[p, e, r]": "d", "vote[p, e, r, d]": "True"},
         why="the checksum of the threshold set is p's vote: flushed, then sent"),
     Row("SetBuilding", "SetElsewhere(p: Peer, r: Attempt)", "Cooldown",
         ("round[p] == r", "set_without_me[p, r]"),
         why="t others sign; p waits for the signature they announce"),
     Row("ThresholdSet", "Certified(p: Peer, e: Event, r: Attempt, d: Digest)", "Signing",
-        ("round[p] == r", "voted[p, e, r] == d", "may_lock(p, e, r, d)"),
+        ("round[p] == r", "voted[p, e, r] == d", "works(p, e, r)", "may_lock(p, e, r, d)"),
         {"lock[p, e]": "d", "lock_attempt[p, e]": "r"},
         why="t equal checksums: persist the lock, then sign"),
     Row("ThresholdSet", "Mismatch(p: Peer, r: Attempt)", "Cooldown",
@@ -97,4 +98,10 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
         why="a member fell silent; the lock stays and only its digest may be tried again"),
     Row("Cooldown", "NextRound(p: Peer, r: Attempt)", "Idle", "round[p] < r",
         why="a peer takes part once per round"),
+
+    # handing the key over
+    Row(("Idle", "Cooldown"), "HandingOver(p: Peer)", "Regroup", "hands_over(p)",
+        why="F-24: p's old share signs no more and its new one does not yet: no round begins"),
+    Row("Regroup", "RegroupOver(p: Peer)", "Idle", "not hands_over(p)",
+        why="the new share works, or p is no holder any more"),
 ))

@@ -10,6 +10,7 @@ from spec import (
     payout,
     peer,
     ping,
+    regroup,
     round,
     safe_sign,
     session,
@@ -19,14 +20,14 @@ from spec.assembly import assemble
 from spec.names import SORTS
 from spec.parameters import CONSTANTS
 
-MODULES = (peer, ping, round, keygen, event, payout, session, link, block_list, swap)
+MODULES = (peer, ping, round, keygen, regroup, event, payout, session, link, block_list, swap)
 """The table files in reading order."""
 
 PROTOCOL = assemble(
     sorts=SORTS,
     cells=(cell for module in (safe_sign, *MODULES) for cell in module.CELLS),
     tables=tuple(module.TABLE for module in MODULES),
-    definitions=safe_sign.DEFINITIONS,
+    definitions=(*safe_sign.DEFINITIONS, *regroup.DEFINITIONS),
     constants=CONSTANTS,
 )
 """What the node runs and what ``model_checks`` checks: the same object."""

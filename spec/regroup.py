@@ -1,20 +1,18 @@
-"""The nightly regroup: new shares of the same key, for the same holders or others.
+"""The regroup: new shares of the same key, every night, for the same holders or others.
 
-**The node does not run this table yet.** It is assembled beside the protocol (``REGROUP``), so that
-the rules are checked before the sessions that make new shares are built on them. Its messages are
-not on the wire yet: a network cell says here what its message will be.
-
-An *epoch* is one sharing of the key: the first one comes from key generation, each later one would
-be made by an attempt at a regroup. The attempts of one night all want to follow the same epoch, and
-only one of them may (F-37):
+An *epoch* is one sharing of the key: the first one comes from key generation, each later one is
+made by an attempt at a regroup, and has that attempt's number. The attempts of one night all want
+to follow the same epoch, and only one of them may (F-37):
 
 1. **Prepare.** Each member of the attempt's roster gets its new share, flushes it and says so.
-2. **Hand over.** When all of them said so, the holders of the epoch before sign that this attempt
-   succeeds theirs. From then on they take no part in signing there (the fence), and they show every
-   lock that they have, with its certificate. T such statements for one attempt decide; it is one
-   event under SAFE-SIGN, so no two attempts are ever both decided.
-3. **Activate.** Members take over the locks that were handed over, then work with the new shares.
-4. **Erase.** Only then does a holder erase its old share.
+2. **Hand over.** When all of them said so, each holder of the epoch before steps back: from then on
+   it takes no part in signing there (the fence). It shows every lock that it has, with its
+   certificate, and says that it handed over.
+3. **Succeed.** Then the old shares sign one thing more: the name of the epoch that follows. That is
+   one event under SAFE-SIGN, so no two attempts are ever both decided, and the signature convinces
+   whoever knows the public key, also who joins.
+4. **Activate.** Members take over the locks that were handed over, then work with the new shares.
+5. **Erase.** Only then does a holder erase its old share.
 
 Until step 2 the old epoch signs on, and an attempt that fails costs nothing: a later attempt of the
 same night goes on without who is shown guilty by evidence, or was missed by T holders (F-26). No
@@ -27,22 +25,19 @@ liar stays, the liar is one of the t that are needed to sign.
 
 from __future__ import annotations
 
-from spec.assembly import assemble
-from spec.language import Cell, Definition, Enum, Row, Sort, Table
-from spec.protocol import PROTOCOL
+from spec.language import Cell, Definition, Enum, Row, Table
 
-EPOCH = Sort("Epoch", "one sharing of the key; what an attempt at a regroup makes", ordered=True)
 HOLDING = Enum("Holding", ("no_share", "prepared", "active", "fenced", "erased"))
 
 _SHARE = ("Peer", "Epoch")
 CELLS = (
     Cell("holding", HOLDING, _SHARE, "no_share", "disk", "p's share of epoch h, and its use"),
     Cell("ready_said", "bool", _SHARE, "False", "network",
-         "Ready: p's share of h is on its disk, and every check of it held"),
+         "SharePrepared: p's share of h is on its disk, and every check of it held"),
     Cell("lock_shown", "bool", (*_SHARE, "Event", "Attempt", "Digest"), "False", "network",
-         "a part of HandOver: p's lock of the event, with the certificate behind it"),
+         "LockShown: p's lock of the event, with the certificate behind it"),
     Cell("handed_over", "bool", _SHARE, "False", "network",
-         "HandOver: h follows; p signs nothing in the epoch before any more, and showed its locks"),
+         "HandedOver: h may follow; p signs nothing else in the epoch before, and showed its locks"),
     Cell("missed", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
          "Missed: p waited in vain for q's part in attempt h"),
     Cell("first_epoch", "bool", ("Epoch",), "False", "given", "h is what key generation made"),
@@ -56,9 +51,13 @@ CELLS = (
     Cell("overdue", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
          "clock: p waits too long for q's part in attempt h"),
     Cell("succession", "bool", ("Epoch",), "False", "given",
-         "certificate: T holders of the epoch before handed over to h; SAFE-SIGN: to no other one"),
+         "computed: the shares of the epoch before signed h's name: T of their holders handed over to"
+         " h first, and by SAFE-SIGN to no other epoch for good"),
     Cell("locks_taken", "bool", _SHARE, "False", "given",
          "of each event, p's lock is as new as those that T holders handed over to h"),
+    Cell("locks_all_shown", "bool", _SHARE, "False", "given",
+         "p has shown to the members of h each lock that it has, but for events whose payout is final"
+         " on the chain (SAFE-SIGN 6)"),
 )
 
 DEFINITIONS = (
@@ -71,14 +70,14 @@ DEFINITIONS = (
     Definition("rivals(h: Epoch, k: Epoch)",
                "h != k and any(follows[h, g] and follows[k, g] for g in Epoch)",
                "attempts of one night: they would follow the same epoch"),
+    Definition("holds_epoch(p: Peer)", "any(holding[p, h] == active for h in Epoch)",
+               "p has a share that is in force"),
+    Definition("hands_over(p: Peer)",
+               "any(holding[p, h] == fenced for h in Epoch) and not holds_epoch(p)",
+               "p has stepped back, and works with no new share yet"),
     Definition("left_out(q: Peer, h: Epoch)",
                "count(p for p in Peer if missed[p, q, h]) >= T",
                "so many missed q in attempt h that a correct one of them did"),
-)
-
-_ALL_SHOWN = (
-    "all(implies(lock[p, e] == d and lock_attempt[p, e] == a, lock_shown[p, k, e, a, d]) "
-    "for e in Event for a in Attempt for d in Digest)"
 )
 
 TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasure", rows=(
@@ -88,19 +87,23 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
         ("not first_epoch[h]", "roster_has[p, h]", "share_checked[p, h]"),
         {"ready_said[p, h]": "True"},
         why="the new share is on disk before anybody is told"),
+    Row("prepared", "Tell(p: Peer, h: Epoch)", "same", "not first_epoch[h]",
+        {"ready_said[p, h]": "True"},
+        why="a peer that was away is told again"),
     Row(("no_share", "prepared"), "Miss(p: Peer, h: Epoch, q: Peer)", "same",
         ("not first_epoch[h]", "overdue[p, q, h]"), {"missed[p, q, h]": "True"},
         why="F-26: one silent member costs one attempt, not the night"),
 
-    Row("active", "Fence(p: Peer, h: Epoch, k: Epoch)", "fenced", ("follows[k, h]", "all_ready(k)"),
+    Row("active", "Fence(p: Peer, h: Epoch, k: Epoch)", "fenced",
+        ("follows[k, h]", "all_ready(k) or succession[k]"),
         why="F-24: what is handed over must not grow; F-25: no step back before all have shares"),
     Row("fenced", "ShowLock(p: Peer, h: Epoch, k: Epoch, e: Event, a: Attempt, d: Digest)", "same",
         ("follows[k, h]", "lock[p, e] == d", "lock_attempt[p, e] == a"),
         {"lock_shown[p, k, e, a, d]": "True"},
         why="F-24: a lock goes to those who will sign next"),
     Row("fenced", "HandOver(p: Peer, h: Epoch, k: Epoch)", "same",
-        ("follows[k, h]", "all_ready(k)", _ALL_SHOWN), {"handed_over[p, k]": "True"},
-        why="a vote for the attempt that succeeds; who is fenced may vote for a later one, too"),
+        ("follows[k, h]", "all_ready(k)", "locks_all_shown[p, k]"), {"handed_over[p, k]": "True"},
+        why="who has said so may sign that k succeeds; it may say so of a later attempt, too"),
 
     Row("prepared",
         "TakeOver(p: Peer, h: Epoch, q: Peer, e: Event, a: Attempt, d: Digest)", "same",
@@ -120,12 +123,3 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
         ("rivals(h, k)", "succession[k]"),
         why="the share of an attempt that failed signs nothing"),
 ))
-
-REGROUP = assemble(
-    sorts=(*PROTOCOL.names.sorts.values(), EPOCH),
-    cells=(*PROTOCOL.cells.values(), *CELLS),
-    tables=(*(machine.table for machine in PROTOCOL.machines.values()), TABLE),
-    definitions=(*PROTOCOL.names.definitions.values(), *DEFINITIONS),
-    constants=PROTOCOL.names.constants,
-)
-"""The protocol with the regroup beside it."""

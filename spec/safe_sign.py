@@ -35,7 +35,11 @@ CELLS = (
     Cell("instance_used", "bool", ("Peer", "Instance"), "False", "disk",
          "p has taken part in this run; a run is never entered twice"),
     Cell("needs_all", "bool", ("Event",), "False", "given",
-         "key generation: every member takes part, so every member's vote is needed"),
+         "key generation and regroup: every member takes part, so every member's vote is needed"),
+    Cell("without_epoch", "bool", ("Event",), "False", "given",
+         "e makes shares or hands them over: a key generation, a lock-in, a regroup, a succession"),
+    Cell("epoch_signs", "bool", ("Epoch", "Event", "Attempt"), "False", "given",
+         "attempt a of e is signed with the shares of epoch h: it stands in the votes"),
 )
 
 DEFINITIONS = (
@@ -52,6 +56,11 @@ DEFINITIONS = (
                "lock[p, e] in (none, d) or "
                "any(lock_attempt[p, e] < b and b < a and certified(e, b, d) for b in Attempt)",
                "SAFE-SIGN 4: the lock, or a newer certificate that overrides it"),
+    Definition("works(p: Peer, e: Event, a: Attempt)",
+               "without_epoch[e] or "
+               "any(epoch_signs[h, e, a] and holding[p, h] == active for h in Epoch)",
+               "F-24: p's share is in force; neither before it took over what was locked, nor after "
+               "it handed over"),
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
                "enough_votes(e, a, d) and lock_attempt[p, e] < a "
                "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",
