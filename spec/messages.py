@@ -285,7 +285,7 @@ class Confirmation:
 
 @frozen
 class SignedConfirmation:
-    """The signature under which a member sent its ``Confirmation``."""
+    """The signature under which a member sent its ``Confirmation``, or its ``SharePrepared``."""
 
     member: bytes = octets(NODE_ID_OCTETS)
     signature: bytes = octets(SIGNATURE_OCTETS)
@@ -323,12 +323,12 @@ class KeyLocked:
 
 @frozen
 class SharePrepared:
-    """The sender's share of this epoch is on its disk; ``digest`` is what a key's members confirm."""
+    """The sender's share of this epoch is on its disk; ``document`` is the public part of it."""
 
     KIND: ClassVar[str] = "share_prepared"
     CELL: ClassVar[str] = "ready_said"
     epoch: int = natural()
-    digest: bytes = octets(HASH_OCTETS)
+    document: bytes = octets(at_most=DOCUMENT_OCTETS)
 
 
 @frozen
@@ -346,12 +346,16 @@ class HandedOver:
     """The sender stepped back for this epoch; ``locks`` is the hash over all locks that it showed.
 
     Who has not received them all finds another hash, and waits until they are shown again.
+    ``prepared`` are the signatures under which all members sent ``SharePrepared`` with this
+    document: what one holder has heard all may know, or a liar could stop the old epoch halfway.
     """
 
     KIND: ClassVar[str] = "handed_over"
     CELL: ClassVar[str] = "handed_over"
     epoch: int = natural()
     locks: bytes = octets(HASH_OCTETS)
+    document: bytes = octets(at_most=DOCUMENT_OCTETS)
+    prepared: tuple[SignedConfirmation, ...] = many(MEMBERS_LIMIT)
 
 
 @frozen
