@@ -18,14 +18,15 @@ from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
 from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
 from metanode.tss.parameters import STANDARD, Parameters
-from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id
+from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id, next_epoch
 
 
 class RefreshSession(Dealing):
-    """One member's refresh of ``keyshare``, by all members of its epoch; the epoch grows by one.
+    """One member's refresh of ``keyshare``, by all members of its epoch; the epoch grows.
 
     ``identity_keys`` are the 33-byte node ids in the order of the share indices, ascending;
-    ``session_context`` is whatever makes this run unique to its caller.
+    ``session_context`` is whatever makes this run unique to its caller; ``epoch`` is the number of
+    the new one, by default the next: two rival runs need numbers of their own.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class RefreshSession(Dealing):
         session_context: bytes,
         identity_keys: Sequence[bytes],
         entropy: Entropy,
+        epoch: int | None = None,
         parameters: Parameters = STANDARD,
     ) -> None:
         check_identity_keys(identity_keys, len(keyshare.parties))
-        everybody, epoch = keyshare.parties, keyshare.epoch + 1
+        everybody = keyshare.parties
+        epoch = next_epoch(keyshare.epoch, epoch)
         roles = Roles(everybody, everybody, everybody, keyshare.threshold, epoch, first_degree=1)
         roles.check()
         address = dealing_session_id(

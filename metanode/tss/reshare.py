@@ -23,7 +23,7 @@ from metanode.tss.dealing import Dealing
 from metanode.tss.feldman import Commitments
 from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
 from metanode.tss.parameters import STANDARD, Parameters
-from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id
+from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id, next_epoch
 
 
 def agreed_package(
@@ -50,12 +50,13 @@ def agreed_package(
 
 
 class ReshareSession(Dealing):
-    """One participant's part in handing a key over; the epoch grows by one.
+    """One participant's part in handing a key over; the epoch grows.
 
     ``identity`` is its 33-byte node id. ``old`` is the old public part, whose ``old_members`` are
     in the order of the old share indices, ascending like ``new_members``; ``dealers`` are the old
     share indices that deal, at least old t. ``keyshare`` is given by dealers, and by them only.
-    ``threshold`` is that of the new shares. Those who neither deal nor hold take no part.
+    ``threshold`` is that of the new shares; ``epoch`` is their number, by default the next: two
+    rival runs need numbers of their own. Those who neither deal nor hold take no part.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class ReshareSession(Dealing):
         session_context: bytes,
         entropy: Entropy,
         keyshare: Keyshare | None = None,
+        epoch: int | None = None,
         parameters: Parameters = STANDARD,
     ) -> None:
         check_identity_keys(old_members, len(old.public_shares))
@@ -90,7 +92,7 @@ class ReshareSession(Dealing):
             dealers=tuple(sorted(number[member] for member in dealing)),
             holders=tuple(number[member] for member in new_members),
             threshold=threshold,
-            epoch=old.epoch + 1,
+            epoch=next_epoch(old.epoch, epoch),
         )
         roles.check()
         address = dealing_session_id(

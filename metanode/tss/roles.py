@@ -65,6 +65,16 @@ def check_identity_keys(keys: Sequence[bytes], count: int) -> None:
     check(list(keys) == sorted(keys), "identity keys must be in ascending order")
 
 
+def next_epoch(old: int, wanted: int | None) -> int:
+    """Return the number of the new epoch: ``wanted``, or the next one; a ``LocalFault`` if not new.
+
+    A number is never used for two sharings, so that shares of two of them cannot mix.
+    """
+    epoch = old + 1 if wanted is None else wanted
+    check(epoch > old, "the new epoch's number is not above the old one's")
+    return epoch
+
+
 def dealing_session_id(
     purpose: bytes, parameters: Parameters, threshold: int, epoch: int, *components: bytes
 ) -> bytes:
