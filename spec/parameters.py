@@ -45,6 +45,10 @@ class Preset:
     clock_skew_s: float = quantity(30.0, "s", "rule: pings dated otherwise are not fresh (F-13)")
     rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
 
+    regroup_patience: int = quantity(
+        3, "attempts", "rule: F-26, who spoilt so many attempts of a night is missed"
+    )
+
     # stakes and the block list
     stake_age_s: int = quantity(259200, "s", "M: staked for at least 72 hours and never moved")
     stake_query_s: float = quantity(5.0, "s", "rule: an unanswered question is asked again")

@@ -25,6 +25,7 @@ from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import Outpoint, Snapshot
 from metanode.errors import MetanodeError
 from metanode.protocol.context import Context, outpoint_of
+from metanode.protocol.epoch import KeyEpoch
 from spec.messages import LockedCandidate, Offer
 
 SIGHTINGS_PER_WITNESS = 2048
@@ -121,16 +122,21 @@ class Candidates:
             for outpoint in {outpoint_of(reference) for reference in offer.transfers} & set(mine):
                 counts[outpoint] += 1
         agreed = [t for o, t in mine.items() if counts[o] >= key.quorum.threshold]
-        return self._build(height, agreed)
+        return self._build(height, agreed, key)
 
     def rebuild(self, encoded: bytes, spent_too: bool = False) -> PayoutDocument | None:
         """Build from the own ledger what a document describes; None unless the bytes are equal.
 
-        F-17: a document from elsewhere is a request. None also when this node has no such block, or
-        when a deposit in it has been spent since, unless ``spent_too``.
+        F-17: a document from elsewhere is a request. One that was locked in an epoch before keeps
+        that epoch's holders: its digest is the only one that may still be signed. None also when
+        this node has no such block, or when a deposit in it has been spent since, unless
+        ``spent_too``.
         """
         try:
             request = decode_document(encoded)
+            key = self.ctx.epochs.get(request.key_epoch)
+            if key is None:
+                return None
             if self.ledger.block_hash(request.cutoff_height) != request.cutoff_hash:
                 return None
             wanted = set(request.transfers)
@@ -141,7 +147,7 @@ class Candidates:
             return None
         if not spent_too and any(self.ledger.spent_by(o) is not None for o in wanted):
             return None
-        document = self._build(request.cutoff_height, transfers)
+        document = self._build(request.cutoff_height, transfers, key)
         return document if document is not None and document.encode() == encoded else None
 
     def _at(self, height: int) -> Cutoff:
@@ -152,8 +158,10 @@ class Candidates:
         )
         return Cutoff(snapshot, transfers)
 
-    def _build(self, height: int, transfers: list[Transfer]) -> PayoutDocument | None:
-        settings, key = self.ctx.settings, self.ctx.epoch
+    def _build(
+        self, height: int, transfers: list[Transfer], key: KeyEpoch
+    ) -> PayoutDocument | None:
+        settings = self.ctx.settings
         try:
             snapshot = self.ledger.snapshot(height)
             chosen = payable_transfers(snapshot, transfers, settings.custody)

@@ -11,7 +11,7 @@ from attrs import define, field
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.context import Context
 from metanode.protocol.envelope import verify_signed
-from metanode.protocol.key import StoredKey
+from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.votes import frame_of
 from spec.messages import Confirmation, SignedConfirmation
 
@@ -47,7 +47,7 @@ class ConfirmationBook:
             first, second = (frame_of(codec, c, member, s) for c, s in told.items())
             raise Equivocation("two confirmations of one key", member, (first, second))
 
-    def take(self, sender: bytes, key: StoredKey, shown: tuple[SignedConfirmation, ...]) -> None:
+    def take(self, sender: bytes, key: KeyEpoch, shown: tuple[SignedConfirmation, ...]) -> None:
         """Take the confirmations of a key that a peer shows; each new one is checked."""
         ctx, wanted = self.ctx, key.confirmation
         body, network_id = ctx.codec.encode(wanted), ctx.settings.network_id
@@ -61,12 +61,12 @@ class ConfirmationBook:
             except Equivocation as fault:  # of that member, not of the one who shows it
                 ctx.note("keygen.equivocation", peer=item.member.hex()[:16], reason=fault.reason)
 
-    def members(self, key: StoredKey) -> tuple[bytes, ...]:
+    def members(self, key: KeyEpoch) -> tuple[bytes, ...]:
         """Return the holders of a key that confirmed what this node has in store."""
         told, wanted = self._told.get(key.slot, {}), key.confirmation
         return tuple(member for member in key.roster if wanted in told.get(member, {}))
 
-    def signed(self, key: StoredKey) -> tuple[SignedConfirmation, ...]:
+    def signed(self, key: KeyEpoch) -> tuple[SignedConfirmation, ...]:
         """Return their confirmations, to be shown to anyone."""
         told, wanted = self._told.get(key.slot, {}), key.confirmation
         return tuple(SignedConfirmation(m, told[m][wanted]) for m in self.members(key))

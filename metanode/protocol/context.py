@@ -9,6 +9,7 @@ file.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -16,18 +17,25 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault
 from metanode.protocol.codec import Codec
+from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.identity import Identity
 from metanode.protocol.machine import Call, Tables
 from metanode.protocol.view import Quorum
-from metanode.tss.keyshare import Keyshare
-from spec.messages import OutpointRef
+from spec.messages import Certificate, OutpointRef
 from spec.parameters import Preset
+
+WITHOUT_EPOCH = ("keygen", "lock_in", "regroup", "succession")
+"""What makes shares or hands them over; everything else is signed with an epoch in force."""
 
 
 @frozen(kw_only=True)
 class Settings:
-    """What the configuration fixes for one network and one node."""
+    """What the configuration fixes for one network and one node.
+
+    ``joins`` is the public key (33 bytes) of the key that a later node wants a share of; None for
+    a founder, who makes the key.
+    """
 
     network_id: bytes
     preset: Preset
@@ -36,45 +44,11 @@ class Settings:
     byzantine: int
     keygen_until: int
     stake: Outpoint
+    joins: bytes | None = None
     chain: str
     hrp: str
     confirmations: int
     custody: CustodyPolicy
-
-
-@frozen
-class Member:
-    """A node in a roster: its id, its stake, and the stake's height, which is its seniority."""
-
-    node_id: bytes
-    stake: Outpoint
-    height: int
-
-
-@frozen(kw_only=True)
-class KeyEpoch:
-    """A key that counts, its holders, and this node's share of it.
-
-    ``roster`` is in ascending order of node ids, which gives the party indices 1..n; ``seniority``
-    has the same members, the oldest stake first.
-    """
-
-    slot: int
-    number: int
-    key_id: bytes
-    public_key: bytes
-    roster: tuple[bytes, ...]
-    seniority: tuple[bytes, ...]
-    quorum: Quorum
-    keyshare: Keyshare = field(repr=False)
-
-    def index_of(self, node_id: bytes) -> int:
-        """Return the party index 1..n of a holder."""
-        return self.roster.index(node_id) + 1
-
-    def public_share(self, node_id: bytes) -> bytes:
-        """Return the public share (33 bytes) of a holder."""
-        return self.keyshare.public_shares[self.index_of(node_id) - 1]
 
 
 @define
@@ -82,7 +56,8 @@ class Context:
     """Shared by the cores of one node.
 
     ``now`` is unix time in seconds; ``links`` the peers with an established link; ``frame`` the
-    envelope of the message at hand, kept where it may become evidence.
+    envelope of the message at hand, kept where it may become evidence. ``key`` is the epoch in
+    force; ``epochs`` are all that this node knows, by number: an old lock is judged by its own.
     """
 
     settings: Settings
@@ -92,6 +67,7 @@ class Context:
     entropy: Callable[[int], bytes] = field(repr=False)
     now: float = 0.0
     key: KeyEpoch | None = None
+    epochs: dict[int, KeyEpoch] = field(factory=dict)
     links: set[bytes] = field(factory=set)
     frame: bytes = field(default=b"", repr=False)
 
@@ -111,6 +87,38 @@ class Context:
         if self.key is None:
             raise LocalFault("no key is locked in")
         return self.key
+
+    @property
+    def holds_share(self) -> bool:
+        """Whether this node has a share of the epoch in force."""
+        return self.key is not None and self.key.keyshare is not None
+
+    def use(self, epoch: KeyEpoch) -> None:
+        """Put an epoch in force."""
+        self.key = self.epochs[epoch.number] = epoch
+        self.tables.view.quorum = epoch.quorum
+
+    def quorum_of(self, epoch: int) -> Quorum | None:
+        """Return the holders of an epoch with t and f, or None for one that is not known here."""
+        known = self.epochs.get(epoch)
+        return None if known is None else known.quorum
+
+    def signing_facts(self, purpose: str, epoch: int, event: bytes, attempt: int) -> dict[str, Any]:
+        """Return with which shares an attempt is signed, as facts for its rows."""
+        return {
+            "without_epoch": purpose in WITHOUT_EPOCH,
+            "epoch_signs": {(epoch, event, attempt): True},
+        }
+
+    def makes_shares(self, certificate: Certificate) -> bool:
+        """Return whether what a certificate is about is done without an epoch in force."""
+        network_id, number, event = self.settings.network_id, certificate.attempt, certificate.event
+        events = {keygen_event(network_id, number), lock_in_event(network_id)}
+        if self.key is not None:
+            key_id = self.key.key_id
+            events.add(regroup_event(network_id, key_id, number))
+            events.add(succession_event(network_id, key_id, certificate.key_epoch))
+        return event in events
 
     def round_number(self) -> int:
         """The number of the current round: the wall clock divided by the round period."""
@@ -164,3 +172,13 @@ def keygen_event(network_id: bytes, slot: int) -> bytes:
 def lock_in_event(network_id: bytes) -> bytes:
     """Return the event id of the lock-in: one per network, so that at most one key is locked in."""
     return tagged_hash("lock-in-event", network_id)
+
+
+def regroup_event(network_id: bytes, key_id: bytes, epoch: int) -> bytes:
+    """Return the event id of one attempt to make new shares: it has the number of what it makes."""
+    return tagged_hash("regroup-event", network_id, key_id, whole(epoch))
+
+
+def succession_event(network_id: bytes, key_id: bytes, epoch: int) -> bytes:
+    """Return the event id of what follows an epoch: one, so that at most one epoch follows."""
+    return tagged_hash("succession-event", network_id, key_id, whole(epoch))

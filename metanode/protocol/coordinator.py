@@ -14,7 +14,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from metanode.errors import PeerFault
-from metanode.protocol.context import Context, Member
+from metanode.protocol.context import WITHOUT_EPOCH, Context
+from metanode.protocol.epoch import Member
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
 from metanode.protocol.votes import VoteBook, certificate_fault, sign_vote
@@ -48,6 +49,13 @@ class Task:
     def vote(self) -> Vote:
         """The vote of this attempt: it names everything that the members agree on."""
         return Vote(self.key_epoch, self.event, self.attempt, self.digest, self.members)
+
+    def facts(self, ctx: Context) -> dict[str, Any]:
+        """Return with whose shares this attempt is signed, and whose votes it needs."""
+        return {
+            "needs_all": self.needs_all,
+            **ctx.signing_facts(self.purpose, self.key_epoch, self.event, self.attempt),
+        }
 
     @property
     def votes_needed(self) -> int:
@@ -205,9 +213,10 @@ class Coordinators:
             return None
         if message.locked is not None:
             certificate, network_id = message.locked.certificate, ctx.settings.network_id
-            fault = certificate_fault(
-                certificate, ctx.codec, network_id, task.quorum, task.needs_all
-            )
+            quorum = task.quorum
+            if task.purpose not in WITHOUT_EPOCH:  # an old lock has the votes of its own epoch
+                quorum = ctx.quorum_of(certificate.key_epoch) or quorum
+            fault = certificate_fault(certificate, ctx.codec, network_id, quorum, task.needs_all)
             if fault is not None:
                 return f"a set-up shows a lock without a certificate: {fault}"
             self.votes.add_certificate(certificate)
@@ -250,6 +259,7 @@ class Coordinators:
                 a=task.attempt,
                 d=task.digest,
                 carry={"vote": task.vote},
+                given=task.facts(ctx),
                 quorum=task.quorum,
             )
         except TransitionError as refusal:
@@ -278,7 +288,7 @@ class Coordinators:
                 "begin_sent": Begin(certificate),
                 "lock": LockedCandidate(task.document, certificate),
             },
-            given={"is_coordinator": True, "needs_all": task.needs_all},
+            given={"is_coordinator": True, **task.facts(ctx)},
             quorum=task.quorum,
         )
         self.begin(task, certificate)
@@ -290,7 +300,7 @@ class Coordinators:
             "from_coordinator": True,
             "is_member": member,
             "is_coordinator": False,
-            "needs_all": task.needs_all,
+            **task.facts(ctx),
         }
         subject: dict[str, Any] = {"p": ctx.me, "e": task.event, "a": task.attempt}
         try:

@@ -87,8 +87,9 @@ class Hearing:
     def _lock_fault(self, locked: LockedCandidate) -> str | None:
         """Return what is wrong with a lock that is shown: it must be certified for its document."""
         ctx, certificate = self.ctx, locked.certificate
-        if certificate.key_epoch != ctx.epoch.number:
-            return "it is of another key epoch"
+        quorum = ctx.quorum_of(certificate.key_epoch)
+        if quorum is None:
+            return "it is of a key epoch that is not known here"
         if document_digest(locked.document) != certificate.digest:
             return "it is for another document"
         try:
@@ -97,7 +98,7 @@ class Hearing:
         except Malformed as malformed:
             return malformed.reason
         network_id = ctx.settings.network_id
-        return certificate_fault(certificate, ctx.codec, network_id, ctx.epoch.quorum)
+        return certificate_fault(certificate, ctx.codec, network_id, quorum)
 
     def _book_of(self, sender: bytes, message: Proposal | SigningSet) -> RoundBook | None:
         """Return the book that a message belongs to, or None when it is not for now."""
@@ -127,6 +128,8 @@ class Hearing:
         ctx = self.ctx
         if ctx.key is None or sender not in ctx.key.roster or sender == ctx.me:
             return False
+        if not ctx.holds_share:
+            return False  # who takes part in no round keeps nothing of it
         now = ctx.round_number()
         return now <= number <= now + ctx.preset.rounds_buffered
 

@@ -14,18 +14,17 @@ from typing import Any
 from attrs import define, field
 
 from metanode.errors import PeerFault
-from metanode.protocol.codec import encode_canonical
 from metanode.protocol.confirmations import ConfirmationBook
 from metanode.protocol.context import (
     Context,
-    Member,
     keygen_event,
     lock_in_event,
 )
 from metanode.protocol.coordinator import Task
 from metanode.protocol.envelope import SIGNATURE_TAG
+from metanode.protocol.epoch import FIRST_EPOCH, KeyEpoch, Member
 from metanode.protocol.hashing import tagged_hash
-from metanode.protocol.key import FIRST_EPOCH, USABLE, StoredKey, keygen_document, lock_in_digest
+from metanode.protocol.key import USABLE, keygen_document
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.view import Quorum
 from metanode.tss.keyshare import Keyshare
@@ -41,7 +40,7 @@ class Keygen:
     ctx: Context
     candidates: Callable[[], tuple[Member, ...]]
     create: Callable[[bytes], None]
-    keys: dict[int, StoredKey] = field(factory=dict)
+    keys: dict[int, KeyEpoch] = field(factory=dict)
     announcement: KeyLocked | None = None
     _confirmations: ConfirmationBook = field(init=False)
     _making: dict[int, tuple[Member, ...]] = field(factory=dict)
@@ -54,7 +53,7 @@ class Keygen:
         """The event of the lock-in."""
         return lock_in_event(self.ctx.settings.network_id)
 
-    def certified(self) -> list[StoredKey]:
+    def certified(self) -> list[KeyEpoch]:
         """Return the keys that all members confirmed, the newest first."""
         state = self.ctx.tables.state
         slots = [s for s in self.keys if state("keygen", self.ctx.me, s) == "certified_by_all"]
@@ -67,7 +66,7 @@ class Keygen:
     def tick(self) -> Task | None:
         """Move with the clock; return the task that this node would coordinate now, if any."""
         ctx = self.ctx
-        if ctx.key is not None:
+        if ctx.key is not None or ctx.settings.joins is not None:
             return None
         phase, slot = ctx.tables.state("peer", ctx.me), ctx.keygen_slot()
         if phase == "Keygen":
@@ -104,8 +103,12 @@ class Keygen:
     def made(self, slot: int, keyshare: Keyshare) -> None:
         """A key generation ended well: put the share in store, then confirm it."""
         ctx, settings = self.ctx, self.ctx.settings
-        key = StoredKey(
-            slot, self._making.pop(slot), settings.threshold, settings.byzantine, keyshare
+        key = KeyEpoch(
+            slot=slot,
+            members=tuple(sorted(self._making.pop(slot), key=lambda m: m.node_id)),
+            byzantine=settings.byzantine,
+            package=keyshare.package,
+            keyshare=keyshare,
         )
         confirmation = key.confirmation
         ctx.tables.fire(
@@ -149,7 +152,7 @@ class Keygen:
             for key in self.keys.values():
                 self._show(key, None)
 
-    def _show(self, key: StoredKey, peer: bytes | None) -> None:
+    def _show(self, key: KeyEpoch, peer: bytes | None) -> None:
         wanted = key.confirmation
         shown = self._confirmations.signed(key)
         message = Confirmations(key.slot, wanted.key_epoch, wanted.digest, shown)
@@ -177,7 +180,7 @@ class Keygen:
                 carry={"key_announced": [(peer, self.announcement)]},
             )
 
-    def on_key_locked(self, sender: bytes, message: KeyLocked) -> tuple[StoredKey, int, int] | None:
+    def on_key_locked(self, sender: bytes, message: KeyLocked) -> tuple[KeyEpoch, int, int] | None:
         """Check the certificate of a locked key; return the own share of it and r, s of its
         signature.
 
@@ -187,7 +190,7 @@ class Keygen:
         key = self.keys.get(message.key)
         if key is None or self.ctx.key is not None:
             return None
-        if message.public_key != key.keyshare.public_key or message.roster != key.roster:
+        if message.public_key != key.public_key or message.roster != key.roster:
             raise PeerFault("a locked key that differs from the share in store", sender)
         self._confirmations.take(sender, key, message.confirmations)
         self._certify(message.key)
@@ -195,18 +198,18 @@ class Keygen:
         s = int.from_bytes(message.signature[32:], "big")
         return (key, r, s)
 
-    def lock(self, key: StoredKey, signature: Signature) -> None:
+    def lock(self, key: KeyEpoch, signature: Signature) -> None:
         """Lock a key in: its signature over its own name has been verified and stored."""
-        ctx, share = self.ctx, key.keyshare
+        ctx = self.ctx
         valid = verify_signature(
-            share.public_key, lock_in_digest(ctx.settings.network_id, key), signature.r, signature.s
+            key.public_key, key.digest(ctx.settings.network_id), signature.r, signature.s
         )
         confirmations = self._confirmations.signed(key)
         message = KeyLocked(
             key.slot,
-            share.epoch,
+            key.number,
             key.roster,
-            share.public_key,
+            key.public_key,
             key.confirmation.digest,
             confirmations,
             signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big"),
@@ -221,17 +224,22 @@ class Keygen:
         )
         self.announcement = message
         self.use(key)
+        ctx.tables.fire(
+            "regroup",
+            "Found",
+            p=ctx.me,
+            h=key.number,
+            given={"first_epoch": True, "roster_has": True},
+        )
         for other in [k for k in self.keys if k != key.slot]:
             self._abandon(other, "Retire")
         self._over()
 
-    def use(self, key: StoredKey) -> None:
+    def use(self, key: KeyEpoch) -> None:
         """Put a locked key in force."""
-        epoch = key.epoch()
-        self.ctx.key = epoch
-        self.ctx.tables.view.quorum = epoch.quorum
-        self.ctx.call("watch", public_key=epoch.public_key)
-        self.ctx.note("key.locked_in", slot=key.slot, public_key=epoch.public_key.hex())
+        self.ctx.use(key)
+        self.ctx.call("watch", public_key=key.public_key)
+        self.ctx.note("key.locked_in", slot=key.slot, public_key=key.public_key.hex())
 
     # --- helpers ---
 
@@ -296,35 +304,27 @@ class Keygen:
             return None
         certified, network = self.certified(), ctx.settings.network_id
         locked = ctx.tables.view.get("lock", ctx.me, event)
-        fitting = [k for k in certified if locked in (None, lock_in_digest(network, k))]
+        fitting = [k for k in certified if locked in (None, k.digest(network))]
         if ctx.now < ctx.settings.keygen_until or not fitting:
             return None
-        key, share = fitting[0], fitting[0].keyshare
+        key = fitting[0]
         self.create(event)
-        document = encode_canonical(
-            {
-                "confirmation": key.confirmation.digest,
-                "key": share.key_id,
-                "public_key": share.public_key,
-                "slot": key.slot,
-            }
-        )
         return Task(
             purpose="lock_in",
             event=event,
             attempt=attempt,
-            key_epoch=share.epoch,
-            document=document,
-            digest=lock_in_digest(network, key),
+            key_epoch=key.number,
+            document=key.encode(),
+            digest=key.digest(network),
             members=key.roster,
             quorum=key.quorum,
             needs_all=False,
         )
 
-    def key_of(self, digest: bytes) -> StoredKey | None:
+    def key_of(self, digest: bytes) -> KeyEpoch | None:
         """Return the key whose lock-in digest this is."""
         network = self.ctx.settings.network_id
-        return next((k for k in self.keys.values() if lock_in_digest(network, k) == digest), None)
+        return next((k for k in self.keys.values() if k.digest(network) == digest), None)
 
     def _certify(self, slot: int) -> None:
         key = self.keys.get(slot)
@@ -337,14 +337,14 @@ class Keygen:
             ctx.tables.fire("keygen", "Certify", p=ctx.me, k=slot, quorum=key.quorum)
         except TransitionError:
             return  # confirmations are missing
-        ctx.note("keygen.certified", slot=slot, public_key=key.keyshare.public_key.hex())
+        ctx.note("keygen.certified", slot=slot, public_key=key.public_key.hex())
         for other in [k for k in self.keys if k < slot]:
             self._abandon(other, "Outdate")
         self._over()
 
     def _abandon(self, slot: int, event: str) -> None:
         """Give a key up and erase its share, if the table allows it."""
-        share = self.keys[slot].keyshare
+        key = self.keys[slot]
         try:
             open_still = self.ctx.now < self.ctx.settings.keygen_until
             facts = {"before_lock_in": open_still} if event == "Outdate" else {}
@@ -354,10 +354,10 @@ class Keygen:
         del self.keys[slot]
         self._confirmations.forget(slot)
         self.ctx.call(
-            "erase_share", key_id=share.key_id, epoch=share.epoch, public_key=share.public_key
+            "erase_share", key_id=key.key_id, epoch=key.number, public_key=key.public_key
         )
 
-    def restore(self, keys: list[StoredKey], announcement: KeyLocked | None) -> None:
+    def restore(self, keys: list[KeyEpoch], announcement: KeyLocked | None) -> None:
         """Take the keys from the store after a start."""
         self.keys = {key.slot: key for key in keys}
         self.announcement = announcement

@@ -21,14 +21,18 @@ from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
-from metanode.protocol.coordinator import Coordinators
+from metanode.protocol.coordinator import Coordinators, Task
 from metanode.protocol.envelope import Envelope
+from metanode.protocol.epoch import KeyEpoch
+from metanode.protocol.epoch_chain import EpochChain
+from metanode.protocol.handover import Handover
 from metanode.protocol.hearing import Hearing
 from metanode.protocol.identity import Identity
-from metanode.protocol.key import StoredKey
 from metanode.protocol.keygen import Keygen
+from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects, Tables
 from metanode.protocol.ping import Evidence, Pings
+from metanode.protocol.regroup import Regroups, Wish
 from metanode.protocol.round import Rounds
 from metanode.protocol.runs import Runs
 from metanode.protocol.session import Sessions
@@ -44,10 +48,15 @@ FROM_ANYONE = (m.Ping, m.Keepalive)
 
 @frozen(kw_only=True)
 class Memory:
-    """What a node brings with it from its store when it starts."""
+    """What a node brings with it from its store when it starts.
+
+    ``keys`` are what key generations made, ``epochs`` what regroups made, with the shares that are
+    not erased.
+    """
 
     cells: Mapping[str, Mapping[Index, Value]] = field(factory=dict)
-    keys: Sequence[StoredKey] = ()
+    keys: Sequence[KeyEpoch] = ()
+    epochs: Sequence[KeyEpoch] = ()
     announcement: m.KeyLocked | None = None
     locks: Sequence[m.LockedCandidate] = ()
     signatures: Sequence[m.SignatureFound] = ()
@@ -72,8 +81,12 @@ class NodeCore:
     runs: Runs = field(init=False)
     sessions: Sessions = field(init=False)
     keygen: Keygen = field(init=False)
+    regroups: Regroups = field(init=False)
+    handover: Handover = field(init=False)
+    chain: EpochChain = field(init=False)
     coordinators: Coordinators = field(init=False)
     rounds: Rounds = field(init=False)
+    wishes: Sequence[Wish] = ()
     _round_seen: int = -1
 
     def __attrs_post_init__(self) -> None:
@@ -86,12 +99,29 @@ class NodeCore:
         self.settlement = Settlement(ctx, self.candidates)
         self.hearing = Hearing(ctx)
         self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
-        self.runs = Runs(ctx, self.pings, self.hearing, self.settlement, self.keygen)
+        self.regroups = Regroups(ctx, self.pings.members, self._asked, self.settlement.create)
+        self.handover = self.regroups.handover = Handover(
+            ctx,
+            self.votes,
+            self.settlement.locks_to_show,
+            self.settlement.create,
+            self.regroups.wanted,
+        )
+        self.chain = EpochChain(
+            ctx,
+            self.handover,
+            self.settlement.create,
+            self.keygen.announce_to,
+            lambda: self.keygen.announcement,
+        )
+        self.runs = Runs(
+            ctx, self.pings, self.hearing, self.settlement, self.keygen, self.regroups
+        )
         self.sessions = self.runs.sessions
         self.coordinators = Coordinators(
             ctx,
             self.votes,
-            self.keygen.task,
+            self._rebuild,
             self.settlement.prepare,
             self.settlement.lock_of,
             self.settlement.recover,
@@ -130,6 +160,10 @@ class NodeCore:
             if state == "generating" and isinstance(slot, int):
                 self.keygen.failed(slot)
         self.keygen.restore(list(memory.keys), memory.announcement)
+        for found in memory.signatures:
+            self.chain.remember(found)
+        self.chain.restore()
+        self.handover.restore(list(memory.epochs), self.chain.successors())
         ctx.note("node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None)
 
     def on_tick(self, now: float) -> None:
@@ -140,9 +174,10 @@ class NodeCore:
         if number != self._round_seen:
             self._boundary(number)
         self.pings.tick()
-        task = self.keygen.tick()
-        if task is not None:
-            self.coordinators.propose(task)
+        self.handover.tick()
+        for task in (self.keygen.tick(), self.regroups.due(), self.handover.due()):
+            if task is not None:
+                self.coordinators.propose(task)
         self.coordinators.tick()
         self.sessions.tick()
         self.rounds.tick()
@@ -155,6 +190,7 @@ class NodeCore:
             return
         self.ctx.links.add(peer)
         self.keygen.on_link(peer)
+        self.handover.on_link(peer)
         self.settlement.announce_to(peer)
         self._publish(self.candidates.seen_by(self.ctx.me)[-m.TRANSFERS_LIMIT :], to=peer)
 
@@ -207,14 +243,20 @@ class NodeCore:
         for write in effects.writes:
             if isinstance(write.attachment, m.LockedCandidate):
                 self.settlement.note_lock(write.attachment)
+            elif isinstance(write.attachment, TakenOver):
+                self.settlement.note_lock(write.attachment.candidate)
+            elif isinstance(write.attachment, m.SignatureFound):
+                self.chain.remember(write.attachment)
         return effects
 
     # --- messages ---
 
     def _is_member(self, sender: bytes) -> bool:
-        """Return whether a node may take part: a holder, or a candidate while there is no key."""
+        """Return whether a node may take part: it holds a share, or may get one."""
         key = self.ctx.key
-        return sender in key.roster if key is not None else self.pings.is_listed(sender)
+        if key is None:
+            return self.pings.is_listed(sender)
+        return sender in key.roster or sender in self.regroups.parties()
 
     def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
         if not isinstance(message, FROM_ANYONE) and not self._is_member(sender):
@@ -222,8 +264,7 @@ class NodeCore:
         match message:
             case m.Ping():
                 self.pings.on_ping(sender, message)
-                if self.ctx.key is not None and message.key_id is None:
-                    self.keygen.announce_to(sender)
+                self.chain.on_ping(sender, message)
             case m.Release() | m.Step():
                 self.sessions.receive(sender, message)
             case m.Offer():
@@ -248,6 +289,14 @@ class NodeCore:
                 self.keygen.on_confirmations(sender, message)
             case m.KeyLocked():
                 self._on_key_locked(sender, message)
+            case m.SharePrepared():
+                self.handover.on_prepared(sender, message, envelope.signature)
+            case m.LockShown():
+                self.handover.on_lock_shown(sender, message)
+            case m.HandedOver():
+                self.handover.on_handed_over(sender, message)
+            case m.Missed():
+                self.regroups.on_missed(sender, message)
             case m.Keepalive():
                 self.ctx.call("keepalive", peer=sender, endpoints=message.endpoints)
             case _:
@@ -277,6 +326,8 @@ class NodeCore:
             )
 
     def _on_signature(self, sender: bytes, message: m.SignatureFound) -> None:
+        if self.chain.on_signature(message):
+            return
         if message.event == self.keygen.lock_in and self.ctx.key is None:
             for key in self.keygen.certified():
                 if message.signatures:
@@ -297,6 +348,19 @@ class NodeCore:
         if mine is not None:
             self.runs.lock_in(*mine, ())
 
+    # --- key epochs ---
+
+    def _asked(self, key: KeyEpoch) -> Sequence[Wish]:
+        return self.wishes
+
+    def _rebuild(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+        """Return an attempt as this node itself would set it up (F-17)."""
+        for part in (self.keygen, self.regroups, self.handover):
+            task = part.task(purpose, event, attempt)
+            if task is not None:
+                return task
+        return None
+
     # --- the clock ---
 
     def _boundary(self, number: int) -> None:
@@ -311,8 +375,13 @@ class NodeCore:
                 attempt >= (number if rounds_only or event == lock_in else slot) - 2
             )
         )
-        for task in self.coordinators.overdue({"keygen": slot, "lock_in": number - 1}):
-            self.runs.give_up(task.purpose, task.event, task.attempt)
+        limits = {"keygen": slot, "lock_in": number - 1, "regroup": number - 1}
+        for task in self.coordinators.overdue({**limits, "succession": number - 1}):
+            waited_for = self.runs.give_up(task.purpose, task.event, task.attempt)
+            if task.purpose == "regroup":
+                voted = self.votes.of(task.event, task.attempt)
+                silent = [member for member in task.members if member not in voted]
+                self.regroups.failed(task.attempt, silent or waited_for)
 
     # --- for the operator ---
 
@@ -341,7 +410,9 @@ class NodeCore:
                 "custody_address": custody_address(key.public_key, self.settings.hrp),
                 "threshold": key.quorum.threshold,
                 "roster": [member.hex() for member in key.roster],
+                "holds_share": ctx.holds_share,
             },
+            "regroup": self.regroups.report(),
             "keys": self.keygen.status(),
             "payouts": self.settlement.report(),
             "swaps": swaps,

@@ -12,7 +12,8 @@ from attrs import define, field
 
 from metanode.custody.types import Outpoint
 from metanode.protocol.codec import encode_canonical
-from metanode.protocol.context import Context, Member, outpoint_of, outpoint_ref, whole
+from metanode.protocol.context import Context, outpoint_of, outpoint_ref, whole
+from metanode.protocol.epoch import Member
 from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.machine import TransitionError
 from metanode.tss.share_proof import prove_share, verify_share
@@ -204,7 +205,7 @@ class Pings:
         # The clock makes the sequence grow across restarts without a record of its own.
         self._sequence = max(self._sequence + 1, int(ctx.now * 1000))
         proof = None
-        if key is not None:
+        if key is not None and key.keyshare is not None:
             context = ping_proof_context(ctx.settings.network_id, ctx.me, self._sequence)
             proof = prove_share(
                 key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy
@@ -214,16 +215,19 @@ class Pings:
             int(ctx.now * 1000),
             ctx.tables.state("peer", ctx.me),
             outpoint_ref(ctx.settings.stake),
-            key.key_id if key else None,
+            key.key_id if key is not None and proof is not None else None,
             proof,
+            key.number if key is not None else 0,
         )
         ctx.tables.fire("peer", "Ping", p=ctx.me, carry={"pinged": message})
         self.on_ping(ctx.me, message)
 
     def _proof_holds(self, sender: bytes, message: Ping) -> bool:
-        key = self.ctx.key
-        if key is None or message.key_id is None:
+        current = self.ctx.key
+        if current is None or message.key_id is None:
             return True  # nothing to prove yet, on one side or the other
+        # Who is an epoch behind, or ahead, proves the share that it has.
+        key = self.ctx.epochs.get(message.key_epoch, current)
         if message.key_id != key.key_id or sender not in key.roster:
             return message.share_proof is None or sender not in key.roster
         if message.share_proof is None:

@@ -48,11 +48,11 @@ class Rounds:
     def tick(self) -> None:
         """Move with the clock: begin, propose, close each phase at its share of the round."""
         ctx = self.ctx
-        if ctx.key is None:
+        if not ctx.holds_share:
             return
         phase, number, share = self.phase(), ctx.round_number(), ctx.round_share()
         current = ctx.tables.view.get("round", ctx.me)
-        if phase not in ("Idle", "Cooldown", "Keygen") and current != number:
+        if phase not in ("Idle", "Cooldown", "Keygen", "Regroup") and current != number:
             self._deadline()
         elif phase == "Cooldown":
             if self._try("NextRound", r=number):
@@ -126,7 +126,7 @@ class Rounds:
             key.number,
             document.digest,
             proposal_id_hash(ctx.me, book.number, key.number, document.encode()),
-            prove_share(key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy),
+            prove_share(key.share.secret_share, key.public_share(ctx.me), context, ctx.entropy),
         )
         if not self._try(
             "RoundTick",
@@ -193,7 +193,7 @@ class Rounds:
         if self._try(
             "SetFound",
             carry={"vote": vote},
-            given={"set_is_mutual": True},
+            given={"set_is_mutual": True, **self._facts(vote)},
             r=book.number,
             e=document.event,
             d=document.digest,
@@ -214,7 +214,7 @@ class Rounds:
             if self._try(
                 "Certified",
                 carry={"lock": locked},
-                given={"needs_all": False},
+                given={"needs_all": False, **self._facts(book.vote)},
                 r=book.number,
                 e=book.vote.event,
                 d=book.vote.digest,
@@ -251,6 +251,9 @@ class Rounds:
             self.recover(book.document.event)
 
     # --- helpers ---
+
+    def _facts(self, vote: Vote) -> dict[str, Any]:
+        return self.ctx.signing_facts("payout", vote.key_epoch, vote.event, vote.attempt)
 
     def _show_locks(self, book: RoundBook) -> None:
         """Note the votes behind the locks shown, so that a lock may move (SAFE-SIGN 4)."""

@@ -9,13 +9,15 @@ from attrs import define, field
 from metanode.custody.payout import PayoutDocument
 from metanode.protocol.context import Context
 from metanode.protocol.coordinator import Task
+from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.hearing import Hearing
-from metanode.protocol.key import StoredKey, lock_in_digest
 from metanode.protocol.keygen import Keygen
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.ping import Pings
+from metanode.protocol.regroup import Regroups
 from metanode.protocol.session import Run, Sessions, instance_of, lane_nonce
 from metanode.protocol.settlement import Settlement
+from metanode.tss.dealing import Dealing
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.sign import Signature, SignSession
 from metanode.tss.verify import verify_signature
@@ -34,6 +36,7 @@ class Runs:
     hearing: Hearing
     settlement: Settlement
     keygen: Keygen
+    regroups: Regroups
     finished: Callable[[bytes, bytes], None] = field(default=lambda event, digest: None)
     sessions: Sessions = field(init=False)
 
@@ -56,11 +59,12 @@ class Runs:
         instance = instance_of(document.event, certificate.attempt, document.digest, members)
         signers = [key.index_of(member) for member in members]
         lanes = tuple(
-            SignSession(key.keyshare, signers, digest, lane_nonce(instance, lane), self.ctx.entropy)
+            SignSession(key.share, signers, digest, lane_nonce(instance, lane), self.ctx.entropy)
             for lane, digest in enumerate(document.sighashes())
         )
         run = Run(
             "payout",
+            key.number,
             document.event,
             certificate.attempt,
             document.digest,
@@ -83,7 +87,7 @@ class Runs:
         members = tuple(vote.voter for vote in certificate.votes)
         instance = instance_of(task.event, task.attempt, task.digest, members)
         me, roster = self.ctx.me, task.members
-        lane: KeygenSession | SignSession
+        lane: KeygenSession | Dealing | SignSession
         if task.purpose == "keygen":
             self.keygen.begin(task)
             parties = list(range(1, len(roster) + 1))
@@ -96,18 +100,21 @@ class Runs:
                 task.key_epoch,
                 self.ctx.entropy,
             )
+        elif task.purpose == "regroup":
+            lane = self.regroups.session(task, instance)
         else:
-            key = self.keygen.key_of(task.digest)
+            key = self.ctx.key if task.purpose == "succession" else self.keygen.key_of(task.digest)
             if key is None:
                 return
             signers = [roster.index(member) + 1 for member in members]
             lane = SignSession(
-                key.keyshare, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
+                key.share, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
             )
         self.ctx.note("session.begun", purpose=task.purpose, attempt=task.attempt)
         self.sessions.begin(
             Run(
                 task.purpose,
+                task.key_epoch,
                 task.event,
                 task.attempt,
                 task.digest,
@@ -126,6 +133,14 @@ class Runs:
             self.ctx.tables.fire(
                 "event", "KeyMade", p=self.ctx.me, e=run.event, given={"key_made": True}
             )
+        elif run.purpose == "regroup":
+            self.regroups.made(run)
+            self._finish(run, True)
+            self.ctx.tables.fire(
+                "event", "KeyMade", p=self.ctx.me, e=run.event, given={"key_made": True}
+            )
+        elif run.purpose == "succession":
+            self._on_succession(run, results[0])
         elif run.purpose == "lock_in":
             key = self.keygen.key_of(run.digest)
             if key is not None:
@@ -133,6 +148,14 @@ class Runs:
                 self.lock_in(key, results[0].r, results[0].s, run.members)
         else:
             self._on_payout_result(run, results)
+
+    def _on_succession(self, run: Run, signature: Signature) -> None:
+        epoch = self.regroups.handover.named(run.digest)
+        r, s = signature.r, signature.s
+        if epoch is not None and verify_signature(epoch.public_key, run.digest, r, s):
+            self._finish(run, True)
+            rs = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+            self.regroups.handover.decided(epoch, run.members, rs)
 
     def _on_payout_result(self, run: Run, results: Sequence[Signature]) -> None:
         document = self.settlement.candidates.rebuild(self._document_of(run), spent_too=True)
@@ -167,18 +190,18 @@ class Runs:
             seconds=round(self.ctx.now - run.started, 3),
         )
 
-    def lock_in(self, key: StoredKey, r: int, s: int, signers: Sequence[bytes]) -> None:
+    def lock_in(self, key: KeyEpoch, r: int, s: int, signers: Sequence[bytes]) -> None:
         """Lock a key in if this is its signature over its own name; else change nothing."""
         ctx, event = self.ctx, self.keygen.lock_in
-        digest = lock_in_digest(self.ctx.settings.network_id, key)
-        if ctx.key is not None or not verify_signature(key.keyshare.public_key, digest, r, s):
+        digest = key.digest(self.ctx.settings.network_id)
+        if ctx.key is not None or not verify_signature(key.public_key, digest, r, s):
             return
         if ctx.tables.state("keygen", ctx.me, key.slot) != "certified_by_all":
             return
         self.settlement.create(event)
         rs = r.to_bytes(32, "big") + s.to_bytes(32, "big")
         found = m.SignatureFound(
-            event, key.keyshare.public_key, tuple(signers), (m.EcdsaSignature(rs),)
+            event, key.encode(), tuple(signers), (m.EcdsaSignature(rs),)
         )
         if self.settlement.status(event) != "SUCCESS":
             ctx.tables.fire(
@@ -192,12 +215,18 @@ class Runs:
             )
         self.keygen.lock(key, Signature(r, s, 0))
 
-    def give_up(self, purpose: str, event: bytes, attempt: int) -> None:
-        """The time of an attempt is over: end its session, keep the lock, try again later."""
+    def give_up(self, purpose: str, event: bytes, attempt: int) -> list[bytes]:
+        """The time of an attempt is over: end its session, keep the lock, try again later.
+
+        Returns those whose messages its session was waiting for.
+        """
+        run = self.sessions.running(event)
+        waiting = [] if run is None else run.waiting_for
         self.sessions.drop(event, attempt)
         self.settlement.recover(event)
         if purpose == "keygen":
             self.keygen.failed(attempt)
+        return waiting
 
     def _on_abort(self, run: Run) -> None:
         ctx, abort = self.ctx, run.abort
@@ -218,3 +247,5 @@ class Runs:
             ctx.note("event.over", event_id=run.event.hex()[:16])
         if run.purpose == "keygen":
             self.keygen.failed(run.attempt)
+        elif run.purpose == "regroup":
+            self.regroups.failed(run.attempt, culprits or run.waiting_for)

@@ -45,6 +45,7 @@ class Run:
     """
 
     purpose: str
+    key_epoch: int
     event: bytes
     attempt: int
     digest: bytes
@@ -69,6 +70,12 @@ class Run:
         if all(lane.state == FINISHED for lane in self.lanes):
             return tuple(lane.result for lane in self.lanes)
         return None
+
+    @property
+    def waiting_for(self) -> list[bytes]:
+        """The members whose messages some lane is waiting for."""
+        parties = {party for lane in self.lanes for party in lane.waiting_for}
+        return [self.roster[party - 1] for party in sorted(parties)]
 
     @property
     def abort(self) -> Abort | None:
@@ -176,7 +183,10 @@ class Sessions:
             "a": run.attempt,
             "d": run.digest,
             "i": run.instance,
-            "given": {"is_member": ctx.me in run.members},
+            "given": {
+                "is_member": ctx.me in run.members,
+                **ctx.signing_facts(run.purpose, run.key_epoch, run.event, run.attempt),
+            },
         }
 
     def _expire(self, event: bytes, attempt: int) -> None:

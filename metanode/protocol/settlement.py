@@ -99,6 +99,19 @@ class Settlement:
         """Return the lock of an event, to be shown."""
         return self.locked.get(event)
 
+    def locks_to_show(self) -> dict[bytes, LockedCandidate]:
+        """Return the locks that the next epoch must know, by event.
+
+        Not those of payouts that are final on the chain, which nothing can be signed against any
+        more (SAFE-SIGN 6), nor those of events that are not signed with an epoch's shares.
+        """
+        return {
+            event: candidate
+            for event, candidate in sorted(self.locked.items())
+            if self._settlement(event) != "COMPLETED"
+            and not self.ctx.makes_shares(candidate.certificate)
+        }
+
     # --- signatures
     # ----------------------------------------------------------------------------------
 

@@ -8,21 +8,28 @@ less than the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 
-from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault, Malformed, UserError
-from metanode.protocol.codec import Codec, decode_canonical, encode_canonical
-from metanode.protocol.context import Member
-from metanode.protocol.key import USABLE, StoredKey
+from metanode.protocol.codec import Codec, decode_canonical
+from metanode.protocol.epoch import KeyEpoch, decode_epoch
+from metanode.protocol.key import USABLE
+from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
 from metanode.runtime.keystore import Keystore
-from metanode.runtime.signing_log import Lock, Release, SessionUse, SigningLog, Vote
+from metanode.runtime.signing_log import (
+    Lock,
+    Release,
+    SessionUse,
+    SigningLog,
+    TakenLock,
+    Vote,
+)
 from metanode.runtime.store import CellStore, CellWrite
 from metanode.tss.keyshare import Keyshare
 from spec import messages as m
@@ -68,9 +75,9 @@ class Disk:
         cells["lock_attempt"] = {(me, e): lock.attempt for e, lock in history.locks.items()}
         cells["released"] = {(me, e, d): True for e, d in history.releases}
         cells["instance_used"] = {(me, i): True for i in history.sessions_used}
-        states = cells.get("key", {})
+        states, holding = cells.get("key", {}), cells.get("holding", {})
         keys = [
-            self._load_key(index, data)
+            self._load_epoch(data, holding)
             for index, data in attached.get("key_share", {}).items()
             if states.get(index) in USABLE
         ]
@@ -82,6 +89,9 @@ class Disk:
         return Memory(
             cells=cells,
             keys=keys,
+            epochs=[
+                self._load_epoch(data, holding) for data in attached.get("holding", {}).values()
+            ],
             announcement=announcements[0] if announcements else None,
             locks=[
                 m.LockedCandidate(lock.document, self._certificate(lock.certificate))
@@ -107,10 +117,10 @@ class Disk:
     def _cell(self, write: Write) -> CellWrite:
         attachment = write.attachment
         data: bytes | None = None
-        if isinstance(attachment, StoredKey):
-            share = attachment.keyshare
+        if isinstance(attachment, KeyEpoch):
+            share = attachment.share
             self.keystore.save(share.to_bytes(), share.key_id, share.epoch, share.public_key)
-            data = _encode_key(attachment)
+            data = attachment.encode()
         elif isinstance(attachment, Evidence):
             data = attachment.encode()
         elif isinstance(attachment, m.KeyLocked | m.SignatureFound):
@@ -133,12 +143,14 @@ class Disk:
             elif write.cell == "instance_used":
                 records.append(SessionUse(part[0]))
             elif write.cell == "lock":
-                candidate = write.attachment
+                candidate, kind = write.attachment, Lock
+                if isinstance(candidate, TakenOver):
+                    candidate, kind = candidate.candidate, TakenLock
                 if not isinstance(candidate, m.LockedCandidate):
                     raise LocalFault("a lock is written with its document and certificate")
                 certificate = self.codec.encode(m.Begin(candidate.certificate))
                 records.append(
-                    Lock(
+                    kind(
                         part[0],
                         candidate.certificate.attempt,
                         after,
@@ -163,44 +175,13 @@ class Disk:
             raise UserError(f"the store is damaged (no {kind.__name__}): restore it from a backup")
         return message
 
-    def _load_key(self, index: Index, data: bytes) -> StoredKey:
-        plain = decode_canonical(data)
-        share = self.keystore.load(plain["key_id"], plain["epoch"], plain["public_key"])
-        members = tuple(
-            Member(e["node"], Outpoint(e["txid"], e["index"]), e["height"])
-            for e in plain["members"]
-        )
-        return StoredKey(
-            plain["slot"],
-            members,
-            plain["threshold"],
-            plain["byzantine"],
-            Keyshare.from_bytes(share),
-        )
-
-
-def _encode_key(key: StoredKey) -> bytes:
-    """Return the public part of a stored key: who holds it, and which share file belongs to it."""
-    share = key.keyshare
-    return encode_canonical(
-        {
-            "byzantine": key.byzantine,
-            "epoch": share.epoch,
-            "key_id": share.key_id,
-            "members": [
-                {
-                    "height": e.height,
-                    "index": e.stake.index,
-                    "node": e.node_id,
-                    "txid": e.stake.txid,
-                }
-                for e in key.members
-            ],
-            "public_key": share.public_key,
-            "slot": key.slot,
-            "threshold": key.threshold,
-        }
-    )
+    def _load_epoch(self, document: bytes, holding: Mapping[Index, Value]) -> KeyEpoch:
+        """Return an epoch with this node's share of it, unless that was erased."""
+        epoch = decode_epoch(document)
+        if holding.get((self.node_id, epoch.number)) == "erased":
+            return epoch
+        share = self.keystore.load(epoch.key_id, epoch.number, epoch.public_key)
+        return evolve(epoch, keyshare=Keyshare.from_bytes(share))
 
 
 def _evidence(data: bytes) -> Evidence:

@@ -99,6 +99,14 @@ class Lock:
 
 
 @frozen
+class TakenLock(Lock):
+    """A lock taken over from the key epoch before, whose share signs nothing any more.
+
+    A later vote for another digest was a promise about that share, so it does not stand against it.
+    """
+
+
+@frozen
 class Release:
     """The first signing message for ``digest`` is about to leave this node."""
 
@@ -113,7 +121,7 @@ class SessionUse:
     instance: bytes = field(validator=_identifier)
 
 
-Record = Vote | Lock | Release | SessionUse
+Record = Vote | Lock | TakenLock | Release | SessionUse
 
 
 @frozen
@@ -204,7 +212,7 @@ def _put_lock(connection: sa.Connection, lock: Lock) -> None:
     promise = connection.execute(
         sa.select(_votes.c.attempt).where(of_event & (_votes.c.digest != lock.digest))
     ).scalar()
-    if promise is not None:
+    if promise is not None and not isinstance(lock, TakenLock):
         raise SafetyViolation(
             f"lock of event {lock.event.hex()} in attempt {lock.attempt} after a vote for another "
             f"digest in attempt {promise}"
@@ -247,6 +255,7 @@ def _put_session(connection: sa.Connection, use: SessionUse) -> None:
 _PUT: dict[type, Callable[[sa.Connection, Any], None]] = {
     Vote: _put_vote,
     Lock: _put_lock,
+    TakenLock: _put_lock,
     Release: _put_release,
     SessionUse: _put_session,
 }

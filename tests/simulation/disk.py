@@ -7,13 +7,15 @@ not what is there, a second vote in one attempt, a lock that goes back, a run us
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from metanode.errors import LocalFault
 from metanode.protocol.codec import Codec, decode_canonical
-from metanode.protocol.key import USABLE, StoredKey
+from metanode.protocol.epoch import KeyEpoch
+from metanode.protocol.key import USABLE
+from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
@@ -27,7 +29,7 @@ FIRST: dict[str, Value] = {
     if cell.kept == "disk"
 }
 CODEC = Codec(m.MESSAGES)
-Stored = bytes | StoredKey | tuple[bytes, bytes]
+Stored = bytes | KeyEpoch | tuple[bytes, bytes]
 
 
 @define
@@ -64,13 +66,20 @@ class FakeDisk:
                 return m.LockedCandidate(stored[0], CODEC.decode(stored[1]).certificate)
         return None
 
-    def usable_keys(self) -> list[StoredKey]:
-        """Return the usable keys."""
+    def usable_keys(self) -> list[KeyEpoch]:
+        """Return the usable keys of key generations, without the shares that were erased."""
         states = self.cells.get("key", {})
+        return self._epochs("key_share", lambda index: states.get(index) in USABLE)
+
+    def _epochs(self, cell: str, wanted: Callable[[Index], bool]) -> list[KeyEpoch]:
+        found = [
+            (index[0], key)
+            for index, key in self.attachments.get(cell, {}).items()
+            if isinstance(key, KeyEpoch) and wanted(index)
+        ]
         return [
-            key
-            for index, key in self.attachments.get("key_share", {}).items()
-            if isinstance(key, StoredKey) and states.get(index) in USABLE
+            evolve(key, keyshare=None) if self.get("holding", me, key.number) == "erased" else key
+            for me, key in found
         ]
 
     def load(self) -> Memory:
@@ -85,6 +94,7 @@ class FakeDisk:
         return Memory(
             cells=cells,
             keys=self.usable_keys(),
+            epochs=self._epochs("holding", lambda index: True),
             announcement=CODEC.decode(locked_in[0]) if locked_in else None,
             locks=[c for _, e in attached.get("lock", {}) if (c := self.lock(e)) is not None],
             signatures=[CODEC.decode(d) for d in attached.get("signature_kept", {}).values()],
@@ -107,13 +117,16 @@ class FakeDisk:
         if write.cell == "instance_used" and write.before:
             raise LocalFault("a run is used twice")
         if write.cell == "lock":
-            candidate = write.attachment
+            candidate, taken_over = write.attachment, isinstance(write.attachment, TakenOver)
+            if isinstance(candidate, TakenOver):
+                candidate = candidate.candidate
             if not isinstance(candidate, m.LockedCandidate):
                 raise LocalFault("a lock is written with its document and certificate")
             known = self.get("lock_attempt", *write.index)
             if isinstance(known, int) and candidate.certificate.attempt < known:
                 raise LocalFault("a lock goes back")
-            self._check_promises(write, candidate.certificate.attempt)
+            if not taken_over:
+                self._check_promises(write, candidate.certificate.attempt)
 
     def _check_promises(self, write: Write, attempt: int) -> None:
         """Refuse a lock of a digest that a later vote has promised against."""
@@ -124,8 +137,10 @@ class FakeDisk:
 
 
 def _stored(attachment: object) -> Stored:
-    if isinstance(attachment, StoredKey):
+    if isinstance(attachment, KeyEpoch):
         return attachment
+    if isinstance(attachment, TakenOver):
+        return _stored(attachment.candidate)
     if isinstance(attachment, m.LockedCandidate):
         return attachment.document, CODEC.encode(m.Begin(attachment.certificate))
     if isinstance(attachment, Evidence):
