@@ -97,6 +97,7 @@ class Context:
         """Put an epoch in force."""
         self.key = self.epochs[epoch.number] = epoch
         self.tables.view.quorum = epoch.quorum
+        self.tables.view.know("Epoch", epoch.number)
 
     def quorum_of(self, epoch: int) -> Quorum | None:
         """Return the holders of an epoch with t and f, or None for one that is not known here."""

@@ -99,7 +99,7 @@ class NodeCore:
         self.settlement = Settlement(ctx, self.candidates)
         self.hearing = Hearing(ctx)
         self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
-        self.regroups = Regroups(ctx, self.pings.members, self._asked, self.settlement.create)
+        self.regroups = Regroups(ctx, self.pings.staked, self._asked, self.settlement.create)
         self.handover = self.regroups.handover = Handover(
             ctx,
             self.votes,
@@ -351,7 +351,7 @@ class NodeCore:
     # --- key epochs ---
 
     def _asked(self, key: KeyEpoch) -> Sequence[Wish]:
-        return self.wishes
+        return [wish for wish in self.wishes if wish.epoch == key.number]
 
     def _rebuild(self, purpose: str, event: bytes, attempt: int) -> Task | None:
         """Return an attempt as this node itself would set it up (F-17)."""

@@ -153,6 +153,10 @@ class Pings:
         ]
         return tuple(sorted(listed, key=lambda m: (m.height, m.node_id)))
 
+    def staked(self) -> tuple[Member, ...]:
+        """Return the peers whose stake held when the chain was last asked, also between rounds."""
+        return tuple(h.member for h in self.heard.values() if h.member is not None and not h.refused)
+
     def is_listed(self, peer: bytes) -> bool:
         """Return whether a peer's stake has been proved and it is alive."""
         return self._listing(peer) == "listed"

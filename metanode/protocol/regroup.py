@@ -31,8 +31,9 @@ PURPOSE = "regroup"
 
 @frozen
 class Wish:
-    """New shares as they are asked for: None for members stands for those who hold shares now."""
+    """New shares as they are asked for, to follow ``epoch``; ``members`` None: who holds them now."""
 
+    epoch: int
     members: tuple[bytes, ...] | None = None
     threshold: int = 0
     byzantine: int = 0
@@ -62,12 +63,12 @@ class Plan:
 class Regroups:
     """The attempts of one node.
 
-    ``listed`` are the nodes whose stake is proved; ``asked`` is what the operator wants of an
+    ``staked`` are the nodes whose stake is proved; ``asked`` is what the operator wants of an
     epoch, oldest first; ``create`` makes an event known.
     """
 
     ctx: Context
-    listed: Callable[[], tuple[Member, ...]]
+    staked: Callable[[], tuple[Member, ...]]
     asked: Callable[[KeyEpoch], Sequence[Wish]]
     create: Callable[[bytes], None]
     handover: Handover = field(init=False)
@@ -86,14 +87,14 @@ class Regroups:
         asked = self.asked(key)
         if asked:
             return asked[0]
-        return Wish() if self._night_is_due(key) else None
+        return Wish(key.number) if self._night_is_due(key) else None
 
     def wanted(self, draft: KeyEpoch) -> bool:
         """Return whether a draft is what somebody here asked for, or the night."""
         key = self.ctx.key
         if key is None or draft.follows != key.number:
             return False
-        wishes = [*self.asked(key), *([Wish()] if self._night_is_due(key) else [])]
+        wishes = [*self.asked(key), *([Wish(key.number)] if self._night_is_due(key) else [])]
         return any(self._answers(draft, wish, key) for wish in wishes)
 
     def _answers(self, draft: KeyEpoch, wish: Wish, key: KeyEpoch) -> bool:
@@ -181,7 +182,7 @@ class Regroups:
             members = tuple(m for m in key.members if m.node_id not in out)
             return Plan(tuple(m.node_id for m in members), members, key.threshold,
                         key.byzantine - len(out))  # fmt: skip
-        known = {m.node_id: m for m in (*self.listed(), *key.members)}
+        known = {m.node_id: m for m in (*self.staked(), *key.members)}
         if not all(member in known for member in wish.members):
             return None
         staying = [member for member in key.roster if member in wish.members]

@@ -47,6 +47,7 @@ class NodeView:
     quorum: Quorum = NOBODY
     _values: dict[str, dict[Index, Value]] = field(factory=dict, repr=False)
     _known: dict[str, set[Value]] = field(factory=dict, repr=False)
+    _named: dict[str, set[Value]] = field(factory=dict, repr=False)
     _facts: Facts = field(factory=dict, repr=False)
     _firsts: dict[str, Value] = field(factory=dict, repr=False)
     reads: dict[str, Value] = field(factory=dict, repr=False)
@@ -96,6 +97,11 @@ class NodeView:
         self._values[cell][index] = value
         self._know(self.protocol.cells[cell].index, index)
 
+    def know(self, sort: str, individual: Value) -> None:
+        """Note an individual that no cell mentions yet: quantifiers range over it from now on."""
+        self._named.setdefault(sort, set()).add(individual)
+        self._known.setdefault(sort, set()).add(individual)
+
     def deliver(self, cell: str, *index: Value) -> None:
         """Note an authenticated message of a peer: ``index[0]`` is its sender."""
         check(self.protocol.cells[cell].kept == "network", f"{cell} is not a network cell")
@@ -107,7 +113,7 @@ class NodeView:
         Bounds memory: old rounds are dropped. Disk cells are never swept (SAFE-SIGN 2).
         """
         kept = set(keep)
-        self._known = {}
+        self._known = {sort: set(named) for sort, named in self._named.items()}
         for cell in self.protocol.cells.values():
             values = self._values[cell.name]
             if sort in cell.index and cell.kept != "disk":

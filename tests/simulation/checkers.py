@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from metanode.protocol.codec import Codec
-from metanode.protocol.context import keygen_event
+from metanode.protocol.context import keygen_event, regroup_event
+from metanode.protocol.epoch import FIRST_EPOCH, KeyEpoch
 from metanode.protocol.machine import Send, Write
 from metanode.protocol.session import instance_of
 from metanode.protocol.view import Quorum
@@ -66,6 +67,9 @@ class Checkers:
     locked_keys: dict[bytes, bytes] = field(factory=dict)
     sessions: set[tuple[bytes, bytes]] = field(factory=set)
     counts: dict[str, int] = field(factory=dict)
+    epochs: dict[int, KeyEpoch] = field(factory=dict)
+    followed: dict[int, int] = field(factory=dict)
+    _shares: dict[tuple[bytes, bytes, int], set[bytes]] = field(factory=dict)
 
     def on_flush(self, node: bytes, writes: Sequence[Write]) -> None:
         """Look at a batch that has just become durable."""
@@ -85,6 +89,8 @@ class Checkers:
                 require(move in STATUS_MOVES, "StatusMonotone", f"{move[0]} -> {move[1]}")
             elif write.cell == "key" and after == "locked_in":
                 self._locked_in(node, write.attachment)
+            elif write.cell in ("key_share", "holding"):
+                self._holding(node, write)
 
     def before_send(self, node: bytes, sends: Iterable[Send]) -> None:
         """Look at messages that are about to leave a node."""
@@ -104,6 +110,14 @@ class Checkers:
                     mine = [k for k in disk.usable_keys() if k.slot == told.key]
                     fits = mine and confirmation_digest(mine[0].keyshare) == told.digest
                     require(fits, "DurableBeforeSend", "a share is confirmed that is not kept")
+                case m.SharePrepared() as told:
+                    held = disk.get("holding", node, told.epoch)
+                    require(held == "prepared", "DurableBeforeSend", "a share that is not kept")
+                case m.HandedOver() as told:
+                    before = self.epochs[told.epoch].follows
+                    held = disk.get("holding", node, before)
+                    stepped = held in ("fenced", "erased")
+                    require(stepped, "DurableBeforeSend", f"handed over while {held}")
                 case m.KeyLocked() as locked:
                     state = disk.get("key", node, locked.key)
                     require(state == "locked_in", "DurableBeforeSend", "a key that is not locked")
@@ -134,13 +148,45 @@ class Checkers:
     def _released(self, node: bytes, event: bytes, digest: bytes) -> None:
         by_digest = self.releases.setdefault(event, {})
         by_digest.setdefault(digest, set()).add(node)
-        enough = [
-            d for d, who in by_digest.items()
-            if len(who) + self.quorum.faulty >= self.quorum.threshold
-        ]  # fmt: skip
+        kept = self.disks[node].lock(event)
+        epoch = kept.certificate.key_epoch if kept is not None else FIRST_EPOCH
+        self._shares.setdefault((event, digest, epoch), set()).add(node)
+        # Shares of one epoch alone make a signature.
+        enough = {
+            d for (e, d, number), who in self._shares.items()
+            if e == event and len(who) + self._quorum(number).faulty
+            >= self._quorum(number).threshold
+        }  # fmt: skip
         require(len(enough) <= 1, "NoDoubleSign", f"{len(enough)} digests of {event.hex()[:16]}")
         lock = self.disks[node].get("lock", node, event)
         require(lock == digest, "NoDoubleSignLocal", "a share is released without its lock")
+
+    def _quorum(self, epoch: int) -> Quorum:
+        known = self.epochs.get(epoch)
+        return self.quorum if known is None or epoch == FIRST_EPOCH else known.quorum
+
+    def _holding(self, node: bytes, write: Write) -> None:
+        """Look at what became of a share: one epoch follows another, and the key stays there."""
+        if isinstance(write.attachment, KeyEpoch):
+            self.epochs[write.attachment.number] = write.attachment
+        number = write.index[1]
+        if write.after == "active" and number in self.epochs and number != FIRST_EPOCH:
+            before = self.epochs[number].follows
+            first = self.followed.setdefault(before, number)
+            require(first == number, "OneFollows", f"{first} and {number} follow {before}")
+            fenced = self.disks[node].get("holding", node, before) != "active"
+            require(fenced, "OneShareWorks", f"{number} is active beside {before}")
+        if write.after == "erased":
+            held = {
+                epoch.number: sum(
+                    self.disks[member].get("holding", member, epoch.number)
+                    in ("prepared", "active", "fenced")
+                    for member in epoch.roster
+                )
+                for epoch in self.epochs.values()
+            }
+            enough = [n for n, count in held.items() if count >= self.epochs[n].threshold]
+            require(enough, "KeyAvailable", f"shares on disk by epoch: {held}")
 
     def _locked(self, event: bytes, candidate: object, digest: bytes) -> None:
         require(isinstance(candidate, m.LockedCandidate), "LockHasCertificate", "nothing with it")
@@ -176,10 +222,19 @@ class Checkers:
         require(certificate is not None, "NoStepBeforeBegin", "a run without its certificate")
         released = disk.get("released", node, certificate.event, certificate.digest)
         require(released, "DurableBeforeSend", "a share leaves before its release is recorded")
-        needs_all = certificate.event == keygen_event(self.network_id, certificate.attempt)
-        fault = certificate_fault(certificate, CODEC, self.network_id, self.quorum, needs_all)
+        quorum, needs_all = self._quorum(certificate.key_epoch), False
+        if certificate.event == keygen_event(self.network_id, certificate.attempt):
+            needs_all = True
+        elif self._is_regroup(certificate):
+            quorum = Quorum(certificate.members, len(certificate.members), 0)
+        fault = certificate_fault(certificate, CODEC, self.network_id, quorum, needs_all)
         require(fault is None, "NoStepBeforeBegin", f"a run with a bad certificate: {fault}")
         self.sessions.add((node, step.instance))
+
+    def _is_regroup(self, certificate: m.Certificate) -> bool:
+        names = {epoch.key_id for epoch in self.epochs.values()}
+        wanted = {regroup_event(self.network_id, name, certificate.attempt) for name in names}
+        return certificate.event in wanted
 
     def _certificate_of(
         self, node: bytes, disk: FakeDisk, instance: bytes

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from metanode.chains.devnet_faucet import DEVNET_HRP, found_blocks
 from metanode.chains.devnet_ledger import DevnetLedger
@@ -17,6 +17,7 @@ from metanode.errors import Malformed, PeerFault, Unavailable
 from metanode.protocol.context import Settings
 from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
+from metanode.protocol.regroup import Wish
 from metanode.protocol.view import Quorum
 from spec.parameters import Preset
 from tests.simulation.chain import CONFIRMATIONS, ChainClient, Paid, Users
@@ -46,11 +47,15 @@ from tests.simulation.parts import (
 
 @define(repr=False)
 class Simulation(Clockwork):
-    """A network of ``members`` nodes; ``threshold`` and ``byzantine`` are t and f."""
+    """A network of ``members`` founders; ``threshold`` and ``byzantine`` are t and f.
+
+    ``joiners`` more nodes have a stake and no share; ``wishes`` is what all operators ask for.
+    """
 
     members: int = 4
     threshold: int = 3
     byzantine: int = 1
+    joiners: int = 0
     preset: Preset = QUICK
     keygen_s: float = 4.0
     weather: Weather = CALM
@@ -64,6 +69,7 @@ class Simulation(Clockwork):
     crashes: list[Crash] = field(factory=list)
     sent: dict[str, int] = field(factory=dict)
     cut: set[frozenset[int]] = field(factory=set)
+    wishes: list[Wish] = field(factory=list)
     _arrivals: dict[tuple[int, int], float] = field(factory=dict)
     _transcript: Any = field(factory=hashlib.sha256)
     _by_id: dict[bytes, int] = field(factory=dict)
@@ -71,7 +77,7 @@ class Simulation(Clockwork):
     def __attrs_post_init__(self) -> None:
         self.now = self.begin
         self._rng = random.Random(f"network {self.seed}")
-        identities = identities_of(self.members)
+        identities = identities_of(self.members + self.joiners)
         ledger = DevnetLedger(lambda: self.now)
         stakes = found_blocks(
             ledger, [(key_script(i.node_id), STAKE) for i in identities], int(START)
@@ -88,7 +94,7 @@ class Simulation(Clockwork):
             for number, identity in enumerate(identities)
         ]
         self._by_id = {node.node_id: node.number for node in self.nodes}
-        ids = tuple(sorted(self._by_id))
+        ids = tuple(sorted(node.node_id for node in self.nodes[: self.members]))
         self.checkers = Checkers(
             NETWORK_ID,
             Quorum(ids, self.threshold, self.byzantine),
@@ -161,6 +167,7 @@ class Simulation(Clockwork):
         random_octets = random.Random(f"node {number}, start {node.starts}, {self.seed}").randbytes
         node.core = NodeCore(node.settings, node.identity, random_octets)
         node.chain.watching = False
+        node.core.wishes = self.wishes
         node.core.start(self._clock(node), node.disk.load())
         self._carry_out(node, node.core.take())
         for other in self.running():
@@ -168,6 +175,12 @@ class Simulation(Clockwork):
                 self._link(node, other, True)
         self._every(node, node.starts, TICK_S, lambda: self._input(node, NodeCore.on_tick))
         self._every(node, node.starts, POLL_S, lambda: self._poll(node))
+
+    def join(self, number: int) -> None:
+        """Start a node that wants a share of the key that is locked in."""
+        node = self.nodes[number]
+        node.settings = evolve(node.settings, joins=self.public_key)
+        self.start(number)
 
     def crash(self, number: int) -> None:
         """Kill a node: its core is gone, its links fall, frames on their way to it are lost."""
