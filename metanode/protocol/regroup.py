@@ -267,7 +267,9 @@ class Regroups:
         ctx, key = self.ctx, self.ctx.key
         self._begin_anew()
         failures = self._failures.setdefault(peer, set())
-        if peer == ctx.me or attempt in failures or key is None or peer not in key.roster:
+        if key is None or attempt <= key.number or attempt in failures:
+            return
+        if peer == ctx.me or peer not in key.roster:
             return
         failures.add(attempt)
         if len(failures) != ctx.preset.regroup_patience or not ctx.holds_share:

@@ -14,6 +14,7 @@ from attrs import define, field
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import keygen_event, regroup_event
 from metanode.protocol.epoch import FIRST_EPOCH, KeyEpoch
+from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Send, Write
 from metanode.protocol.session import instance_of
 from metanode.protocol.view import Quorum
@@ -189,6 +190,8 @@ class Checkers:
             require(enough, "KeyAvailable", f"shares on disk by epoch: {held}")
 
     def _locked(self, event: bytes, candidate: object, digest: bytes) -> None:
+        if isinstance(candidate, TakenOver):
+            candidate = candidate.candidate
         require(isinstance(candidate, m.LockedCandidate), "LockHasCertificate", "nothing with it")
         certificate = candidate.certificate
         same = (certificate.event, certificate.digest) == (event, digest)

@@ -145,8 +145,8 @@ class Simulation(Clockwork):
         return [node for node in self.nodes if node.core is not None]
 
     def all_running(self) -> bool:
-        """Return whether every node is up."""
-        return len(self.running()) == self.members
+        """Return whether every node that was ever started is up."""
+        return all(node.core is not None for node in self.nodes if node.starts)
 
     def core(self, number: int) -> NodeCore:
         """Return the core of a running node."""

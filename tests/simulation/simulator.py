@@ -72,10 +72,11 @@ def with_key(
     """
     sim = Simulation(seed=seed, begin=START + begin_s, **options)
     disks, public_key = _locked_in(sim.members, sim.threshold, sim.byzantine)
-    for node, disk in zip(sim.nodes, disks, strict=True):
+    for node, disk in zip(sim.nodes[: sim.members], disks, strict=True):
         copied = disk.clone()
         node.disk.cells, node.disk.attachments = copied.cells, copied.attachments
         sim.checkers.locked_keys[node.node_id] = public_key
+        sim.checkers.epochs |= {key.number: key for key in node.disk.usable_keys()}
     watch(sim)
     sim.start_all()
     return sim

@@ -1,0 +1,147 @@
+"""Refresh and quorum change on a simulated network: leavers, joiners, crashes, absences, locks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from metanode.protocol.machine import Effects
+from metanode.protocol.regroup import Wish
+from spec import messages as m
+from tests.simulation.simulator import START, Crash, Simulation, sends, turns, with_key, writes_cell
+
+CHANGE = ((0, 1, 2, 4), 3, 1)
+"""Node 4 in the place of node 3."""
+
+
+def ask(sim: Simulation, change: tuple[Sequence[int], int, int] | None = None) -> int:
+    """Let every operator ask for new shares, a refresh or a change; return the epoch to follow."""
+    epoch = max(node.core.ctx.key.number for node in sim.running() if node.core.ctx.key)
+    sim.wishes[:] = [Wish(epoch)]
+    if change is not None:
+        numbers, threshold, byzantine = change
+        ids = tuple(sorted(sim.nodes[number].node_id for number in numbers))
+        sim.wishes[:] = [Wish(epoch, ids, threshold, byzantine)]
+        for number in numbers:
+            if number >= sim.members and sim.nodes[number].core is None:
+                sim.join(number)
+    for node in sim.running():
+        node.core.wishes = sim.wishes
+    return epoch
+
+
+def works(sim: Simulation, numbers: Sequence[int], after: int) -> bool:
+    """Return whether these nodes all hold shares of an epoch after this one."""
+    cores = [sim.nodes[number].core for number in numbers]
+    return all(
+        core is not None
+        and core.ctx.key is not None
+        and core.ctx.key.number > after
+        and core.ctx.holds_share
+        for core in cores
+    )
+
+
+def pays(sim: Simulation) -> None:
+    """Check that the key still pays, at the same address."""
+    key = sim.public_key
+    assert {node.core.ctx.key.public_key for node in sim.running() if node.core.ctx.key} == {key}
+    sim.deposit()
+    sim.settle(40.0)
+
+
+def test_a_refresh_changes_every_share_and_not_the_key() -> None:
+    """Catches a key that moves, an old share left on disk, and a payout lost in between."""
+    sim = with_key(31)
+    sim.mine_every(0.7)
+    before = {n.number: n.core.ctx.epoch.share.secret_share for n in sim.running()}
+    sim.deposit()
+    epoch = ask(sim)
+    sim.run_until(lambda: works(sim, range(4), epoch), 12.0, "new shares work")
+    for node in sim.running():
+        assert node.core.ctx.epoch.share.secret_share != before[node.number]
+        assert node.disk.get("holding", node.node_id, epoch) == "erased"
+        (first,) = node.disk.usable_keys()
+        assert first.keyshare is None
+    pays(sim)
+
+
+def test_every_night_the_shares_are_refreshed() -> None:
+    """Catches a night without a refresh, and a second refresh in the same night."""
+    to_midnight = 86400 - START % 86400
+    sim = with_key(32, begin_s=to_midnight - 1.5)
+    sim.mine_every(0.7)
+    sim.run(1.0)
+    assert {node.core.ctx.epoch.number for node in sim.running()} == {1}
+    sim.run_until(lambda: works(sim, range(4), 1), 10.0, "the night's refresh")
+    numbers = {node.core.ctx.epoch.number for node in sim.running()}
+    sim.run(10.0)
+    assert {node.core.ctx.epoch.number for node in sim.running()} == numbers
+    pays(sim)
+
+
+def test_members_leave_and_join_and_the_threshold_changes() -> None:
+    """Catches a wrong Lagrange weight, a joiner without the locks, a leaver that still signs."""
+    sim = with_key(33, joiners=3)
+    sim.mine_every(0.7)
+    changes = (
+        CHANGE,
+        ((0, 1, 2, 4, 5), 4, 1),
+        ((1, 2, 4, 5, 6), 5, 0),
+        ((1, 2), 2, 0),
+        ((1, 2, 3), 3, 0),
+    )
+    for change in changes:
+        epoch = ask(sim, change)
+        sim.run_until(lambda c=change, e=epoch: works(sim, c[0], e), 20.0, f"{change}")
+        holders = {n.number for n in sim.running() if n.core.ctx.holds_share}
+        assert holders == set(change[0])
+        pays(sim)
+
+
+def held(state: str) -> Callable[[Effects], bool]:
+    """Return a moment: a share comes into this state on disk."""
+
+    def moment(effects: Effects) -> bool:
+        return any(w.cell == "holding" and w.after == state for w in effects.writes)
+
+    return moment
+
+
+MOMENTS: dict[str, Callable[[Effects], bool]] = {
+    "dealing begins": sends(m.Release),
+    "dealing goes on": sends(m.Step),
+    "prepared": held("prepared"),
+    "fenced": held("fenced"),
+    "handed over": sends(m.HandedOver),
+    "succession is signed": writes_cell("signature_kept"),
+    "active": held("active"),
+    "erased": held("erased"),
+}
+
+
+OF_OLD_HOLDERS = ("fenced", "handed over", "erased")
+"""What a joiner never does."""
+
+
+@pytest.mark.parametrize("point", ("before", "after", "amid"))
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("kind", ("refresh", "reshare"))
+def test_a_crash_in_each_phase_leaves_a_key_that_signs(
+    kind: str, moment: str, point: str
+) -> None:
+    """Catches a share erased too early, a fence or a lock forgotten, a half-activated epoch.
+
+    In a reshare it is the joiner who crashes, or the leaver where a joiner has nothing to do.
+    """
+    sim = with_key(40, joiners=1)
+    sim.mine_every(0.7)
+    epoch = ask(sim, None if kind == "refresh" else CHANGE)
+    stay = range(4) if kind == "refresh" else CHANGE[0]
+    victim = 1 if kind == "refresh" else 3 if moment in OF_OLD_HOLDERS else 4
+    sim.run(0.4)
+    sim.crashes.append(Crash(node=victim, when=MOMENTS[moment], point=point, restart_s=0.7))
+    sim.run_until(lambda: works(sim, stay, epoch) and not sim.crashes, 40.0, "crash, new shares")
+    sim.run_until(sim.all_running, 3.0, "the node is back")
+    pays(sim)
