@@ -60,6 +60,7 @@ KEY_OF_OPTION = {
     "confirmations": "chain.confirmations",
     "birth_height": "chain.birth_height",
     "admin_listen": "admin.listen",
+    "joins": "node.joins",
 }
 
 
@@ -149,6 +150,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--network-file", type=_FILE, help="Shared keys, e.g. a member's config.toml.")
 @click.option("--passphrase-file", type=_FILE, help="File with the passphrase (mode 0600).")
 @click.option("--new-passphrase-file", type=_FILE, help="Make a random passphrase in this file.")
+@click.option("--joins", metavar="KEY", help="Public key of the network to join, if it has one.")
 @click.option("--name", help="Name of the network.")
 @click.option("--preset", help="mainnet or devnet.")
 @click.option("--members", type=int, help="n, members that hold a share.")

@@ -24,6 +24,7 @@ from cattrs.gen import make_dict_structure_fn
 from metanode.errors import UserError
 from metanode.protocol.hashing import tagged_hash
 from metanode.runtime.files import read_bounded
+from metanode.tss.curve import parse_point
 from spec.parameters import PRESETS, Preset, quorum_fault
 
 MAX_CONFIG_BYTES = 64 << 10
@@ -34,6 +35,7 @@ PRESET_NAMES = ("mainnet", "devnet")
 CHAIN_KINDS = ("bitcoin",)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _HRP = re.compile(r"[a-z]{1,16}")
+_PUBLIC_KEY = re.compile(r"0[23][0-9a-f]{64}")
 _TXID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -124,14 +126,28 @@ class NetworkSection:
             raise ValueError(f"unsafe members, threshold, byzantine: {fault}")
 
 
+def _optional_key(_instance: object, attribute: Attribute[Any], value: str | None) -> None:
+    if value is None:
+        return
+    if not _PUBLIC_KEY.fullmatch(value) or parse_point(bytes.fromhex(value)) is None:
+        raise ValueError(
+            f"{attribute.name}: {value!r} is no public key: give the 66 hex digits that the "
+            "network's operators show with `status`"
+        )
+
+
 @frozen(kw_only=True)
 class NodeSection:
-    """This node's endpoint, how others reach it, whom it dials first, where its passphrase is."""
+    """This node's endpoint, how others reach it, whom it dials first, where its passphrase is.
+
+    ``joins`` is the public key of a network that this node was not a founder of.
+    """
 
     listen: Endpoint
     advertise: Endpoint | None = None
     peers: tuple[Endpoint, ...] = ()
     passphrase_file: str | None = None
+    joins: str | None = field(default=None, validator=_optional_key)
 
 
 @frozen(kw_only=True)

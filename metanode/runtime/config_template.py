@@ -43,6 +43,7 @@ KEYS = {
     "node.advertise": "endpoint that other nodes dial, when it is not the one above",
     "node.peers": 'endpoints dialled first, e.g. ["10.0.0.1:7000"]; one is enough to find the rest',
     "node.passphrase_file": "file (mode 0600) with the passphrase; without it `run` asks",
+    "node.joins": "public key (hex) of a network that exists already; absent: found a new one",
     "stake.outpoint": 'the stake, "txid:index": unspent, paid to this node, at least 72 h old',
     "stake.minimum": "[shared] least amount of a stake, base units",
     "chain.kind": '[shared] "bitcoin": a daemon with Bitcoin Core\'s JSON-RPC',

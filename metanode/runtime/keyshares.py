@@ -16,7 +16,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from metanode.errors import LocalFault, Malformed, Unavailable, UserError
-from metanode.protocol.codec import decode_canonical
+from metanode.protocol.epoch import decode_epoch
 from metanode.protocol.key import USABLE
 from metanode.runtime.config import Config, load_config
 from metanode.runtime.files import atomic_write, make_directory, read_bounded, sync_directory
@@ -40,6 +40,8 @@ from metanode.runtime.store import TITLE, CellStore
 from metanode.tss.keyshare import Keyshare
 
 LOCKED_IN = "locked_in"
+IN_FORCE = (LOCKED_IN, "active", "fenced")
+NEEDED = (*USABLE, "prepared", "active", "fenced")
 UNKNOWN = "unknown"
 """The state of a share file whose key the event store does not know."""
 
@@ -49,8 +51,8 @@ class ShareEntry:
     """One key and epoch of this node; ``file`` is None when its share is missing.
 
     ``threshold``, ``index`` (this node's, from 1) and ``members`` are the event store's word, None
-    for a share that it does not know. ``state`` is the key's in the table `keygen`; ``active`` the
-    newest epoch that is locked in.
+    for a share that it does not know. ``state`` is the share's in the table `regroup`, or the key's
+    in `keygen` before it is locked in; ``active`` says that its epoch is in force.
     """
 
     label: ShareLabel
@@ -71,26 +73,31 @@ class ShareEntry:
 
 
 def _known(home: Home, node_id: bytes) -> list[ShareEntry]:
-    """Return the keys of the event store that this node must have a share of, and older ones."""
+    """Return the epochs of the event store that this node must have a share of, and older ones."""
     store = CellStore.open(home.events, node_id)
     try:
-        states, attached = store.load().get("key", {}), store.load_attachments()
+        cells, attached = store.load(), store.load_attachments()
     finally:
         store.close()
+    keys, holding = cells.get("key", {}), cells.get("holding", {})
     found = []
-    for index, data in attached.get("key_share", {}).items():
-        try:
-            plain = decode_canonical(data)
-            label = ShareLabel(plain["key_id"], plain["epoch"], plain["public_key"])
-            members = sorted(member["node"] for member in plain["members"])
-            position = members.index(node_id) + 1
-            threshold = plain["threshold"]
-        except (Malformed, LocalFault, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{TITLE} damaged: {home.events}; restore it from a backup of this home"
-            ) from error
-        state = str(states.get(index))
-        found.append(ShareEntry(label, None, state, False, threshold, position, len(members)))
+    for cell in ("key_share", "holding"):
+        for index, data in attached.get(cell, {}).items():
+            try:
+                epoch = decode_epoch(data)
+                position = epoch.index_of(node_id)
+            except (Malformed, ValueError) as error:
+                raise UserError(
+                    f"{TITLE} damaged: {home.events}; restore it from a backup of this home"
+                ) from error
+            label = ShareLabel(epoch.key_id, epoch.number, epoch.public_key)
+            made = keys.get(index) if cell == "key_share" else None
+            state = str(made if made not in (None, LOCKED_IN) else
+                        holding.get((node_id, epoch.number), made))  # fmt: skip
+            found.append(
+                ShareEntry(label, None, state, False, epoch.threshold, position,
+                           len(epoch.members))
+            )  # fmt: skip
     return found
 
 
@@ -100,12 +107,12 @@ def list_shares(home: Home, node_id: bytes) -> tuple[ShareEntry, ...]:
     found = []
     for entry in known:
         file = files.pop(entry.label.file_name(), None)
-        if file is not None or entry.state in USABLE:
+        if file is not None or entry.state in NEEDED:
             found.append(evolve(entry, file=file))
     found += [ShareEntry(read_share_label(path), path, UNKNOWN) for path in files.values()]
-    newest = max((e.label.epoch for e in known if e.state == LOCKED_IN), default=None)
+    newest = max((e.label.epoch for e in known if e.state in IN_FORCE), default=None)
     return tuple(
-        evolve(e, active=e.state == LOCKED_IN and e.label.epoch == newest)
+        evolve(e, active=e.state in IN_FORCE and e.label.epoch == newest)
         for e in sorted(found, key=lambda e: (e.label.key_id, e.label.epoch))
     )
 

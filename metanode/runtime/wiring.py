@@ -45,6 +45,7 @@ def settings_of(config: Config) -> Settings:
         byzantine=network.byzantine,
         keygen_until=network.keygen_until,
         stake=stake,
+        joins=None if config.node.joins is None else bytes.fromhex(config.node.joins),
         chain=config.chain.kind,
         hrp=config.chain.hrp,
         confirmations=config.chain.confirmations,

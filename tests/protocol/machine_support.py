@@ -28,6 +28,7 @@ INDIVIDUALS: Mapping[str, tuple[Value, ...]] = {
     "Key": (1, 2, 3, 4, 5),
     "Swap": (b"s" * 32,),
     "Link": (8, 9),
+    "Epoch": (1, 5),
 }
 MESSAGES = {cell: cls(**good(cls)) for cell, cls in MESSAGE_OF_CELL.items()}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import evolve
 
 from metanode.custody.types import Outpoint
-from metanode.protocol.context import Member
-from metanode.protocol.key import keygen_document, lock_in_digest
+from metanode.protocol.epoch import Member
+from metanode.protocol.key import keygen_document
 from metanode.tss.verify import verify_signature
 from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
 
@@ -52,8 +52,8 @@ def test_the_lock_in_is_a_signature_of_the_key_over_its_own_name() -> None:
     announcement = core.keygen.announcement
     (key,) = sim.nodes[0].disk.usable_keys()
     r, s = (int.from_bytes(announcement.signature[i : i + 32], "big") for i in (0, 32))
-    assert verify_signature(key.keyshare.public_key, lock_in_digest(NETWORK_ID, key), r, s)
-    assert not verify_signature(key.keyshare.public_key, lock_in_digest(bytes(32), key), r, s)
+    assert verify_signature(key.public_key, key.digest(NETWORK_ID), r, s)
+    assert not verify_signature(key.public_key, key.digest(bytes(32)), r, s)
     assert {c.member for c in announcement.confirmations} == set(key.roster)
 
 

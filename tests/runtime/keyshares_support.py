@@ -8,9 +8,8 @@ from attrs import evolve
 
 from metanode.custody.types import Outpoint
 from metanode.protocol.codec import Codec
-from metanode.protocol.context import Member
+from metanode.protocol.epoch import KeyEpoch, Member
 from metanode.protocol.identity import Identity
-from metanode.protocol.key import StoredKey
 from metanode.protocol.machine import Write
 from metanode.runtime.config import Config
 from metanode.runtime.home import Home, create_home
@@ -43,7 +42,9 @@ def store_share(home: Home, share: Keyshare, slot: int = 7, state: str = "locked
     )
     me = NODES[share.party_index - 1]
     disk = open_disk(home, config(), me, PASSPHRASE, Codec(m.MESSAGES))
-    key = StoredKey(slot, members, THRESHOLD, 0, share)
+    key = KeyEpoch(
+        slot=slot, members=members, byzantine=0, package=share.package, keyshare=share
+    )
     disk.flush([Write("key_share", (me.node_id, slot), False, True, key)])
     disk.flush([Write("key", (me.node_id, slot), "no_key", state)])
     disk.close()

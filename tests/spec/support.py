@@ -13,7 +13,7 @@ from spec.expressions import Names, Parser
 from spec.interpreter import Environment, Index, Value, evaluate
 from spec.ir import BOOL, Node, Type, Variable, sort_type
 from spec.language import Cell, Definition, Enum, Opt, Row, Sort, Table
-from spec.messages import Certificate, OutpointRef
+from spec.messages import Certificate, LockedCandidate, OutpointRef
 
 LIGHT = Enum("Light", ("red", "green", "dark"))
 SORTS = (
@@ -120,6 +120,7 @@ GOOD: dict[str, Any] = {
     "payload": b"",
     "version": 1,
     "node_id": bytes(33),
+    "absent": bytes(33),
     "voter": bytes(33),
     "member": bytes(33),
     "public_key": bytes(33),
@@ -132,7 +133,9 @@ def good(cls: type) -> dict[str, Any]:
     """Return fields with which a class of the message catalogue can be made."""
     values: dict[str, Any] = {}
     for each in attrs.fields(cls):
-        if each.name in GOOD:
+        if each.type in ("LockedCandidate", LockedCandidate):
+            values[each.name] = LockedCandidate(b"", GOOD["certificate"])
+        elif each.name in GOOD:
             values[each.name] = GOOD[each.name]
         elif str(each.type).startswith("tuple"):
             values[each.name] = ()
