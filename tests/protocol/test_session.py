@@ -32,7 +32,7 @@ def test_an_instance_names_everything_about_its_run() -> None:
 
 def test_party_indices_come_from_the_roster_not_from_the_signers() -> None:
     """Catches shares interpolated at the wrong indices when the first holder does not sign."""
-    run = Run("payout", EVENT, 1, DIGEST, IDS[1:], IDS, Quorum(IDS, 3, 1), ())
+    run = Run("payout", 1, EVENT, 1, DIGEST, IDS[1:], IDS, Quorum(IDS, 3, 1), ())
     assert [run.party(member) for member in run.members] == [2, 3, 4]
 
 

@@ -140,6 +140,6 @@ def test_advertised_states_move_nothing() -> None:
 @pytest.mark.parametrize("change", [{"phase": "x" * 17}, {"sequence": 1 << 63}, {"time_ms": -1}])
 def test_fields_out_of_bounds_cannot_be_built(change: dict[str, object]) -> None:
     """Catches a field without a bound."""
-    good = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None)
+    good = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0)
     with pytest.raises(ValueError):
         evolve(good, **change)

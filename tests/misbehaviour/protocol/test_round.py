@@ -223,7 +223,8 @@ def test_a_certificate_for_one_document_does_not_lock_another() -> None:
         if not chosen:
             candidates = sim.core(OLDEST).candidates
             one = candidates.eligible()[:1]
-            chosen.append(candidates._build(message.height, list(one)).encode())
+            key = sim.core(OLDEST).ctx.epoch
+            chosen.append(candidates._build(message.height, list(one), key).encode())
         return [evolve(message, locked=m.LockedCandidate(chosen[0], real))]
 
     sim.tamper[OLDEST] = changes(m.Offer, show)
