@@ -13,7 +13,7 @@ from spec.expressions import Names, Parser
 from spec.interpreter import Environment, Index, Value, evaluate
 from spec.ir import BOOL, Node, Type, Variable, sort_type
 from spec.language import Cell, Definition, Enum, Opt, Row, Sort, Table
-from spec.messages import Certificate, OutpointRef
+from spec.messages import Certificate, LockedCandidate, OutpointRef
 
 LIGHT = Enum("Light", ("red", "green", "dark"))
 SORTS = (
@@ -107,10 +107,12 @@ def value_of(
     return evaluate(parse(text, want, view.protocol.names, **scope), view, environment or {})
 
 
+_CERTIFICATE = Certificate(0, bytes(32), 0, bytes(32), (), ())
+
 GOOD: dict[str, Any] = {
     "stake": OutpointRef(bytes(32), 0),
-    "certificate": Certificate(0, bytes(32), 0, bytes(32), (), ()),
-    "locked": None,
+    "certificate": _CERTIFICATE,
+    "locked": LockedCandidate(b"", _CERTIFICATE),
     "broadcast": True,
     "key_id": None,
     "share_proof": bytes(65),
@@ -120,6 +122,7 @@ GOOD: dict[str, Any] = {
     "payload": b"",
     "version": 1,
     "node_id": bytes(33),
+    "absent": bytes(33),
     "voter": bytes(33),
     "member": bytes(33),
     "public_key": bytes(33),
