@@ -145,3 +145,59 @@ def test_a_crash_in_each_phase_leaves_a_key_that_signs(
     sim.run_until(lambda: works(sim, stay, epoch) and not sim.crashes, 40.0, "crash, new shares")
     sim.run_until(sim.all_running, 3.0, "the node is back")
     pays(sim)
+
+
+def test_who_was_away_while_the_key_was_handed_over_catches_up() -> None:
+    """Catches a member that is left behind with a prepared share, or works without the locks."""
+    sim = with_key(51)
+    sim.mine_every(0.7)
+    sim.crashes.append(Crash(node=2, when=held("prepared"), point="amid", restart_s=None))
+    epoch = ask(sim)
+    sim.run_until(lambda: works(sim, (0, 1, 3), epoch), 12.0, "the others go on")
+    pays(sim)
+    sim.start(2)
+    sim.run_until(lambda: works(sim, range(4), epoch), 12.0, "it has caught up")
+    assert sim.core(2).ctx.epoch.number == sim.core(0).ctx.epoch.number
+    sim.crash(0)
+    sim.deposit()
+    sim.run_until(sim.all_settled, 40.0, "its share is needed now, and good")
+
+
+def test_a_payout_that_was_locked_is_paid_by_the_next_epoch_as_it_was_locked() -> None:
+    """F-24: catches a lock that is forgotten, and one that can never be paid any more."""
+    sim = with_key(52, joiners=1)
+    sim.mine_every(0.7)
+    sim.run(0.3)
+    for place in range(3):
+        number = turns(sim)[place]
+        sim.crashes.append(Crash(node=number, when=writes_cell("released"), point="after"))
+    sim.deposit()
+    sim.run_until(lambda: not sim.crashes, 12.0, "three signers release and crash")
+    (event,) = sim.checkers.releases
+    (digest,) = sim.checkers.releases[event]
+    epoch = ask(sim, CHANGE)
+    sim.run_until(lambda: works(sim, CHANGE[0], epoch), 30.0, "the key is handed over")
+    sim.settle(40.0)
+    assert set(sim.checkers.releases[event]) == {digest}
+    locks = {sim.nodes[n].disk.get("lock", sim.nodes[n].node_id, event) for n in CHANGE[0]}
+    assert locks <= {digest, None}
+
+
+def test_a_silent_member_costs_a_few_attempts_and_not_the_night() -> None:
+    """F-26: catches a regroup that waits for one member for ever, and one that gives up too soon."""
+    sim = with_key(53)
+    sim.mine_every(0.7)
+    sim.crash(3)
+    epoch = ask(sim)
+    sim.run_until(lambda: works(sim, (0, 1, 2), epoch), 40.0, "the others go on without it")
+    assert sim.core(0).ctx.epoch.roster == tuple(
+        sorted(sim.nodes[number].node_id for number in (0, 1, 2))
+    )
+    assert (sim.core(0).ctx.epoch.threshold, sim.core(0).ctx.epoch.byzantine) == (3, 0)
+    told = {n for _, n, note in sim.notes if note["event"] == "regroup.failed"}
+    assert told
+    pays(sim)
+    sim.start(3)
+    sim.run_until(lambda: sim.core(3).ctx.epoch.number > epoch, 12.0, "it knows the epoch")
+    assert not sim.core(3).ctx.holds_share
+    assert sim.nodes[3].disk.get("holding", sim.nodes[3].node_id, 1) == "erased"
