@@ -1,9 +1,9 @@
 """SETUP, ACK, BEGIN: how an event outside the signing rounds gets its certificate.
 
 The coordinator of attempt a is roster[(epoch + a) mod n]; attempts grow with the clock, so a silent
-coordinator is replaced (F-21). It asks all eligible members and begins with the first t voters
-(F-22), or with all of them for a key generation. What it asks for is rebuilt by everyone from their
-own view (F-17).
+coordinator is replaced (F-21). It asks all eligible members and begins with t of those who vote
+(F-22), others in each attempt, or with all of them for a key generation. What it asks for is
+rebuilt by everyone from their own view (F-17).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from metanode.errors import PeerFault
 from metanode.protocol.context import Context, Member
 from metanode.protocol.machine import TransitionError
+from metanode.protocol.threshold_set import in_turn
 from metanode.protocol.view import Quorum
 from metanode.protocol.votes import VoteBook, certificate_fault, sign_vote
 from spec.messages import Begin, Certificate, LockedCandidate, Setup, Vote
@@ -64,7 +65,8 @@ class Coordinators:
     """Both sides of SETUP, ACK, BEGIN. ``begin`` starts the run of a certificate.
 
     ``prepare`` brings an event to IN_PROGRESS, or raises a transition error; ``locked`` is the lock
-    of an event with its certificate, to be shown.
+    of an event with its certificate, to be shown; ``silences`` counts the runs that a
+    member has spoilt lately, as this node saw it.
     """
 
     ctx: Context
@@ -74,8 +76,10 @@ class Coordinators:
     locked: Callable[[bytes], LockedCandidate | None]
     recover: Callable[[bytes], None]
     begin: Callable[[Task, Certificate], None]
+    silences: Callable[[bytes], int] = field(default=lambda _member: 0)
     _setups: dict[bytes, dict[tuple[bytes, int], Setup]] = field(factory=dict)
     _tasks: dict[tuple[bytes, int], Task] = field(factory=dict)
+    _voted: dict[tuple[bytes, int], float] = field(factory=dict)
     _refusals: dict[tuple[bytes, int], str] = field(factory=dict)
 
     def propose(self, task: Task) -> None:
@@ -173,6 +177,7 @@ class Coordinators:
         """Drop the attempts below the limit of their purpose; return the unfinished ones."""
         old = {k: t for k, t in self._tasks.items() if t.attempt < limits[t.purpose]}
         self._tasks = {k: t for k, t in self._tasks.items() if k not in old}
+        self._voted = {k: at for k, at in self._voted.items() if k in self._tasks}
         for sender, waiting in self._setups.items():
             self._setups[sender] = {
                 k: m
@@ -256,6 +261,7 @@ class Coordinators:
             self._refuse(task, refusal)
             return
         self._tasks[task.event, task.attempt] = task
+        self._voted[task.event, task.attempt] = ctx.now
         self.votes.add(ctx.me, task.vote, sign_vote(ctx, task.vote).signature)
         self._convene(task)
 
@@ -264,8 +270,13 @@ class Coordinators:
         state = ctx.tables.state("session", ctx.me, task.event, task.attempt)
         if task.coordinator != ctx.me or state != "acked":
             return
-        certificate = self.votes.certificate(task.vote, task.votes_needed)
-        if certificate is None or ctx.me not in {vote.voter for vote in certificate.votes}:
+        voters = self.votes.voters(task.vote)
+        grace = ctx.preset.convene_share * ctx.preset.round_period_s
+        patient = ctx.now < self._voted[task.event, task.attempt] + grace
+        if patient and not ctx.links & set(task.members) <= set(voters):
+            return  # F-34: who votes first must not decide who signs
+        certificate = self.votes.certificate(task.vote, task.votes_needed, self._order(task))
+        if certificate is None:
             return
         ctx.tables.fire(
             "session",
@@ -282,6 +293,14 @@ class Coordinators:
             quorum=task.quorum,
         )
         self.begin(task, certificate)
+
+    def _order(self, task: Task) -> tuple[bytes, ...]:
+        """Return the members as they are chosen: this node, then in turn, the silent ones last.
+
+        F-34: the turn alone would leave two liars who sit apart in every choice of t.
+        """
+        others = [m for m in in_turn(task.members, task.attempt) if m != self.ctx.me]
+        return (self.ctx.me, *sorted(others, key=self.silences))
 
     def _enter(self, task: Task, certificate: Certificate) -> None:
         ctx = self.ctx

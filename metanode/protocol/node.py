@@ -21,7 +21,7 @@ from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
-from metanode.protocol.coordinator import Coordinators
+from metanode.protocol.coordinator import Coordinators, Task
 from metanode.protocol.envelope import Envelope
 from metanode.protocol.hearing import Hearing
 from metanode.protocol.identity import Identity
@@ -29,6 +29,8 @@ from metanode.protocol.key import StoredKey
 from metanode.protocol.keygen import Keygen
 from metanode.protocol.machine import Effects, Tables
 from metanode.protocol.ping import Evidence, Pings
+from metanode.protocol.request import Request
+from metanode.protocol.requests import Requests
 from metanode.protocol.round import Rounds
 from metanode.protocol.runs import Runs
 from metanode.protocol.session import Sessions
@@ -52,6 +54,7 @@ class Memory:
     locks: Sequence[m.LockedCandidate] = ()
     signatures: Sequence[m.SignatureFound] = ()
     blocks: Mapping[bytes, Evidence] = field(factory=dict)
+    requests: Sequence[Request] = ()
 
 
 @define
@@ -68,6 +71,7 @@ class NodeCore:
     votes: VoteBook = field(init=False)
     pings: Pings = field(init=False)
     settlement: Settlement = field(init=False)
+    requests: Requests = field(init=False)
     hearing: Hearing = field(init=False)
     runs: Runs = field(init=False)
     sessions: Sessions = field(init=False)
@@ -84,18 +88,24 @@ class NodeCore:
         self.votes = VoteBook(ctx)
         self.pings = Pings(ctx)
         self.settlement = Settlement(ctx, self.candidates)
+        self.requests = Requests(
+            ctx, self.settlement, self.pings.members, self.pings.stake_fault
+        )
         self.hearing = Hearing(ctx)
         self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
-        self.runs = Runs(ctx, self.pings, self.hearing, self.settlement, self.keygen)
+        self.runs = Runs(
+            ctx, self.pings, self.hearing, self.settlement, self.keygen, self.requests
+        )
         self.sessions = self.runs.sessions
         self.coordinators = Coordinators(
             ctx,
             self.votes,
-            self.keygen.task,
+            self._task,
             self.settlement.prepare,
             self.settlement.lock_of,
             self.settlement.recover,
             self.runs.begin_task,
+            self.sessions.silences,
         )
         self.rounds = Rounds(
             ctx,
@@ -122,7 +132,8 @@ class NodeCore:
                 ctx.tables.view.put(cell, index, value)
         self.rounds.began_in = ctx.round_number()
         self.pings.blocks = dict(memory.blocks)
-        self.settlement.restore(list(memory.locks), list(memory.signatures))
+        found = self.requests.restore(memory.requests, memory.signatures)
+        self.settlement.restore(list(memory.locks), found)
         for (_, event), status in ctx.tables.view.entries("status"):
             if status == "IN_PROGRESS" and isinstance(event, bytes):
                 self.settlement.recover(event)
@@ -143,6 +154,8 @@ class NodeCore:
         task = self.keygen.tick()
         if task is not None:
             self.coordinators.propose(task)
+        for task in self.requests.tick():
+            self.coordinators.propose(task)
         self.coordinators.tick()
         self.sessions.tick()
         self.rounds.tick()
@@ -156,6 +169,7 @@ class NodeCore:
         self.ctx.links.add(peer)
         self.keygen.on_link(peer)
         self.settlement.announce_to(peer)
+        self.requests.announce_to(peer)
         self._publish(self.candidates.seen_by(self.ctx.me)[-m.TRANSFERS_LIMIT :], to=peer)
 
     def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
@@ -235,6 +249,7 @@ class NodeCore:
             case m.Vote():
                 self._on_vote(sender, message, envelope)
             case m.Setup():
+                self.requests.on_setup(sender, message)
                 self.coordinators.on_setup(sender, message)
             case m.Begin():
                 self.coordinators.on_begin(sender, message)
@@ -288,6 +303,9 @@ class NodeCore:
                         message.signers,
                     )
             return
+        if self.requests.concerns(message):
+            self.requests.on_signature(sender, message)
+            return
         document = self.settlement.on_signature(sender, message)
         if document is not None:
             self.rounds.finished(document.event, document.digest)
@@ -297,10 +315,16 @@ class NodeCore:
         if mine is not None:
             self.runs.lock_in(*mine, ())
 
+    def _task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+        if purpose == "sign":
+            return self.requests.task(purpose, event, attempt)
+        return self.keygen.task(purpose, event, attempt)
+
     # --- the clock ---
 
     def _boundary(self, number: int) -> None:
         self._round_seen = number
+        self.requests.boundary(number)
         if self.ctx.key is not None:
             self.pings.boundary()
         self.keygen.show_all()
@@ -311,7 +335,8 @@ class NodeCore:
                 attempt >= (number if rounds_only or event == lock_in else slot) - 2
             )
         )
-        for task in self.coordinators.overdue({"keygen": slot, "lock_in": number - 1}):
+        limits = {"keygen": slot, "lock_in": number - 1, "sign": number}
+        for task in self.coordinators.overdue(limits):
             self.runs.give_up(task.purpose, task.event, task.attempt)
 
     # --- for the operator ---

@@ -14,9 +14,11 @@ from metanode.protocol.key import StoredKey, lock_in_digest
 from metanode.protocol.keygen import Keygen
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.ping import Pings
+from metanode.protocol.requests import Requests
 from metanode.protocol.session import Run, Sessions, instance_of, lane_nonce
 from metanode.protocol.settlement import Settlement
 from metanode.tss.keygen import KeygenSession
+from metanode.tss.keyshare import Keyshare
 from metanode.tss.sign import Signature, SignSession
 from metanode.tss.verify import verify_signature
 from spec import messages as m
@@ -34,6 +36,7 @@ class Runs:
     hearing: Hearing
     settlement: Settlement
     keygen: Keygen
+    requests: Requests
     finished: Callable[[bytes, bytes], None] = field(default=lambda event, digest: None)
     sessions: Sessions = field(init=False)
 
@@ -97,12 +100,12 @@ class Runs:
                 self.ctx.entropy,
             )
         else:
-            key = self.keygen.key_of(task.digest)
-            if key is None:
+            keyshare = self._keyshare_for(task)
+            if keyshare is None:
                 return
             signers = [roster.index(member) + 1 for member in members]
             lane = SignSession(
-                key.keyshare, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
+                keyshare, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
             )
         self.ctx.note("session.begun", purpose=task.purpose, attempt=task.attempt)
         self.sessions.begin(
@@ -118,6 +121,13 @@ class Runs:
             )
         )
 
+    def _keyshare_for(self, task: Task) -> Keyshare | None:
+        """Return the share that signs: of the key in force, or of the one to be locked in."""
+        if task.purpose == "sign":
+            return self.ctx.epoch.keyshare
+        key = self.keygen.key_of(task.digest)
+        return None if key is None else key.keyshare
+
     def _on_result(self, run: Run) -> None:
         results = run.results or ()
         if run.purpose == "keygen":
@@ -131,6 +141,9 @@ class Runs:
             if key is not None:
                 self._finish(run, True)
                 self.lock_in(key, results[0].r, results[0].s, run.members)
+        elif run.purpose == "sign":
+            if self.requests.signed(run.event, results[0], run.members):
+                self._finish(run, True)
         else:
             self._on_payout_result(run, results)
 

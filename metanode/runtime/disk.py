@@ -21,6 +21,7 @@ from metanode.protocol.key import USABLE, StoredKey
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
+from metanode.protocol.request import Request
 from metanode.runtime.keystore import Keystore
 from metanode.runtime.signing_log import Lock, Release, SessionUse, SigningLog, Vote
 from metanode.runtime.store import CellStore, CellWrite
@@ -97,6 +98,7 @@ class Disk:
                 if isinstance(peer, bytes)
                 and cells.get("standing", {}).get((me, peer)) == "blocked"
             },
+            requests=[_request(data) for data in attached.get("asked", {}).values()],
         )
 
     def close(self) -> None:
@@ -111,7 +113,7 @@ class Disk:
             share = attachment.keyshare
             self.keystore.save(share.to_bytes(), share.key_id, share.epoch, share.public_key)
             data = _encode_key(attachment)
-        elif isinstance(attachment, Evidence):
+        elif isinstance(attachment, Evidence | Request):
             data = attachment.encode()
         elif isinstance(attachment, m.KeyLocked | m.SignatureFound):
             data = self.codec.encode(attachment)
@@ -201,6 +203,13 @@ def _encode_key(key: StoredKey) -> bytes:
             "threshold": key.threshold,
         }
     )
+
+
+def _request(data: bytes) -> Request:
+    try:
+        return Request.decode(data)
+    except Malformed as fault:
+        raise UserError(f"the store is damaged ({fault}): restore it from a backup") from fault
 
 
 def _evidence(data: bytes) -> Evidence:
