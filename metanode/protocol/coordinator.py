@@ -173,6 +173,11 @@ class Coordinators:
         self.votes.add_certificate(certificate)
         self._enter(task, certificate)
 
+    def latest(self, event: bytes) -> Task | None:
+        """Return the latest attempt of an event that this node takes part in, if any."""
+        found = [task for task in self._tasks.values() if task.event == event]
+        return max(found, key=lambda task: task.attempt, default=None)
+
     def overdue(self, limits: Mapping[str, int]) -> tuple[Task, ...]:
         """Drop the attempts below the limit of their purpose; return the unfinished ones."""
         old = {k: t for k, t in self._tasks.items() if t.attempt < limits[t.purpose]}

@@ -23,6 +23,7 @@ from metanode.protocol.codec import Codec
 from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
 from metanode.protocol.coordinator import Coordinators, Task
 from metanode.protocol.envelope import Envelope
+from metanode.protocol.events import Events
 from metanode.protocol.hearing import Hearing
 from metanode.protocol.identity import Identity
 from metanode.protocol.key import StoredKey
@@ -78,6 +79,7 @@ class NodeCore:
     keygen: Keygen = field(init=False)
     coordinators: Coordinators = field(init=False)
     rounds: Rounds = field(init=False)
+    events: Events = field(init=False)
     _round_seen: int = -1
 
     def __attrs_post_init__(self) -> None:
@@ -88,14 +90,15 @@ class NodeCore:
         self.votes = VoteBook(ctx)
         self.pings = Pings(ctx)
         self.settlement = Settlement(ctx, self.candidates)
-        self.requests = Requests(
-            ctx, self.settlement, self.pings.members, self.pings.stake_fault
-        )
+        self.requests = Requests(ctx, self.settlement, self.pings.members, self.pings.stake_fault)
         self.hearing = Hearing(ctx)
-        self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
-        self.runs = Runs(
-            ctx, self.pings, self.hearing, self.settlement, self.keygen, self.requests
+        self.keygen = Keygen(
+            ctx,
+            self.pings.members,
+            self.settlement.create,
+            lambda: bool(self.requests.open("keygen")),
         )
+        self.runs = Runs(ctx, self.pings, self.hearing, self.settlement, self.keygen, self.requests)
         self.sessions = self.runs.sessions
         self.coordinators = Coordinators(
             ctx,
@@ -120,6 +123,7 @@ class NodeCore:
             self.sessions.drop,
         )
         self.runs.finished = self.rounds.finished
+        self.events = Events(ctx, self.settlement, self.requests, self.votes, self.coordinators)
 
     # --- inputs ---
 
@@ -365,6 +369,7 @@ class NodeCore:
                 "public_key": key.public_key.hex(),
                 "custody_address": custody_address(key.public_key, self.settings.hrp),
                 "threshold": key.quorum.threshold,
+                "byzantine": key.quorum.faulty,
                 "roster": [member.hex() for member in key.roster],
             },
             "keys": self.keygen.status(),

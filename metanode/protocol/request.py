@@ -18,6 +18,7 @@ from metanode.protocol.hashing import tagged_hash
 from spec.messages import HASH_OCTETS, MEMBERS_LIMIT, NODE_ID_OCTETS
 
 MAX_NUMBER = 1 << 32
+NO_KEY = "there is no key yet: `keygen` makes one, `status` shows it"
 
 
 @frozen

@@ -17,7 +17,13 @@ from metanode.errors import Malformed, PeerFault, UserError
 from metanode.protocol.context import Context, Member
 from metanode.protocol.coordinator import Task
 from metanode.protocol.machine import TransitionError
-from metanode.protocol.request import Request, make_document, read_document, request_event
+from metanode.protocol.request import (
+    NO_KEY,
+    Request,
+    make_document,
+    read_document,
+    request_event,
+)
 from metanode.protocol.settlement import Settlement
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
@@ -63,7 +69,7 @@ class Requests:
         if known is not None and self.settlement.status(event) == DONE:
             return known
         if known is None and len(self.open()) >= OPEN_LIMIT:
-            raise UserError(f"{OPEN_LIMIT} requests are open at this node: wait until some are done")
+            raise UserError(f"{OPEN_LIMIT} requests are open here: wait until some are done")
         {
             "sign": self._check_sign,
             "keygen": self._check_keygen,
@@ -324,7 +330,7 @@ class Requests:
 
     def _check_key(self, request: Request) -> None:
         if self.ctx.key is None:
-            raise UserError("there is no key yet: `keygen` makes one, `status` shows when it counts")
+            raise UserError(NO_KEY)
         if request.fields["key_id"] != self.ctx.key.key_id:
             raise UserError(
                 f"this node holds no share of that key: its own is {self.ctx.key.key_id.hex()}"

@@ -166,7 +166,7 @@ class Sessions:
             self.on_abort(run)
 
     def silences(self, member: bytes) -> int:
-        """Return how many runs a member has spoilt, by silence or worse, since its last good one."""
+        """Return how many runs a member has spoilt since its last good one."""
         return self._silences.get(member, 0)
 
     def running(self, event: bytes) -> Run | None:

@@ -44,6 +44,7 @@ def settings_of(config: Config) -> Settings:
         threshold=network.threshold,
         byzantine=network.byzantine,
         keygen_until=network.keygen_until,
+        keygen=network.keygen,
         stake=stake,
         chain=config.chain.kind,
         hrp=config.chain.hrp,
