@@ -8,7 +8,7 @@ rebuilt by everyone from their own view (F-17).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -22,6 +22,11 @@ from metanode.protocol.votes import VoteBook, certificate_fault, sign_vote
 from spec.messages import Begin, Certificate, LockedCandidate, Setup, Vote
 
 SETUPS_PER_SENDER = 8
+
+
+def coordinator_of(members: Sequence[bytes], key_epoch: int, attempt: int) -> bytes:
+    """Return the member whose turn an attempt is."""
+    return members[(key_epoch + attempt) % len(members)]
 
 
 @frozen(kw_only=True)
@@ -43,7 +48,7 @@ class Task:
     @property
     def coordinator(self) -> bytes:
         """The member whose turn this attempt is."""
-        return self.members[(self.key_epoch + self.attempt) % len(self.members)]
+        return coordinator_of(self.members, self.key_epoch, self.attempt)
 
     @property
     def vote(self) -> Vote:
@@ -320,6 +325,7 @@ class Coordinators:
         try:
             if not member:
                 ctx.tables.fire("session", "NotChosen", given=facts, **subject)
+                self.recover(task.event)  # if the chosen ones fail, this node is needed again
                 return
             ctx.tables.fire(
                 "session",

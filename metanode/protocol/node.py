@@ -339,7 +339,7 @@ class NodeCore:
                 attempt >= (number if rounds_only or event == lock_in else slot) - 2
             )
         )
-        limits = {"keygen": slot, "lock_in": number - 1, "sign": number}
+        limits = {"keygen": slot, "lock_in": number, "sign": number}
         for task in self.coordinators.overdue(limits):
             self.runs.give_up(task.purpose, task.event, task.attempt)
 

@@ -8,6 +8,7 @@ until when it is tried, is the business of the node that was asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
@@ -34,7 +35,7 @@ class Request:
         """Return the 32-byte id of its event."""
         return request_event(network_id, self.kind, self.document)
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """What is asked for: bytes, numbers, a list of node ids."""
         plain: dict[str, Any] = decode_canonical(self.document)

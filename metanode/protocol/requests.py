@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 from metanode.custody.payout import custody_address
 from metanode.errors import Malformed, PeerFault, UserError
 from metanode.protocol.context import Context, Member
-from metanode.protocol.coordinator import Task
+from metanode.protocol.coordinator import Task, coordinator_of
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.request import (
     NO_KEY,
@@ -25,6 +25,7 @@ from metanode.protocol.request import (
     request_event,
 )
 from metanode.protocol.settlement import Settlement
+from metanode.protocol.threshold_set import in_turn
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
 from spec.messages import EcdsaSignature, Setup, SignatureFound
@@ -33,6 +34,9 @@ from spec.parameters import quorum_fault
 OPEN = ("PENDING", "IN_PROGRESS")
 DONE = "SUCCESS"
 OPEN_LIMIT = 64
+AT_ONCE = 48
+"""Requests that are tried in one round, so that their votes find room at every other node."""
+
 HEARD_LIMIT = 256
 ANNOUNCED_TO_NEWCOMERS = 16
 
@@ -52,6 +56,7 @@ class Requests:
     found: dict[bytes, SignatureFound] = field(factory=dict)
     _heard: dict[bytes, tuple[bytes, SignatureFound]] = field(factory=dict)
     _told: set[tuple[bytes, bytes]] = field(factory=set)
+    _tried: set[bytes] = field(factory=set)
     _round: int = -1
 
     # --- what an operator asks ---
@@ -131,8 +136,13 @@ class Requests:
 
     def boundary(self, number: int) -> None:
         """A round begins: its number is that of the attempts that may be made now."""
+        if self._tried:  # memory of old attempts; what is on disk is never swept
+            self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
         self._round = number
         self._told.clear()
+        self._tried.clear()
+        for event, _ in self.open("sign"):
+            self.settlement.recover(event)  # what an earlier round began has come to nothing
 
     def tick(self) -> list[Task]:
         """Settle what is met by now; return the attempts that this node would set up."""
@@ -143,9 +153,12 @@ class Requests:
         for event, _ in self.open("keygen"):
             self.met(event)
         enough = len(ctx.live_holders()) >= key.quorum.threshold
-        if not enough or ctx.round_share() >= ctx.preset.vote_share:
-            return []  # what begins late would not end with its round
-        tasks = [self.task("sign", event, self._round) for event, _ in self.open("sign")]
+        late = ctx.round_share() >= ctx.preset.vote_share  # it would not end with its round
+        if late or not enough or ctx.me != coordinator_of(key.roster, key.number, self._round):
+            return []
+        events = [event for event, _ in self.open("sign")]
+        turn = in_turn(events, self._round * AT_ONCE)
+        tasks = [self.task("sign", event, self._round) for event in turn]
         return [task for task in tasks if task is not None]
 
     def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
@@ -156,8 +169,10 @@ class Requests:
         if attempt != self._round or not self._is_open(event, request):
             return None
         fields = request.fields
-        if fields["key_id"] != key.key_id:
+        room = event in self._tried or len(self._tried) < AT_ONCE
+        if fields["key_id"] != key.key_id or not room:
             return None
+        self._tried.add(event)
         return Task(
             purpose=purpose,
             event=event,

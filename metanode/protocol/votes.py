@@ -19,7 +19,8 @@ from metanode.protocol.identity import verify
 from metanode.protocol.view import Quorum
 from spec.messages import Certificate, SignedVote, Vote
 
-ATTEMPTS_PER_VOTER = 64
+ATTEMPTS_PER_VOTER = 256
+"""Of four rounds at once: payouts and operators' requests (``requests.AT_ONCE`` a round)."""
 
 
 def vote_of(certificate: Certificate) -> Vote:

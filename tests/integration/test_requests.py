@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import anyio

@@ -53,6 +53,7 @@ class Simulation(Clockwork):
     byzantine: int = 1
     preset: Preset = QUICK
     keygen_s: float = 4.0
+    keygen: str = "clock"
     weather: Weather = CALM
     dishonest: set[int] = field(factory=set)
     nodes: list[Node] = field(init=False)
@@ -233,6 +234,7 @@ class Simulation(Clockwork):
             hrp=DEVNET_HRP,
             confirmations=CONFIRMATIONS,
             custody=POLICY,
+            keygen=self.keygen,
         )
 
     def _clock(self, node: Node) -> float:
