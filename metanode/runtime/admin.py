@@ -148,14 +148,17 @@ class AdminServer:
         return _error(404, f"there are /status, /metrics{''.join(', /' + p for p in self.pages)}")
 
     async def _body(self, protocol: h11.Connection, stream: SocketStream) -> bytes | None:
-        """Return the whole body, or None when it is too long; h11 refuses one that ends early."""
-        body = b""
+        """Return the whole body, or None when it is too long; h11 refuses one that ends early.
+
+        The rest of a body that is too long is read and dropped, within the time of a request: else
+        the asker would see a reset in place of the answer.
+        """
+        body: bytes | None = b""
         while True:
             event = protocol.next_event()
             if isinstance(event, h11.Data):
-                body += bytes(event.data)
-                if len(body) > MAX_BODY_BYTES:
-                    return None
+                fits = body is not None and len(body) + len(event.data) <= MAX_BODY_BYTES
+                body = body + bytes(event.data) if body is not None and fits else None
             elif event is h11.NEED_DATA:
                 try:
                     protocol.receive_data(await stream.receive(MAX_HEADER_BYTES))

@@ -258,6 +258,11 @@ def test_a_member_who_never_signs_cannot_keep_the_key_from_being_locked_in() -> 
     sim.run_until(lambda: has_key(sim), 4.5 * QUICK.round_period_s, "the key is locked in")
 
 
+def lock_in_begun(sim: Simulation) -> bool:
+    """Return whether some node signs the lock-in."""
+    return any(note["purpose"] == "lock_in" for note in sim.noted("session.begun"))
+
+
 def test_a_coordinator_waits_for_linked_voters_and_not_for_the_dead() -> None:
     """F-34: catches a BEGIN of whoever was first, and a grace that all lock-ins have to wait."""
     for dead in (False, True):
@@ -271,7 +276,6 @@ def test_a_coordinator_waits_for_linked_voters_and_not_for_the_dead() -> None:
             sim.crash(late)
         else:
             sim.tamper[late] = changes(m.Vote, lambda _vote: [])
-        done = lambda s=sim: any(n["purpose"] == "lock_in" for n in s.noted("session.begun"))  # noqa: E731 - a condition
-        sim.run_until(done, 2.0, "BEGIN", exactly=True)
+        sim.run_until(lambda s=sim: lock_in_begun(s), 2.0, "BEGIN", exactly=True)
         grace = QUICK.convene_share * QUICK.round_period_s
         assert (sim.now - began > 0.99 * grace) != dead

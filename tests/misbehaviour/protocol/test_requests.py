@@ -136,7 +136,7 @@ def test_a_member_who_votes_first_and_never_signs_is_left_out_soon(bad: int) -> 
     sim.run_until(done, 4 * ROUND_S, "signed without the liar")
 
 
-@pytest.mark.parametrize("apart", [1, 2, 3])
+@pytest.mark.parametrize("apart", [2, 3])
 def test_two_silent_voters_who_sit_apart_are_left_out_together(apart: int) -> None:
     """F-34: catches a choice in turn alone: it leaves out neighbours only, whatever the round."""
     sim = quiet(5, members=7, threshold=5, byzantine=2)
