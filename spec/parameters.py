@@ -58,6 +58,12 @@ class Preset:
     # sessions
     coordinator_range: int = quantity(1000, "blocks", "T: blocks per coordinator, configurable")
     session_idle_s: int = quantity(180, "s", "T: sessions expire after 3 minutes without activity")
+    convene_share: float = quantity(
+        0.05, "of a round", "rule: F-34, how long a coordinator waits for linked members' votes"
+    )
+    request_lifetime_s: int = quantity(
+        86400, "s", "rule: an operator's request is tried so long; who asks again gives it more"
+    )
     retry_delay_blocks: int = quantity(60, "blocks", "T: retry at the current block + delay")
 
     # peering

@@ -24,7 +24,8 @@ CELLS = (
     Cell("proposed", "bool", ("Peer", "Attempt", "Digest"), "False", "network", "Proposal"),
     Cell("set_sent", "bool", ("Peer", "Attempt"), "False", "network", "SigningSet"),
     Cell("keygen_open", "bool", ("Peer",), "False", "given",
-         "clock: a keygen slot begins and now < keygen_until, or no key is certified yet"),
+         "clock: a keygen slot begins and now < keygen_until, or no key is certified yet; by "
+         "command: an operator's request is open and no key is certified"),
     Cell("began_in_round", "bool", ("Peer", "Attempt"), "False", "given",
          "clock: p was started in round r, and may have spoken in it before a crash"),
     Cell("transfer_eligible", "bool", ("Peer",), "False", "given",

@@ -58,6 +58,31 @@ def home_option(function: Command) -> Command:
     return option(function)
 
 
+def homes_option(function: Command) -> Command:
+    """Add ``--home DIR``, which may be given several times: ``homes``, each of them once."""
+
+    def resolve(
+        ctx: click.Context, _parameter: click.Parameter, value: tuple[Path, ...]
+    ) -> tuple[Path, ...]:
+        state = state_of(ctx)
+        homes = value or ((state.home,) if state.home is not None else ())
+        if not homes:
+            raise click.UsageError(HOME_REQUIRED)
+        state.remember(homes[0])
+        return tuple(dict.fromkeys(homes))
+
+    option = click.option(
+        "--home",
+        "homes",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        callback=resolve,
+        metavar="DIR",
+        help="Home of a node whose operator you are; may repeat.",
+    )
+    return option(function)
+
+
 def parse_endpoint(option: str, text: str) -> Endpoint:
     """Return the endpoint in ``text``; UserError names the option."""
     from metanode.runtime.config import Endpoint

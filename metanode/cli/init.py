@@ -49,6 +49,7 @@ KEY_OF_OPTION = {
     "threshold": "network.threshold",
     "byzantine": "network.byzantine",
     "keygen_until": "network.keygen_until",
+    "keygen": "network.keygen",
     "listen": "node.listen",
     "advertise": "node.advertise",
     "stake_outpoint": "stake.outpoint",
@@ -157,6 +158,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--threshold", type=int, help="t, members needed to sign.")
 @click.option("--byzantine", type=int, help="f, members that may lie.")
 @click.option("--keygen-until", type=int, metavar="SECONDS", help="No keygen after this time.")
+@click.option("--keygen", help="clock: keys are made at once; command: when operators ask.")
 @click.option("--stake-outpoint", metavar="TXID:INDEX", help="The output that stakes this node.")
 @click.option("--stake-minimum", type=int, metavar="UNITS", help="Least amount of a stake.")
 @click.option("--hrp", help="First part of the chain's addresses.")

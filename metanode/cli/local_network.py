@@ -53,6 +53,7 @@ class LocalNetwork:
     size: int = 4
     block_interval_s: float = 1.0
     keygen_after_s: float = 5.0
+    keygen: str = "clock"
     homes: list[Home] = field(factory=list)
     rpc_url: str = ""
     started: float = 0.0
@@ -81,6 +82,8 @@ class LocalNetwork:
             DEVNET_HRP,
             "--keygen-until",
             str(until * DEVNET.keygen_period_s + 1),
+            "--keygen",
+            self.keygen,
             "--stake-minimum",
             str(STAKE // 2),
             "--rpc-url",

@@ -25,11 +25,16 @@ EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
 PROGRAM = "metanode"
 
-# Name → (module with a click command `command`, one line of help).
+# Name → (module with a click command `command`, or "module:name" of one; one line of help).
 COMMANDS = {
     "init": ("metanode.cli.init", "Make the home of a new node: configuration and identity."),
     "run": ("metanode.cli.run", "Run the node; `--home DIR` without a command does the same."),
     "status": ("metanode.cli.status", "Show what the node that runs on a home is doing."),
+    "events": ("metanode.cli.events", "Show what the node has been asked for and has decided."),
+    "sign": ("metanode.cli.requests:sign", "Sign a digest with the network's key."),
+    "keygen": ("metanode.cli.requests:keygen", "Make the network's key."),
+    "keyrefresh": ("metanode.cli.requests:keyrefresh", "Renew the shares of the key."),
+    "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
     "history": ("metanode.cli.history", "Export and import what this node has signed."),
     "chain": ("metanode.cli.chain", "Run the embedded devnet chain, for trials and tests."),
@@ -48,9 +53,10 @@ class LazyGroup(click.Group):
         """Import and return one command, or None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name or "command")
         if not isinstance(command, click.Command):
-            raise LocalFault(f"{COMMANDS[cmd_name][0]} has no click command named `command`")
+            raise LocalFault(f"{COMMANDS[cmd_name][0]} is no click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -49,6 +49,12 @@ class Settings:
     hrp: str
     confirmations: int
     custody: CustodyPolicy
+    keygen: str = "clock"
+    """"clock": keys are made until ``keygen_until``; "command": when the operators ask."""
+
+    def keygen_window(self, now: float) -> bool:
+        """Return whether keys are made by the clock, whatever there is already."""
+        return self.keygen == "clock" and now < self.keygen_until
 
 
 @define

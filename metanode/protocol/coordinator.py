@@ -1,14 +1,14 @@
 """SETUP, ACK, BEGIN: how an event outside the signing rounds gets its certificate.
 
 The coordinator of attempt a is roster[(epoch + a) mod n]; attempts grow with the clock, so a silent
-coordinator is replaced (F-21). It asks all eligible members and begins with the first t voters
-(F-22), or with all of them for a key generation. What it asks for is rebuilt by everyone from their
-own view (F-17).
+coordinator is replaced (F-21). It asks all eligible members and begins with t of those who vote
+(F-22), others in each attempt, or with all of them for a key generation. What it asks for is
+rebuilt by everyone from their own view (F-17).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -17,11 +17,17 @@ from metanode.errors import PeerFault
 from metanode.protocol.context import WITHOUT_EPOCH, Context
 from metanode.protocol.epoch import Member
 from metanode.protocol.machine import TransitionError
+from metanode.protocol.threshold_set import in_turn
 from metanode.protocol.view import Quorum
 from metanode.protocol.votes import VoteBook, certificate_fault, sign_vote
 from spec.messages import Begin, Certificate, LockedCandidate, Setup, Vote
 
 SETUPS_PER_SENDER = 8
+
+
+def coordinator_of(members: Sequence[bytes], key_epoch: int, attempt: int) -> bytes:
+    """Return the member whose turn an attempt is."""
+    return members[(key_epoch + attempt) % len(members)]
 
 
 @frozen(kw_only=True)
@@ -43,7 +49,7 @@ class Task:
     @property
     def coordinator(self) -> bytes:
         """The member whose turn this attempt is."""
-        return self.members[(self.key_epoch + self.attempt) % len(self.members)]
+        return coordinator_of(self.members, self.key_epoch, self.attempt)
 
     @property
     def vote(self) -> Vote:
@@ -72,7 +78,8 @@ class Coordinators:
     """Both sides of SETUP, ACK, BEGIN. ``begin`` starts the run of a certificate.
 
     ``prepare`` brings an event to IN_PROGRESS, or raises a transition error; ``locked`` is the lock
-    of an event with its certificate, to be shown.
+    of an event with its certificate, to be shown; ``silences`` counts the runs that a
+    member has spoilt lately, as this node saw it.
     """
 
     ctx: Context
@@ -82,8 +89,10 @@ class Coordinators:
     locked: Callable[[bytes], LockedCandidate | None]
     recover: Callable[[bytes], None]
     begin: Callable[[Task, Certificate], None]
+    silences: Callable[[bytes], int] = field(default=lambda _member: 0)
     _setups: dict[bytes, dict[tuple[bytes, int], Setup]] = field(factory=dict)
     _tasks: dict[tuple[bytes, int], Task] = field(factory=dict)
+    _voted: dict[tuple[bytes, int], float] = field(factory=dict)
     _refusals: dict[tuple[bytes, int], str] = field(factory=dict)
 
     def propose(self, task: Task) -> None:
@@ -177,10 +186,16 @@ class Coordinators:
         self.votes.add_certificate(certificate)
         self._enter(task, certificate)
 
+    def latest(self, event: bytes) -> Task | None:
+        """Return the latest attempt of an event that this node takes part in, if any."""
+        found = [task for task in self._tasks.values() if task.event == event]
+        return max(found, key=lambda task: task.attempt, default=None)
+
     def overdue(self, limits: Mapping[str, int]) -> tuple[Task, ...]:
         """Drop the attempts below the limit of their purpose; return the unfinished ones."""
         old = {k: t for k, t in self._tasks.items() if t.attempt < limits[t.purpose]}
         self._tasks = {k: t for k, t in self._tasks.items() if k not in old}
+        self._voted = {k: at for k, at in self._voted.items() if k in self._tasks}
         for sender, waiting in self._setups.items():
             self._setups[sender] = {
                 k: m
@@ -266,6 +281,7 @@ class Coordinators:
             self._refuse(task, refusal)
             return
         self._tasks[task.event, task.attempt] = task
+        self._voted[task.event, task.attempt] = ctx.now
         self.votes.add(ctx.me, task.vote, sign_vote(ctx, task.vote).signature)
         self._convene(task)
 
@@ -274,8 +290,13 @@ class Coordinators:
         state = ctx.tables.state("session", ctx.me, task.event, task.attempt)
         if task.coordinator != ctx.me or state != "acked":
             return
-        certificate = self.votes.certificate(task.vote, task.votes_needed)
-        if certificate is None or ctx.me not in {vote.voter for vote in certificate.votes}:
+        voters = self.votes.voters(task.vote)
+        grace = ctx.preset.convene_share * ctx.preset.round_period_s
+        patient = ctx.now < self._voted[task.event, task.attempt] + grace
+        if patient and not ctx.links & set(task.members) <= set(voters):
+            return  # F-34: who votes first must not decide who signs
+        certificate = self.votes.certificate(task.vote, task.votes_needed, self._order(task))
+        if certificate is None:
             return
         ctx.tables.fire(
             "session",
@@ -293,6 +314,14 @@ class Coordinators:
         )
         self.begin(task, certificate)
 
+    def _order(self, task: Task) -> tuple[bytes, ...]:
+        """Return the members as they are chosen: this node, then in turn, the silent ones last.
+
+        F-34: the turn alone would leave two liars who sit apart in every choice of t.
+        """
+        others = [m for m in in_turn(task.members, task.attempt) if m != self.ctx.me]
+        return (self.ctx.me, *sorted(others, key=self.silences))
+
     def _enter(self, task: Task, certificate: Certificate) -> None:
         ctx = self.ctx
         member = ctx.me in {vote.voter for vote in certificate.votes}
@@ -306,6 +335,7 @@ class Coordinators:
         try:
             if not member:
                 ctx.tables.fire("session", "NotChosen", given=facts, **subject)
+                self.recover(task.event)  # if the chosen ones fail, this node is needed again
                 return
             ctx.tables.fire(
                 "session",

@@ -35,11 +35,15 @@ from spec.messages import Confirmation, Confirmations, KeyLocked
 
 @define
 class Keygen:
-    """The keygen core of a node; ``candidates`` are the listed members, the oldest stake first."""
+    """The keygen core of a node; ``candidates`` are the listed members, the oldest stake first.
+
+    ``asked`` tells whether the operator has asked for a key.
+    """
 
     ctx: Context
     candidates: Callable[[], tuple[Member, ...]]
     create: Callable[[bytes], None]
+    asked: Callable[[], bool]
     keys: dict[int, KeyEpoch] = field(factory=dict)
     announcement: KeyLocked | None = None
     _confirmations: ConfirmationBook = field(init=False)
@@ -60,8 +64,13 @@ class Keygen:
         return [self.keys[slot] for slot in sorted(slots, reverse=True)]
 
     def is_open(self) -> bool:
-        """Return whether another key may be made: before ``keygen_until``, or while none counts."""
-        return self.ctx.now < self.ctx.settings.keygen_until or not self.certified()
+        """Return whether another key may be made: before ``keygen_until``, or while none counts.
+
+        By command, no key is made before the operator asks, and one that counts is enough.
+        """
+        settings = self.ctx.settings
+        wanted = settings.keygen == "clock" or self.asked()
+        return wanted and (settings.keygen_window(self.ctx.now) or not self.certified())
 
     def tick(self) -> Task | None:
         """Move with the clock; return the task that this node would coordinate now, if any."""
@@ -305,7 +314,7 @@ class Keygen:
         certified, network = self.certified(), ctx.settings.network_id
         locked = ctx.tables.view.get("lock", ctx.me, event)
         fitting = [k for k in certified if locked in (None, k.digest(network))]
-        if ctx.now < ctx.settings.keygen_until or not fitting:
+        if ctx.settings.keygen_window(ctx.now) or not fitting:
             return None
         key = fitting[0]
         self.create(event)
@@ -346,7 +355,7 @@ class Keygen:
         """Give a key up and erase its share, if the table allows it."""
         key = self.keys[slot]
         try:
-            open_still = self.ctx.now < self.ctx.settings.keygen_until
+            open_still = self.ctx.settings.keygen_window(self.ctx.now)
             facts = {"before_lock_in": open_still} if event == "Outdate" else {}
             self.ctx.tables.fire("keygen", event, p=self.ctx.me, k=slot, given=facts)
         except TransitionError:

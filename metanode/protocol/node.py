@@ -15,7 +15,6 @@ from attrs import define, field, frozen
 from metanode.chains.base import ChainUpdate
 from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger
-from metanode.custody.payout import custody_address
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.candidate import Candidates
@@ -25,6 +24,7 @@ from metanode.protocol.coordinator import Coordinators, Task
 from metanode.protocol.envelope import Envelope
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.epoch_chain import EpochChain
+from metanode.protocol.events import Events
 from metanode.protocol.handover import Handover
 from metanode.protocol.hearing import Hearing
 from metanode.protocol.identity import Identity
@@ -32,7 +32,10 @@ from metanode.protocol.keygen import Keygen
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects, Tables
 from metanode.protocol.ping import Evidence, Pings
-from metanode.protocol.regroup import Regroups, Wish
+from metanode.protocol.regroup import Regroups
+from metanode.protocol.report import report_of
+from metanode.protocol.request import Request
+from metanode.protocol.requests import Requests
 from metanode.protocol.round import Rounds
 from metanode.protocol.runs import Runs
 from metanode.protocol.session import Sessions
@@ -61,6 +64,7 @@ class Memory:
     locks: Sequence[m.LockedCandidate] = ()
     signatures: Sequence[m.SignatureFound] = ()
     blocks: Mapping[bytes, Evidence] = field(factory=dict)
+    requests: Sequence[Request] = ()
 
 
 @define
@@ -77,6 +81,7 @@ class NodeCore:
     votes: VoteBook = field(init=False)
     pings: Pings = field(init=False)
     settlement: Settlement = field(init=False)
+    requests: Requests = field(init=False)
     hearing: Hearing = field(init=False)
     runs: Runs = field(init=False)
     sessions: Sessions = field(init=False)
@@ -86,7 +91,7 @@ class NodeCore:
     chain: EpochChain = field(init=False)
     coordinators: Coordinators = field(init=False)
     rounds: Rounds = field(init=False)
-    wishes: Sequence[Wish] = ()
+    events: Events = field(init=False)
     _round_seen: int = -1
 
     def __attrs_post_init__(self) -> None:
@@ -97,9 +102,15 @@ class NodeCore:
         self.votes = VoteBook(ctx)
         self.pings = Pings(ctx)
         self.settlement = Settlement(ctx, self.candidates)
+        self.requests = Requests(ctx, self.settlement, self.pings.members, self.pings.stake_fault)
         self.hearing = Hearing(ctx)
-        self.keygen = Keygen(ctx, self.pings.members, self.settlement.create)
-        self.regroups = Regroups(ctx, self.pings.staked, self._asked, self.settlement.create)
+        self.keygen = Keygen(
+            ctx,
+            self.pings.members,
+            self.settlement.create,
+            lambda: bool(self.requests.open("keygen")),
+        )
+        self.regroups = Regroups(ctx, self.pings.staked, self.requests, self.settlement.create)
         self.handover = self.regroups.handover = Handover(
             ctx,
             self.votes,
@@ -115,17 +126,24 @@ class NodeCore:
             lambda: self.keygen.announcement,
         )
         self.runs = Runs(
-            ctx, self.pings, self.hearing, self.settlement, self.keygen, self.regroups
+            ctx,
+            self.pings,
+            self.hearing,
+            self.settlement,
+            self.keygen,
+            self.regroups,
+            self.requests,
         )
         self.sessions = self.runs.sessions
         self.coordinators = Coordinators(
             ctx,
             self.votes,
-            self._rebuild,
+            self._task,
             self.settlement.prepare,
             self.settlement.lock_of,
             self.settlement.recover,
             self.runs.begin_task,
+            self.sessions.silences,
         )
         self.rounds = Rounds(
             ctx,
@@ -140,6 +158,7 @@ class NodeCore:
             self.sessions.drop,
         )
         self.runs.finished = self.rounds.finished
+        self.events = Events(ctx, self.settlement, self.requests, self.votes, self.coordinators)
 
     # --- inputs ---
 
@@ -152,7 +171,8 @@ class NodeCore:
                 ctx.tables.view.put(cell, index, value)
         self.rounds.began_in = ctx.round_number()
         self.pings.blocks = dict(memory.blocks)
-        self.settlement.restore(list(memory.locks), list(memory.signatures))
+        found = self.requests.restore(memory.requests, memory.signatures)
+        self.settlement.restore(list(memory.locks), found)
         for (_, event), status in ctx.tables.view.entries("status"):
             if status == "IN_PROGRESS" and isinstance(event, bytes):
                 self.settlement.recover(event)
@@ -160,8 +180,8 @@ class NodeCore:
             if state == "generating" and isinstance(slot, int):
                 self.keygen.failed(slot)
         self.keygen.restore(list(memory.keys), memory.announcement)
-        for found in memory.signatures:
-            self.chain.remember(found)
+        for signature in memory.signatures:
+            self.chain.remember(signature)
         self.chain.restore()
         self.handover.restore(list(memory.epochs), self.chain.successors())
         ctx.note("node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None)
@@ -175,7 +195,9 @@ class NodeCore:
             self._boundary(number)
         self.pings.tick()
         self.handover.tick()
-        for task in (self.keygen.tick(), self.regroups.due(), self.handover.due()):
+        self.regroups.settle_requests()
+        due = (self.keygen.tick(), self.regroups.due(), self.handover.due())
+        for task in (*due, *self.requests.tick()):
             if task is not None:
                 self.coordinators.propose(task)
         self.coordinators.tick()
@@ -192,6 +214,7 @@ class NodeCore:
         self.keygen.on_link(peer)
         self.handover.on_link(peer)
         self.settlement.announce_to(peer)
+        self.requests.announce_to(peer)
         self._publish(self.candidates.seen_by(self.ctx.me)[-m.TRANSFERS_LIMIT :], to=peer)
 
     def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
@@ -276,6 +299,7 @@ class NodeCore:
             case m.Vote():
                 self._on_vote(sender, message, envelope)
             case m.Setup():
+                self.requests.on_setup(sender, message)
                 self.coordinators.on_setup(sender, message)
             case m.Begin():
                 self.coordinators.on_begin(sender, message)
@@ -329,15 +353,10 @@ class NodeCore:
         if self.chain.on_signature(message):
             return
         if message.event == self.keygen.lock_in and self.ctx.key is None:
-            for key in self.keygen.certified():
-                if message.signatures:
-                    rs = message.signatures[0].rs
-                    self.runs.lock_in(
-                        key,
-                        int.from_bytes(rs[:32], "big"),
-                        int.from_bytes(rs[32:], "big"),
-                        message.signers,
-                    )
+            self.runs.on_lock_in(message)
+            return
+        if self.requests.concerns(message):
+            self.requests.on_signature(sender, message)
             return
         document = self.settlement.on_signature(sender, message)
         if document is not None:
@@ -348,14 +367,9 @@ class NodeCore:
         if mine is not None:
             self.runs.lock_in(*mine, ())
 
-    # --- key epochs ---
-
-    def _asked(self, key: KeyEpoch) -> Sequence[Wish]:
-        return [wish for wish in self.wishes if wish.epoch == key.number]
-
-    def _rebuild(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+    def _task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
         """Return an attempt as this node itself would set it up (F-17)."""
-        for part in (self.keygen, self.regroups, self.handover):
+        for part in (self.keygen, self.regroups, self.handover, self.requests):
             task = part.task(purpose, event, attempt)
             if task is not None:
                 return task
@@ -365,6 +379,7 @@ class NodeCore:
 
     def _boundary(self, number: int) -> None:
         self._round_seen = number
+        self.requests.boundary(number)
         if self.ctx.key is not None:
             self.pings.boundary()
         self.keygen.show_all()
@@ -375,8 +390,9 @@ class NodeCore:
                 attempt >= (number if rounds_only or event == lock_in else slot) - 2
             )
         )
-        limits = {"keygen": slot, "lock_in": number - 1, "regroup": number - 1}
-        for task in self.coordinators.overdue({**limits, "succession": number - 1}):
+        limits = {"keygen": slot, "lock_in": number, "sign": number}
+        limits |= {"regroup": number - 1, "succession": number}
+        for task in self.coordinators.overdue(limits):
             waited_for = self.runs.give_up(task.purpose, task.event, task.attempt)
             if task.purpose == "regroup":
                 voted = self.votes.of(task.event, task.attempt)
@@ -387,34 +403,4 @@ class NodeCore:
 
     def report(self) -> dict[str, Any]:
         """Return the node's state as plain values: no secrets."""
-        ctx, key = self.ctx, self.ctx.key
-        tip = self.ledger.tip
-        swaps = [
-            {"swap": swap.hex(), "state": state}
-            for (_, swap), state in ctx.tables.view.entries("swap")
-            if isinstance(swap, bytes)
-        ]
-        return {
-            "node_id": ctx.me.hex(),
-            "phase": self.rounds.phase(),
-            "round": ctx.round_number(),
-            "links": sorted(peer.hex() for peer in ctx.links),
-            "peers": self.pings.report(),
-            "key": None
-            if key is None
-            else {
-                "slot": key.slot,
-                "epoch": key.number,
-                "key_id": key.key_id.hex(),
-                "public_key": key.public_key.hex(),
-                "custody_address": custody_address(key.public_key, self.settings.hrp),
-                "threshold": key.quorum.threshold,
-                "roster": [member.hex() for member in key.roster],
-                "holds_share": ctx.holds_share,
-            },
-            "regroup": self.regroups.report(),
-            "keys": self.keygen.status(),
-            "payouts": self.settlement.report(),
-            "swaps": swaps,
-            "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},
-        }
+        return report_of(self)

@@ -155,11 +155,26 @@ class Pings:
 
     def staked(self) -> tuple[Member, ...]:
         """Return the peers whose stake held when the chain was last asked, also between rounds."""
-        return tuple(h.member for h in self.heard.values() if h.member is not None and not h.refused)
+        found = self.heard.values()
+        return tuple(h.member for h in found if h.member is not None and not h.refused)
 
     def is_listed(self, peer: bytes) -> bool:
         """Return whether a peer's stake has been proved and it is alive."""
         return self._listing(peer) == "listed"
+
+    def stake_fault(self, peer: bytes) -> str | None:
+        """Return why a node's stake does not count, with the mend, or None if it does.
+
+        A stake that was proved counts on while the list is rebuilt at a round's boundary.
+        """
+        heard = self.heard.get(peer)
+        if heard is None:
+            return "it has never pinged this node: check the id, and start it with a funded stake"
+        if heard.refused:
+            return f"its stake is refused ({heard.refused}): mend its stake"
+        if heard.member is None:
+            return "its stake is not proved yet: wait until `status` lists it"
+        return None
 
     def is_blocked(self, peer: bytes) -> bool:
         """Return whether a peer is on the block list: its pings count for nothing (F-08)."""

@@ -18,6 +18,8 @@ from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch, Member, members_plain
 from metanode.protocol.handover import Handover
 from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.request import Request
+from metanode.protocol.requests import Requests
 from metanode.protocol.session import Run
 from metanode.protocol.view import Quorum
 from metanode.tss.dealing import Dealing
@@ -27,16 +29,33 @@ from spec.messages import Missed
 from spec.parameters import quorum_fault
 
 PURPOSE = "regroup"
+KINDS = ("keyrefresh", "quorumchange")
+"""The operator's requests for new shares."""
 
 
 @frozen
 class Wish:
-    """New shares as they are asked for, to follow ``epoch``; ``members`` None: who holds them now."""
+    """New shares to follow ``epoch``; ``members`` None: for those who hold shares now."""
 
     epoch: int
     members: tuple[bytes, ...] | None = None
     threshold: int = 0
     byzantine: int = 0
+
+    @classmethod
+    def of(cls, request: Request) -> Wish:
+        """Return what an operator's request asks for."""
+        fields = request.fields
+        if request.kind == "keyrefresh":
+            return cls(fields["epoch"])
+        members = tuple(fields["members"])
+        return cls(fields["epoch"], members, fields["threshold"], fields["byzantine"])
+
+    def is_met(self, key: KeyEpoch) -> bool:
+        """Return whether an epoch is what was asked for, or as good."""
+        now = (key.roster, key.threshold, key.byzantine)
+        same = self.members is None or now == (self.members, self.threshold, self.byzantine)
+        return key.number > self.epoch and same
 
 
 @frozen
@@ -63,13 +82,13 @@ class Plan:
 class Regroups:
     """The attempts of one node.
 
-    ``staked`` are the nodes whose stake is proved; ``asked`` is what the operator wants of an
-    epoch, oldest first; ``create`` makes an event known.
+    ``staked`` are the nodes whose stake is proved; ``requests`` are the operator's; ``create``
+    makes an event known.
     """
 
     ctx: Context
     staked: Callable[[], tuple[Member, ...]]
-    asked: Callable[[KeyEpoch], Sequence[Wish]]
+    requests: Requests
     create: Callable[[bytes], None]
     handover: Handover = field(init=False)
     _plans: dict[int, Plan] = field(factory=dict)
@@ -78,6 +97,18 @@ class Regroups:
     _epoch_seen: int = 0
 
     # --- what is due ---
+
+    def asked(self, key: KeyEpoch) -> list[Wish]:
+        """Return what the operator asks for in the place of an epoch, the oldest request first."""
+        found = [r for _, r in self.requests.open() if r.kind in KINDS]
+        return [wish for wish in map(Wish.of, found) if wish.epoch == key.number]
+
+    def settle_requests(self) -> None:
+        """Tell the operator's requests that the epoch in force answers."""
+        key = self.ctx.key
+        for event, request in self.requests.open() if key is not None else ():
+            if request.kind in KINDS and key is not None and Wish.of(request).is_met(key):
+                self.requests.met(event)
 
     def wish(self) -> Wish | None:
         """Return what is due now: the operator's oldest wish, else the night's refresh."""

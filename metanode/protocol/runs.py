@@ -15,10 +15,12 @@ from metanode.protocol.keygen import Keygen
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.ping import Pings
 from metanode.protocol.regroup import Regroups
+from metanode.protocol.requests import Requests
 from metanode.protocol.session import Run, Sessions, instance_of, lane_nonce
 from metanode.protocol.settlement import Settlement
 from metanode.tss.dealing import Dealing
 from metanode.tss.keygen import KeygenSession
+from metanode.tss.keyshare import Keyshare
 from metanode.tss.sign import Signature, SignSession
 from metanode.tss.verify import verify_signature
 from spec import messages as m
@@ -37,6 +39,7 @@ class Runs:
     settlement: Settlement
     keygen: Keygen
     regroups: Regroups
+    requests: Requests
     finished: Callable[[bytes, bytes], None] = field(default=lambda event, digest: None)
     sessions: Sessions = field(init=False)
 
@@ -103,12 +106,12 @@ class Runs:
         elif task.purpose == "regroup":
             lane = self.regroups.session(task, instance)
         else:
-            key = self.ctx.key if task.purpose == "succession" else self.keygen.key_of(task.digest)
-            if key is None:
+            keyshare = self._keyshare_for(task)
+            if keyshare is None:
                 return
             signers = [roster.index(member) + 1 for member in members]
             lane = SignSession(
-                key.share, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
+                keyshare, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
             )
         self.ctx.note("session.begun", purpose=task.purpose, attempt=task.attempt)
         self.sessions.begin(
@@ -124,6 +127,13 @@ class Runs:
                 (lane,),
             )
         )
+
+    def _keyshare_for(self, task: Task) -> Keyshare | None:
+        """Return the share that signs: of the key in force, or of the one to be locked in."""
+        if task.purpose in ("sign", "succession"):
+            return self.ctx.epoch.keyshare
+        key = self.keygen.key_of(task.digest)
+        return None if key is None else key.keyshare
 
     def _on_result(self, run: Run) -> None:
         results = run.results or ()
@@ -146,6 +156,9 @@ class Runs:
             if key is not None:
                 self._finish(run, True)
                 self.lock_in(key, results[0].r, results[0].s, run.members)
+        elif run.purpose == "sign":
+            if self.requests.signed(run.event, results[0], run.members):
+                self._finish(run, True)
         else:
             self._on_payout_result(run, results)
 
@@ -214,6 +227,13 @@ class Runs:
                 carry={"announced": found, "signature_kept": found},
             )
         self.keygen.lock(key, Signature(r, s, 0))
+
+    def on_lock_in(self, message: m.SignatureFound) -> None:
+        """Take the signature that locks a key in, as a peer announces it."""
+        for key in self.keygen.certified() if message.signatures else ():
+            rs = message.signatures[0].rs
+            r, s = int.from_bytes(rs[:32], "big"), int.from_bytes(rs[32:], "big")
+            self.lock_in(key, r, s, message.signers)
 
     def give_up(self, purpose: str, event: bytes, attempt: int) -> list[bytes]:
         """The time of an attempt is over: end its session, keep the lock, try again later.

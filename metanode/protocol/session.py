@@ -96,6 +96,7 @@ class Sessions:
     _runs: dict[bytes, Run] = field(factory=dict)
     _early: dict[bytes, dict[bytes, list[Release | Step]]] = field(factory=dict)
     _over: dict[bytes, None] = field(factory=dict)
+    _silences: dict[bytes, int] = field(factory=dict)
 
     def begin(self, run: Run) -> None:
         """Start a run whose session row is in ``begun``: release, then take the messages that
@@ -171,6 +172,10 @@ class Sessions:
             self._close(run)
             self.on_abort(run)
 
+    def silences(self, member: bytes) -> int:
+        """Return how many runs a member has spoilt since its last good one."""
+        return self._silences.get(member, 0)
+
     def running(self, event: bytes) -> Run | None:
         """Return the run of an event, if there is one."""
         return next((run for run in self._runs.values() if run.event == event), None)
@@ -214,6 +219,13 @@ class Sessions:
             self.on_result(run)
 
     def _close(self, run: Run) -> None:
+        missing = {party for lane in run.lanes for party in lane.waiting_for}
+        missing |= set(run.abort.culprits) if run.abort else set()
+        for member in run.members:
+            if run.party(member) in missing:
+                self._silences[member] = self._silences.get(member, 0) + 1
+            elif run.results is not None:
+                self._silences.pop(member, None)
         for lane in run.lanes:
             lane.expire()
         self._runs.pop(run.instance, None)

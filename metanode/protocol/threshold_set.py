@@ -27,7 +27,7 @@ def prune_copies(seniority: Sequence[bytes], proofs: Mapping[bytes, bytes]) -> t
 
 
 def in_turn(peers: Sequence[bytes], number: int) -> tuple[bytes, ...]:
-    """Return the peers in order of seniority, beginning with another one in each round (F-34).
+    """Return the peers in their order, beginning with another one in each round (F-34).
 
     Else the same senior peers would be chosen in every round, and one of them who never signs would
     stop all payouts.

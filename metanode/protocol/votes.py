@@ -6,7 +6,7 @@ the fields of the vote, convinces anyone; t of them for equal fields are a certi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -19,7 +19,8 @@ from metanode.protocol.identity import verify
 from metanode.protocol.view import Quorum
 from spec.messages import Certificate, SignedVote, Vote
 
-ATTEMPTS_PER_VOTER = 64
+ATTEMPTS_PER_VOTER = 256
+"""Of four rounds at once: payouts and operators' requests (``requests.AT_ONCE`` a round)."""
 
 
 def vote_of(certificate: Certificate) -> Vote:
@@ -111,15 +112,24 @@ class VoteBook:
         """Return the votes of one attempt by voter, in the order in which they came."""
         return self._votes.get((event, attempt), {})
 
-    def certificate(self, vote: Vote, count: int) -> Certificate | None:
-        """Return a certificate of the first ``count`` votes equal to ``vote``, if there are so
-        many.
+    def voters(self, vote: Vote) -> tuple[bytes, ...]:
+        """Return those whose votes equal ``vote``, in the order in which they came."""
+        votes = self.of(vote.event, vote.attempt)
+        return tuple(voter for voter, (other, _) in votes.items() if other == vote)
+
+    def certificate(
+        self, vote: Vote, count: int, order: Sequence[bytes] = ()
+    ) -> Certificate | None:
+        """Return a certificate of ``count`` votes equal to ``vote``, if there are so many.
+
+        The voters are the first ones in ``order``, or those who came first.
         """
-        equal = [
-            signed for other, signed in self.of(vote.event, vote.attempt).values() if other == vote
-        ]
-        if len(equal) < count:
+        votes, voters = self.of(vote.event, vote.attempt), self.voters(vote)
+        if len(voters) < count:
             return None
+        ranks = {voter: rank for rank, voter in enumerate(order)}
+        ranked = sorted(voters, key=lambda voter: ranks.get(voter, len(ranks)))
+        equal = [votes[voter][1] for voter in ranked]
         chosen = tuple(sorted(equal[:count], key=lambda signed: signed.voter))
         return Certificate(
             vote.key_epoch, vote.event, vote.attempt, vote.digest, vote.members, chosen

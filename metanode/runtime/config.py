@@ -32,6 +32,7 @@ MAX_MEMBERS = 300
 MAX_AMOUNT = 21_000_000 * 100_000_000
 MAX_TIME = 2**40
 PRESET_NAMES = ("mainnet", "devnet")
+KEYGEN_MODES = ("clock", "command")
 CHAIN_KINDS = ("bitcoin",)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _HRP = re.compile(r"[a-z]{1,16}")
@@ -119,6 +120,7 @@ class NetworkSection:
     threshold: int = field(validator=_between(1, MAX_MEMBERS, "members"))
     byzantine: int = field(validator=_between(0, MAX_MEMBERS, "members"))
     keygen_until: int = field(validator=_between(0, MAX_TIME, "unix seconds"))
+    keygen: str = field(default="clock", validator=_one_of(*KEYGEN_MODES))
 
     def __attrs_post_init__(self) -> None:
         fault = quorum_fault(self.members, self.threshold, self.byzantine)

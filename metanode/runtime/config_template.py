@@ -39,6 +39,7 @@ KEYS = {
     "network.threshold": "[shared] t, members needed to sign; floor(2n/3)+1 is usual",
     "network.byzantine": "[shared] f, members that may lie; 2t-n > f and n-f >= t must hold",
     "network.keygen_until": "[shared] unix seconds: after this moment no key is generated",
+    "network.keygen": '[shared] "clock": a key is made at once; "command": when operators ask',
     "node.listen": 'TCP endpoint to listen on, "host:port"',
     "node.advertise": "endpoint that other nodes dial, when it is not the one above",
     "node.peers": 'endpoints dialled first, e.g. ["10.0.0.1:7000"]; one is enough to find the rest',

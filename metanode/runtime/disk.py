@@ -21,6 +21,7 @@ from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
+from metanode.protocol.request import Request
 from metanode.runtime.keystore import Keystore
 from metanode.runtime.signing_log import (
     Lock,
@@ -107,6 +108,7 @@ class Disk:
                 if isinstance(peer, bytes)
                 and cells.get("standing", {}).get((me, peer)) == "blocked"
             },
+            requests=[_request(data) for data in attached.get("asked", {}).values()],
         )
 
     def close(self) -> None:
@@ -121,7 +123,7 @@ class Disk:
             share = attachment.share
             self.keystore.save(share.to_bytes(), share.key_id, share.epoch, share.public_key)
             data = attachment.encode()
-        elif isinstance(attachment, Evidence):
+        elif isinstance(attachment, Evidence | Request):
             data = attachment.encode()
         elif isinstance(attachment, m.KeyLocked | m.SignatureFound):
             data = self.codec.encode(attachment)
@@ -182,6 +184,13 @@ class Disk:
             return epoch
         share = self.keystore.load(epoch.key_id, epoch.number, epoch.public_key)
         return evolve(epoch, keyshare=Keyshare.from_bytes(share))
+
+
+def _request(data: bytes) -> Request:
+    try:
+        return Request.decode(data)
+    except Malformed as fault:
+        raise UserError(f"the store is damaged ({fault}): restore it from a backup") from fault
 
 
 def _evidence(data: bytes) -> Evidence:

@@ -32,6 +32,7 @@ from metanode.runtime.admin import AdminServer
 from metanode.runtime.certificates import make_credentials
 from metanode.runtime.chain_follower import ChainFollower
 from metanode.runtime.config import Config
+from metanode.runtime.desk import Desk
 from metanode.runtime.dialer import Dialer
 from metanode.runtime.disk import Disk
 from metanode.runtime.home import Home
@@ -105,8 +106,14 @@ class NodeShell:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
+            desk = Desk(self.core, self._input)
             admin = AdminServer(
-                self.home, self.config.admin.listen, self.status, self.metrics.render
+                self.home,
+                self.config.admin.listen,
+                self.status,
+                self.metrics.render,
+                pages={"events": desk.events},
+                actions={"requests": desk.ask},
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)

@@ -44,6 +44,7 @@ def settings_of(config: Config) -> Settings:
         threshold=network.threshold,
         byzantine=network.byzantine,
         keygen_until=network.keygen_until,
+        keygen=network.keygen,
         stake=stake,
         joins=None if config.node.joins is None else bytes.fromhex(config.node.joins),
         chain=config.chain.kind,

@@ -20,6 +20,7 @@ from fastecdsa import ecdsa
 from fastecdsa.curve import secp256k1
 from fastecdsa.point import Point  # type: ignore[attr-defined]  # re-exported without __all__
 
+from metanode.errors import LocalFault
 from metanode.tss import curve
 from metanode.tss.parameters import HASH_BYTES, POINT_BYTES, SCALAR_BYTES
 
@@ -58,6 +59,22 @@ def verify_compact(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     r = int.from_bytes(signature[:SCALAR_BYTES], "big")
     s = int.from_bytes(signature[SCALAR_BYTES:], "big")
     return verify_signature(public_key, digest, r, s)
+
+
+def recovery_id(public_key: bytes, digest: bytes, r: int, s: int) -> int:
+    """Return 0..3, with which a *verified* signature gives its public key back (SEC 1, 4.1.6)."""
+    key = _parse_key(public_key)
+    if key is None:
+        raise LocalFault("a verified signature has a public key")
+    inverse, hashed = curve.inverse(s), int.from_bytes(digest, "big") % curve.ORDER
+    parts = [curve.public_mult(r * inverse % curve.ORDER, key)]
+    if hashed:
+        parts.append(curve.generator_mult(hashed * inverse))
+    nonce = curve.combine([part for part in parts if part is not None])
+    if nonce is None:
+        raise LocalFault("the nonce of a verified signature is a point")
+    x, y = curve.affine(nonce)
+    return (y & 1) | (2 if x >= curve.ORDER else 0)
 
 
 def _parse_key(data: bytes) -> curve.Point | None:

@@ -21,10 +21,11 @@ EVENT = Record(
         "Expire": "status[p, e] == PENDING and event_over[e] and refund_certificate[e] "
         f"and {_NOTHING_OUT}",
         "Recover": f"{_FINAL} or status[p, e] == IN_PROGRESS",
-        "KeyMade": "status[p, e] == IN_PROGRESS and key_made[e]",
+        "KeyMade": "status[p, e] in (PENDING, IN_PROGRESS) and key_made[e]",
         "ProtocolError": f"{_FINAL} or status[p, e] == IN_PROGRESS",
         "Retry": "status[p, e] == FAILED and not event_over[e]",
         "Announce": "status[p, e] == SUCCESS and signature_kept[p, e, d]",
+        "Ask": f"status[p, e] != UNKNOWN and not ({_FINAL}) and event_known[e]",
     },
     then={
         "Create": "after(status[p, e]) == PENDING",
@@ -38,6 +39,7 @@ EVENT = Record(
         f"after(status[p, e]) == (FAILED if {_NOTHING_OUT} else PENDING)",
         "Retry": "after(status[p, e]) == PENDING",
         "Announce": "after(announced[p, e, d])",
+        "Ask": "after(asked[p, e])",
     },
     steps={
         "FinalIsFinal": f"implies({_FINAL}, after(status[p, e]) == status[p, e])",
@@ -52,11 +54,13 @@ EVENT = Record(
         "signature_kept[p, e, d] or signature_valid[e, d]) for d in Digest)",
         "SaidIfKept": "all(implies(after(announced[p, e, d]), announced[p, e, d] or "
         "after(signature_kept[p, e, d])) for d in Digest)",
+        "AskedIfKnown": "implies(after(asked[p, e]), asked[p, e] or event_known[e])",
+        "AskedForGood": "implies(asked[p, e], after(asked[p, e]))",
         "KeptForGood": "all(implies(signature_kept[p, e, d], after(signature_kept[p, e, d])) "
         "for d in Digest)",
     },
-    crash="all(after(status[p, e]) == status[p, e] and "
+    crash="all(after(status[p, e]) == status[p, e] and after(asked[p, e]) == asked[p, e] and "
     "after(signature_kept[p, e, d]) == signature_kept[p, e, d] for e in Event for d in Digest)",
-    first="all(status[p, e] == UNKNOWN and not signature_kept[p, e, d] "
+    first="all(status[p, e] == UNKNOWN and not asked[p, e] and not signature_kept[p, e, d] "
     "for e in Event for d in Digest)",
 )

@@ -13,7 +13,15 @@ import anyio
 import pytest
 
 from metanode.errors import Unavailable, UserError
-from metanode.runtime.admin import MAX_HEADER_BYTES, AdminServer, fetch, fetch_status
+from metanode.runtime.admin import (
+    MAX_BODY_BYTES,
+    MAX_HEADER_BYTES,
+    AdminServer,
+    fetch,
+    fetch_json,
+    fetch_status,
+    post,
+)
 from metanode.runtime.config import Endpoint
 from metanode.runtime.home import Home
 from metanode.runtime.metrics import Metrics
@@ -130,3 +138,94 @@ def test_port_in_use_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"admin.listen {listen} cannot be used"):
             anyio.run(server.serve, backend="trio")
     assert "token" not in repr(server)
+
+
+# --- pages below a name, and what is posted ---
+
+
+async def echo(document: Any) -> Any:
+    """Answer with what was posted; refuse what asks for it."""
+    await anyio.sleep(0)
+    if document.get("refuse"):
+        raise UserError("not now: wait")
+    return {"echo": document}
+
+
+def desk(home: Path, question: Callable[[int], Any]) -> Any:
+    """Serve a page "things" and an action "echo" while ``question(port)`` runs."""
+
+    async def run() -> Any:
+        server = AdminServer(
+            Home(home),
+            Endpoint("127.0.0.1", 0),
+            lambda: STATUS,
+            Metrics().render,
+            pages={"things": lambda name: {"name": name} if name != "none" else None},
+            actions={"echo": echo},
+        )
+        async with anyio.create_task_group() as tasks:
+            bound = await tasks.start(server.serve)
+            answer = await anyio.to_thread.run_sync(question, bound.port)
+            tasks.cancel_scope.cancel()
+        return answer
+
+    return anyio.run(run, backend="trio")
+
+
+def test_pages_and_actions_by_name(tmp_path: Path) -> None:
+    """Catches a page below a name that is not found, and an answer that is not the action's."""
+
+    def question(_port: int) -> None:
+        home = Home(tmp_path)
+        assert fetch_json(home, "/things") == {"name": ""}
+        assert fetch_json(home, "/things/ab") == {"name": "ab"}
+        with pytest.raises(Unavailable, match="answered 404"):
+            fetch_json(home, "/things/none")
+        long = {"text": "x" * (MAX_BODY_BYTES - 100)}
+        assert post(home, "/echo", long) == {"echo": long}
+        with pytest.raises(UserError, match="^not now: wait$"):
+            post(home, "/echo", {"refuse": True})
+        with pytest.raises(Unavailable, match="answered 405"):
+            post(home, "/things", {})
+
+    desk(tmp_path, question)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", b"401"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 2\r\n\r\n[]", b"400"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 1\r\n\r\n{", b"400"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 9\r\n\r\n{}", b"400"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\n\r\n", b"400"),
+        (b"POST /echo/more HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 2\r\n\r\n{}", b"405"),
+        (b"PUT /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 2\r\n\r\n{}", b"405"),
+        (b"GET /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\n\r\n", b"404"),
+        (
+            b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 60000\r\n\r\n"
+            + b"[" * 60_000,
+            b"400",
+        ),
+        (
+            b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"8000\r\n%b\r\n" % (b"x" * 0x8000) * 3
+            + b"0\r\n\r\n",
+            b"413",
+        ),
+    ],
+)
+def test_rude_posts_get_an_error(tmp_path: Path, request_bytes: bytes, code: bytes) -> None:
+    """Catches an action without the token, one that runs on half a body, and a body without end."""
+
+    def question(port: int) -> tuple[bytes, bytes]:
+        token = json.loads((tmp_path / "admin.json").read_bytes())["token"].encode()
+        header = b"Authorization: Bearer " + token
+        first = ask(port, request_bytes.replace(b"TOKEN", header))
+        again = b"GET /status HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % header
+        return first, ask(port, again)
+
+    first, after = desk(tmp_path, question)
+    assert first.split(b" ", 2)[1] == code
+    assert set(json.loads(first.split(b"\r\n\r\n", 1)[1])) == {"error"}
+    assert json.loads(after.split(b"\r\n\r\n", 1)[1]) == STATUS

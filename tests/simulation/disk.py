@@ -19,6 +19,7 @@ from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
+from metanode.protocol.request import Request
 from spec import messages as m
 from spec.interpreter import Index, Value
 from spec.protocol import PROTOCOL
@@ -103,6 +104,7 @@ class FakeDisk:
                 for index, data in attached.get("block_until", {}).items()
                 if standing.get(index) == "blocked"
             },
+            requests=[Request.decode(data) for data in attached.get("asked", {}).values()],
         )
 
     def clone(self) -> FakeDisk:
@@ -143,7 +145,7 @@ def _stored(attachment: object) -> Stored:
         return _stored(attachment.candidate)
     if isinstance(attachment, m.LockedCandidate):
         return attachment.document, CODEC.encode(m.Begin(attachment.certificate))
-    if isinstance(attachment, Evidence):
+    if isinstance(attachment, Evidence | Request):
         return attachment.encode()
     if isinstance(attachment, m.KeyLocked | m.SignatureFound):
         return CODEC.encode(attachment)

@@ -17,7 +17,6 @@ from metanode.errors import Malformed, PeerFault, Unavailable
 from metanode.protocol.context import Settings
 from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
-from metanode.protocol.regroup import Wish
 from metanode.protocol.view import Quorum
 from spec.parameters import Preset
 from tests.simulation.chain import CONFIRMATIONS, ChainClient, Paid, Users
@@ -49,7 +48,7 @@ from tests.simulation.parts import (
 class Simulation(Clockwork):
     """A network of ``members`` founders; ``threshold`` and ``byzantine`` are t and f.
 
-    ``joiners`` more nodes have a stake and no share; ``wishes`` is what all operators ask for.
+    ``joiners`` more nodes have a stake and no share.
     """
 
     members: int = 4
@@ -58,6 +57,7 @@ class Simulation(Clockwork):
     joiners: int = 0
     preset: Preset = QUICK
     keygen_s: float = 4.0
+    keygen: str = "clock"
     weather: Weather = CALM
     dishonest: set[int] = field(factory=set)
     nodes: list[Node] = field(init=False)
@@ -69,7 +69,6 @@ class Simulation(Clockwork):
     crashes: list[Crash] = field(factory=list)
     sent: dict[str, int] = field(factory=dict)
     cut: set[frozenset[int]] = field(factory=set)
-    wishes: list[Wish] = field(factory=list)
     _arrivals: dict[tuple[int, int], float] = field(factory=dict)
     _transcript: Any = field(factory=hashlib.sha256)
     _by_id: dict[bytes, int] = field(factory=dict)
@@ -167,7 +166,6 @@ class Simulation(Clockwork):
         random_octets = random.Random(f"node {number}, start {node.starts}, {self.seed}").randbytes
         node.core = NodeCore(node.settings, node.identity, random_octets)
         node.chain.watching = False
-        node.core.wishes = self.wishes
         node.core.start(self._clock(node), node.disk.load())
         self._carry_out(node, node.core.take())
         for other in self.running():
@@ -246,6 +244,7 @@ class Simulation(Clockwork):
             hrp=DEVNET_HRP,
             confirmations=CONFIRMATIONS,
             custody=POLICY,
+            keygen=self.keygen,
         )
 
     def _clock(self, node: Node) -> float:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from metanode.errors import UserError
 from metanode.protocol.machine import Effects
-from metanode.protocol.regroup import Wish
 from spec import messages as m
 from tests.simulation.simulator import START, Crash, Simulation, sends, turns, with_key, writes_cell
 
@@ -17,18 +17,29 @@ CHANGE = ((0, 1, 2, 4), 3, 1)
 
 def ask(sim: Simulation, change: tuple[Sequence[int], int, int] | None = None) -> int:
     """Let every operator ask for new shares, a refresh or a change; return the epoch to follow."""
-    epoch = max(node.core.ctx.key.number for node in sim.running() if node.core.ctx.key)
-    sim.wishes[:] = [Wish(epoch)]
+    key = next(node.core.ctx.epoch for node in sim.running() if node.core.ctx.holds_share)
+    kind, fields = "keyrefresh", {"key_id": key.key_id.hex(), "epoch": key.number}
+    asked = {node.number for node in sim.running()}
     if change is not None:
         numbers, threshold, byzantine = change
-        ids = tuple(sorted(sim.nodes[number].node_id for number in numbers))
-        sim.wishes[:] = [Wish(epoch, ids, threshold, byzantine)]
+        kind = "quorumchange"
+        ids = sorted(sim.nodes[number].node_id.hex() for number in numbers)
+        fields |= {"members": ids, "threshold": threshold, "byzantine": byzantine}
+        asked = {*numbers, *(sim.number_of(member) for member in key.roster)}
         for number in numbers:
-            if number >= sim.members and sim.nodes[number].core is None:
+            if sim.nodes[number].core is None:
                 sim.join(number)
-    for node in sim.running():
-        node.core.wishes = sim.wishes
-    return epoch
+
+    def accepted() -> bool:
+        try:
+            return all(sim.core(number).requests.check(kind, fields) for number in asked)
+        except UserError:
+            return False
+
+    sim.run_until(accepted, 8.0, "every operator may ask")
+    for number in sorted(asked):
+        sim.core(number).requests.ask(kind, fields)
+    return key.number
 
 
 def works(sim: Simulation, numbers: Sequence[int], after: int) -> bool:

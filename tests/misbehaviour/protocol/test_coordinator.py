@@ -244,3 +244,38 @@ def test_votes_of_a_slot_made_up_by_a_member_begin_nothing() -> None:
     sim.run(3.0)
     assert not sim.noted("session.begun"), "one vote is missing: all members take part"
     assert sim.core(honest).pings.is_blocked(sim.nodes[bad].node_id), "it voted twice"
+
+
+def test_a_member_who_never_signs_cannot_keep_the_key_from_being_locked_in() -> None:
+    """F-34: catches a lock-in that the quickest voter is always in, or voters who, passed over
+    once, never vote for it again.
+    """
+    sim = Simulation(seed=12, keygen_s=2.0, dishonest={0})
+    sim.start_all()
+    mute = {m.Release, m.Step}
+    sim.run_until(lambda: len(sim.noted("keygen.certified")) == 4, 8.0, "a certified key")
+    sim.tamper[0] = lambda _to, message: [] if type(message) in mute else [message]
+    sim.run_until(lambda: has_key(sim), 4.5 * QUICK.round_period_s, "the key is locked in")
+
+
+def lock_in_begun(sim: Simulation) -> bool:
+    """Return whether some node signs the lock-in."""
+    return any(note["purpose"] == "lock_in" for note in sim.noted("session.begun"))
+
+
+def test_a_coordinator_waits_for_linked_voters_and_not_for_the_dead() -> None:
+    """F-34: catches a BEGIN of whoever was first, and a grace that all lock-ins have to wait."""
+    for dead in (False, True):
+        sim = Simulation(seed=13, keygen_s=2.0)
+        sim.start_all()
+        sim.run_until(lambda s=sim: len(s.noted("keygen.certified")) == 4, 8.0, "a certified key")
+        sim.run_until(lambda s=sim: bool(s.noted("setup.sent")[1:]), 4.0, "SETUP", exactly=True)
+        late = next(n for n in range(4) if not sim.noted("setup.sent", n))
+        began = sim.now
+        if dead:
+            sim.crash(late)
+        else:
+            sim.tamper[late] = changes(m.Vote, lambda _vote: [])
+        sim.run_until(lambda s=sim: lock_in_begun(s), 2.0, "BEGIN", exactly=True)
+        grace = QUICK.convene_share * QUICK.round_period_s
+        assert (sim.now - began > 0.99 * grace) != dead

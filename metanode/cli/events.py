@@ -1,0 +1,77 @@
+"""``events``: what a running node has been asked for, has found on the chain, and has decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metanode.cli.common import home_option
+from metanode.cli.status import lines_of
+
+COLUMNS = ("event", "kind", "status", "age", "attempts", "about")
+
+
+def row_of(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of one event, in the order of ``COLUMNS``."""
+    age = entry["age_s"]
+    return (
+        entry["event"][:16],
+        entry["kind"],
+        "overdue" if entry.get("overdue") else entry["status"],
+        "-" if age is None else f"{age} s",
+        str(entry["attempts"]),
+        _about(entry),
+    )
+
+
+def _about(entry: Mapping[str, Any]) -> str:
+    result, lock, asked = entry.get("result"), entry["lock"], entry.get("asked")
+    if result and "der" in result:
+        return f"{result['digest'][:16]} signed by {len(result['signers'])}"
+    if result:
+        return f"epoch {result['epoch']}, {result['address']}"
+    if lock is not None:
+        return f"locked on {lock['digest'][:16]} in attempt {lock['attempt']}"
+    if asked:
+        return ", ".join(f"{name} {_short(value)}" for name, value in asked.items())
+    return ""
+
+
+def _short(value: object) -> str:
+    return f"of {len(value)}" if isinstance(value, list) else str(value)[:16]
+
+
+@click.command()
+@home_option
+@click.option("--json", "as_json", is_flag=True, help="The events as JSON.")
+@click.argument("event", required=False)
+def command(home: Path, event: str | None, as_json: bool) -> None:
+    """Show the events that the node on a home knows, or all about one EVENT.
+
+    An event is decided once: a payout, the key's lock-in, an operator's request. It is tried in
+    numbered attempts, keeps its lock whatever happens, and ends in SUCCESS; a request that nobody
+    tries any more is shown as overdue.
+    """
+    from metanode.runtime.admin import fetch_json
+    from metanode.runtime.home import Home
+
+    entries = fetch_json(Home(home), "/events")["events"]
+    if event is not None:
+        entries = [entry for entry in entries if entry["event"].startswith(event.lower())]
+        if len(entries) != 1:
+            raise click.UsageError(f"{event[:64]!r} begins the id of {len(entries)} events")
+    if as_json:
+        click.echo(json.dumps(entries[0] if event else entries, indent=2, sort_keys=True))
+    elif event is not None:
+        for line in lines_of(entries[0]):
+            click.echo(line)
+    else:
+        rows = [COLUMNS, *map(row_of, entries)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+            click.echo("  ".join(cells).rstrip())

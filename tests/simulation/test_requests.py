@@ -1,0 +1,128 @@
+"""Requests in a network that crashes and loses messages: signed once, and never forgotten."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from metanode.protocol.machine import Effects
+from spec import messages as m
+from tests.simulation.asking import DIGEST, OTHER, all_signed, ask, ask_to_sign, quiet, signature
+from tests.simulation.simulator import (
+    CALM,
+    QUICK,
+    Crash,
+    Simulation,
+    Weather,
+    sends,
+    writes_cell,
+)
+
+ROUND_S = QUICK.round_period_s
+POINTS = ("before", "after", "amid")
+MOMENTS: dict[str, Callable[[Effects], bool]] = {
+    "set-up": sends(m.Setup),
+    "vote": sends(m.Vote),
+    "begin": sends(m.Begin),
+    "lock and release": writes_cell("released"),
+    "step": sends(m.Step),
+    "signature": writes_cell("signature_kept"),
+}
+
+
+def by_turn(sim: Simulation) -> list[int]:
+    """Return the numbers of the nodes, the coordinator of this round first, then in turn."""
+    ids = sorted(node.node_id for node in sim.nodes)
+    first = 1 + int(sim.now // ROUND_S)
+    return [sim.number_of(ids[(first + place) % len(ids)]) for place in range(len(ids))]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("place", range(4))
+def test_a_crash_at_each_moment_of_a_request(moment: str, place: int) -> None:
+    """F-14: catches a lock or a request that a crash takes, and a second signature after it."""
+    for point in POINTS:
+        sim = quiet(place)
+        victim = by_turn(sim)[place]
+        crash = Crash(node=victim, when=MOMENTS[moment], point=point, restart_s=0.7)
+        sim.crashes.append(crash)
+        event = ask_to_sign(sim, range(4))
+        sim.run_until(lambda e=event, s=sim: all_signed(s, e), 6 * ROUND_S, "all have it")
+        if moment == "signature" or place == 0:
+            assert not sim.crashes, "all write the signature down, the coordinator does it all"
+        signed = signature(sim, victim, event)
+        sim.run(2 * ROUND_S)
+        assert {signature(sim, number, event) for number in range(4)} == {signed}
+        assert [set(found) for found in sim.checkers.releases.values()] == [{DIGEST}]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_what_an_operator_was_told_is_taken_survives_a_crash(point: str) -> None:
+    """Catches a request that is confirmed before it is on disk."""
+    sim = quiet(5)
+    sim.crashes.append(Crash(node=0, when=writes_cell("asked"), point=point, restart_s=0.3))
+    event = ask_to_sign(sim, (0,))
+    asked = {(sim.nodes[0].node_id, event): True} if point != "before" else {}
+    assert sim.nodes[0].disk.cells.get("asked", {}) == asked
+    sim.run(0.6)
+    known = [found for found, _ in sim.core(0).requests.open("sign")]
+    assert known == ([event] if asked else [])
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_all_signers_crash_at_their_release_and_finish_later(point: str) -> None:
+    """F-14: catches shares that are out and forgotten: the event must come to its one end."""
+    sim = quiet(6)
+    for number in range(4):
+        crash = Crash(node=number, when=writes_cell("released"), point=point, restart_s=0.5)
+        sim.crashes.append(crash)
+    event = ask_to_sign(sim, range(4))
+    sim.run_until(lambda: all_signed(sim, event), 8 * ROUND_S, "signed in the end")
+    locked = sim.core(0).settlement.lock_of(event)
+    assert locked is not None
+    assert locked.certificate.digest == DIGEST
+    assert locked.document == sim.core(0).requests.asked[event].document
+
+
+def test_a_key_by_command_survives_crashes_of_those_who_make_it() -> None:
+    """Catches a request for a key that is lost with the slot in which a member crashed."""
+    sim = Simulation(seed=7, keygen="command")
+    sim.start_all()
+    sim.run(2.0)
+    sim.crashes.append(Crash(node=1, when=sends(m.Step), point="amid"))
+    sim.crashes.append(Crash(node=2, when=writes_cell("key_share"), point="after"))
+    for number in range(4):
+        ask(sim, number, "keygen")
+    done = lambda: all(n.core and n.core.ctx.key for n in sim.nodes)  # noqa: E731 - a condition
+    sim.run_until(done, 9 * QUICK.keygen_period_s, "the key is locked in")
+    sim.run(0.5)
+    assert not any(sim.core(number).requests.open() for number in range(4))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_requests_and_payouts_through_a_storm(seed: int) -> None:
+    """Catches requests and rounds that get into each other's way, in bad weather and crashes."""
+    dice = random.Random(f"requests {seed}")
+    sim = quiet(20 + seed)
+    sim.weather = Weather(latency=(0.002, 0.03), loss=0.05, duplicate=0.1, reorder=0.1)
+    sim.mine_every(0.7)
+    sim.deposit()
+    for moment in ("voted", "released", "signature_kept"):
+        crash = Crash(
+            node=dice.randrange(4),
+            when=writes_cell(moment),
+            point=dice.choice(POINTS),
+            restart_s=dice.uniform(0.2, 2.0),
+        )
+        sim.crashes.append(crash)
+    events = [ask_to_sign(sim, range(4), digest) for digest in (DIGEST, OTHER)]
+    sim.run(7.0)
+    sim.weather, sim.crashes = CALM, []
+    sim.run_until(sim.all_running, 5.0, "every node is back")
+    sim.settle()
+    done = lambda: all(all_signed(sim, event) for event in events)  # noqa: E731 - a condition
+    sim.run_until(done, 8 * ROUND_S, "both are signed")
+    sim.require(not sim.refusals, f"honest nodes ran into refused transitions: {sim.refusals}")
+    sim.require(not sim.faults, f"honest nodes blamed each other: {sim.faults}")
