@@ -66,7 +66,7 @@ def _home(path: Path, *, stopped: bool = False) -> Iterator[tuple[Home, Config]]
 
 
 def _show(entry: ShareEntry) -> str:
-    return entry.state + (", active" if entry.active else "")
+    return entry.state + (", in force" if entry.active else "")
 
 
 def _plain(entry: ShareEntry) -> dict[str, Any]:

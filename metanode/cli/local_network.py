@@ -45,8 +45,8 @@ STOP_PATIENCE_S = 5.0
 
 @define
 class LocalNetwork:
-    """A devnet chain and ``size`` nodes below ``directory``; ``keygen_after_s`` from the
-    preparation.
+    """A devnet chain and ``size`` founders below ``directory``; ``keygen_after_s`` from the
+    preparation. ``spares`` more homes have a stake and can join later.
     """
 
     directory: Path
@@ -54,6 +54,7 @@ class LocalNetwork:
     block_interval_s: float = 1.0
     keygen_after_s: float = 5.0
     keygen: str = "clock"
+    spares: int = 0
     homes: list[Home] = field(factory=list)
     rpc_url: str = ""
     started: float = 0.0
@@ -63,7 +64,7 @@ class LocalNetwork:
     async def prepare(self) -> None:
         """Make the homes, found the chain with their stakes, and start the chain."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        port, *ports = free_ports(self.size + 1)
+        port, *ports = free_ports(self.size + self.spares + 1)
         self.rpc_url = f"http://127.0.0.1:{port}"
         self.started = time.time()
         until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
@@ -121,6 +122,14 @@ class LocalNetwork:
         self._nodes[number] = self._spawn(
             ["run", "--home", str(home.path)], home.path / "output.log"
         )
+
+    def join(self, number: int, public_key: str) -> None:
+        """Start a spare node that wants a share of the key with this public key (hex)."""
+        home = self.homes[number]
+        config = load_config(home.config)
+        node = attrs.evolve(config.node, joins=public_key)
+        atomic_write(home.config, render(attrs.evolve(config, node=node)).encode("utf-8"))
+        self.start(number)
 
     def kill(self, number: int) -> None:
         """SIGKILL a node: nothing of it gets a chance to tidy up."""

@@ -53,14 +53,15 @@ class Asking:
         self.say(f"event {self.event}")
 
     def wait(self, seconds: float) -> dict[str, Any]:
-        """Return the event when some node has it done, or as it stands after so long."""
+        """Return the event when it is done, or as it stands after so long."""
         deadline = time.monotonic() + seconds
         while True:
             entries = self.look()
             if entries:
                 self._show(max(entries, key=_progress))
             done = [entry for entry in entries if entry["status"] == "SUCCESS"]
-            if done:
+            # A signature is one for all; new shares count where they are in force.
+            if done and (self.kind == "sign" or len(done) == len(entries)):
                 return done[0]
             if time.monotonic() >= deadline:
                 return max(entries, key=_progress, default={"event": self.event, "status": "?"})
@@ -88,11 +89,13 @@ class Asking:
         attempt = entry["attempt"]
         if attempt is None:
             return
-        number = attempt["number"]
-        self.say(f"attempt {number}: coordinated by {attempt['coordinator'][:16]}")
-        self.say(f"attempt {number}: {attempt['votes']} of {attempt['votes_needed']} voted")
+        name = f"attempt {attempt['number']}"
+        if attempt["purpose"] != self.kind:
+            name = f"{attempt['purpose']}, {name}"
+        self.say(f"{name}: coordinated by {attempt['coordinator'][:16]}")
+        self.say(f"{name}: {attempt['votes']} of {attempt['votes_needed']} voted")
         if attempt["session"] in ("begun", "stepping", "finished"):
-            self.say(f"attempt {number}: begun")
+            self.say(f"{name}: begun")
 
     def _post(self, home: Home, *, check: bool) -> dict[str, Any]:
         from metanode.runtime.admin import post

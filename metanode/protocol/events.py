@@ -8,8 +8,15 @@ from attrs import frozen
 
 from metanode.custody.payout import custody_address
 from metanode.custody.transaction import der_signature
-from metanode.protocol.context import Context, keygen_event, lock_in_event
+from metanode.protocol.context import (
+    Context,
+    keygen_event,
+    lock_in_event,
+    regroup_event,
+    succession_event,
+)
 from metanode.protocol.coordinator import Coordinators
+from metanode.protocol.regroup import KINDS, Regroups
 from metanode.protocol.requests import Requests
 from metanode.protocol.settlement import Settlement
 from metanode.protocol.votes import VoteBook
@@ -26,6 +33,7 @@ class Events:
     ctx: Context
     settlement: Settlement
     requests: Requests
+    regroups: Regroups
     votes: VoteBook
     coordinators: Coordinators
 
@@ -67,7 +75,7 @@ class Events:
             "status": status,
             "age_s": None if began is None else max(0, round(self.ctx.now - began)),
             "attempts": len(attempts),
-            "attempt": self._attempt(event),
+            "attempt": self._attempt(self._carried_out_by(event)),
             "lock": None
             if locked is None
             else {
@@ -85,14 +93,30 @@ class Events:
             }
         return entry
 
+    def _carried_out_by(self, event: bytes) -> bytes:
+        """Return the event whose attempts carry a request out: new shares have their own."""
+        request = self.requests.asked.get(event)
+        if request is None or request.kind not in KINDS or not self.requests.is_open(event):
+            return event
+        return self.regroups.going_on() or event
+
     def _kind(self, event: bytes, attempts: list[int]) -> str:
         network_id = self.ctx.settings.network_id
         if event == lock_in_event(network_id):
             return "lock_in"
         if any(event == keygen_event(network_id, attempt) for attempt in attempts):
             return "keygen_slot"
+        if self.ctx.key is not None:
+            key_id = self.ctx.key.key_id
+            if any(event == regroup_event(network_id, key_id, attempt) for attempt in attempts):
+                return "regroup"
+            epochs = self.ctx.epochs
+            if any(event == succession_event(network_id, key_id, number) for number in epochs):
+                return "succession"
         # A payout comes with a vote or with its signatures; a slot may pass without either.
-        return "payout" if attempts or event in self.settlement.payouts else "keygen_slot"
+        if attempts or event in self.settlement.payouts:
+            return "payout"
+        return "regroup" if event in self.regroups.events else "keygen_slot"
 
     def _began(self, kind: str, attempts: list[int]) -> float | None:
         preset = self.ctx.preset
@@ -107,6 +131,7 @@ class Events:
         ctx = self.ctx
         return {
             "number": task.attempt,
+            "purpose": task.purpose,
             "coordinator": task.coordinator.hex(),
             "votes": len(self.votes.voters(task.vote)),
             "votes_needed": task.votes_needed,

@@ -278,7 +278,7 @@ class Handover:
             self.drafts.forget(new.number)
             self._books = {n: book for n, book in self._books.items() if n >= new.number}
             ctx.note("epoch.in_force", epoch=new.number, threshold=new.threshold,
-                     members=len(new.members), holds_share=ctx.holds_share)  # fmt: skip
+                     members=len(new.members), holder=ctx.holds_share)  # fmt: skip
 
     def _take_over(self, old: KeyEpoch, new: KeyEpoch) -> bool:
         """Take over what T holders handed over and begin to work; return whether it was enough."""

@@ -158,7 +158,9 @@ class NodeCore:
             self.sessions.drop,
         )
         self.runs.finished = self.rounds.finished
-        self.events = Events(ctx, self.settlement, self.requests, self.votes, self.coordinators)
+        self.events = Events(
+            ctx, self.settlement, self.requests, self.regroups, self.votes, self.coordinators
+        )
 
     # --- inputs ---
 

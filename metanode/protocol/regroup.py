@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import define, field, frozen
 
 from metanode.protocol.codec import encode_canonical
-from metanode.protocol.context import Context, regroup_event
+from metanode.protocol.context import Context, regroup_event, succession_event
 from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch, Member, members_plain
 from metanode.protocol.handover import Handover
@@ -83,7 +83,7 @@ class Regroups:
     """The attempts of one node.
 
     ``staked`` are the nodes whose stake is proved; ``requests`` are the operator's; ``create``
-    makes an event known.
+    makes an event known. ``events`` are those of this node's attempts since it was started.
     """
 
     ctx: Context
@@ -91,6 +91,7 @@ class Regroups:
     requests: Requests
     create: Callable[[bytes], None]
     handover: Handover = field(init=False)
+    events: set[bytes] = field(factory=set)
     _plans: dict[int, Plan] = field(factory=dict)
     _missed: dict[bytes, set[bytes]] = field(factory=dict)
     _failures: dict[bytes, set[int]] = field(factory=dict)
@@ -181,6 +182,7 @@ class Regroups:
             return None
         document = self._document(plan, key)
         self.create(event)
+        self.events.add(event)
         self._plans[attempt] = plan
         self._plans = {number: self._plans[number] for number in sorted(self._plans)[-4:]}
         return Task(
@@ -235,6 +237,17 @@ class Regroups:
         rest, faulty = len(key.roster) - len(out), key.byzantine - len(out)
         safe = faulty >= 0 and quorum_fault(rest, key.threshold, faulty) is None
         return out if safe else set()
+
+    def going_on(self) -> bytes | None:
+        """Return the event that is being worked at: the succession, or the newest attempt."""
+        ctx, key = self.ctx, self.ctx.key
+        if key is None:
+            return None
+        network_id = ctx.settings.network_id
+        if self.handover.holding(key.number) == "fenced":
+            return succession_event(network_id, key.key_id, key.number)
+        newest = max((n for n in self._plans if n > key.number), default=None)
+        return None if newest is None else regroup_event(network_id, key.key_id, newest)
 
     def session(self, task: Task, instance: bytes) -> Dealing:
         """Return the session of an attempt that all its members voted for."""

@@ -254,6 +254,10 @@ class Requests:
 
     # --- helpers ---
 
+    def is_open(self, event: bytes) -> bool:
+        """Return whether a request is still to be met."""
+        return self._is_open(event, self.asked[event])
+
     def _is_open(self, event: bytes, request: Request) -> bool:
         # A failed attempt to sign has released nothing here: another one may be made (F-35).
         states = (*OPEN, "FAILED") if request.kind == "sign" else OPEN
@@ -324,7 +328,8 @@ class Requests:
         epoch, current = request.fields["epoch"], self.ctx.epoch.number
         if epoch != current:
             raise UserError(f"epoch {epoch} is not the current one: ask for epoch {current}")
-        self._check_up()
+        if request.kind == "keyrefresh":
+            self._check_all_up()
 
     def _check_quorum(self, request: Request) -> None:
         self._check_epoch(request)
@@ -337,6 +342,11 @@ class Requests:
         now = (list(key.roster), key.quorum.threshold, key.quorum.faulty)
         if (members, *numbers) == now:
             raise UserError("that is the quorum already: `keyrefresh` renews the shares alone")
+        staying = {m for m in members if m in key.roster}
+        down = sorted(staying - self.ctx.live_holders())
+        if down:
+            raise UserError(f"{down[0].hex()} would hold a share and is not up: start it")
+        self._check_up()
         for member in [m for m in members if m not in key.roster]:
             reason = self.stake_fault(member)
             if reason is None and member not in {*self.ctx.links, self.ctx.me}:
@@ -350,6 +360,15 @@ class Requests:
         if request.fields["key_id"] != self.ctx.key.key_id:
             raise UserError(
                 f"this node holds no share of that key: its own is {self.ctx.key.key_id.hex()}"
+            )
+
+    def _check_all_up(self) -> None:
+        key = self.ctx.epoch
+        up = len(self.ctx.live_holders())
+        if up < len(key.roster):
+            raise UserError(
+                f"{up} of {len(key.roster)} holders are up, and all must deal: start the others, "
+                "or leave them out with `quorumchange`"
             )
 
     def _check_up(self) -> None:

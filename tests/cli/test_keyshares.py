@@ -80,7 +80,7 @@ def test_list(home: Home, run: Run) -> None:
         f"key {share.key_id.hex()}, epoch 1",
         "  share:      1 of 3, any 2 sign",
         f"  public key: {share.public_key.hex()}",
-        "  state:      locked_in, active",
+        "  state:      locked_in, in force",
         f"  file:       {path}",
     ]
     code, said, _ = run("--home", home.path, "keyshares", "list", "--json")
@@ -150,7 +150,7 @@ def test_export_and_import(home: Home, run: Run, tmp_path: Path) -> None:
         refused(run("keyshares", "import", *here, file, *option), "stop it")
     assert not path.exists()
     code, said, _ = run("keyshares", "import", *here, file, *option)
-    assert (code, said) == (0, f"imported: {name} (locked_in, active) to {path}\n")
+    assert (code, said) == (0, f"imported: {name} (locked_in, in force) to {path}\n")
     assert run("keyshares", "verify", *here)[0] == 0
 
 

@@ -198,7 +198,8 @@ def test_a_foreign_key_an_old_epoch_and_too_few_up_are_refused() -> None:
     sim.crash(2)
     few = "2 of 4 holders are up, 3 are needed: start the others"
     refused(sim, few, "sign", key_id=mine, digest=DIGEST.hex())
-    refused(sim, few, "keyrefresh", key_id=mine, epoch=1)
+    all_deal = "2 of 4 holders are up, and all must deal: start the others"
+    refused(sim, all_deal, "keyrefresh", key_id=mine, epoch=1)
 
 
 def test_a_quorum_that_is_unsafe_unknown_or_the_same_is_refused() -> None:
