@@ -137,6 +137,10 @@ class LocalNetwork:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def running(self) -> set[int]:
+        """Return the numbers of the nodes whose process runs."""
+        return {number for number, process in self._nodes.items() if process.poll() is None}
+
     def fallen(self) -> dict[int, str]:
         """Return what the nodes said that ended by themselves."""
         said = {}

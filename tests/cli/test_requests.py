@@ -66,7 +66,8 @@ class Node:
 def entry(status: str, votes: int = 0, session: str = "acked", **more: Any) -> dict[str, Any]:
     """Return an event as a node shows it."""
     attempt = {
-        "number": 7, "purpose": "sign", "coordinator": IDS[0], "votes": votes, "votes_needed": 3, "session": session,
+        "number": 7, "purpose": "sign", "coordinator": IDS[0], "votes": votes,
+        "votes_needed": 3, "session": session,
     }  # fmt: skip
     return {
         "event": EVENT, "kind": "sign", "status": status, "age_s": 1, "attempts": 1,
