@@ -55,9 +55,19 @@ class Handover:
         return self.ctx.tables.state("regroup", self.ctx.me, number)
 
     def ready(self) -> list[KeyEpoch]:
-        """Return the drafts that could be decided, the oldest first."""
+        """Return the drafts that could be decided, the oldest first.
+
+        Who has stepped back goes on, whatever becomes of the request that it stepped back for.
+        """
         found = [d for d in self.drafts.known.values() if self.drafts.is_ready(d)]
-        return sorted(filter(self.wanted, found), key=lambda draft: draft.number)
+        kept = [d for d in found if self.wanted(d) or self._went_too_far(d)]
+        return sorted(kept, key=lambda draft: draft.number)
+
+    def _went_too_far(self, draft: KeyEpoch) -> bool:
+        if self.holding(draft.follows) != "fenced":
+            return False
+        handed_over = self.ctx.tables.view.get("handed_over", self.ctx.me, draft.number)
+        return bool(handed_over) or self.holding(draft.number) == "prepared"
 
     def parties(self) -> set[bytes]:
         """Return the members of all drafts: they take part although they hold nothing yet."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from attrs import evolve
 
 from metanode.errors import UserError
 from metanode.protocol.machine import Effects
 from spec import messages as m
-from tests.simulation.simulator import START, Crash, Simulation, sends, turns, with_key, writes_cell
+from tests.simulation.simulator import (
+    QUICK,
+    START,
+    Crash,
+    Simulation,
+    sends,
+    turns,
+    with_key,
+    writes_cell,
+)
 
 CHANGE = ((0, 1, 2, 4), 3, 1)
 """Node 4 in the place of node 3."""
@@ -198,8 +208,8 @@ def test_a_silent_member_costs_a_few_attempts_and_not_the_night() -> None:
     """F-26: catches a regroup that waits for one member for ever, and one that gives up too soon."""
     sim = with_key(53)
     sim.mine_every(0.7)
-    sim.crash(3)
     epoch = ask(sim)
+    sim.crash(3)
     sim.run_until(lambda: works(sim, (0, 1, 2), epoch), 40.0, "the others go on without it")
     assert sim.core(0).ctx.epoch.roster == tuple(
         sorted(sim.nodes[number].node_id for number in (0, 1, 2))
@@ -212,3 +222,21 @@ def test_a_silent_member_costs_a_few_attempts_and_not_the_night() -> None:
     sim.run_until(lambda: sim.core(3).ctx.epoch.number > epoch, 12.0, "it knows the epoch")
     assert not sim.core(3).ctx.holds_share
     assert sim.nodes[3].disk.get("holding", sim.nodes[3].node_id, 1) == "erased"
+
+
+def test_who_has_stepped_back_goes_on_after_the_request_ran_out() -> None:
+    """Catches holders that are fenced for good, because nobody wants the new shares any more."""
+    sim = with_key(54, preset=evolve(QUICK, request_lifetime_s=9))
+    sim.mine_every(0.7)
+    for number in range(4):
+        sim.tamper[number] = lambda _to, message: (
+            [] if isinstance(message, m.Setup) and message.purpose == "succession" else [message]
+        )
+    epoch = ask(sim)
+    sim.run_until(lambda: len(sim.noted("epoch.handed_over")) == 4, 9.0, "all step back")
+    sim.run(12.0)
+    assert not any(core.requests.open() for core in map(sim.core, range(4)))
+    assert {core.rounds.phase() for core in map(sim.core, range(4))} == {"Regroup"}
+    sim.tamper.clear()
+    sim.run_until(lambda: works(sim, range(4), epoch), 12.0, "the new shares work")
+    pays(sim)
