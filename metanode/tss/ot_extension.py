@@ -170,26 +170,10 @@ def row_key(context: bytes, salt: bytes) -> bytes:
 
 
 def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> list[bytes]:
-    """Return H(row, j, z_j) for every row, ``output_bytes`` each (SHAKE-256).
-
-    The framed inputs have one length, so that they are laid out in one buffer and sliced: the
-    fastest form found, and the same bytes as :func:`metanode.tss.oracle.stream`.
-    """
-    count, row_bytes = rows.shape
-    head = np.frombuffer(oracle.framed(Tag.ROW, key), np.uint8)
-    number_frame = np.frombuffer(oracle.frame_head(2), np.uint8)
-    row_frame = np.frombuffer(oracle.frame_head(row_bytes), np.uint8)
-    numbers = np.arange(count, dtype=">u2").view(np.uint8).reshape(count, 2)
-    at = 0
-    parts = (head, number_frame, numbers, row_frame, rows)
-    width = sum(part.shape[-1] for part in parts)
-    buffer = np.empty((count, width), np.uint8)
-    for part in parts:
-        buffer[:, at : at + part.shape[-1]] = part
-        at += part.shape[-1]
-    flat = buffer.tobytes()
+    """Return H(row, j, z_j) for every row, ``output_bytes`` each (SHAKE-256)."""
+    numbers = np.arange(len(rows), dtype=">u2").view(np.uint8).reshape(-1, 2)
     shake = hashlib.shake_256
     return [
-        shake(flat[start : start + width]).digest(output_bytes)
-        for start in range(0, count * width, width)
+        shake(framed).digest(output_bytes)
+        for framed in oracle.framed_each(Tag.ROW, (key,), (numbers, rows))
     ]

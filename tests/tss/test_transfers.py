@@ -1,4 +1,4 @@
-"""Base transfers, GGM trees, the extension and the multiplication, each as a property."""
+"""Base transfers, the extension and the multiplication, each as a property."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metanode.tss import base_ot, curve, ggm, multiplication, oracle
+from metanode.tss import base_ot, curve, multiplication, oracle
 from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
 from metanode.tss.oracle import Prefix, Tag
 from metanode.tss.ot_extension import (
@@ -24,10 +24,7 @@ from metanode.tss.ot_extension import (
 from metanode.tss.parameters import (
     BASE_OTS,
     COMPACT,
-    LEAVES_PER_TREE,
-    SEED_BYTES,
     STANDARD,
-    TREE_DEPTH,
     TREES,
     Parameters,
 )
@@ -119,49 +116,6 @@ def test_malformed_base_messages() -> None:
     assert base_ot.send(SID, receiver.message[:-66], seeded("s")) is None
     assert base_ot.send(SID, bytes(33) + receiver.message[33:], seeded("s")) is None
     assert receiver.keys(bytes(33)) is None
-
-
-def ggm_case(seed: int):
-    """Return key pairs, choices and chosen keys of ideal base transfers."""
-    raw = seeded("ggm", seed)(2 * BASE_OTS * SEED_BYTES)
-    keys = [(raw[64 * m : 64 * m + 32], raw[64 * m + 32 : 64 * m + 64]) for m in range(BASE_OTS)]
-    choices = [byte & 1 for byte in seeded("choices", seed)(BASE_OTS)]
-    return keys, choices, [pair[c] for pair, c in zip(keys, choices, strict=True)]
-
-
-@settings(max_examples=6)
-@given(SEEDS)
-def test_trees_open_all_leaves_but_one(seed: int) -> None:
-    """Catches a wrong index convention: exactly leaf Δ is missing and Δ is the complement path."""
-    keys, choices, chosen = ggm_case(seed)
-    leaves, corrections, proof = ggm.build_trees(SID, keys)
-    opened = ggm.evaluate_trees(SID, choices, chosen, corrections, proof)
-    assert opened is not None
-    punctured, deltas = opened
-    for tree in range(TREES):
-        first, second = choices[TREE_DEPTH * tree : TREE_DEPTH * tree + 2]
-        assert deltas[tree] == 2 * (1 - first) + (1 - second)
-        for e in range(1, LEAVES_PER_TREE):
-            own = ((LEAVES_PER_TREE - 1) * tree + e - 1) * SEED_BYTES
-            full = (LEAVES_PER_TREE * tree + (e ^ deltas[tree])) * SEED_BYTES
-            assert punctured[own : own + SEED_BYTES] == leaves[full : full + SEED_BYTES]
-
-
-@pytest.mark.parametrize("which", ["corrections", "proof", "length", "context"])
-def test_bad_trees_are_refused(which: str) -> None:
-    """Catches a GGM proof that does not bind the corrections, the session or the lengths."""
-    keys, choices, chosen = ggm_case(1)
-    _, corrections, proof = ggm.build_trees(SID, keys)
-    context = SID
-    if which == "corrections":
-        corrections = bytes(byte ^ 1 for byte in corrections)
-    elif which == "proof":
-        proof = proof[:-1] + bytes((proof[-1] ^ 1,))
-    elif which == "length":
-        proof = proof[:-128]
-    else:
-        context = bytes(32)
-    assert ggm.evaluate_trees(context, choices, chosen, corrections, proof) is None
 
 
 @settings(max_examples=4)

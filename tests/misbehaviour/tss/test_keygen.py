@@ -8,6 +8,7 @@ from metanode.tss import curve, proofs
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.messages import DealingShapes, Message
 from metanode.tss.oracle import Tag
+from metanode.tss.parameters import SEED_BYTES
 from tests.misbehaviour.tss.cases import (
     CHEATER,
     VICTIM,
@@ -60,7 +61,8 @@ TABLE = [
     Case(3, D, "ot_key", "ot_consistency", True, ban=True, change=other_point),
     Case(3, D, "ot_key", "malformed", True, transferable=True, change=zero, label="-identity"),
     Case(3, D, "ggm_corrections", "ot_consistency", True, ban=True, change=every_byte),
-    Case(3, D, "ggm_proof", "ot_consistency", True, ban=True),
+    Case(3, D, "ggm_sums", "ot_consistency", True, ban=True),
+    Case(3, D, "ggm_digest", "ot_consistency", True, ban=True),
     Case(3, D, "zero_seed", "commitment", True, transferable=True),
     Case(3, D, "zero_salt", "commitment", True, transferable=True),
     Case(3, D, "share", "share", True, transferable=True, change=plus_one),
@@ -240,6 +242,30 @@ def test_wrong_length_of_f(threshold: int) -> None:
         abort = sessions[party].abort
         assert abort is not None
         assert (abort.kind, abort.culprits, abort.transferable) == ("malformed", (CHEATER,), True)
+
+
+def test_a_guess_at_one_choice_of_the_base_transfers() -> None:
+    """Catches a spoiled correction that goes unpunished, or a guess that pays off both ways.
+
+    The cheater spoils the correction of one side of one tree. Its victim stops if and only if it
+    chose that side: one bit for the cheater, and a ban if it was wrong.
+    """
+    accepted = []
+    for side in (0, 1):
+        sessions = keygen_sessions(2, 3)
+        at = (2 * 77 + side) * SEED_BYTES
+
+        def spoil(data: bytes, at: int = at) -> bytes:
+            return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+        case = Case(3, D, "ggm_corrections", "ot_consistency", True, ban=True, change=spoil)
+        tamper_with(case, ROUNDS, sessions)
+        accepted.append(sessions[VICTIM].abort is None)
+        if accepted[-1]:
+            assert sessions[VICTIM].result is not None
+        else:
+            check_outcome(case, sessions)
+    assert sorted(accepted) == [False, True]
 
 
 def test_a_proof_does_not_serve_another_index_or_session() -> None:
