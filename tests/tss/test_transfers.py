@@ -196,16 +196,6 @@ def test_multiplication_identity(
         assert (c + d - a * chi) % curve.ORDER == 0
 
 
-def test_chi_is_not_biased() -> None:
-    """Catches a χ whose bits lean one way: 64 values, each of 256 bits near one half."""
-    leaves, _, _ = deal_pair(0)
-    link = Link(COMPACT, SID, gadget(SID, COMPACT.choice_bits))
-    ones = sum(
-        bob_start(link, leaves, seeded("chi", k))[0].chi.bit_count() for k in range(64)
-    )
-    assert abs(ones - 64 * 128) < 5 * 64, "five standard deviations"
-
-
 def test_masked_range_check_agrees_with_the_slow_one() -> None:
     """Catches the fast filter letting a scalar at or above n through, or refusing one below."""
     for value, good in (

@@ -123,7 +123,9 @@ def test_a_half_finished_dealing_leaves_two_usable_epochs_that_do_not_mix(
         )
 
 
-def mixed(old_party: int, new: Mapping[int, Keyshare], new_party: int) -> Mapping[int, Session[Any]]:
+def mixed(
+    old_party: int, new: Mapping[int, Keyshare], new_party: int
+) -> Mapping[int, Session[Any]]:
     """Return finished sessions of one old and one new share."""
     shares = {old_party: OLD[old_party], new_party: new[new_party]}
     sessions = sign_sessions(shares, sorted(shares))
