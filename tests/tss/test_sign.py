@@ -141,6 +141,7 @@ def test_session_id_depends_on_everything() -> None:
         {"tweak": 1},
         {"keyshare": attrs.evolve(share, epoch=1)},
         {"keyshare": attrs.evolve(share, key_id=bytes(32))},
+        {"keyshare": attrs.evolve(share, public_key=share.public_shares[1])},
         {"parameters": COMPACT},
     ]
     good: dict[str, object] = {
