@@ -32,7 +32,7 @@ Alice opened hangs on her secret choices. With b bits guessed he goes unnoticed 
 2^-b, which is what SoftSpokenOT's bound accounts for.
 
 Alice's indices are secret: they address small numpy arrays and Python lists, which is not constant
-time against whoever shares her processor's caches (see :mod:`metanode.tss.curve`).
+time against whoever shares her processor's caches (see ``README.md`` beside this file).
 """
 
 from __future__ import annotations
