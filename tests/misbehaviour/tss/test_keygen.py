@@ -214,14 +214,3 @@ def test_a_guess_at_one_choice_of_the_base_transfers() -> None:
         else:
             check_outcome(case, sessions)
     assert sorted(accepted) == [False, True]
-
-
-def test_a_proof_does_not_serve_another_index_or_session() -> None:
-    """Catches proofs that are not bound to session, prover and coefficient."""
-    public = curve.generator_mult(77)
-    encoded = curve.encode_point(public)
-    proof = proofs.prove(Tag.DLOG, b"session, 1, 0", 77, encoded, seeded("x"))
-    assert proofs.verify(Tag.DLOG, b"session, 1, 0", encoded, public, proof)
-    assert not proofs.verify(Tag.DLOG, b"session, 1, 1", encoded, public, proof)
-    assert not proofs.verify(Tag.SHARE_PROOF, b"session, 1, 0", encoded, public, proof)
-    assert not proofs.verify(Tag.DLOG, b"session, 1, 0", encoded, public, proof[:-1])
