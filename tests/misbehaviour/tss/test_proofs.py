@@ -56,7 +56,7 @@ def test_another_text_of_the_same_proof_is_refused() -> None:
 
 
 def test_r_made_to_fit_a_challenge_is_refused() -> None:
-    """Catches e that does not hash R: choose s and e, set R = s·G − e·X, and no secret is needed."""
+    """Catches e that does not hash R: choose s and e, set R = s·G − e·X; no secret is needed."""
     response = 12345
     for other in (bytes(33), PROOF[:33], PUBLIC):
         challenge = oracle.scalar(Tag.DLOG, CONTEXT, PUBLIC, other)
