@@ -37,7 +37,6 @@ time against whoever shares her processor's caches (see ``README.md`` beside thi
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -75,8 +74,7 @@ def xor(first: bytes, other: bytes) -> bytes:
 def _hash_each(tag: Tag, context: bytes, nodes: Nodes) -> Nodes:
     """Return the oracle's 64 bytes for each node, bound to pair and tree."""
     numbers = np.repeat(_TREE_NUMBERS, nodes.shape[1], axis=0)
-    inputs = oracle.framed_each(tag, (context,), (numbers, nodes.reshape(-1, SEED_BYTES)))
-    hashed = b"".join([hashlib.sha512(framed).digest() for framed in inputs])
+    hashed = b"".join(oracle.wide_each(tag, (context,), numbers, nodes.reshape(-1, SEED_BYTES)))
     return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, GGM_DIGEST_BYTES)
 
 

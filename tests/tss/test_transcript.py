@@ -29,10 +29,10 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 FROZEN = {
     b"metanode/dkls23/secp256k1/v2": {
-        "keygen": "a509e1da1e407564602bfa1629e165b8",
-        "sign": "bfe1a529a8d085f4a087af20d44edc26",
-        "refresh": "47b56396acc88b32ddbf357c6ecd601a",
-        "reshare": "6d0c26154b5fbb05b809597c1dcf9312",
+        "keygen": "e4589d2ec6fe0d5fc6eb93fb08e46a7c",
+        "sign": "1a1fe332fb95cf982810b6fd62adfc10",
+        "refresh": "49f5076dcdec709f1e4a404c97701697",
+        "reshare": "655d68dbcf0525ba5689575b04e1e6b9",
     },
 }
 

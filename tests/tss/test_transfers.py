@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metanode.tss import base_ot, curve, multiplication, oracle
 from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
-from metanode.tss.oracle import Prefix, Tag
+from metanode.tss.oracle import Tag
 from metanode.tss.ot_extension import (
     _CheckMatrix,
     delta_bits,
@@ -54,11 +54,31 @@ def test_base_transfer_gives_the_chosen_key_and_not_the_other() -> None:
     assert len({key for pair in both for key in pair}) == 2 * BASE_OTS
 
 
+def test_keys_are_what_is_written_down() -> None:
+    """Catches an array in the wrong order: every key again, one hash at a time."""
+    receiver, keys, both = base_transfers()
+    sent = base_ot.send(SID, receiver.message, seeded("sender"))
+    assert sent is not None
+    sender_key, _ = sent
+    point = curve.parse_point(sender_key)
+    assert point is not None
+    for m, (choice, key, pair) in enumerate(zip(receiver.choices, keys, both, strict=True)):
+        points = receiver.message[66 * m : 66 * m + 66]
+        number = oracle.index(m, choice)
+        secret = int.from_bytes(receiver._secrets[m], "big")
+        shared = curve.ecdh(secret, point)
+        assert key == oracle.digest(Tag.KDF, SID, sender_key, number, points, shared)
+        assert key == pair[choice]
+        own, other = (points[33 * b : 33 * b + 33] for b in (choice, 1 - choice))
+        hashed = curve.decode_ellswift(oracle.wide(Tag.H2C, SID, number, other))
+        total = curve.combine([curve.parse_point(own), hashed])
+        assert curve.encode_point(total) == curve.encode_point(curve.generator_mult(secret))
+
+
 def test_hash_to_curve_has_an_unknown_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches H2C = hash·G: then both branches open and the choice bit is on the wire."""
-    prefix = Prefix(Tag.H2C, SID)
     other = curve.encode_point(curve.generator_mult(7))
-    point = curve.encode_point(base_ot.hash_to_curve(prefix, 3, 1, other))
+    point = curve.encode_point(base_ot.hash_to_curve(SID, 3, 1, other))
     components = (SID, oracle.index(3, 1), other)
     wide = oracle.wide(Tag.H2C, *components)
     for scalar in (
@@ -75,13 +95,12 @@ def test_hash_to_curve_has_an_unknown_logarithm(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("hash-to-curve multiplied the generator")
 
     monkeypatch.setattr(curve, "generator_mult", refuse)
-    assert curve.encode_point(base_ot.hash_to_curve(prefix, 3, 1, other)) == point
+    assert curve.encode_point(base_ot.hash_to_curve(SID, 3, 1, other)) == point
 
 
 def test_wire_of_a_base_transfer_does_not_show_the_choice() -> None:
     """Catches a choice bit that an observer can recompute from R_0, R_1 and public hashes."""
     receiver, _, _ = base_transfers()
-    prefix = Prefix(Tag.H2C, SID)
     known = {curve.encode_point(curve.generator_mult(k)) for k in range(1, 50)}
     guesses = []
     for number in range(BASE_OTS):
@@ -91,7 +110,7 @@ def test_wire_of_a_base_transfer_does_not_show_the_choice() -> None:
         for branch in (0, 1):
             own = curve.parse_point(points[branch])
             assert own is not None
-            mask = base_ot.hash_to_curve(prefix, number, branch, points[1 - branch])
+            mask = base_ot.hash_to_curve(SID, number, branch, points[1 - branch])
             base = curve.combine([own, mask])
             assert base is not None
             bases.append(curve.encode_point(base))
@@ -105,7 +124,7 @@ def test_receiver_cannot_cancel_a_branch() -> None:
     """Catches infinity: R_0 = -H2C(m, 0, R_1) makes branch 0 infinity and must be malformed."""
     receiver, _, _ = base_transfers()
     second = receiver.message[33:66]
-    mask = base_ot.hash_to_curve(Prefix(Tag.H2C, SID), 0, 0, second)
+    mask = base_ot.hash_to_curve(SID, 0, 0, second)
     first = curve.encode_point(curve.negate(mask))
     assert base_ot.send(SID, first + receiver.message[33:], seeded("s")) is None
 

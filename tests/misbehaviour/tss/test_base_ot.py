@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from metanode.tss import base_ot, curve
+from metanode.tss import base_ot, curve, oracle
 from metanode.tss.curve import Point, Workspace
-from metanode.tss.oracle import Prefix, Tag
+from metanode.tss.oracle import Tag
 from metanode.tss.parameters import BASE_OTS
 from tests.tss.support import seeded
 
@@ -41,12 +41,13 @@ def opened_by_knowing_both_logarithms() -> list[tuple[bool, bool]]:
     sender_key, keys = sent
     point = curve.parse_point(sender_key)
     assert point is not None
-    to_curve, to_key = Prefix(Tag.H2C, SID), Prefix(Tag.KDF, SID, sender_key)
 
     def opens(m: int, b: int, point: Point) -> bool:
-        mask = base_ot._mask(to_curve, m, b, encoded[m][1 - b])
+        number = oracle.index(m, b)
+        mask = oracle.wide(Tag.H2C, SID, number, encoded[m][1 - b])
         shared = curve.ecdh(secrets[m][b] + hash_times_generator(mask), point)
-        return base_ot._branch_key(to_key, m, b, b"".join(encoded[m]), shared) == keys[m][b]
+        points = b"".join(encoded[m])
+        return oracle.digest(Tag.KDF, SID, sender_key, number, points, shared) == keys[m][b]
 
     return [(opens(m, 0, point), opens(m, 1, point)) for m in range(BASE_OTS)]
 
