@@ -33,12 +33,14 @@ PUBLIC_ONLY = {
         ("keyshare", "_combined", "weight, point"),
         ("proofs", "verify", "-oracle.scalar(tag, context, public, head), point"),
         ("reshare", "_deals_right_constant", "self._weight(dealer), share"),
+        ("verify", "recovery_id", "r * inverse % curve.ORDER, key"),
     },
     "evaluate_commitments": {("feldman", "value_at", "self.points, x")},
     "inverse": {
         ("curve", "lagrange_at_zero", "denominator"),
         ("sign", "_answer", "len(self._parties)"),
         ("sign", "_finish", "total_u"),
+        ("verify", "recovery_id", "s"),
     },
     "lagrange_at_zero": {
         ("keyshare", "_combined", "party, chosen"),
@@ -58,6 +60,7 @@ PUBLIC_ONLY = {
             "[own_key, *(opening.key_point for opening in openings.values())]",
         ),
         ("sign", "_sum_points", "[own_nonce, *(o.nonce_point for o in openings.values())]"),
+        ("verify", "recovery_id", "[part for part in parts if part is not None]"),
     },
     "negate": set(),
 }
