@@ -10,38 +10,48 @@ read from the wire.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from metanode.tss import curve, oracle
 from metanode.tss.curve import Entropy, Point, Workspace
-from metanode.tss.oracle import Prefix, Tag
-from metanode.tss.parameters import BASE_OTS, HASH_BYTES, POINT_BYTES
+from metanode.tss.oracle import Tag
+from metanode.tss.parameters import BASE_OTS, POINT_BYTES
 
 PAIR_BYTES = 2 * POINT_BYTES
 """R_0‖R_1 of one transfer."""
 
+Bytes = npt.NDArray[np.uint8]
 
-_BRANCH_FRAMES = tuple(
-    (oracle.frame(oracle.index(number, 0)), oracle.frame(oracle.index(number, 1)))
-    for number in range(BASE_OTS)
+_NUMBERS = np.arange(BASE_OTS)
+_BRANCHES = (
+    np.stack(np.broadcast_arrays(_NUMBERS[:, None], np.arange(2)), axis=2)
+    .astype(">u2")
+    .view(np.uint8)
 )
-_POINT_HEAD = oracle.frame_head(POINT_BYTES)
-_PAIR_HEAD = oracle.frame_head(PAIR_BYTES)
-_SHARED_HEAD = oracle.frame_head(HASH_BYTES)
+"""(number, branch) of each transfer and branch as 4 bytes, as :func:`oracle.index` has them."""
 
 
-def _mask(prefix: Prefix, number: int, branch: int, other: bytes) -> bytes:
-    """Return the 64 bytes that H2C decodes."""
-    return prefix.wide_framed(_BRANCH_FRAMES[number][branch] + _POINT_HEAD + other)
+def _lines(items: list[bytes]) -> Bytes:
+    """Return strings of one length as the lines of an array."""
+    return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
 
 
-def hash_to_curve(prefix: Prefix, number: int, branch: int, other: bytes) -> Point:
+def _masks(context: bytes, branches: Bytes, others: Bytes) -> list[bytes]:
+    """Return the 64 bytes that H2C decodes, for each line of (number, branch) and R_{1-b}."""
+    return oracle.wide_each(Tag.H2C, (context,), branches, others)
+
+
+def hash_to_curve(context: bytes, number: int, branch: int, other: bytes) -> Point:
     """Return H2C(m, b, R_{1-b}): SHA-512, then ellswift decoding."""
-    return curve.decode_ellswift(_mask(prefix, number, branch, other))
+    (mask,) = _masks(context, _BRANCHES[number, branch][None, :], _lines([other]))
+    return curve.decode_ellswift(mask)
 
 
-def _branch_key(prefix: Prefix, number: int, branch: int, points: bytes, shared: bytes) -> bytes:
-    framed = _BRANCH_FRAMES[number][branch] + _PAIR_HEAD + points + _SHARED_HEAD + shared
-    return prefix.digest_framed(framed)
+def _keys(
+    context: bytes, sender_key: bytes, branches: Bytes, pairs: Bytes, shared: list[bytes]
+) -> list[bytes]:
+    """Return the transfers' keys, one for each line."""
+    return oracle.digest_each(Tag.KDF, (context, sender_key), branches, pairs, _lines(shared))
 
 
 class BaseOtReceiver:
@@ -53,40 +63,40 @@ class BaseOtReceiver:
 
     def __init__(self, context: bytes, entropy: Entropy) -> None:
         packed = np.frombuffer(curve.draw(entropy, BASE_OTS // 8), np.uint8)
-        self.choices: list[int] = np.unpackbits(packed, bitorder="little").tolist()
+        chosen = np.unpackbits(packed, bitorder="little")
+        self.choices: list[int] = chosen.tolist()
         self._context = context
+        self._chosen = _BRANCHES[_NUMBERS, chosen]
+        workspace = Workspace()
+        others = _lines([workspace.random_point(entropy) for _ in range(BASE_OTS)])
         self._secrets: list[bytes] = []
-        self._points: list[bytes] = []
-        prefix, workspace = Prefix(Tag.H2C, context), Workspace()
-        for number, choice in enumerate(self.choices):
-            secret, points = self._offer(workspace, prefix, number, choice, entropy)
-            self._secrets.append(secret)
-            self._points.append(points)
-        self.message = b"".join(self._points)
+        own = [
+            self._offer(workspace, mask, entropy)
+            for mask in _masks(context, self._chosen, others)
+        ]
+        points = np.empty((BASE_OTS, 2, POINT_BYTES), np.uint8)
+        points[_NUMBERS, chosen] = _lines(own)
+        points[_NUMBERS, 1 - chosen] = others
+        self._pairs = points.reshape(BASE_OTS, PAIR_BYTES)
+        self.message = points.tobytes()
 
-    @staticmethod
-    def _offer(
-        workspace: Workspace, prefix: Prefix, number: int, choice: int, entropy: Entropy
-    ) -> tuple[bytes, bytes]:
+    def _offer(self, workspace: Workspace, mask: bytes, entropy: Entropy) -> bytes:
+        """Return R_d = t·G - mask and keep t."""
         while True:
-            other = workspace.random_point(entropy)
             secret = curve.encode_scalar(curve.random_scalar(entropy))
-            own = workspace.masked_generator(secret, _mask(prefix, number, choice, other))
+            own = workspace.masked_generator(secret, mask)
             if own is not None:
-                return secret, other + own if choice else own + other
+                self._secrets.append(secret)
+                return own
 
     def keys(self, sender_key: bytes) -> list[bytes] | None:
         """Return the 256 chosen 32-byte keys, or None when M is not a point."""
         point = curve.parse_point(sender_key)
         if point is None:
             return None
-        prefix, workspace = Prefix(Tag.KDF, self._context, sender_key), Workspace()
-        return [
-            _branch_key(prefix, number, choice, points, workspace.ecdh(secret, point))
-            for number, (choice, secret, points) in enumerate(
-                zip(self.choices, self._secrets, self._points, strict=True)
-            )
-        ]
+        workspace = Workspace()
+        shared = [workspace.ecdh(secret, point) for secret in self._secrets]
+        return _keys(self._context, sender_key, self._chosen, self._pairs, shared)
 
 
 def send(
@@ -99,21 +109,20 @@ def send(
     """
     if len(message) != BASE_OTS * PAIR_BYTES:
         return None
+    points = np.frombuffer(message, np.uint8).reshape(BASE_OTS, 2, POINT_BYTES)
+    branches = _BRANCHES.reshape(2 * BASE_OTS, -1)
+    masks = _masks(context, branches, points[:, ::-1].reshape(2 * BASE_OTS, POINT_BYTES))
     secret = curve.random_scalar(entropy)
-    sender_key = curve.encode_point(curve.generator_mult(secret))
     encoded_secret = curve.encode_scalar(secret)
-    to_curve, prefix = Prefix(Tag.H2C, context), Prefix(Tag.KDF, context, sender_key)
     workspace = Workspace()
-    keys = []
-    for number in range(BASE_OTS):
-        points = message[number * PAIR_BYTES : (number + 1) * PAIR_BYTES]
-        encoded = (points[:POINT_BYTES], points[POINT_BYTES:])
-        branches = []
-        for branch in (0, 1):
-            mask = _mask(to_curve, number, branch, encoded[1 - branch])
-            shared = workspace.masked_ecdh(encoded_secret, encoded[branch], mask)
-            if shared is None:
-                return None
-            branches.append(_branch_key(prefix, number, branch, points, shared))
-        keys.append((branches[0], branches[1]))
-    return sender_key, keys
+    shared = []
+    for place, mask in enumerate(masks):
+        point = message[place * POINT_BYTES : (place + 1) * POINT_BYTES]
+        one = workspace.masked_ecdh(encoded_secret, point, mask)
+        if one is None:
+            return None
+        shared.append(one)
+    sender_key = curve.encode_point(curve.generator_mult(secret))
+    pairs = np.repeat(points.reshape(BASE_OTS, PAIR_BYTES), 2, axis=0)
+    keys = _keys(context, sender_key, branches, pairs, shared)
+    return sender_key, list(zip(keys[::2], keys[1::2], strict=True))

@@ -1,12 +1,12 @@
 """secp256k1 for the threshold engine: every libsecp256k1 call of the package stands here.
 
 Secrets meet the curve in two constant-time calls only: :func:`generator_mult` (k·G) and
-:func:`ecdh` (SHA-256 of k·P). :func:`public_mult` is variable time: both its arguments must be
-public. The library cannot represent the point at infinity; here it is ``None`` and the type
-checker makes callers face it.
+:func:`ecdh` (SHA-256 of k·P), and each other in a third, :func:`multiply`. :func:`public_mult` is
+variable time: both its arguments must be public. The library cannot represent the point at
+infinity; here it is ``None`` and the type checker makes callers face it.
 
-The scalars are Python integers: arithmetic on them is not constant time and their memory cannot be
-wiped. Remote attackers see one reply per round, after all its checks; local ones are out of scope.
+Between these calls scalars are Python integers, which is not constant time, and memory that cannot
+be wiped. ``README.md`` beside this file has one row for each operation on a secret.
 """
 
 from __future__ import annotations
@@ -76,8 +76,16 @@ def decode_scalar(data: bytes) -> int | None:
     return value if value < ORDER else None
 
 
+def multiply(secret: int, factor: int) -> int:
+    """Return secret·factor mod n in constant time, whichever of the two is secret."""
+    product = _new(_BYTES_32, encode_scalar(secret))
+    # The call refuses a factor of zero and then leaves zero, which is the product.
+    lib.secp256k1_ec_seckey_tweak_mul(_CONTEXT, product, encode_scalar(factor))
+    return int.from_bytes(bytes(product), "big")
+
+
 def inverse(value: int) -> int:
-    """Return 1/value mod n; ``value`` must not be 0 mod n (``ValueError``)."""
+    """Return 1/value mod n for a PUBLIC value, which must not be 0 mod n (``ValueError``)."""
     return pow(value, -1, ORDER)
 
 
@@ -226,10 +234,10 @@ def offset_generator(point: Point, scalar: int) -> Point | None:
 
 
 def evaluate_polynomial(coefficients: Sequence[int], x: int) -> int:
-    """Return Σ coefficients[k]·x^k mod n."""
+    """Return Σ coefficients[k]·x^k mod n for secret coefficients."""
     value = 0
     for coefficient in reversed(coefficients):
-        value = (value * x + coefficient) % ORDER
+        value = (multiply(value, x) + coefficient) % ORDER
     return value
 
 
@@ -243,7 +251,7 @@ def evaluate_commitments(commitments: Sequence[Point], x: int) -> Point | None:
 
 
 def lagrange_at_zero(party: int, parties: Iterable[int]) -> int:
-    """Return the weight of ``party``'s share when ``parties`` interpolate at 0."""
+    """Return the weight, public, of ``party``'s share when ``parties`` interpolate at 0."""
     numerator, denominator = 1, 1
     for other in parties:
         if other != party:

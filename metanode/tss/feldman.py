@@ -35,7 +35,7 @@ class Polynomial:
     def value_at(self, x: int) -> int:
         """Return f(x) mod n."""
         value = curve.evaluate_polynomial(self.coefficients, x)
-        return (value * x if self.first_degree else value) % curve.ORDER
+        return curve.multiply(value, x) if self.first_degree else value
 
     def commitments(self) -> bytes:
         """Return F: each coefficient times G, 33 bytes each."""

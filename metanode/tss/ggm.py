@@ -2,8 +2,37 @@
 
 The builder (Bob) knows both keys of each base transfer and so all leaves of each tree; the
 evaluator (Alice) knows one key of each and so all leaves but the one at index Δ, whose bits are
-the complements of her choices, most significant first. A per-tree proof shows that the
-corrections belong to one tree.
+the complements of her choices, most significant first.
+
+The proof. Each leaf has a hash of 64 bytes, bound to pair, tree and leaf. Bob sends per tree the
+XOR of its four hashes (``sums``), from which Alice takes the one that she cannot compute, and for
+all trees together one hash over all 512 leaf hashes in order (``digest``). She recomputes it.
+
+Why one digest for all trees is as binding as one for each. Roy's proof has a digest d_T per tree,
+and Alice goes on only if all of them hold: she has let out this one bit, and no other, ever since.
+With leaf hashes h_T (four each, of fixed length, so that joining them is injective):
+
+- Per tree, by collision resistance d_T stands for one list h_T that Bob knows when he sends it. A
+  choice Δ_T passes if and only if what Alice opens under it, with ``sums``, is h_T. That is a set
+  A_T of choices, and she goes on if and only if Δ_T is in A_T for every T.
+- Joined, the digest stands for one list (h_1, …, h_128), and what she opens equals it if and only
+  if it does so in every place, tree by tree: h_T depends on Δ_T alone. So she goes on if and only
+  if Δ_T is in A_T for every T, with the same sets. No error in one tree can make up for another's,
+  because nothing is added up across trees.
+
+So each strategy of a cheating Bob has the same chance, and shows him the same bit, under either
+proof; a forgery is a collision of the 512-bit hash, among one value in place of 128. Inside one
+tree, two choices that both pass have all four leaves in common (each opens what the other lacks),
+so that whoever passes with more than one choice possible has dealt a true tree.
+
+Selective failure. Bob can still spoil a correction that Alice uses only when she chose a certain
+side: she then stops with probability one half, and by going on tells him that bit of Δ. The
+failure is ``ot_consistency``, names him and bans him; it cannot be shown to others, because what
+Alice opened hangs on her secret choices. With b bits guessed he goes unnoticed with probability
+2^-b, which is what SoftSpokenOT's bound accounts for.
+
+Alice's indices are secret: they address small numpy arrays and Python lists, which is not constant
+time against whoever shares her processor's caches (see ``README.md`` beside this file).
 """
 
 from __future__ import annotations
@@ -11,7 +40,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from metanode.tss.oracle import Prefix, Tag, frame, frame_head, index
+import numpy as np
+import numpy.typing as npt
+
+from metanode.tss import oracle
+from metanode.tss.oracle import Tag
 from metanode.tss.parameters import (
     GGM_DIGEST_BYTES,
     LEAVES_PER_TREE,
@@ -20,69 +53,70 @@ from metanode.tss.parameters import (
     TREES,
 )
 
-_CORRECTION_BYTES = 2 * SEED_BYTES * (TREE_DEPTH - 1)
-_PROOF_BYTES = 2 * GGM_DIGEST_BYTES
+Nodes = npt.NDArray[np.uint8]
+"""(tree, place, byte): one level of all trees, or the hashes of all leaves."""
+
+CORRECTION_BYTES = TREES * (TREE_DEPTH - 1) * 2 * SEED_BYTES
+"""Length of the corrections: one for each tree, level below the first and side."""
+SUM_BYTES = TREES * GGM_DIGEST_BYTES
+"""Length of the sums: one for each tree."""
+
+_ALL = np.arange(TREES)
+_TREE_NUMBERS = _ALL.astype(">u2").view(np.uint8).reshape(TREES, 2)
 
 
-def xor(first: bytes, *others: bytes) -> bytes:
-    """Return the bytewise XOR of strings of one length."""
-    mixed = int.from_bytes(first, "little")
-    for other in others:
-        mixed ^= int.from_bytes(other, "little")
+def xor(first: bytes, other: bytes) -> bytes:
+    """Return the bytewise XOR of two strings of one length."""
+    mixed = int.from_bytes(first, "little") ^ int.from_bytes(other, "little")
     return mixed.to_bytes(len(first), "little")
 
 
-_TREE_FRAMES = tuple(frame(index(number)) for number in range(TREES))
-_NODE_HEAD = frame_head(SEED_BYTES)
-_PLACEHOLDERS = (bytes(SEED_BYTES), bytes(SEED_BYTES))
-"""Stand for the children of the missing node: zero, which a sum does not notice."""
-_HASH_HEAD = frame_head(GGM_DIGEST_BYTES)
+def _hash_each(tag: Tag, context: bytes, nodes: Nodes) -> Nodes:
+    """Return the oracle's 64 bytes for each node, bound to pair and tree."""
+    numbers = np.repeat(_TREE_NUMBERS, nodes.shape[1], axis=0)
+    hashed = b"".join(oracle.wide_each(tag, (context,), numbers, nodes.reshape(-1, SEED_BYTES)))
+    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, GGM_DIGEST_BYTES)
 
 
-class _Oracles:
-    """The three hashes of one pair's trees; each takes the number of the tree first."""
+def _children(context: bytes, nodes: Nodes) -> Nodes:
+    """Return the level below: the two children of each node, side by side."""
+    return _hash_each(Tag.GGM, context, nodes).reshape(TREES, -1, SEED_BYTES)
 
-    def __init__(self, context: bytes) -> None:
-        self._expand = Prefix(Tag.GGM, context)
-        self._leaf = Prefix(Tag.GGM_PROOF, context)
-        self._digest = Prefix(Tag.GGM_DIGEST, context)
 
-    def children(self, number: int, node: bytes) -> tuple[bytes, bytes]:
-        """Return the two nodes below one."""
-        both = self._expand.wide_framed(_TREE_FRAMES[number] + _NODE_HEAD + node)
-        return both[:SEED_BYTES], both[SEED_BYTES:]
+def _leaf_hashes(context: bytes, leaves: Nodes) -> Nodes:
+    """Return what stands for each leaf in the proof."""
+    return _hash_each(Tag.GGM_PROOF, context, leaves)
 
-    def leaf(self, number: int, node: bytes) -> bytes:
-        """Return the 64 bytes that stand for one leaf in the proof."""
-        return self._leaf.wide_framed(_TREE_FRAMES[number] + _NODE_HEAD + node)
 
-    def digest(self, number: int, hashes: Sequence[bytes]) -> bytes:
-        """Return the hash over those of all leaves."""
-        return self._digest.wide_framed(_HASH_HEAD.join((_TREE_FRAMES[number], *hashes)))
+def _digest(context: bytes, hashes: Nodes) -> bytes:
+    """Return the hash over those of all leaves of all trees."""
+    return oracle.wide(Tag.GGM_DIGEST, context, hashes.tobytes())
+
+
+def _sum_of_each_side(level: Nodes) -> Nodes:
+    """Return, per tree, the XOR of all left and of all right children."""
+    sums: Nodes = np.bitwise_xor.reduce(level.reshape(TREES, -1, 2, SEED_BYTES), axis=1)
+    return sums
 
 
 def build_trees(
     context: bytes, keys: Sequence[tuple[bytes, bytes]]
-) -> tuple[bytes, bytes, bytes]:
-    """Return (leaves, corrections, proof) for 256 key pairs of 32 bytes.
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return (leaves, corrections, sums, digest) for 256 key pairs of 32 bytes.
 
-    ``leaves`` are 128·4 seeds in order; ``corrections`` 64 bytes and ``proof`` 128 bytes per tree.
+    ``leaves`` are 128·4 seeds in order; ``corrections`` 64 and ``sums`` 64 bytes per tree;
+    ``digest`` is 64 bytes.
     """
-    oracles = _Oracles(context)
-    leaves: list[bytes] = []
-    corrections: list[bytes] = []
-    proof: list[bytes] = []
-    for number in range(TREES):
-        nodes = list(keys[number * TREE_DEPTH])
-        for level in range(1, TREE_DEPTH):
-            nodes = [child for node in nodes for child in oracles.children(number, node)]
-            for side in (0, 1):
-                key = keys[number * TREE_DEPTH + level][side]
-                corrections.append(xor(key, *nodes[side::2]))
-        hashes = [oracles.leaf(number, node) for node in nodes]
-        proof += (xor(*hashes), oracles.digest(number, hashes))
-        leaves += nodes
-    return b"".join(leaves), b"".join(corrections), b"".join(proof)
+    joined = b"".join([key for pair in keys for key in pair])
+    given = np.frombuffer(joined, np.uint8).reshape(TREES, TREE_DEPTH, 2, SEED_BYTES)
+    level: Nodes = given[:, 0]
+    corrections = np.empty((TREES, TREE_DEPTH - 1, 2, SEED_BYTES), np.uint8)
+    for depth in range(1, TREE_DEPTH):
+        level = _children(context, level)
+        corrections[:, depth - 1] = given[:, depth] ^ _sum_of_each_side(level)
+    hashes = _leaf_hashes(context, level)
+    sums = np.bitwise_xor.reduce(hashes, axis=1)
+    return level.tobytes(), corrections.tobytes(), sums.tobytes(), _digest(context, hashes)
 
 
 def evaluate_trees(
@@ -90,63 +124,47 @@ def evaluate_trees(
     choices: Sequence[int],
     keys: Sequence[bytes],
     corrections: bytes,
-    proof: bytes,
+    sums: bytes,
+    digest: bytes,
 ) -> tuple[bytes, list[int]] | None:
-    """Return (punctured leaves, Δ per tree), or None when any tree's proof fails.
+    """Return (punctured leaves, Δ per tree), or None when the proof fails.
 
-    The punctured leaves are 128·3 seeds: per tree, leaf e⊕Δ for e = 1, 2, 3. Every tree is checked
-    before the verdict, so that only one bit about the choices can ever leave.
+    The punctured leaves are 128·3 seeds: per tree, leaf e⊕Δ for e = 1, 2, 3. Every tree is opened
+    before the one comparison, so that only one bit about the choices can ever leave.
     """
-    if len(corrections) != TREES * _CORRECTION_BYTES or len(proof) != TREES * _PROOF_BYTES:
+    lengths = (len(corrections), len(sums), len(digest))
+    if lengths != (CORRECTION_BYTES, SUM_BYTES, GGM_DIGEST_BYTES):
         return None
-    oracles = _Oracles(context)
-    leaves: list[bytes] = []
-    deltas: list[int] = []
-    sound = True
-    for number in range(TREES):
-        first = number * TREE_DEPTH
-        nodes, missing = _open_tree(
-            oracles,
-            number,
-            choices[first : first + TREE_DEPTH],
-            keys[first : first + TREE_DEPTH],
-            corrections[number * _CORRECTION_BYTES : (number + 1) * _CORRECTION_BYTES],
-        )
-        own = proof[number * _PROOF_BYTES : (number + 1) * _PROOF_BYTES]
-        sound &= _check_tree(oracles, number, nodes, missing, own)
-        leaves += (nodes[e ^ missing] for e in range(1, LEAVES_PER_TREE))
-        deltas.append(missing)
-    return (b"".join(leaves), deltas) if sound else None
+    leaves, missing = _open_trees(context, choices, keys, corrections)
+    others = missing[:, None] ^ np.arange(1, LEAVES_PER_TREE)
+    punctured = leaves[_ALL[:, None], others]
+    known = _leaf_hashes(context, punctured)
+    hashes = np.empty((TREES, LEAVES_PER_TREE, GGM_DIGEST_BYTES), np.uint8)
+    hashes[_ALL[:, None], others] = known
+    shown = np.frombuffer(sums, np.uint8).reshape(TREES, -1)
+    hashes[_ALL, missing] = shown ^ np.bitwise_xor.reduce(known, axis=1)
+    if not hmac.compare_digest(_digest(context, hashes), digest):
+        return None
+    return punctured.tobytes(), missing.tolist()
 
 
-def _open_tree(
-    oracles: _Oracles,
-    number: int,
-    choices: Sequence[int],
-    keys: Sequence[bytes],
-    corrections: bytes,
-) -> tuple[list[bytes], int]:
-    """Return all leaves (a placeholder at the missing one) and the missing index."""
-    nodes = list(_PLACEHOLDERS)
-    nodes[choices[0]] = keys[0]
-    missing = 1 - choices[0]
-    for level in range(1, TREE_DEPTH):
-        side = choices[level]
-        start = ((level - 1) * 2 + side) * SEED_BYTES
-        children: list[bytes] = []
-        for position, node in enumerate(nodes):
-            children += _PLACEHOLDERS if position == missing else oracles.children(number, node)
-        known = corrections[start : start + SEED_BYTES]
-        children[2 * missing + side] = xor(known, keys[level], *children[side::2])
+def _open_trees(
+    context: bytes, choices: Sequence[int], keys: Sequence[bytes], corrections: bytes
+) -> tuple[Nodes, npt.NDArray[np.intp]]:
+    """Return all leaves, what stands at the missing ones being worthless, and which are missing."""
+    chosen = np.array(choices, np.intp).reshape(TREES, TREE_DEPTH)
+    given = np.frombuffer(b"".join(keys), np.uint8).reshape(TREES, TREE_DEPTH, SEED_BYTES)
+    shown = np.frombuffer(corrections, np.uint8).reshape(TREES, -1, 2, SEED_BYTES)
+    level: Nodes = np.zeros((TREES, 2, SEED_BYTES), np.uint8)
+    level[_ALL, chosen[:, 0]] = given[:, 0]
+    missing = 1 - chosen[:, 0]
+    for depth in range(1, TREE_DEPTH):
+        side = chosen[:, depth]
+        level = _children(context, level).copy()
+        pairs = level.reshape(TREES, -1, 2, SEED_BYTES)
+        # The missing node is not known: what stands for its children must not enter the sums.
+        pairs[_ALL, missing] = 0
+        known = shown[_ALL, depth - 1, side] ^ given[:, depth]
+        pairs[_ALL, missing, side] = known ^ _sum_of_each_side(level)[_ALL, side]
         missing = 2 * missing + 1 - side
-        nodes = children
-    return nodes, missing
-
-
-def _check_tree(
-    oracles: _Oracles, number: int, nodes: Sequence[bytes], missing: int, proof: bytes
-) -> bool:
-    known = [node for position, node in enumerate(nodes) if position != missing]
-    hashes = [oracles.leaf(number, node) for node in known]
-    hashes.insert(missing, xor(proof[:GGM_DIGEST_BYTES], *hashes))
-    return hmac.compare_digest(oracles.digest(number, hashes), proof[GGM_DIGEST_BYTES:])
+    return level, missing

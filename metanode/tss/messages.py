@@ -14,6 +14,7 @@ import cbor2
 from attrs import field, frozen
 
 from metanode.errors import check
+from metanode.tss.ggm import CORRECTION_BYTES, SUM_BYTES
 from metanode.tss.parameters import (
     BASE_OTS,
     CHECK_BYTES,
@@ -24,7 +25,6 @@ from metanode.tss.parameters import (
     ROW_SCALARS,
     SCALAR_BYTES,
     SEED_BYTES,
-    TREE_DEPTH,
     TREES,
     Parameters,
 )
@@ -159,8 +159,9 @@ class DealingShapes:
         if holds:
             fields |= {
                 "ot_key": POINT_BYTES,
-                "ggm_corrections": 2 * SEED_BYTES * TREES * (TREE_DEPTH - 1),
-                "ggm_proof": 2 * GGM_DIGEST_BYTES * TREES,
+                "ggm_corrections": CORRECTION_BYTES,
+                "ggm_sums": SUM_BYTES,
+                "ggm_digest": GGM_DIGEST_BYTES,
                 "zero_seed": SEED_BYTES,
                 "zero_salt": HASH_BYTES,
             }

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from functools import lru_cache
-from operator import mul
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +133,7 @@ def alice_multiply(
     split = vectors.split_rows(zeros)
     mu = _verdict(link, salt, vectors.combine_rows(split, theta))
     share_0, share_1 = vectors.inner_products(split[0], link.gadget)
-    eta = curve.encode_scalar(check_input + sum(map(mul, theta, inputs)))
+    eta = curve.encode_scalar(check_input + sum(map(curve.multiply, inputs, theta)))
     shares = (-share_0 % ORDER, -share_1 % ORDER)
     return shares, {"salt": salt, "masked": masked, "eta": eta, "mu": mu}
 

@@ -8,7 +8,6 @@ fixed: a Bob who used different x in different trees must have guessed the Δ of
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 import numpy as np
@@ -32,7 +31,6 @@ Words = npt.NDArray[np.uint64]
 
 _CHECK_WORDS = CHECK_BYTES // 8
 _BYTES_AT_ONCE = 16
-_LEAF_FRAME = oracle.frame_head(SEED_BYTES)
 
 
 @frozen
@@ -60,13 +58,9 @@ def pack_delta(deltas: list[int]) -> bytes:
 def _expand(context: bytes, salt: bytes, leaves: bytes, column_bytes: int) -> Bytes:
     """Return PRG(leaf) for each 32-byte leaf, as one flat array."""
     key = oracle.digest(Tag.PRG_KEY, context, salt)
-    head = oracle.framed(Tag.PRG, key) + _LEAF_FRAME
-    shake = hashlib.shake_256
-    parts = [
-        shake(head + leaves[start : start + SEED_BYTES]).digest(column_bytes)
-        for start in range(0, len(leaves), SEED_BYTES)
-    ]
-    return np.frombuffer(b"".join(parts), np.uint8)
+    seeds = np.frombuffer(leaves, np.uint8).reshape(-1, SEED_BYTES)
+    streams = oracle.stream_each(Tag.PRG, column_bytes, (key,), seeds)
+    return np.frombuffer(b"".join(streams), np.uint8)
 
 
 def _fold(streams: Bytes, first_leaf: int, column_bytes: int) -> Bytes:
@@ -170,26 +164,6 @@ def row_key(context: bytes, salt: bytes) -> bytes:
 
 
 def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> list[bytes]:
-    """Return H(row, j, z_j) for every row, ``output_bytes`` each (SHAKE-256).
-
-    The framed inputs have one length, so that they are laid out in one buffer and sliced: the
-    fastest form found, and the same bytes as :func:`metanode.tss.oracle.stream`.
-    """
-    count, row_bytes = rows.shape
-    head = np.frombuffer(oracle.framed(Tag.ROW, key), np.uint8)
-    number_frame = np.frombuffer(oracle.frame_head(2), np.uint8)
-    row_frame = np.frombuffer(oracle.frame_head(row_bytes), np.uint8)
-    numbers = np.arange(count, dtype=">u2").view(np.uint8).reshape(count, 2)
-    at = 0
-    parts = (head, number_frame, numbers, row_frame, rows)
-    width = sum(part.shape[-1] for part in parts)
-    buffer = np.empty((count, width), np.uint8)
-    for part in parts:
-        buffer[:, at : at + part.shape[-1]] = part
-        at += part.shape[-1]
-    flat = buffer.tobytes()
-    shake = hashlib.shake_256
-    return [
-        shake(flat[start : start + width]).digest(output_bytes)
-        for start in range(0, count * width, width)
-    ]
+    """Return H(row, j, z_j) for every row, ``output_bytes`` each (SHAKE-256)."""
+    numbers = np.arange(len(rows), dtype=">u2").view(np.uint8).reshape(-1, 2)
+    return oracle.stream_each(Tag.ROW, output_bytes, (key,), numbers, rows)

@@ -53,19 +53,20 @@ class PairSetup:
     def answer(self, fields: Mapping[str, bytes]) -> dict[str, bytes] | None:
         """Answer the peer's offer; None when its points are malformed.
 
-        Fields: ot_key, ggm_corrections, ggm_proof, zero_seed, zero_salt.
+        Fields: ot_key, ggm_corrections, ggm_sums, ggm_digest, zero_seed, zero_salt.
         """
         context = pair_sid(self._sid, bob=self._party, alice=self._peer)
         sent = base_ot.send(context, fields["ot_points"], self._entropy)
         if sent is None:
             return None
         sender_key, keys = sent
-        self._leaves, corrections, proof = build_trees(context, keys)
+        self._leaves, corrections, sums, digest = build_trees(context, keys)
         self._peer_commitment = fields["zero_commitment"]
         return {
             "ot_key": sender_key,
             "ggm_corrections": corrections,
-            "ggm_proof": proof,
+            "ggm_sums": sums,
+            "ggm_digest": digest,
             "zero_seed": self._seed,
             "zero_salt": self._salt,
         }
@@ -94,7 +95,8 @@ class PairSetup:
             self._receiver.choices,
             keys or [],
             fields["ggm_corrections"],
-            fields["ggm_proof"],
+            fields["ggm_sums"],
+            fields["ggm_digest"],
         )
         if opened is None:
             return None

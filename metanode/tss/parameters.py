@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
-SUITE = b"metanode/dkls23/secp256k1/v1"
-"""Name of the protocol and its version; enters every session id."""
+SUITE = b"metanode/dkls23/secp256k1/v2"
+"""Name of the protocol and its version; enters every session id.
+
+v2: one digest over all GGM trees of a pair where v1 had one for each.
+"""
 
 SCALAR_BYTES = 32
 """Length of a scalar modulo the group order, big-endian (SEC 1)."""
@@ -31,7 +34,7 @@ TREE_DEPTH = 2
 TREES = BASE_OTS // TREE_DEPTH
 LEAVES_PER_TREE = 1 << TREE_DEPTH
 GGM_DIGEST_BYTES = 64
-"""Length of one leaf's digest in the proof that a GGM tree is well formed."""
+"""Length of a leaf's hash, of a sum of them and of their digest: the proof for GGM trees."""
 CHECK_BITS = 128
 """Columns of the consistency check's random matrix (SoftSpokenOT, s)."""
 CHECK_BYTES = CHECK_BITS // 8

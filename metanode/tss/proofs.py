@@ -24,7 +24,7 @@ def prove(tag: Tag, context: bytes, secret: int, public: bytes, entropy: Entropy
     )
     point = curve.encode_point(curve.generator_mult(nonce))
     challenge = oracle.scalar(tag, context, public, point)
-    return point + curve.encode_scalar(nonce + challenge * secret)
+    return point + curve.encode_scalar(nonce + curve.multiply(secret, challenge))
 
 
 def verify(tag: Tag, context: bytes, public: bytes, point: Point, proof: bytes) -> bool:

@@ -18,7 +18,7 @@ from attrs import evolve
 from metanode.errors import check
 from metanode.tss import curve, oracle
 from metanode.tss.abort import AbortKind, Blame
-from metanode.tss.curve import ORDER, Entropy, Point
+from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
 from metanode.tss.feldman import Commitments
 from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
@@ -123,7 +123,7 @@ class ReshareSession(Dealing):
         return curve.lagrange_at_zero(self._old_index[dealer], self._old_index.values())
 
     def _constant_term(self) -> int:
-        return self._weight(self._party) * self._old_share % ORDER
+        return curve.multiply(self._old_share, self._weight(self._party))
 
     def _deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
         share = curve.parse_point(self._old.public_shares[self._old_index[dealer] - 1])

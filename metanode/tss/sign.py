@@ -184,8 +184,8 @@ class SignSession(Session[Signature]):
         share = self._share()
         self._commitments = {p: values["commitment"] for p, values in broadcasts.items()}
         weight = curve.lagrange_at_zero(self._party, self._parties)
-        part = weight * share.secret_share + self._zero_share()
-        part += self._tweak * curve.inverse(len(self._parties))
+        part = curve.multiply(share.secret_share, weight) + self._zero_share()
+        part += curve.multiply(self._tweak, curve.inverse(len(self._parties)))
         self._key_part = part % ORDER
         answers: dict[int, tuple[tuple[int, int], dict[str, bytes]]] = {}
         failing: dict[int, tuple[bytes, ...]] = {}
@@ -240,10 +240,11 @@ class SignSession(Session[Signature]):
         x, y = curve.affine(nonce_point)
         self._r_x = x % ORDER
         self._recovery = (y & 1) | (2 if x >= ORDER else 0)
-        self._u = (self._nonce * mask + self._sum_u) % ORDER
-        own_v = self._key_part * mask + self._sum_v
+        self._u = (curve.multiply(self._nonce, mask) + self._sum_u) % ORDER
+        own_v = curve.multiply(self._key_part, mask) + self._sum_v
         digest = int.from_bytes(self._digest, "big")
-        self._w = (digest * self._phi + self._r_x * own_v) % ORDER
+        signed = curve.multiply(self._phi, digest) + curve.multiply(own_v, self._r_x)
+        self._w = signed % ORDER
         values = {
             "echo": self._echo_1,
             "u": curve.encode_scalar(self._u),

@@ -44,6 +44,16 @@ def test_arithmetic_agrees_with_fastecdsa(a: int, b: int) -> None:
     assert curve.affine(point_a) == (other_a.x, other_a.y)
 
 
+EDGES = st.one_of(SCALARS, st.sampled_from([0, 1, 2, curve.ORDER - 1]))
+
+
+@given(EDGES, EDGES)
+def test_products_of_scalars(a: int, b: int) -> None:
+    """Catches a product that differs from the integers', above all where one factor is zero."""
+    assert curve.multiply(a, b) == a * b % curve.ORDER
+    assert curve.multiply(a + curve.ORDER, -b) == -a * b % curve.ORDER
+
+
 def test_infinity_is_none_everywhere() -> None:
     """Catches a failed combine that goes on as an undefined point."""
     assert curve.combine([G, curve.negate(G)]) is None

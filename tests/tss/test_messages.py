@@ -82,11 +82,13 @@ def test_payload_is_not_printed() -> None:
 
 
 def test_bytes_per_ordered_pair() -> None:
-    """Catches unnoticed growth of the traffic: 64 KB for signing, 42 KB for key generation."""
+    """Catches growth of the traffic, for 32 of 60: 64 KiB for signing, 42 KB for a dealing."""
 
-    def direct(rounds: tuple[Round, ...]) -> int:
-        return sum(plan.direct.encoded_bytes for plan in rounds if plan.direct is not None)
+    def sent(rounds: tuple[Round, ...]) -> int:
+        shapes = [shape for plan in rounds for shape in (plan.broadcast, plan.direct)]
+        return sum(shape.encoded_bytes for shape in shapes if shape is not None)
 
-    assert 63_000 < direct(sign_rounds(STANDARD)) < 65_000
-    assert direct(sign_rounds(COMPACT)) < 54_000
-    assert 41_000 < direct(DealingShapes(3, chain=True).rounds()) < 43_000
+    assert sent(sign_rounds(STANDARD)) == 64_224 < 64 * 1024
+    assert sent(sign_rounds(COMPACT)) == 53_472
+    assert sent(DealingShapes(32, chain=True).rounds()) == 37_328 < 42_000
+    assert sent(DealingShapes(31).rounds()) < sent(DealingShapes(32).rounds()) < 42_000

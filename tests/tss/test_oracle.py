@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metanode.tss import oracle
-from metanode.tss.oracle import Prefix, Tag
+from metanode.tss.oracle import Tag
+
+PACKAGE = Path(oracle.__file__).parent
 
 
 def test_tags_are_unique_and_versioned() -> None:
@@ -17,6 +21,16 @@ def test_tags_are_unique_and_versioned() -> None:
     values = [tag.value for tag in Tag.__members__.values()]
     assert len(values) == len(set(values)) == len(Tag)
     assert all(re.fullmatch(rb"metanode/tss/[a-z0-9-]+/v\d+", value) for value in values)
+
+
+def test_every_tag_has_a_use_and_every_hash_a_tag() -> None:
+    """Catches a tag that nothing uses any more, and a module that hashes without the registry."""
+    modules = {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
+    used = {name for text in modules.values() for name in re.findall(r"\bTag\.([A-Z0-9_]+)", text)}
+    assert used == set(Tag.__members__)
+    hashing = {name for name, text in modules.items() if "import hashlib" in text}
+    # curve: the hash that libsecp256k1 computes inside ecdh.
+    assert hashing == {"oracle", "curve"}
 
 
 def test_every_tag_separates_one_input() -> None:
@@ -42,8 +56,21 @@ def test_framing_by_hand() -> None:
     assert oracle.digest(Tag.SID, b"ab", b"") == hashlib.sha256(expected).digest()
 
 
-def test_prefix_equals_the_plain_oracle() -> None:
-    """Catches a fast path that hashes something else than the documented encoding."""
-    prefix = Prefix(Tag.KDF, b"context")
-    assert prefix.digest(b"a", b"bc") == oracle.digest(Tag.KDF, b"context", b"a", b"bc")
-    assert prefix.wide(b"a") == oracle.wide(Tag.KDF, b"context", b"a")
+def test_oracles_by_the_hundred_equal_those_one_by_one() -> None:
+    """Catches a buffer layout that is not the framed encoding, and a hash of another kind."""
+    numbers = np.arange(300, dtype=">u2").view(np.uint8).reshape(300, 2)
+    rows = np.frombuffer(bytes(range(256)) * 75, np.uint8).reshape(300, 64)
+    fixed = (b"context", b"")
+    each = [(*fixed, oracle.index(i), rows[i].tobytes()) for i in range(300)]
+    assert oracle.framed_each(Tag.GGM, fixed, (numbers, rows)) == [
+        oracle.framed(Tag.GGM, *components) for components in each
+    ]
+    assert oracle.digest_each(Tag.KDF, fixed, numbers, rows) == [
+        oracle.digest(Tag.KDF, *components) for components in each
+    ]
+    assert oracle.wide_each(Tag.H2C, fixed, numbers, rows) == [
+        oracle.wide(Tag.H2C, *components) for components in each
+    ]
+    assert oracle.stream_each(Tag.ROW, 77, fixed, numbers, rows) == [
+        oracle.stream(Tag.ROW, 77, *components) for components in each
+    ]

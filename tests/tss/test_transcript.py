@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
 
 from metanode.tss.messages import Message
 from metanode.tss.parameters import SUITE
-from tests.tss.support import deliver, generate, keygen_sessions, sign_sessions
+from metanode.tss.session import Session
+from tests.tss.support import (
+    deal,
+    deliver,
+    generate,
+    keygen_sessions,
+    refresh_sessions,
+    reshare_sessions,
+    sign_sessions,
+)
 
+SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
+    "keygen": lambda: keygen_sessions(2, 2),
+    "sign": lambda: sign_sessions(generate(2, 2), (1, 2)),
+    "refresh": lambda: refresh_sessions(deal(2, 2)),
+    "reshare": lambda: reshare_sessions(deal(2, 3), [1, 2], [2, 3], 2),
+}
 FROZEN = {
-    b"metanode/dkls23/secp256k1/v1": (
-        "99af65cdb6fdeb9749bb2f27e4cf407d",
-        "e239a973ad79988545b9f5d885d1731f",
-    ),
+    b"metanode/dkls23/secp256k1/v2": {
+        "keygen": "e4589d2ec6fe0d5fc6eb93fb08e46a7c",
+        "sign": "1a1fe332fb95cf982810b6fd62adfc10",
+        "refresh": "49f5076dcdec709f1e4a404c97701697",
+        "reshare": "655d68dbcf0525ba5689575b04e1e6b9",
+    },
 }
 
 
-def test_transcripts_of_a_seeded_run() -> None:
+@pytest.mark.parametrize("protocol", SEEDED)
+def test_transcript_of_a_seeded_run(protocol: str) -> None:
     """Catches an unwanted change of a hash, encoding or order; a wanted one is a new suite."""
-    hashes = []
-    for sessions in (keygen_sessions(2, 2), sign_sessions(generate(2, 2), (1, 2))):
-        state = hashlib.sha256()
+    state = hashlib.sha256()
 
-        def record(_: int, message: Message, state: hashlib._Hash = state) -> Message:
-            state.update(message.session_id + message.payload)
-            return message
+    def record(_: int, message: Message) -> Message:
+        state.update(message.session_id + message.payload)
+        return message
 
-        deliver(sessions, tamper=record)
-        hashes.append(state.hexdigest()[:32])
-    assert tuple(hashes) == FROZEN[SUITE]
+    deliver(SEEDED[protocol](), tamper=record)
+    assert state.hexdigest()[:32] == FROZEN[SUITE][protocol]
+
+
+def test_no_session_of_an_older_suite_has_the_same_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a suite version that does not keep old and new nodes apart."""
+    new = {name: {s.session_id for s in make().values()} for name, make in SEEDED.items()}
+    older = b"metanode/dkls23/secp256k1/v1"
+    monkeypatch.setattr("metanode.tss.roles.SUITE", older)
+    monkeypatch.setattr("metanode.tss.sign.SUITE", older)
+    for name, make in SEEDED.items():
+        assert not new[name] & {session.session_id for session in make().values()}

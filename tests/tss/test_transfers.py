@@ -1,4 +1,4 @@
-"""Base transfers, GGM trees, the extension and the multiplication, each as a property."""
+"""Base transfers, the extension and the multiplication, each as a property."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metanode.tss import base_ot, curve, ggm, multiplication, oracle
+from metanode.tss import base_ot, curve, multiplication, oracle
 from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
-from metanode.tss.oracle import Prefix, Tag
+from metanode.tss.oracle import Tag
 from metanode.tss.ot_extension import (
     _CheckMatrix,
     delta_bits,
@@ -24,10 +24,7 @@ from metanode.tss.ot_extension import (
 from metanode.tss.parameters import (
     BASE_OTS,
     COMPACT,
-    LEAVES_PER_TREE,
-    SEED_BYTES,
     STANDARD,
-    TREE_DEPTH,
     TREES,
     Parameters,
 )
@@ -57,11 +54,31 @@ def test_base_transfer_gives_the_chosen_key_and_not_the_other() -> None:
     assert len({key for pair in both for key in pair}) == 2 * BASE_OTS
 
 
+def test_keys_are_what_is_written_down() -> None:
+    """Catches an array in the wrong order: every key again, one hash at a time."""
+    receiver, keys, both = base_transfers()
+    sent = base_ot.send(SID, receiver.message, seeded("sender"))
+    assert sent is not None
+    sender_key, _ = sent
+    point = curve.parse_point(sender_key)
+    assert point is not None
+    for m, (choice, key, pair) in enumerate(zip(receiver.choices, keys, both, strict=True)):
+        points = receiver.message[66 * m : 66 * m + 66]
+        number = oracle.index(m, choice)
+        secret = int.from_bytes(receiver._secrets[m], "big")
+        shared = curve.ecdh(secret, point)
+        assert key == oracle.digest(Tag.KDF, SID, sender_key, number, points, shared)
+        assert key == pair[choice]
+        own, other = (points[33 * b : 33 * b + 33] for b in (choice, 1 - choice))
+        hashed = curve.decode_ellswift(oracle.wide(Tag.H2C, SID, number, other))
+        total = curve.combine([curve.parse_point(own), hashed])
+        assert curve.encode_point(total) == curve.encode_point(curve.generator_mult(secret))
+
+
 def test_hash_to_curve_has_an_unknown_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches H2C = hash·G: then both branches open and the choice bit is on the wire."""
-    prefix = Prefix(Tag.H2C, SID)
     other = curve.encode_point(curve.generator_mult(7))
-    point = curve.encode_point(base_ot.hash_to_curve(prefix, 3, 1, other))
+    point = curve.encode_point(base_ot.hash_to_curve(SID, 3, 1, other))
     components = (SID, oracle.index(3, 1), other)
     wide = oracle.wide(Tag.H2C, *components)
     for scalar in (
@@ -78,13 +95,12 @@ def test_hash_to_curve_has_an_unknown_logarithm(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("hash-to-curve multiplied the generator")
 
     monkeypatch.setattr(curve, "generator_mult", refuse)
-    assert curve.encode_point(base_ot.hash_to_curve(prefix, 3, 1, other)) == point
+    assert curve.encode_point(base_ot.hash_to_curve(SID, 3, 1, other)) == point
 
 
 def test_wire_of_a_base_transfer_does_not_show_the_choice() -> None:
     """Catches a choice bit that an observer can recompute from R_0, R_1 and public hashes."""
     receiver, _, _ = base_transfers()
-    prefix = Prefix(Tag.H2C, SID)
     known = {curve.encode_point(curve.generator_mult(k)) for k in range(1, 50)}
     guesses = []
     for number in range(BASE_OTS):
@@ -94,7 +110,7 @@ def test_wire_of_a_base_transfer_does_not_show_the_choice() -> None:
         for branch in (0, 1):
             own = curve.parse_point(points[branch])
             assert own is not None
-            mask = base_ot.hash_to_curve(prefix, number, branch, points[1 - branch])
+            mask = base_ot.hash_to_curve(SID, number, branch, points[1 - branch])
             base = curve.combine([own, mask])
             assert base is not None
             bases.append(curve.encode_point(base))
@@ -108,7 +124,7 @@ def test_receiver_cannot_cancel_a_branch() -> None:
     """Catches infinity: R_0 = -H2C(m, 0, R_1) makes branch 0 infinity and must be malformed."""
     receiver, _, _ = base_transfers()
     second = receiver.message[33:66]
-    mask = base_ot.hash_to_curve(Prefix(Tag.H2C, SID), 0, 0, second)
+    mask = base_ot.hash_to_curve(SID, 0, 0, second)
     first = curve.encode_point(curve.negate(mask))
     assert base_ot.send(SID, first + receiver.message[33:], seeded("s")) is None
 
@@ -119,49 +135,6 @@ def test_malformed_base_messages() -> None:
     assert base_ot.send(SID, receiver.message[:-66], seeded("s")) is None
     assert base_ot.send(SID, bytes(33) + receiver.message[33:], seeded("s")) is None
     assert receiver.keys(bytes(33)) is None
-
-
-def ggm_case(seed: int):
-    """Return key pairs, choices and chosen keys of ideal base transfers."""
-    raw = seeded("ggm", seed)(2 * BASE_OTS * SEED_BYTES)
-    keys = [(raw[64 * m : 64 * m + 32], raw[64 * m + 32 : 64 * m + 64]) for m in range(BASE_OTS)]
-    choices = [byte & 1 for byte in seeded("choices", seed)(BASE_OTS)]
-    return keys, choices, [pair[c] for pair, c in zip(keys, choices, strict=True)]
-
-
-@settings(max_examples=6)
-@given(SEEDS)
-def test_trees_open_all_leaves_but_one(seed: int) -> None:
-    """Catches a wrong index convention: exactly leaf Δ is missing and Δ is the complement path."""
-    keys, choices, chosen = ggm_case(seed)
-    leaves, corrections, proof = ggm.build_trees(SID, keys)
-    opened = ggm.evaluate_trees(SID, choices, chosen, corrections, proof)
-    assert opened is not None
-    punctured, deltas = opened
-    for tree in range(TREES):
-        first, second = choices[TREE_DEPTH * tree : TREE_DEPTH * tree + 2]
-        assert deltas[tree] == 2 * (1 - first) + (1 - second)
-        for e in range(1, LEAVES_PER_TREE):
-            own = ((LEAVES_PER_TREE - 1) * tree + e - 1) * SEED_BYTES
-            full = (LEAVES_PER_TREE * tree + (e ^ deltas[tree])) * SEED_BYTES
-            assert punctured[own : own + SEED_BYTES] == leaves[full : full + SEED_BYTES]
-
-
-@pytest.mark.parametrize("which", ["corrections", "proof", "length", "context"])
-def test_bad_trees_are_refused(which: str) -> None:
-    """Catches a GGM proof that does not bind the corrections, the session or the lengths."""
-    keys, choices, chosen = ggm_case(1)
-    _, corrections, proof = ggm.build_trees(SID, keys)
-    context = SID
-    if which == "corrections":
-        corrections = bytes(byte ^ 1 for byte in corrections)
-    elif which == "proof":
-        proof = proof[:-1] + bytes((proof[-1] ^ 1,))
-    elif which == "length":
-        proof = proof[:-128]
-    else:
-        context = bytes(32)
-    assert ggm.evaluate_trees(context, choices, chosen, corrections, proof) is None
 
 
 @settings(max_examples=4)
@@ -240,16 +213,6 @@ def test_multiplication_identity(
     assert bob is not None
     for a, c, d in zip(inputs, alice, bob, strict=True):
         assert (c + d - a * chi) % curve.ORDER == 0
-
-
-def test_chi_is_not_biased() -> None:
-    """Catches a χ whose bits lean one way: 64 values, each of 256 bits near one half."""
-    leaves, _, _ = deal_pair(0)
-    link = Link(COMPACT, SID, gadget(SID, COMPACT.choice_bits))
-    ones = sum(
-        bob_start(link, leaves, seeded("chi", k))[0].chi.bit_count() for k in range(64)
-    )
-    assert abs(ones - 64 * 128) < 5 * 64, "five standard deviations"
 
 
 def test_masked_range_check_agrees_with_the_slow_one() -> None:

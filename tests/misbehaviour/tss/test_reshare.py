@@ -22,6 +22,7 @@ from tests.misbehaviour.tss.cases import (
     fields_of,
     nobody_blames_the_honest,
     remember,
+    transfers,
 )
 from tests.misbehaviour.tss.test_keygen import TABLE as KEYGEN_TABLE
 from tests.tss.support import deal, deliver, edit, plus_one, reshare_sessions
@@ -79,7 +80,8 @@ def check_watchers(case: Case, sessions: Mapping[int, Session[Any]], author: int
 def test_tampered_field_of_who_deals_and_holds(case: Case) -> None:
     """Catches a field that nobody checks, a wrong culprit and a wrong ban; leavers look, too."""
     sessions = sessions_of()
-    assert tamper(case, sessions, BOTH, CHEATER, HOLDER)
+    with transfers(case):
+        assert tamper(case, sessions, BOTH, CHEATER, HOLDER)
     check_watchers(case, sessions, CHEATER)
     nobody_blames_the_honest(sessions)
 
@@ -107,7 +109,8 @@ def test_tampered_field_of_the_other_roles(role: str, case: Case) -> None:
     """Catches messages of leavers and joiners that are taken on trust, in flight."""
     rounds, author = ROLES[role]
     sessions = sessions_of()
-    assert tamper(evolve(case, in_flight=True), sessions, rounds, author, HOLDER)
+    with transfers(case):
+        assert tamper(evolve(case, in_flight=True), sessions, rounds, author, HOLDER)
     abort = sessions[HOLDER].abort
     assert abort is not None
     expected = ("equivocation", ()) if case.name == "echo" else (case.kind, (author,))

@@ -43,6 +43,11 @@ def zero(data: bytes) -> bytes:
     return bytes(len(data))
 
 
+def off_curve(_: bytes) -> bytes:
+    """Return a well-formed x that no point has."""
+    return b"\x02" + (5).to_bytes(32, "big")
+
+
 B, D = "broadcast", "direct"
 TABLE = [
     Case(1, B, "commitment", "commitment", True, transferable=True),
@@ -56,6 +61,7 @@ TABLE = [
     Case(2, B, "salt", "commitment", True, transferable=True),
     Case(2, B, "key_point", "mul_check", True, ban=True, change=other_point),
     Case(2, B, "key_point", "malformed", True, transferable=True, change=zero, label="-identity"),
+    Case(2, B, "key_point", "malformed", True, transferable=True, change=off_curve, label="-off"),
     Case(2, D, "echo", "equivocation", False),
     Case(2, D, "salt", "mul_check", True, ban=True),
     Case(2, D, "masked", "mul_check", True, ban=True),
@@ -63,7 +69,9 @@ TABLE = [
     Case(2, D, "eta", "mul_check", True, ban=True, change=plus_one),
     Case(2, D, "eta", "mul_check", True, ban=True, change=zero, label="-zero"),
     Case(2, D, "eta", "malformed", True, transferable=True, change=order, label="-order"),
+    Case(2, D, "masked", "mul_check", True, ban=True, change=zero, label="-zero"),
     Case(2, D, "mu", "mul_check", True, ban=True),
+    Case(2, D, "mu", "mul_check", True, ban=True, change=zero, label="-zero"),
     Case(2, D, "gamma_u", "mul_check", True, ban=True, change=other_point),
     Case(2, D, "gamma_u", "malformed", True, transferable=True, change=zero, label="-identity"),
     Case(2, D, "gamma_v", "mul_check", True, ban=True, change=other_point),
@@ -73,6 +81,7 @@ TABLE = [
     Case(2, D, "psi", "malformed", True, transferable=True, change=order, label="-order"),
     Case(3, B, "echo", "equivocation", False),
     Case(3, B, "u", "invalid_signature", False, change=plus_one),
+    Case(3, B, "u", "invalid_signature", False, change=zero, label="-zero"),
     Case(3, B, "u", "malformed", True, transferable=True, change=order, label="-order"),
     Case(3, B, "w", "invalid_signature", False, change=plus_one),
     Case(3, B, "w", "invalid_signature", False, change=zero, label="-zero"),
@@ -142,6 +151,32 @@ def test_copied_commitment_cannot_be_opened() -> None:
     abort = sessions[3].abort
     assert abort is not None
     assert (abort.kind, abort.culprits) == ("commitment", (CHEATER,))
+
+
+@pytest.mark.parametrize(
+    "point",
+    [bytes(33), off_curve(b""), b"\x02" + b"\xff" * 32, b"\x04" + bytes(32)],
+    ids=["identity", "off-curve", "out-of-range", "uncompressed"],
+)
+def test_committed_but_bad_nonce_points(point: bytes) -> None:
+    """Catches an R_j that opens its commitment and is no point: R would be the others' alone."""
+    sessions = sign_sessions(deal(3, 3), SIGNERS)
+    original = SignSession._commit
+
+    def commit(party: int, own: bytes, salt: bytes) -> bytes:
+        return original(sessions[CHEATER], party, point if party == CHEATER else own, salt)
+
+    def tamper(recipient: int, message: Message) -> Message:
+        if message.sender == CHEATER and message.round == 2 and message.recipient is None:
+            return edit(ROUNDS, message, "nonce_point", lambda _: point)
+        return message
+
+    sessions[CHEATER]._commit = commit
+    deliver(sessions, tamper=tamper)
+    for party in (1, 3):
+        abort = sessions[party].abort
+        assert abort is not None
+        assert (abort.kind, abort.culprits, abort.transferable) == ("malformed", (CHEATER,), True)
 
 
 def test_committed_nonce_point_that_is_not_the_input_of_the_multiplication() -> None:

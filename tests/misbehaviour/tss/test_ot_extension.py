@@ -1,0 +1,77 @@
+"""The extension's consistency check and μ: each byte of either message counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import pytest
+
+from metanode.tss.curve import ORDER
+from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
+from metanode.tss.parameters import (
+    BASE_OTS,
+    CHECK_BYTES,
+    COMPACT,
+    ROW_SCALARS,
+    SCALAR_BYTES,
+    TREES,
+)
+from tests.tss.support import deal_pair, plus_one, seeded
+
+SID = hashlib.sha256(b"extension").digest()
+LINK = Link(COMPACT, SID, gadget(SID, COMPACT.choice_bits))
+LEAVES, PUNCTURED, DELTA = deal_pair("extension")
+STATE, FIRST = bob_start(LINK, LEAVES, seeded("bob"))
+
+
+def answered(fields: Mapping[str, bytes]) -> bool:
+    """Return whether Alice goes on after Bob's message."""
+    return alice_multiply(LINK, PUNCTURED, DELTA, (3, 5), fields, seeded("alice")) is not None
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """Return the bytes with one bit changed."""
+    return data[:at] + bytes((data[at] ^ 1 << at % 8,)) + data[at + 1 :]
+
+
+def test_every_column_of_the_check_counts() -> None:
+    """Catches a check of some columns only, or of x̃ only where Δ is set."""
+    assert answered(FIRST)
+    for column in range(BASE_OTS):
+        at = column * CHECK_BYTES + column % CHECK_BYTES
+        assert not answered({**FIRST, "t_check": flipped(FIRST["t_check"], at)})
+    for at in range(CHECK_BYTES):
+        assert not answered({**FIRST, "x_check": flipped(FIRST["x_check"], at)})
+
+
+def test_every_tree_counts() -> None:
+    """Catches a column c_T that may differ from what the check was made for."""
+    width = COMPACT.column_bytes
+    for tree in range(TREES):
+        for at in (tree * width, tree * width + width - 1):
+            assert not answered({**FIRST, "columns": flipped(FIRST["columns"], at)})
+
+
+def test_every_row_of_the_answer_counts() -> None:
+    """Catches a row, an input or a check scalar that Alice may change without being seen."""
+    done = alice_multiply(LINK, PUNCTURED, DELTA, (3, 5), FIRST, seeded("alice"))
+    assert done is not None
+    shares, second = done
+    finished = bob_finish(LINK, STATE, second)
+    assert finished is not None
+    for a, c, d in zip((3, 5), shares, finished, strict=True):
+        assert (c + d - a * STATE.chi) % ORDER == 0
+    for row in range(0, COMPACT.choice_bits, 7):
+        for scalar in range(ROW_SCALARS):
+            at = (row * ROW_SCALARS + scalar) * SCALAR_BYTES
+            masked = second["masked"]
+            moved = plus_one(masked[at : at + SCALAR_BYTES])
+            changed = masked[:at] + moved + masked[at + SCALAR_BYTES :]
+            assert bob_finish(LINK, STATE, {**second, "masked": changed}) is None
+
+
+@pytest.mark.parametrize("name", ["salt", "columns", "x_check", "t_check"])
+def test_zeros_are_refused(name: str) -> None:
+    """Catches a field whose absence the check does not notice."""
+    assert not answered({**FIRST, name: bytes(len(FIRST[name]))})
