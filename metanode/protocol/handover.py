@@ -280,7 +280,7 @@ class Handover:
                 if not self._take_over(old, mine):
                     return
                 new = mine
-            elif self.holding(new.number) == "active":
+            elif self.holding(new.number) in ("active", "fenced"):
                 new = mine if mine is not None else new
             self._erase(old, new)
             ctx.use(new)

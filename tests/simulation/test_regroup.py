@@ -168,6 +168,19 @@ def test_a_crash_in_each_phase_leaves_a_key_that_signs(
     pays(sim)
 
 
+def test_a_fenced_share_of_a_later_epoch_survives_a_restart() -> None:
+    """Catches a share that is taken for erased: with n = t the old epoch could never hand over."""
+    sim = with_key(55, joiners=2)
+    sim.mine_every(0.7)
+    epoch = ask(sim, ((0, 1, 2, 4), 4, 0))
+    sim.run_until(lambda: works(sim, (0, 1, 2, 4), epoch), 20.0, "all four are needed now")
+    sim.crashes.append(Crash(node=4, when=held("fenced"), point="after", restart_s=0.5))
+    epoch = ask(sim, ((0, 1, 2, 5), 3, 1))
+    sim.run_until(lambda: works(sim, (0, 1, 2, 5), epoch), 20.0, "handed on")
+    assert not sim.crashes
+    pays(sim)
+
+
 def test_who_was_away_while_the_key_was_handed_over_catches_up() -> None:
     """Catches a member that is left behind with a prepared share, or works without the locks."""
     sim = with_key(51)
