@@ -87,16 +87,14 @@ def fate_of(mutant: Mutant, *, twice: bool = False) -> Fate:
         return record
     if not record and _is_same(mutant.source, protocol):
         return Fate(name, kind, "equivalent", "the same steps from every state")
-    verdict, by = _in_the_whole(mutant.source.on_nodes())
+    verdict, by = _in_the_whole(mutant.source, protocol)
     twice = verdict not in UNNOTICED
     return evolve(record, twice=twice) if record else Fate(name, kind, verdict, by)
 
 
-def _in_the_whole(source: Source) -> tuple[str, str]:
-    """Return the verdict of the networks and proofs, which run what nodes run."""
-    if source == ORIGINAL.on_nodes():
-        return "survived", "no network runs it"
-    protocol, tables = source.assemble(), _changed(source)
+def _in_the_whole(source: Source, protocol: Protocol) -> tuple[str, str]:
+    """Return the verdict of the networks and proofs."""
+    tables = _changed(source)
     verdict, by = in_networks(protocol, tables)
     if verdict in ("static", "property"):
         return verdict, by
@@ -112,13 +110,7 @@ def _ill_formed(source: Source, protocol: Protocol) -> Iterator[str]:
         if name in _changed(source) or source.cells != ORIGINAL.cells:
             yield from check_table(protocol, machine).faults
     yield from local_views.faults(protocol)
-    yield from (f for f in local_views.message_faults(protocol) if f not in _without_message())
-
-
-@cache
-def _without_message() -> list[str]:
-    """Return the faults of the tables as they stand: the regroup is not on the wire yet."""
-    return local_views.message_faults(ORIGINAL.assemble())
+    yield from local_views.message_faults(protocol)
 
 
 def _unmet(source: Source, protocol: Protocol) -> Iterator[Unmet]:
@@ -157,7 +149,7 @@ def broken_lock(name: str) -> list[str]:
     place = next(n for n, cell in enumerate(ORIGINAL.cells) if cell.name == name)
     cells = list(ORIGINAL.cells)
     cells[place] = evolve(cells[place], kept="memory")
-    protocol = evolve(ORIGINAL, cells=tuple(cells)).on_nodes().assemble()
+    protocol = evolve(ORIGINAL, cells=tuple(cells)).assemble()
     missed = []
     if in_networks(protocol)[0] != "property":
         missed.append("search")

@@ -14,12 +14,11 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
-from spec import regroup, safe_sign
 from spec.assembly import Protocol, assemble
 from spec.language import SAME, Cell, Definition, Enum, Opt, Row, Table, parse_signature
 from spec.names import SORTS
 from spec.parameters import CONSTANTS
-from spec.protocol import MODULES
+from spec.protocol import PROTOCOL
 
 _Item = TypeVar("_Item")
 
@@ -38,31 +37,20 @@ class Source:
     def assemble(self) -> Protocol:
         """Return the protocol; raises :class:`~spec.language.SpecError`."""
         return assemble(
-            sorts=(*SORTS, regroup.EPOCH),
+            sorts=SORTS,
             cells=self.cells,
             tables=self.tables,
             definitions=self.definitions,
             constants=CONSTANTS,
         )
 
-    def on_nodes(self) -> Source:
-        """Return it without the regroup, which no node runs yet: what networks are closed with."""
-        return Source(
-            tuple(cell for cell in self.cells if cell.name not in _REGROUP_CELLS),
-            tuple(table for table in self.tables if table.name != regroup.TABLE.name),
-            tuple(d for d in self.definitions if d.name not in _REGROUP_DEFINITIONS),
-        )
-
-
-_REGROUP_CELLS = {cell.name for cell in regroup.CELLS}
-_REGROUP_DEFINITIONS = {definition.name for definition in regroup.DEFINITIONS}
 
 ORIGINAL = Source(
-    tuple(cell for module in (safe_sign, *MODULES, regroup) for cell in module.CELLS),
-    tuple(module.TABLE for module in (*MODULES, regroup)),
-    (*safe_sign.DEFINITIONS, *regroup.DEFINITIONS),
+    tuple(PROTOCOL.cells.values()),
+    tuple(machine.table for machine in PROTOCOL.machines.values()),
+    tuple(PROTOCOL.names.definitions.values()),
 )
-"""The protocol as it stands, with the regroup beside it."""
+"""The protocol as it stands."""
 
 
 @frozen

@@ -17,10 +17,10 @@ from attrs import evolve, field, frozen
 
 from model_checks.substitution import StandIns, substitute
 from model_checks.two_states import AFTER, later_text, with_later
-from spec.assembly import Effect, Guard, Machine, Protocol, Rule, assemble, cells_read
+from spec.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
 from spec.expressions import Names, Parser, cell_type
 from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
-from spec.language import Cell, Definition, Enum, Sort, SpecError, Table, parse_signature, texts
+from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature, texts
 
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
 
@@ -69,8 +69,6 @@ class Network:
     run at any time, which only adds behaviour, so what is safe then is safe. ``without`` drops
     conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must fail.
     ``fair`` names rows, such as ``link.Proof``, that are not put off for ever: for liveness.
-    ``tables`` are tables beside the protocol's, which no node runs yet; their cells and definitions
-    are among the network's.
     """
 
     name: str
@@ -78,7 +76,6 @@ class Network:
     rows: tuple[tuple[str, str], ...] = ()
     honest: str = "not faulty[p]"
     given: Mapping[str, str] = field(factory=dict)
-    tables: tuple[Table, ...] = ()
     cells: tuple[Cell, ...] = ()
     definitions: tuple[Definition, ...] = ()
     sorts: tuple[Sort, ...] = ()
@@ -158,8 +155,8 @@ def close(network: Network, protocol: Protocol | None = None) -> System:
         protocol = PROTOCOL
     names = _names(network, protocol)
     stand_ins = _stand_ins(network, names)
-    machines = {**protocol.machines, **_own_machines(network, names)}
-    actions = [_action(rule, network, names, stand_ins) for rule in _rules(network, machines)]
+    rules = _rules(network, protocol.machines)
+    actions = [_action(rule, network, names, stand_ins) for rule in rules]
     actions += [_move(move, names, stand_ins) for move in network.moves]
     properties = tuple(_property(p, names, stand_ins) for p in network.properties)
     assumptions = tuple(_parse(names, {}, text, stand_ins, "assume") for text in network.assume)
@@ -194,18 +191,6 @@ def _names(network: Network, protocol: Protocol) -> Names:
     definitions = {**protocol.names.definitions, **{d.name: d for d in network.definitions}}
     constants = tuple(dict.fromkeys((*protocol.names.constants, *network.constants)))
     return Names(sorts, enums, cells, definitions, constants)
-
-
-def _own_machines(network: Network, names: Names) -> Mapping[str, Machine]:
-    if not network.tables:
-        return {}
-    return assemble(
-        sorts=names.sorts.values(),
-        cells=names.cells.values(),
-        tables=network.tables,
-        definitions=names.definitions.values(),
-        constants=names.constants,
-    ).machines
 
 
 def _stand_ins(network: Network, names: Names) -> StandIns:

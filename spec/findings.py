@@ -28,8 +28,6 @@ class Finding:
     later: str = ""
 
 
-_REGROUP = "the node does not run the regroup table yet"
-
 FINDINGS = (
     Finding("F-01", "T: any t of n may sign.",
             "With t at most half of n, A and B sign d1 while C and D sign d2.",
@@ -151,19 +149,21 @@ FINDINGS = (
     Finding("F-24", "M: regroup begins with a clean slate.",
             "A, B, C and X of the old epoch release d1; A, D, E and X of the new one sign d2.",
             "T holders of the old epoch fence themselves and hand their locks over, before the new"
-            " shares sign anything.",
-            ("spec.regroup.TABLE",), later=_REGROUP),
+            " shares sign anything; who has not taken the locks over votes for nothing there.",
+            ("regroup: active -Fence-> fenced", "regroup: fenced -HandOver-> fenced",
+             "regroup: prepared -Activate-> active", "formula works", "cell locks_taken")),
     Finding("F-25", "M: the old shares are deleted as soon as there are new ones.",
             "Two members have switched, two never finish: nobody has t shares of one kind.",
             "Old shares are erased when all members of the attempt have new ones on disk, and the"
             " attempt is decided.",
-            ("spec.regroup.TABLE",), later=_REGROUP),
+            ("regroup: fenced -Erase-> erased", "formula all_ready", "cell succession")),
     Finding("F-26", "M: if somebody misbehaves, the regroup is skipped.",
             "One griefer, or one silent member, skips it every night.",
             "The same night is tried again without it: out of one attempt, on evidence or by t"
             " signed absences, never by a block list; the old epoch signs on. Who is left out"
             " counts as one of the f: a correct member that was cut off does as well.",
-            ("spec.regroup.TABLE",), later=_REGROUP),
+            ("regroup: no_share -Miss-> no_share", "cell missed", "formula left_out",
+             "cell roster_has")),
     Finding("F-27", "M, T: key generation ends at each node for itself.",
             "The last message reaches A only: two deposit addresses.",
             "A key counts when all n confirmed the same; it signs its own name, and its address is"
@@ -229,6 +229,7 @@ FINDINGS = (
             " some members activate the one, some the other, and neither has t. Found by the"
             " exhaustive search, 12 steps.",
             "Acknowledgements make an attempt eligible. What succeeds an epoch is decided once, by"
-            " t votes of its holders under SAFE-SIGN; the vote is the fence.",
-            ("spec.regroup.TABLE",), later=_REGROUP),
+            " t votes of its holders under SAFE-SIGN, who are fenced before they vote.",
+            ("regroup: fenced -HandOver-> fenced", "regroup: prepared -Outdone-> erased",
+             "cell succession")),
 )

@@ -27,7 +27,7 @@ from spec.expressions import Names, Parser, cell_type
 from spec.interpreter import evaluate
 from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
 from spec.language import SpecError
-from spec.regroup import REGROUP
+from spec.protocol import PROTOCOL
 
 TAKEN = "taken"
 THEN = "then"
@@ -74,7 +74,7 @@ class OneStep:
     """The requirements on one record, against the rows of a protocol."""
 
     record: Record
-    protocol: Protocol = REGROUP
+    protocol: Protocol = PROTOCOL
     beside: OneStep | None = None
     """Another version of the table, whose cells are to be known here too."""
 
@@ -288,7 +288,7 @@ class OneStep:
         return close(Network(name=name, doc="", honest="", properties=(asked,)), self.protocol)
 
 
-def same_steps(record: Record, protocol: Protocol, original: Protocol = REGROUP) -> bool:
+def same_steps(record: Record, protocol: Protocol, original: Protocol = PROTOCOL) -> bool:
     """Return whether two versions of a table take the same events, with the same outcome, in every
     state: then they differ in their text only.
     """

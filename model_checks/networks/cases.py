@@ -297,6 +297,7 @@ CASES = (
         for network, sizes in (
             (regroup_handover.LOCKS_FORGOTTEN, _handover(4)),
             (regroup_handover.NO_FENCE, _handover(4)),
+            (regroup_handover.ALL_VOTE, _handover(4)),
             (regroup_handover.TAKEN_EARLY, _handover(3, 3)),
         )
     ),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
 from spec.language import Cell
 
@@ -35,6 +36,7 @@ NETWORK = Network(
         "status[p, e]": "IN_PROGRESS",
         "needs_all[e]": "False",
     },
+    definitions=(ALL_WORK,),
     moves=(
         Move(
             "Combine(e: Event, d: Digest)",

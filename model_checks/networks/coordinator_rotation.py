@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
 from spec.language import Cell, Definition
 
@@ -64,6 +65,7 @@ NETWORK = Network(
         "instance_used[p, i]": "False",
         "vote[q, e, a, d]": "voted[q, e, a] == d",
     },
+    definitions=(ALL_WORK,),
     properties=(
         Property(
             "CoordinatorRotates",
@@ -152,6 +154,7 @@ OWN_HEIGHT = evolve(
         "is_coordinator[p, a]": "thinks(p, p)",
     },
     definitions=(
+        ALL_WORK,
         Definition(
             "thinks(p: Peer, q: Peer)",
             "ahead[p] and since[q] or not ahead[p] and before[q]",

@@ -1,8 +1,8 @@
 """A refund must never follow a payout (F-16): one event, one payout, liars who say anything.
 
-A node that signs "never released, now fenced" takes part in no session of the event any more. R
-such statements are the refund certificate, with which a node lets the event expire. The payout
-exists as soon as T shares are out. Liars sign both the statement and the payout.
+A node that signs "never released, now standing aside" takes part in no session of the event any
+more. R such statements are the refund certificate, with which a node lets the event expire. The
+payout exists as soon as T shares are out. Liars sign both the statement and the payout.
 
 R = n - t + 1 + f is enough: R holders, less f liars, leave fewer than t - f correct ones who can
 still release. One statement less is refuted, and so is the source's rule, under which a node that
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
 from spec.language import Cell
 
@@ -36,7 +37,7 @@ NETWORK = Network(
     cells=(
         Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
         Cell(
-            "fenced",
+            "stands_aside",
             "bool",
             ("Peer", "Event"),
             "False",
@@ -50,20 +51,21 @@ NETWORK = Network(
         "session[p, e, a]": "absent",
         "from_coordinator[e, a]": "True",
         "is_coordinator[p, a]": "False",
-        # a fenced node is no member of any session
-        "is_member[p, e, a]": "not fenced[p, e]",
+        # who stands aside is no member of any session
+        "is_member[p, e, a]": "not stands_aside[p, e]",
         "needs_all[e]": "False",
         "instance_used[p, i]": "False",
         "event_known[e]": "True",
         "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d",
         "signature_valid[e, d]": "any(count(q for q in Peer if faulty[q] or "
         "released_in[q, e, a, d]) >= T for a in Attempt)",
-        "refund_certificate[e]": "count(q for q in Peer if faulty[q] or fenced[q, e]) >= R",
+        "refund_certificate[e]": "count(q for q in Peer if faulty[q] or stands_aside[q, e]) >= R",
     },
     without=tuple(
         (f"session.{event}", "session_digest[p, e, a] == d")
         for event in ("Ack", "Begin", "Release")
     ),
+    definitions=(ALL_WORK,),
     moves=(
         Move(
             "TimeRunsOut(e: Event)",
@@ -72,9 +74,9 @@ NETWORK = Network(
             "the deadline of the event, at any time",
         ),
         Move(
-            "Fence(p: Peer, e: Event)",
+            "StandAside(p: Peer, e: Event)",
             ("not faulty[p]", "event_over[e]", "all(not released[p, e, d] for d in Digest)"),
-            {"fenced[p, e]": "True"},
+            {"stands_aside[p, e]": "True"},
             "the statement is on disk before it is signed",
         ),
     ),
@@ -87,7 +89,7 @@ NETWORK = Network(
         ),
         Property(
             "FencedNeverReleases",
-            "all(implies(fenced[p, e], not any(released[p, e, d] for d in Digest)) "
+            "all(implies(stands_aside[p, e], not any(released[p, e, d] for d in Digest)) "
             "for p in Peer for e in Event)",
             doc="a correct node's statement stays true",
         ),
@@ -125,7 +127,7 @@ NETWORK = Network(
         ),
         Property(
             "LiarsRefund",
-            "any(refund_certificate[e] and count(p for p in Peer if fenced[p, e]) < R "
+            "any(refund_certificate[e] and count(p for p in Peer if stands_aside[p, e]) < R "
             "for e in Event)",
             "reachable",
             "the adversary's power: its statements complete a refund",

@@ -16,10 +16,11 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec import regroup
 from spec.language import Cell, Definition, Opt
+from spec.protocol import PROTOCOL
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
+_WORKS = PROTOCOL.names.definitions["works"]
 _SIGNED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}]) + F >= T "
 
 NETWORK = Network(
@@ -38,10 +39,7 @@ NETWORK = Network(
         ("session", "Release"),
     ),
     untracked=("session",),
-    tables=(regroup.TABLE,),
-    sorts=(regroup.EPOCH,),
     cells=(
-        *regroup.CELLS,
         Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
         Cell("epoch_of", Opt("Epoch"), ("Attempt",), "none", "given", "whose shares sign in a"),
     ),
@@ -61,11 +59,15 @@ NETWORK = Network(
         "locks_taken[p, h]": "count(q for q in Peer if handed_over[q, h] and all(implies("
         "lock_shown[q, h, e, a, d], a <= lock_attempt[p, e]) "
         "for e in Event for a in Attempt for d in Digest)) >= T",
+        "locks_all_shown[p, k]": "all(implies(lock[p, e] == d and lock_attempt[p, e] == a, "
+        "lock_shown[p, k, e, a, d]) for e in Event for a in Attempt for d in Digest)",
+        "without_epoch[e]": "False",
+        "epoch_signs[h, e, a]": "epoch_of[a] == h",
         "status[p, e]": "IN_PROGRESS",
         "session[p, e, a]": "absent",
         "from_coordinator[e, a]": "True",
         "is_coordinator[p, a]": "False",
-        "is_member[p, e, a]": "works(p, a)",
+        "is_member[p, e, a]": "True",
         "needs_all[e]": "False",
         "instance_used[p, i]": "False",
         "vote[q, e, a, d]": "holds(q, a) and (faulty[q] or voted[q, e, a] == d)",
@@ -75,22 +77,11 @@ NETWORK = Network(
         for event in ("Ack", "Begin", "Release")
     ),
     definitions=(
-        *(each for each in regroup.DEFINITIONS if each.name != "all_ready"),
         Definition("all_ready(k: Epoch)", "True", "at any time, which only adds runs"),
         Definition(
             "holds(q: Peer, a: Attempt)",
             "any(epoch_of[a] == h and roster_has[q, h] for h in Epoch)",
             "q is in the roster whose shares sign in a",
-        ),
-        Definition(
-            "works(p: Peer, a: Attempt)",
-            "any(epoch_of[a] == h and holding[p, h] == active for h in Epoch)",
-            "p works with the shares that sign in a",
-        ),
-        Definition(
-            "first_vote(p: Peer, e: Event, a: Attempt, d: Digest)",
-            "voted[p, e, a] in (none, d) and works(p, a)",
-            "SAFE-SIGN 3, by those who work with the epoch's shares",
         ),
     ),
     moves=(
@@ -177,9 +168,9 @@ NO_FENCE = evolve(
     NETWORK,
     name="regroup_without_fence",
     doc="F-24: holders hand their locks over, and go on locking and signing in the old epoch",
-    definitions=tuple(
-        evolve(each, text=each.text.replace("== active", "in (active, fenced)"))
-        for each in NETWORK.definitions
+    definitions=(
+        *NETWORK.definitions,
+        evolve(_WORKS, text=_WORKS.text.replace("== active", "in (active, fenced)")),
     ),
 )
 TAKEN_EARLY = evolve(
@@ -191,4 +182,10 @@ TAKEN_EARLY = evolve(
         ("regroup.TakeOver", "not works_before(p, h)"),
         ("regroup.Activate", "not works_before(p, h)"),
     ),
+)
+ALL_VOTE = evolve(
+    NETWORK,
+    name="regroup_all_vote",
+    doc="F-24: who has a share of the new epoch votes there, before it took the locks over",
+    without=(*NETWORK.without, ("session.Ack", "works(p, e, a)")),
 )

@@ -15,7 +15,6 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec import regroup
 from spec.language import Cell, Definition
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
@@ -29,13 +28,10 @@ _HAS = (
 NETWORK = Network(
     name="regroup_retry",
     doc="one member spoils an attempt; the next one goes on without it",
-    rows=tuple(("regroup", event) for event in _ROWS),
+    rows=(*(("regroup", event) for event in _ROWS), ("regroup", "Tell")),
     fair=tuple(f"regroup.{event}" for event in _ROWS),
     crash=False,  # nothing here is kept in memory
-    tables=(regroup.TABLE,),
-    sorts=(regroup.EPOCH,),
     cells=(
-        *regroup.CELLS,
         Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
         Cell("dealt", "bool", ("Peer", "Epoch"), "False", "network", "a liar took part in h"),
     ),
@@ -52,11 +48,10 @@ NETWORK = Network(
         "share_checked[p, h]": "all(holding[q, k] != no_share or not first_epoch[k] or faulty[q] "
         "for q in Peer for k in Epoch) and all(implies(faulty[q] and roster_has[q, h], dealt[q, h])"
         " for q in Peer)",
-        "lock[p, e]": "none",
+        "locks_all_shown[p, h]": "True",
         "locks_taken[p, h]": "True",
     },
     definitions=(
-        *(each for each in regroup.DEFINITIONS if each.name != "left_out"),
         Definition(
             "left_out(q: Peer, h: Epoch)",
             "count(p for p in Peer if faulty[p] or missed[p, q, h]) >= T",
@@ -188,7 +183,7 @@ NOT_ALL_READY = evolve(
     name="regroup_not_all_ready",
     doc="F-25: T members are enough to go over to the new shares",
     without=(
-        ("regroup.Fence", "all_ready(k)"),
+        ("regroup.Fence", "all_ready(k) or succession[k]"),
         ("regroup.HandOver", "all_ready(k)"),
     ),
 )

@@ -6,6 +6,7 @@ waits for somebody else is fair here. Only the clock is: an idle session expires
 
 from __future__ import annotations
 
+from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Network, Property
 
 _OPEN = "session[p, e, a] in (created, acked, begun, stepping)"
@@ -34,6 +35,7 @@ NETWORK = Network(
         "peer_fault[e, a]": "True",
     },
     crash=False,  # a crash ends a session as well, and every session afresh may be one more
+    definitions=(ALL_WORK,),
     properties=(
         Property(
             "SessionEnds",

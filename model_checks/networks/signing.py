@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
 from spec.language import Cell, Definition
 
@@ -59,6 +60,7 @@ NETWORK = Network(
     },
     without=_UNTRACKED_MEMORY,
     definitions=(
+        ALL_WORK,
         Definition(
             _MAY_VOTE_NEXT,
             "lock[p, e] in (none, d) or "
@@ -227,6 +229,7 @@ LOCK_NEVER_MOVES = evolve(
     name="signing_lock_never_moves",
     doc="safe, but two locks on different digests hold each other up for ever",
     definitions=(
+        ALL_WORK,
         Definition(_LOCK_PERMITS, "lock[p, e] in (none, d)", "no certificate helps"),
         Definition(
             _MAY_LOCK,
@@ -243,6 +246,7 @@ FIRST_VOTE_FINAL = evolve(
     name="signing_first_vote_final",
     doc="safe, but votes for different digests hold each other up for ever",
     definitions=(
+        ALL_WORK,
         Definition(
             _LOCK_PERMITS,
             "all(voted[p, e, b] in (none, d) for b in Attempt)",

@@ -20,6 +20,6 @@ from model_checks.records.session import SESSION
 from model_checks.records.swap import SWAP
 
 RECORDS: tuple[Record, ...] = (
-    PEER, PING, ROUND, KEYGEN, EVENT, PAYOUT, SESSION, LINK, BLOCK_LIST, SWAP, REGROUP,
+    PEER, PING, ROUND, KEYGEN, REGROUP, EVENT, PAYOUT, SESSION, LINK, BLOCK_LIST, SWAP,
 )  # fmt: skip
-"""In the order of the tables; the last one stands beside the protocol."""
+"""In the order of the tables."""

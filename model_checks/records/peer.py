@@ -7,9 +7,11 @@ here by its definitions. Whatever a round comes to, its peer rests until the nex
 from __future__ import annotations
 
 from model_checks.records.record import Record
-from model_checks.records.safe_sign import first_vote, lock_permits, may_lock
+from model_checks.records.safe_sign import first_vote, lock_permits, may_lock, works
 
 _LOCKED_IN = "any(key[p, k] == locked_in for k in Key)"
+_SHARE = "not all(holding[p, h] != active for h in Epoch)"
+_HANDS_OVER = f"not ({_SHARE}) and not all(holding[p, h] != fenced for h in Epoch)"
 _EQUAL = "count(q for q in Peer if heard[p, q, r] in (accepted, in_view))"
 
 PEER = Record(
@@ -20,21 +22,23 @@ PEER = Record(
         "Publish": "True",
         "KeygenTick": f"phase[p] == Idle and keygen_open[p] and not {_LOCKED_IN}",
         "KeygenOver": "phase[p] == Keygen",
-        "Offer": f"phase[p] == Idle and round[p] < r and not offered[p, r] and {_LOCKED_IN} "
+        "Offer": f"phase[p] == Idle and round[p] < r and not offered[p, r] and {_SHARE} "
         "and transfer_eligible[p] and not began_in_round[p, r] and not regroup_near[p]",
         "RoundTick": "phase[p] == Idle and round[p] < r and offered[p, r] and transfer_eligible[p]",
         "Matched": f"phase[p] == Proposing and round[p] == r and not {_EQUAL} < T",
         "SetFound": "phase[p] == SetBuilding and round[p] == r and set_is_mutual[p, r] "
         "and proposed[p, r, d] and status[p, e] == IN_PROGRESS "
-        f"and {first_vote('r')} and {lock_permits('r')}",
+        f"and {works('r')} and {first_vote('r')} and {lock_permits('r')}",
         "SetElsewhere": "phase[p] == SetBuilding and round[p] == r and set_without_me[p, r]",
         "Certified": "phase[p] == ThresholdSet and round[p] == r and voted[p, e, r] == d "
-        f"and {may_lock('r')}",
+        f"and {works('r')} and {may_lock('r')}",
         "Mismatch": "phase[p] == ThresholdSet and round[p] == r and votes_conflict[p, r]",
         "Signed": "phase[p] == Signing and lock[p, e] == d and signature_valid[e, d]",
         "Deadline": "deadline_passed[p] and "
         "phase[p] in (Proposing, SetBuilding, ThresholdSet, Signing)",
         "NextRound": "phase[p] == Cooldown and round[p] < r",
+        "HandingOver": f"phase[p] in (Idle, Cooldown) and {_HANDS_OVER}",
+        "RegroupOver": f"phase[p] == Regroup and not ({_HANDS_OVER})",
     },
     then={
         "Ping": "after(phase[p]) == phase[p] and after(pinged[p])",
@@ -55,11 +59,15 @@ PEER = Record(
         "Signed": "after(phase[p]) == Cooldown",
         "Deadline": "after(phase[p]) == Cooldown",
         "NextRound": "after(phase[p]) == Idle",
+        "HandingOver": "after(phase[p]) == Regroup",
+        "RegroupOver": "after(phase[p]) == Idle",
     },
     steps={
         "RoundsOnlyRise": "after(round[p]) == round[p] or round[p] < after(round[p])",
         "RestAfterARound": "implies(phase[p] in (Proposing, SetBuilding, ThresholdSet, Signing), "
-        "after(phase[p]) not in (Idle, Keygen))",
+        "after(phase[p]) not in (Idle, Keygen, Regroup))",
+        "NothingBegunWhileHandingOver": "implies(phase[p] == Regroup, "
+        "after(phase[p]) in (Regroup, Idle))",
         "SigningIsLocked": "implies(phase[p] != Signing and after(phase[p]) == Signing, "
         "any(after(lock[p, e]) != none for e in Event))",
         "VotedOnce": "all(implies(voted[p, e, r] != none, after(voted[p, e, r]) == voted[p, e, r]) "

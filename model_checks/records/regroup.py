@@ -9,10 +9,6 @@ from model_checks.records.safe_sign import certificate
 
 _HOLDING = "holding[p, h]"
 _READY = "all(ready_said[q, k] or not roster_has[q, k] for q in Peer)"
-_SHOWN = (
-    "all(lock_shown[p, k, e, a, d] for e in Event for a in Attempt for d in Digest "
-    "if lock[p, e] == d and lock_attempt[p, e] == a)"
-)
 _STEPPED_BACK = "all(implies(follows[h, g], holding[p, g] != active) for g in Epoch)"
 
 REGROUP = Record(
@@ -22,10 +18,12 @@ REGROUP = Record(
         "Prepare": f"{_HOLDING} == no_share and roster_has[p, h] and share_checked[p, h] "
         "and not first_epoch[h]",
         "Miss": f"{_HOLDING} in (no_share, prepared) and overdue[p, q, h] and not first_epoch[h]",
-        "Fence": f"{_HOLDING} == active and follows[k, h] and {_READY}",
+        "Tell": f"{_HOLDING} == prepared and not first_epoch[h]",
+        "Fence": f"{_HOLDING} == active and follows[k, h] and ({_READY} or succession[k])",
         "ShowLock": f"{_HOLDING} == fenced and follows[k, h] and lock[p, e] == d "
         "and lock_attempt[p, e] == a",
-        "HandOver": f"{_HOLDING} == fenced and follows[k, h] and {_READY} and {_SHOWN}",
+        "HandOver": f"{_HOLDING} == fenced and follows[k, h] and {_READY} "
+        "and locks_all_shown[p, k]",
         "TakeOver": f"{_HOLDING} == prepared and lock_shown[q, h, e, a, d] "
         f"and {certificate()} and lock_attempt[p, e] < a and {_STEPPED_BACK}",
         "Activate": f"{_HOLDING} == prepared and locks_taken[p, h] and succession[h] "
@@ -38,6 +36,7 @@ REGROUP = Record(
     then={
         "Found": f"after({_HOLDING}) == active",
         "Prepare": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
+        "Tell": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
         "Miss": f"after({_HOLDING}) == {_HOLDING} and after(missed[p, q, h])",
         "Fence": f"after({_HOLDING}) == fenced",
         "ShowLock": f"after({_HOLDING}) == fenced and after(lock_shown[p, k, e, a, d])",

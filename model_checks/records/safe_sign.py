@@ -24,6 +24,14 @@ def lock_permits(a: str = "a") -> str:
     )
 
 
+def works(a: str = "a") -> str:
+    """A share of the epoch that signs is in force, for what is signed at all."""
+    return (
+        f"(without_epoch[e] or not all(not epoch_signs[x, e, {a}] or holding[p, x] != active "
+        "for x in Epoch))"
+    )
+
+
 def may_lock(a: str = "a") -> str:
     """A certificate, of all where all take part; no newer lock, and no newer vote for another."""
     return (

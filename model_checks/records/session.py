@@ -5,7 +5,7 @@ own digest, and when it is over it hears everything and does nothing.
 from __future__ import annotations
 
 from model_checks.records.record import Record
-from model_checks.records.safe_sign import certificate, first_vote, lock_permits, may_lock
+from model_checks.records.safe_sign import certificate, first_vote, lock_permits, may_lock, works
 
 _SESSION = "session[p, e, a]"
 _OPEN = f"{_SESSION} in (created, acked, begun, stepping)"
@@ -22,15 +22,16 @@ SESSION = Record(
         "Setup": f"{_SESSION} == absent and not is_coordinator[p, a] and from_coordinator[e, a] "
         "and members_valid[e, a] and status[p, e] == PENDING and digest_rebuilt[e, d]",
         "Ack": f"{_SESSION} == created and {_MINE} and status[p, e] == IN_PROGRESS "
-        f"and {first_vote()} and {lock_permits()}",
-        "Convene": f"{_SESSION} == acked and {_MINE} and is_coordinator[p, a] and {may_lock()}",
+        f"and {works()} and {first_vote()} and {lock_permits()}",
+        "Convene": f"{_SESSION} == acked and {_MINE} and is_coordinator[p, a] and {works()} "
+        f"and {may_lock()}",
         "Begin": f"{_SESSION} == acked and {_MINE} and not is_coordinator[p, a] "
-        f"and from_coordinator[e, a] and is_member[p, e, a] and {may_lock()}",
+        f"and from_coordinator[e, a] and is_member[p, e, a] and {works()} and {may_lock()}",
         "NotChosen": f"{_SESSION} == acked and from_coordinator[e, a] and not is_member[p, e, a]",
         "Certified": f"{_SESSION} == absent and phase[p] == Signing and {_LOCKED} "
         f"and is_member[p, e, a] and {certificate()}",
         "Release": f"{_SESSION} == begun and {_MINE} and {_LOCKED} and is_member[p, e, a] "
-        "and not instance_used[p, i] "
+        f"and {works()} and not instance_used[p, i] "
         "and all(session[p, e, b] != stepping for b in Attempt if b != a)",
         "Step": f"{_SESSION} == stepping or {_OVER}",
         "Finish": f"{_SESSION} == stepping and {_MINE} and result_valid[e, d]",

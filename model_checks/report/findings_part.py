@@ -13,7 +13,7 @@ from model_checks.report.results import Model, Results
 from model_checks.report.sequence import diagram
 from model_checks.report.state_chart import row_anchor
 from spec.findings import FINDINGS, Finding
-from spec.regroup import REGROUP
+from spec.protocol import PROTOCOL
 
 LEGEND = (
     "A lane for each peer, from top to bottom as it happened; red boxes are what only liars do,"
@@ -150,11 +150,11 @@ def _code(text: str) -> Html:
 def _carrier(text: str) -> Html:
     """Return what carries a finding's rule, as a link where this report shows it."""
     kind, _, name = text.partition(" ")
-    if kind == "cell" and name in REGROUP.cells:
+    if kind == "cell" and name in PROTOCOL.cells:
         return link(text, anchor("cell", name))
-    if kind == "formula" and name in REGROUP.names.definitions:
+    if kind == "formula" and name in PROTOCOL.names.definitions:
         return link(text, anchor("formula", name))
-    for machine in REGROUP.machines.values():
+    for machine in PROTOCOL.machines.values():
         if text == f"spec.{machine.table.name}.TABLE":
             return link(f"table {machine.table.name}", anchor("table", machine.table.name))
         for rule in machine.rules:

@@ -13,7 +13,7 @@ from model_checks.report.state_chart import row_anchor
 from model_checks.system import close
 from spec.findings import FINDINGS
 from spec.invariants import PROPERTIES
-from spec.regroup import REGROUP
+from spec.protocol import PROTOCOL
 
 STATED = (
     (
@@ -81,7 +81,7 @@ def rows_outside() -> Iterator[Html]:
             rule = rule_of(action)
             if rule is not None:
                 run.add((rule.table, rule.number))
-    for machine in REGROUP.machines.values():
+    for machine in PROTOCOL.machines.values():
         for number in range(1, len(machine.table.rows) + 1):
             if (machine.table.name, number) not in run:
                 rule = next(r for r in machine.rules if r.number == number)

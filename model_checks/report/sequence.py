@@ -19,7 +19,7 @@ from model_checks.report.state_chart import row_anchor
 from model_checks.system import Action, System, close
 from spec.assembly import Rule, children
 from spec.ir import And, Choose, Implies, Node, Not, Or, Quantified, Read, Variable
-from spec.regroup import REGROUP
+from spec.protocol import PROTOCOL
 
 WORLD = "the world"
 LEFT = 132
@@ -103,7 +103,7 @@ def rule_of(action: Action) -> Rule | None:
     texts = {guard.text for guard in action.guards}
     rules = [
         rule
-        for machine in REGROUP.machines.values()
+        for machine in PROTOCOL.machines.values()
         for rule in machine.rules
         if rule.name == action.origin
     ]

@@ -19,7 +19,7 @@ from model_checks.two_states import StepView
 from spec.assembly import Protocol
 from spec.interpreter import evaluate
 from spec.language import Row, SpecError
-from spec.regroup import REGROUP
+from spec.protocol import PROTOCOL
 
 SEED = 20
 DROPS = [mutant for mutant in mutants() if mutant.kind == DROPPED]
@@ -51,7 +51,7 @@ def unmet(protocol: Protocol, record: Record = PING) -> list[str]:
 
 def test_every_table_has_a_record() -> None:
     """Catches a table of which nothing is asked."""
-    assert [record.table for record in RECORDS] == list(REGROUP.machines)
+    assert [record.table for record in RECORDS] == list(PROTOCOL.machines)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.table)
@@ -155,23 +155,23 @@ def test_a_disk_that_is_lost_in_a_crash_is_found() -> None:
         evolve(c, kept="memory") if c.name == "pair_banned" else c for c in ORIGINAL.cells
     )
     assert unmet(evolve(ORIGINAL, cells=cells).assemble(), block_list) == ["crash"]
-    assert unmet(REGROUP, evolve(block_list, crash="not after(pair_banned[p, p])")) == ["crash"]
+    assert unmet(PROTOCOL, evolve(block_list, crash="not after(pair_banned[p, p])")) == ["crash"]
 
 
 def test_events_are_those_of_the_table() -> None:
     """Catches an event of which nothing is said, and one that is gone."""
     forgotten = evolve(PING, taken={k: v for k, v in PING.taken.items() if k != "Boundary"})
-    assert unmet(REGROUP, forgotten) == ["taken Boundary (nothing says when it is taken)"]
+    assert unmet(PROTOCOL, forgotten) == ["taken Boundary (nothing says when it is taken)"]
     invented = evolve(PING, taken={**PING.taken, "Pong": "True"})
-    assert unmet(REGROUP, invented) == ["taken Pong (no row takes it)"]
+    assert unmet(PROTOCOL, invented) == ["taken Pong (no row takes it)"]
 
 
 def test_a_text_that_is_no_formula_names_its_place() -> None:
     """Catches a mistake in a requirement that ends in a traceback, or in nothing."""
     with pytest.raises(SpecError, match="ping, taken Stake: .*lising"):
-        unmet(REGROUP, evolve(PING, taken={**PING.taken, "Stake": "lising[p, q] == checking"}))
+        unmet(PROTOCOL, evolve(PING, taken={**PING.taken, "Stake": "lising[p, q] == checking"}))
     with pytest.raises(SpecError, match="ping, Later: "):
-        unmet(REGROUP, evolve(PING, steps={"Later": "after(listing) == checking"}))
+        unmet(PROTOCOL, evolve(PING, steps={"Later": "after(listing) == checking"}))
 
 
 def test_the_same_steps_are_recognised() -> None:

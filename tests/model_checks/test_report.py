@@ -28,7 +28,6 @@ from model_checks.system import close
 from spec.findings import FINDINGS
 from spec.invariants import PROPERTIES
 from spec.protocol import PROTOCOL
-from spec.regroup import REGROUP
 
 SEARCHED = (
     "refund_on_own_word",
@@ -132,15 +131,15 @@ def test_nothing_is_loaded_and_nothing_runs(written: str, read: Reader) -> None:
 
 def test_all_rows_cells_formulas_and_findings_are_there(read: Reader) -> None:
     """A table that the page forgot, or a column of it."""
-    for machine in REGROUP.machines.values():
+    for machine in PROTOCOL.machines.values():
         for number, row in enumerate(machine.table.rows, start=1):
             assert f"row-{markup.anchor(machine.table.name)}-{number}" in read.ids
             for text in (row.event, *row.only_if):
                 assert re.sub(r"\s+", " ", text) in read.text
             words = re.sub(r"[\s]+", "", row.why)
             assert words in re.sub(r"\s+", "", read.text)
-    assert {markup.anchor("cell", name) for name in REGROUP.cells} <= set(read.ids)
-    names = REGROUP.names.definitions
+    assert {markup.anchor("cell", name) for name in PROTOCOL.cells} <= set(read.ids)
+    names = PROTOCOL.names.definitions
     assert {markup.anchor("formula", name) for name in names} <= set(read.ids)
     assert {finding.id for finding in FINDINGS} <= set(read.ids)
     for finding in FINDINGS:
@@ -177,10 +176,10 @@ def test_a_hostile_text_stays_text() -> None:
     assert read.text.count(HOSTILE) >= 8
 
 
-@pytest.mark.parametrize("name", REGROUP.machines)
+@pytest.mark.parametrize("name", PROTOCOL.machines)
 def test_a_chart_has_an_arrow_for_every_rule(name: str) -> None:
     """An event that is missing between two states, or an arrow that no row draws."""
-    machine = REGROUP.machines[name]
+    machine = PROTOCOL.machines[name]
     drawn = ElementTree.fromstring(chart(machine))
     heads = [text.text for text in drawn.iter("text") if text.get("class") == "head"]
     assert sorted(heads) == sorted(machine.states)
