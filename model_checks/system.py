@@ -187,7 +187,9 @@ def _names(network: Network, protocol: Protocol) -> Names:
     for name, kept in network.kept.items():
         cells[name] = evolve(cells[name], kept=kept)
     sorts = {**protocol.names.sorts, **{sort.name: sort for sort in network.sorts}}
-    enums = {c.type.name: c.type for c in cells.values() if isinstance(c.type, Enum)}
+    # The network's own enums come first: what it calls "prepared" is what its text means by it.
+    types = (cell.type for cell in (*network.cells, *cells.values()))
+    enums = {kind.name: kind for kind in types if isinstance(kind, Enum)}
     definitions = {**protocol.names.definitions, **{d.name: d for d in network.definitions}}
     constants = tuple(dict.fromkeys((*protocol.names.constants, *network.constants)))
     return Names(sorts, enums, cells, definitions, constants)

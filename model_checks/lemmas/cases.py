@@ -89,7 +89,7 @@ PROOFS = (
         regroup_retry.NETWORK,
         regroup_retry_lemmas.LEMMAS,
         regroup_retry_lemmas.PROVES,
-        obligations=120,
+        obligations=136,
         steps=4 * ATTEMPT_STEPS,
     ),
     ProofCase(keygen_lock_in.NETWORK, keygen_lock_in_lemmas.LEMMAS, obligations=72),

@@ -29,6 +29,7 @@ from model_checks.networks import (
     link_duplicates,
     refund_against_payout,
     regroup_handover,
+    regroup_phase,
     regroup_retry,
     session_end,
     signing,
@@ -292,6 +293,8 @@ CASES = (
     Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 0, 2), PEERS_AND_DIGESTS, deep=True),
     Case(regroup_handover.NETWORK, _handover(4, 3), _quorum(3, 1, 3), PEERS_AND_DIGESTS, deep=True),
     Case(regroup_handover.NETWORK, _handover(3, 3), _quorum(2, 0, 2), PEERS_AND_DIGESTS),
+    Case(regroup_handover.TOLD_AGAIN, _handover(4), _quorum(3, 1, 3), PEERS_AND_DIGESTS),
+    Case(regroup_handover.TOLD_AGAIN, _handover(3, 3), _quorum(2, 0, 2), PEERS_AND_DIGESTS),
     *(
         _until(network, sizes, _quorum(2, 0, 2), PEERS_AND_DIGESTS, "NoDoubleSignAcrossEpochs")
         for network, sizes in (
@@ -313,6 +316,7 @@ CASES = (
             (regroup_retry.TWO_SUCCESSORS, ("OneFollows", "KeyAvailable")),
         )
     ),
+    Case(regroup_phase.NETWORK, {"Peer": 3, "Attempt": 1, "Digest": 1, "Epoch": 2}, {"T": 2}),
     # links, blocks, swaps, rounds, coordinators
     Case(link_duplicates.NETWORK, {"Peer": 2, "Link": 2}, {}),
     Case(

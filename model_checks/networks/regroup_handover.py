@@ -158,6 +158,12 @@ NETWORK = Network(
     ),
 )  # fmt: skip
 
+TOLD_AGAIN = evolve(
+    NETWORK,
+    name="regroup_told_again",
+    doc="who has erased its share of the epoch before shows its locks to members who were away",
+    rows=(*NETWORK.rows, ("regroup", "Erase")),
+)
 LOCKS_FORGOTTEN = evolve(
     NETWORK,
     name="regroup_locks_forgotten",

@@ -184,7 +184,7 @@ NOT_ALL_READY = evolve(
     doc="F-25: T members are enough to go over to the new shares",
     without=(
         ("regroup.Fence", "all_ready(k) or succession[k]"),
-        ("regroup.HandOver", "all_ready(k)"),
+        ("regroup.HandOver", "all_ready(k) or succession[k]"),
     ),
 )
 CORRECT_LEFT_OUT = evolve(

@@ -20,10 +20,10 @@ REGROUP = Record(
         "Miss": f"{_HOLDING} in (no_share, prepared) and overdue[p, q, h] and not first_epoch[h]",
         "Tell": f"{_HOLDING} == prepared and not first_epoch[h]",
         "Fence": f"{_HOLDING} == active and follows[k, h] and ({_READY} or succession[k])",
-        "ShowLock": f"{_HOLDING} == fenced and follows[k, h] and lock[p, e] == d "
+        "ShowLock": f"{_HOLDING} in (fenced, erased) and follows[k, h] and lock[p, e] == d "
         "and lock_attempt[p, e] == a",
-        "HandOver": f"{_HOLDING} == fenced and follows[k, h] and {_READY} "
-        "and locks_all_shown[p, k]",
+        "HandOver": f"{_HOLDING} in (fenced, erased) and follows[k, h] "
+        f"and ({_READY} or succession[k]) and locks_all_shown[p, k]",
         "TakeOver": f"{_HOLDING} == prepared and lock_shown[q, h, e, a, d] "
         f"and {certificate()} and lock_attempt[p, e] < a and {_STEPPED_BACK}",
         "Activate": f"{_HOLDING} == prepared and locks_taken[p, h] and succession[h] "
@@ -39,8 +39,8 @@ REGROUP = Record(
         "Tell": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
         "Miss": f"after({_HOLDING}) == {_HOLDING} and after(missed[p, q, h])",
         "Fence": f"after({_HOLDING}) == fenced",
-        "ShowLock": f"after({_HOLDING}) == fenced and after(lock_shown[p, k, e, a, d])",
-        "HandOver": f"after({_HOLDING}) == fenced and after(handed_over[p, k])",
+        "ShowLock": f"after({_HOLDING}) == {_HOLDING} and after(lock_shown[p, k, e, a, d])",
+        "HandOver": f"after({_HOLDING}) == {_HOLDING} and after(handed_over[p, k])",
         "TakeOver": f"after({_HOLDING}) == prepared and after(lock[p, e]) == d "
         "and after(lock_attempt[p, e]) == a",
         "Activate": f"after({_HOLDING}) == active",
@@ -56,8 +56,8 @@ REGROUP = Record(
         "lock_attempt[p, e] < after(lock_attempt[p, e]) for e in Event)",
         "OneShareWorks": f"implies({_HOLDING} == prepared and after({_HOLDING}) == active, "
         f"{_STEPPED_BACK})",
-        "HandedOverIfFenced": "all(implies(after(handed_over[p, k]), "
-        f"handed_over[p, k] or {_HOLDING} == fenced) for k in Epoch)",
+        "HandedOverIfSteppedBack": "all(implies(after(handed_over[p, k]), "
+        f"handed_over[p, k] or {_HOLDING} in (fenced, erased)) for k in Epoch)",
     },
     crash="all(after(holding[p, h]) == holding[p, h] and "
     "after(ready_said[p, h]) == ready_said[p, h] and "

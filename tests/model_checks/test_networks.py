@@ -20,6 +20,7 @@ from model_checks.networks import (
     link_duplicates,
     refund_against_payout,
     regroup_handover,
+    regroup_phase,
     regroup_retry,
     session_end,
     signing,
@@ -28,8 +29,8 @@ from model_checks.networks import (
 )
 from model_checks.networks.cases import CASES, Case, faults, manifest, manifest_text, record
 from model_checks.system import Network, close
-from spec import regroup
-from spec.language import SpecError
+from spec.language import Enum, SpecError
+from spec.protocol import PROTOCOL
 
 FAST = [case for case in CASES if not case.deep]
 RECORDED = manifest()
@@ -82,6 +83,7 @@ TOYS: tuple[tuple[Network, Mapping[str, int], Mapping[str, int]], ...] = (
     (regroup_handover.NETWORK,
      {"Peer": 2, "Event": 1, "Attempt": 2, "Digest": 1, "Instance": 1, "Epoch": 2},
      {"N": 1, "F": 0, "T": 1}),
+    (regroup_phase.NETWORK, {"Peer": 2, "Attempt": 1, "Digest": 1, "Epoch": 2}, {"T": 2}),
     (regroup_retry.NETWORK, {"Peer": 2, "Event": 1, "Attempt": 1, "Digest": 1, "Epoch": 2},
      {"N": 2, "F": 1, "T": 1}),
     (session_end.NETWORK, {"Peer": 1, "Event": 1, "Attempt": 2, "Digest": 1, "Instance": 1},
@@ -124,14 +126,24 @@ def test_lock_in_memory_is_refuted_by_the_oracle_too() -> None:
     }
 
 
-def test_a_table_that_no_node_runs_is_known_to_its_network_only() -> None:
-    """Catches a table of a network's own that is not checked, or that leaks into others."""
-    row = evolve(regroup.TABLE.rows[0], only_if=("shares_verified[p, h]",))
-    broken = evolve(regroup.TABLE, rows=(row, *regroup.TABLE.rows[1:]))
-    with pytest.raises(SpecError, match="table regroup, row 1 .*unknown cell 'shares_verified'"):
-        close(evolve(regroup_retry.NETWORK, tables=(broken,)))
-    with pytest.raises(SpecError, match="there is no table regroup"):
-        close(evolve(regroup_retry.NETWORK, tables=()))
+def test_a_row_that_is_not_there() -> None:
+    """Catches a network that runs less than it names."""
+    for row, complaint in (
+        (("regrouping", "Found"), "there is no table regrouping"),
+        (("regroup", "Find"), "table regroup has no event Find"),
+    ):
+        with pytest.raises(SpecError, match=complaint):
+            close(evolve(regroup_retry.NETWORK, rows=(row,)))
+
+
+def test_a_network_may_use_words_of_the_protocol_for_its_own() -> None:
+    """Catches a spec of a user's own that the next value of a table's enum would break."""
+    words = {value for cell in two_phase_commit.NETWORK.cells if isinstance(cell.type, Enum)
+             for value in cell.type.values}  # fmt: skip
+    theirs = {value for enum in PROTOCOL.names.enums.values() for value in enum.values}
+    assert words & theirs == {"prepared"}
+    manager = close(two_phase_commit.NETWORK).names.enum_of("prepared")
+    assert manager is two_phase_commit.MANAGER
 
 
 @pytest.mark.parametrize(

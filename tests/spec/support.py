@@ -107,10 +107,12 @@ def value_of(
     return evaluate(parse(text, want, view.protocol.names, **scope), view, environment or {})
 
 
+_CERTIFICATE = Certificate(0, bytes(32), 0, bytes(32), (), ())
+
 GOOD: dict[str, Any] = {
     "stake": OutpointRef(bytes(32), 0),
-    "certificate": Certificate(0, bytes(32), 0, bytes(32), (), ()),
-    "locked": None,
+    "certificate": _CERTIFICATE,
+    "locked": LockedCandidate(b"", _CERTIFICATE),
     "broadcast": True,
     "key_id": None,
     "share_proof": bytes(65),

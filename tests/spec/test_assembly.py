@@ -95,7 +95,7 @@ def test_an_event_has_one_signature() -> None:
 
 def test_typo_in_a_guard_of_a_real_table_is_refused() -> None:
     """Catches a protocol that would start with a guard nobody understands."""
-    from spec import protocol, safe_sign, session
+    from spec import protocol, session
     from spec.names import SORTS as REAL
 
     rows = list(session.TABLE.rows)
@@ -105,9 +105,9 @@ def test_typo_in_a_guard_of_a_real_table_is_refused() -> None:
     with pytest.raises(SpecError, match=rf"table session, row {place + 1} \(begun –Release\(.*"):
         assemble(
             sorts=REAL,
-            cells=[c for m in (safe_sign, *protocol.MODULES) for c in m.CELLS],
+            cells=protocol.PROTOCOL.cells.values(),
             tables=[*tables, evolve(session.TABLE, rows=tuple(rows))],
-            definitions=safe_sign.DEFINITIONS,
+            definitions=protocol.PROTOCOL.names.definitions.values(),
             constants=("N", "T", "F"),
         )
 
