@@ -3,7 +3,8 @@
 Each node's trace is replayed row by row (``replay``). All traces together are replayed in an order
 in which causes come first: a message that one node had seen must stand in its sender's trace. In
 that order the invariants of ``spec/invariants.py`` are evaluated on the whole network. N, T and F,
-where guards ask for them, must be the same everywhere and keep SAFE-SIGN 1.
+where guards ask for them, must be the same everywhere in one key epoch, and keep SAFE-SIGN 1
+(``epochs``).
 
 What a trace cannot show is given the benefit of the doubt: facts from outside (chain, clock,
 checked signatures), memory of old rounds that the node has dropped, and the last writes before a
@@ -20,12 +21,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, field
 
+from model_checks.epochs import Epochs, Settings
+from model_checks.network_view import NetworkView, State
 from model_checks.replay import Node
 from model_checks.trace_log import (
     STARTED,
@@ -33,29 +35,22 @@ from model_checks.trace_log import (
     Place,
     Refusal,
     Unusable,
-    first_value,
     number,
     read_lines,
     show,
 )
 from spec.assembly import Protocol, cells_read
-from spec.interpreter import Index, Value, evaluate
+from spec.interpreter import Value
 from spec.invariants import FORMULAS
 from spec.ir import Node as Formula
-from spec.parameters import faults_tolerated, quorum_fault, threshold
 from spec.protocol import PROTOCOL
 from spec.trace_format import show as text
 
 NEEDS_ALL_TRACES = ("NoDoubleSignLocal", "NoStepBeforeBegin", "KeyAvailable")
 """These speak of what other peers sent or stored, so they need every peer's whole trace."""
 
-
-@frozen
-class Settings:
-    """The numbers that the network was given; None: what its traces say, else those of the spec."""
-
-    threshold: int | None = None
-    faulty: int | None = None
+_COUNTED = ("vote", "confirmed")
+"""Whoever is asked for one of these is a holder or a member."""
 
 
 @define
@@ -65,21 +60,17 @@ class Network:
     nodes: dict[Value, Node]
     protocol: Protocol
     settings: Settings
-    cells: dict[Place, Value] = field(factory=dict)
-    of_event: dict[Value, dict[str, set[Value]]] = field(
-        factory=lambda: defaultdict(lambda: defaultdict(set))
-    )
-    keys: set[Value] = field(factory=set)
-    quorum: dict[str, tuple[int, str]] = field(factory=dict)
-    """N, T and F as the traces name them, and where each was named first."""
+    epochs: Epochs = field(init=False)
+    state: State = field(init=False)
+    watched: dict[str, tuple[Formula, set[str]]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        given = {"T": self.settings.threshold, "F": self.settings.faulty}
-        self.quorum |= {k: (n, "the command line") for k, n in given.items() if n is not None}
+        self.epochs = Epochs(self.settings, len(self.nodes))
+        self.state = State(self.protocol, self.nodes.keys())
         nodes = self.nodes.values()
         marked = all(node.marked for node in nodes)
-        named = (line.constants.get("N", 0) for node in nodes for line in node.lines)
-        whole = all(node.whole for node in nodes) and max(named, default=0) <= len(nodes)
+        asked = {i[0] for n in nodes for line in n.lines for c, i in line.reads if c in _COUNTED}
+        whole = all(node.whole for node in nodes) and asked <= self.nodes.keys()
         begun = not any(node.amid for node in nodes)
         self.watched = {
             name: (formula, read)
@@ -91,8 +82,6 @@ class Network:
             and (marked or not any(self.protocol.cells[c].kept == "memory" for c in read))
         }
 
-    watched: dict[str, tuple[Formula, set[str]]] = field(init=False)
-
     def replay(self) -> int:
         """Replay every line, causes first; returns their number. Raises :class:`Refusal`."""
         done = 0
@@ -101,22 +90,10 @@ class Network:
             if not ready:
                 raise self._stuck(waiting)
             node, line = min(ready, key=lambda entry: entry[1].at)
-            self._agree(line)
-            self._after(node, line, node.step(line))
+            self.epochs.agree(line, node.own)
+            self._after(line, node.step(line))
             done += 1
         return done
-
-    def _agree(self, line: Line) -> None:
-        """Refuse a line that counts by other numbers than the others, or by unsafe ones."""
-        for name, value in line.constants.items():
-            first, where = self.quorum.setdefault(name, (value, line.where))
-            if value != first:
-                raise line.refuse(f"{name} is {value}, but {first} by {where}")
-        if {"N", "T"} <= line.constants.keys():
-            faulty, _ = self.quorum.get("F", (0, ""))
-            fault = quorum_fault(line.constants["N"], line.constants["T"], faulty)
-            if fault is not None:
-                raise line.refuse(fault)
 
     def _missing(self, reader: Node, line: Line) -> Place | None:
         """Return a message that the line has read and that its traced sender has not sent yet."""
@@ -125,7 +102,7 @@ class Network:
             if cell.kept != "network" or value is not True or "Link" in cell.index:
                 continue  # links are numbered by each node for itself
             sender = self.nodes.get(place[1][0])
-            if sender is None or sender is reader or self.cells.get(place) is True:
+            if sender is None or sender is reader or self.state.cells.get(place) is True:
                 continue
             attempts = [i for s, i in zip(cell.index, place[1], strict=True) if s == "Attempt"]
             older = not attempts or any(number(a) < sender.earliest for a in attempts)
@@ -142,52 +119,12 @@ class Network:
         told = "does not send it" if sender.next is None else "sends it later, if at all"
         return line.refuse(f"{show(place)} was seen, but the sender's trace, {where}, {told}")
 
-    def _after(self, node: Node, line: Line, changed: Sequence[tuple[Place, Value]]) -> None:
-        for place, value in changed:
-            self.cells[place] = value
-        event = line.parameters.get("e")
-        for place in (*line.reads, *(place for place, _ in changed)):
-            index = dict(zip(self.protocol.cells[place[0]].index, place[1], strict=True))
-            self.keys |= {index[s] for s in ("Key",) if s in index}
-            if index.get("Event") == event and event is not None:
-                for sort in ("Attempt", "Digest"):
-                    self.of_event[event][sort] |= {index[sort]} if sort in index else set()
+    def _after(self, line: Line, changed: Sequence[tuple[Place, Value]]) -> None:
+        self.state.learn(line, dict(changed))
         touched = {place[0] for place, _ in changed if line.rule is not None}
         for name, (formula, read) in self.watched.items():
-            if touched & read and not evaluate(formula, _NetworkView(self, line), {}):
+            if touched & read and not NetworkView(self.state, self.epochs, line).holds(formula):
                 raise line.refuse(f"after it, {name} does not hold in the network")
-
-
-@frozen
-class _NetworkView:
-    """The network for an invariant; events, attempts, digests and links are those of one line."""
-
-    network: Network
-    line: Line
-
-    def read(self, cell: str, index: Index) -> Value:
-        """Return the value of a cell at its node."""
-        return self.network.cells.get((cell, index), first_value(self.network.protocol, cell))
-
-    def individuals(self, sort: str) -> Iterator[Value]:
-        """Return the individuals that the line may have changed something about."""
-        event = self.line.parameters.get("e")
-        if sort == "Peer":
-            yield from self.network.nodes
-        elif sort == "Key":
-            yield from self.network.keys
-        elif sort in ("Attempt", "Digest"):
-            yield from tuple(self.network.of_event[event][sort])
-        else:
-            name = {"Event": "e", "Link": "l"}.get(sort, "")
-            yield from (self.line.parameters[n] for n in (name,) if n in self.line.parameters)
-
-    def constant(self, name: str) -> int:
-        """Return N, T or F: those given or named, or those that the spec has for so many nodes."""
-        if name in self.network.quorum:
-            return self.network.quorum[name][0]
-        holders = len(self.network.nodes) if name == "N" else self.constant("N")
-        return {"N": holders, "T": threshold(holders), "F": faults_tolerated(holders)}[name]
 
 
 def check_traces(
@@ -234,8 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m model_checks.conformance", description="Are these traces legal runs?"
     )
     parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="directory or file")
-    parser.add_argument("--threshold", type=int, help="t of the network; by default the traces'")
-    parser.add_argument("--faulty", type=int, help="f of the network; by default the largest")
+    parser.add_argument("--threshold", type=int, help="t, if it is one for all epochs")
+    parser.add_argument("--faulty", type=int, help="f of each epoch; by default the largest")
     parser.add_argument(
         "--end", nargs=2, action="append", default=[], metavar=("TRACE", "HASH"),
         help="a hash that the status of the trace's node has shown: one of its lines has it",

@@ -32,8 +32,9 @@ SMALL = {"Peer": (0, 1, 2, 3), "Attempt": (0, 1, 2)}
 def test_every_table_file_is_part_of_the_protocol() -> None:
     """Catches a table that nobody runs."""
     assert [m.table for m in MACHINES] == [module.TABLE for module in MODULES]
-    assert set(PROTOCOL.machines) == {"peer", "ping", "round", "keygen", "regroup", "event",
-                                      "payout", "session", "link", "block_list", "swap"}  # fmt: skip
+    assert set(PROTOCOL.machines) == {"peer", "ping", "round", "keygen", "regroup",
+                                      "event", "payout", "session", "link", "block_list",
+                                      "swap"}  # fmt: skip
 
 
 @each_table
