@@ -14,7 +14,7 @@ from model_checks.trace_log import STARTED, Line, Place, first_value, show
 from spec.assembly import Protocol
 from spec.interpreter import Change, Value
 from spec.language import Enum
-from spec.trace_format import REPAIRED
+from spec.trace_format import REPAIRED, SHOWN_OCTETS
 from spec.trace_format import show as text
 
 ROWS_IN_ONE_INPUT = 2
@@ -49,6 +49,7 @@ class Node:
         first = self.lines[0]
         self.amid = first.seq > 1
         self.whole = not self.amid and not first.resumed
+        self.own = first.node[: 2 * SHOWN_OCTETS] or first.where  # if no line says more
         rules = [line for line in self.lines if line.rule is not None]
         if rules:
             machine = self.protocol.machines[rules[0].ran.table]
