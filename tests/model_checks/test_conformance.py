@@ -375,6 +375,15 @@ def test_a_node_that_counts_otherwise_than_its_epoch(
     assert re.match(r"\S+/B/trace-000001\.jsonl:\d+: row 5 of session", said)
 
 
+def test_what_all_must_take_part_in(tmp_path: Path) -> None:
+    """Catches shares that are made by all, refused because one silent member stops that."""
+    made = Made({1: ("ABCD", 3)})
+    made.found()
+    made.vote("ABCD", 1, EVENT, 7, FIRST, without_epoch=True)
+    made.lock("ABCD", 1, EVENT, 7, FIRST, quorum("ABCD", 4), without_epoch=True, needs_all=True)
+    assert said_of(tmp_path, made, Settings(faulty=1)).endswith("every step legal")
+
+
 def test_an_epoch_that_is_unsafe(tmp_path: Path) -> None:
     """Catches an epoch in which two sets could sign: nobody counts otherwise, so nothing differs."""
     made = Made({1: ("ABCD", 3), 2: ("ABCE", 2)})
