@@ -14,9 +14,9 @@ VARIABLES
   signature_kept, \* disk: the finished signatures are in p's store
   event_over, \* given: the event ran out of time
   faulty, \* given: p may say anything
-  fenced \* disk: p signed that it never released a share, and takes part in no session any more
+  stands_aside \* disk: p signed that it never released a share, and takes part in no session any more
 
-vars == <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, fenced>>
+vars == <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, stands_aside>>
 
 \* none lies below every individual of an ordered sort
 Rank(x) == IF x = None THEN -1 ELSE x
@@ -31,7 +31,7 @@ TypeOK ==
   /\ signature_kept \in [Peer \X Event \X Digest -> BOOLEAN]
   /\ event_over \in [Event -> BOOLEAN]
   /\ faulty \in [Peer -> BOOLEAN]
-  /\ fenced \in [Peer \X Event -> BOOLEAN]
+  /\ stands_aside \in [Peer \X Event -> BOOLEAN]
 
 Init ==
   /\ voted = [i0 \in Peer, i1 \in Event, i2 \in Attempt |-> None]
@@ -43,7 +43,7 @@ Init ==
   /\ signature_kept = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
   /\ event_over = [i0 \in Event |-> FALSE]
   /\ faulty \in [Peer -> BOOLEAN]
-  /\ fenced = [i0 \in Peer, i1 \in Event |-> FALSE]
+  /\ stands_aside = [i0 \in Peer, i1 \in Event |-> FALSE]
   /\ Cardinality({p_0 \in Peer : faulty[p_0]}) =< F
 
 \* session: created -Ack-> acked
@@ -60,12 +60,12 @@ session_Ack(p, e, a, d) ==
           /\ b_0 < a
           /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
   /\ voted' = [voted EXCEPT ![p, e, a] = d]
-  /\ UNCHANGED <<lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, stands_aside>>
 
 \* session: acked -Begin-> begun
 session_Begin(p, e, a, d) ==
   /\ ~faulty[p]
-  /\ ~fenced[p, e]
+  /\ ~stands_aside[p, e]
   \* may_lock(p, e, a, d)
   /\ /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ (voted[q_0, e, a] = d)}) >= T
      /\ Rank(lock_attempt[p, e]) < Rank(a)
@@ -73,24 +73,24 @@ session_Begin(p, e, a, d) ==
             (a < b_0) /\ (~((voted[p, e, b_0] = None) \/ (voted[p, e, b_0] = d))))
   /\ lock' = [lock EXCEPT ![p, e] = d]
   /\ lock_attempt' = [lock_attempt EXCEPT ![p, e] = a]
-  /\ UNCHANGED <<voted, released, released_in, status, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, released, released_in, status, signature_kept, event_over, faulty, stands_aside>>
 
 \* session: begun -Release-> stepping
 session_Release(p, e, a, d, i) ==
   /\ ~faulty[p]
   /\ lock[p, e] = d
   /\ lock_attempt[p, e] = a
-  /\ ~fenced[p, e]
+  /\ ~stands_aside[p, e]
   /\ released' = [released EXCEPT ![p, e, d] = TRUE]
   /\ released_in' = [released_in EXCEPT ![p, e, a, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, status, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, status, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: UNKNOWN -Create-> PENDING
 event_Create(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "UNKNOWN"
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: PENDING -Setup-> IN_PROGRESS
 event_Setup(p, e, a, d) ==
@@ -107,14 +107,14 @@ event_Setup(p, e, a, d) ==
           /\ b_0 < a
           /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
   /\ status' = [status EXCEPT ![p, e] = "IN_PROGRESS"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: IN_PROGRESS -Recover-> PENDING
 event_Recover(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "IN_PROGRESS"
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: PENDING -Signature-> SUCCESS
 event_Signature(p, e, d) ==
@@ -125,7 +125,7 @@ event_Signature(p, e, d) ==
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
   /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, stands_aside>>
 
 \* event: IN_PROGRESS -Signature-> SUCCESS
 event_Signature_2(p, e, d) ==
@@ -136,7 +136,7 @@ event_Signature_2(p, e, d) ==
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
   /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, stands_aside>>
 
 \* event: FAILED -Signature-> SUCCESS
 event_Signature_3(p, e, d) ==
@@ -147,7 +147,7 @@ event_Signature_3(p, e, d) ==
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
   /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, stands_aside>>
 
 \* event: IN_PROGRESS -ProtocolError-> FAILED
 event_ProtocolError(p, e) ==
@@ -156,7 +156,7 @@ event_ProtocolError(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "FAILED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: IN_PROGRESS -ProtocolError-> PENDING
 event_ProtocolError_2(p, e) ==
@@ -165,7 +165,7 @@ event_ProtocolError_2(p, e) ==
   \* not (all(not released[p, e, d] for d in Digest))
   /\ ~(\A d_0 \in Digest : ~released[p, e, d_0])
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: FAILED -Retry-> PENDING
 event_Retry(p, e) ==
@@ -173,7 +173,7 @@ event_Retry(p, e) ==
   /\ status[p, e] = "FAILED"
   /\ ~event_over[e]
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* event: PENDING -Expire-> EXPIRED
 event_Expire(p, e) ==
@@ -181,25 +181,25 @@ event_Expire(p, e) ==
   /\ status[p, e] = "PENDING"
   /\ event_over[e]
   \* refund_certificate[e]
-  /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ fenced[q_0, e]}) >= R
+  /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ stands_aside[q_0, e]}) >= R
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "EXPIRED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
 
 \* a move of the adversary or the world: the deadline of the event, at any time
 TimeRunsOut(e) ==
   /\ ~event_over[e]
   /\ event_over' = [event_over EXCEPT ![e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, faulty, fenced>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, faulty, stands_aside>>
 
 \* a move of the adversary or the world: the statement is on disk before it is signed
-Fence(p, e) ==
+StandAside(p, e) ==
   /\ ~faulty[p]
   /\ event_over[e]
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
-  /\ fenced' = [fenced EXCEPT ![p, e] = TRUE]
+  /\ stands_aside' = [stands_aside EXCEPT ![p, e] = TRUE]
   /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
 
 Next ==
@@ -217,7 +217,7 @@ Next ==
   \/ \E p \in Peer, e \in Event : event_Retry(p, e)
   \/ \E p \in Peer, e \in Event : event_Expire(p, e)
   \/ \E e \in Event : TimeRunsOut(e)
-  \/ \E p \in Peer, e \in Event : Fence(p, e)
+  \/ \E p \in Peer, e \in Event : StandAside(p, e)
 
 Spec == Init /\ [][Next]_vars
 
