@@ -2,10 +2,11 @@
 
 A formula, where there is one, is in the table language and is parsed and type-checked against the
 protocol here, at import. It speaks of correct nodes: the cells of a Byzantine peer hold whatever it
-likes, and ``F`` stands for what it may add. A property without a formula says where it is looked
-at instead: it is about two states, about bytes, or about a whole run. ``networks/NAME.py`` is a
-network of ``model_checks`` that is asked the property under its name, ``tests/FILE.py::NAME`` a
-test of the running code that pins it.
+likes, and ``F`` stands for what it may add. ``N``, ``T`` and ``F`` are those of the key epoch that
+signs the attempt in question. A property without a formula says where it is looked at instead: it
+is about two states, about bytes, or about a whole run. ``networks/NAME.py`` is a network of
+``model_checks`` that is asked the property under its name, ``tests/FILE.py::NAME`` a test of the
+running code that pins it.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from spec.language import Sort
 
 PEER = Sort("Peer", "a node; in a quorum, a share holder of the key epoch in question")
-EVENT = Sort("Event", "what is to be decided once: a payout, an operator's request, a key generation, a"
-             " lock-in, a regroup, a succession")
-EPOCH = Sort("Epoch", "one sharing of the key: what key generation or a regroup made; later ones are"
-             " larger", ordered=True)
+EVENT = Sort("Event", "what is to be decided once: a payout, an operator's request, a key"
+             " generation, a lock-in, a regroup, a succession")
+EPOCH = Sort("Epoch", "one sharing of the key: what key generation or a regroup made; later ones"
+             " are larger", ordered=True)
 ATTEMPT = Sort("Attempt", "a try at an event; in rounds, the round number", ordered=True)
 DIGEST = Sort("Digest", "the hash of the document that an attempt would sign")
 INSTANCE = Sort("Instance", "one run of a signing session: hash of event, attempt, digest, members")

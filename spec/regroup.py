@@ -37,7 +37,7 @@ CELLS = (
     Cell("lock_shown", "bool", (*_SHARE, "Event", "Attempt", "Digest"), "False", "network",
          "LockShown: p's lock of the event, with the certificate behind it"),
     Cell("handed_over", "bool", _SHARE, "False", "network",
-         "HandedOver: h may follow; p signs nothing else in the epoch before, and showed its locks"),
+         "HandedOver: h may follow; p signs nothing else in the epoch before and showed its locks"),
     Cell("missed", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
          "Missed: p waited in vain for q's part in attempt h"),
     Cell("first_epoch", "bool", ("Epoch",), "False", "given", "h is what key generation made"),
@@ -51,13 +51,13 @@ CELLS = (
     Cell("overdue", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
          "clock: p waits too long for q's part in attempt h"),
     Cell("succession", "bool", ("Epoch",), "False", "given",
-         "computed: the shares of the epoch before signed h's name: T of their holders handed over to"
-         " h first, and by SAFE-SIGN to no other epoch for good"),
+         "computed: the shares of the epoch before signed h's name: T of their holders handed over"
+         " to h first, and by SAFE-SIGN to no other epoch for good"),
     Cell("locks_taken", "bool", _SHARE, "False", "given",
          "of each event, p's lock is as new as those that T holders handed over to h"),
     Cell("locks_all_shown", "bool", _SHARE, "False", "given",
-         "p has shown to the members of h each lock that it has, but for events whose payout is final"
-         " on the chain (SAFE-SIGN 6)"),
+         "p has shown to the members of h each lock that it has, but for events whose payout is"
+         " final on the chain (SAFE-SIGN 6)"),
 )
 
 DEFINITIONS = (
@@ -97,8 +97,9 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
     Row("active", "Fence(p: Peer, h: Epoch, k: Epoch)", "fenced",
         ("follows[k, h]", "all_ready(k) or succession[k]"),
         why="F-24: what is handed over must not grow; F-25: no step back before all have shares"),
-    Row(("fenced", "erased"), "ShowLock(p: Peer, h: Epoch, k: Epoch, e: Event, a: Attempt, d: Digest)",
-        "same", ("follows[k, h]", "lock[p, e] == d", "lock_attempt[p, e] == a"),
+    Row(("fenced", "erased"),
+        "ShowLock(p: Peer, h: Epoch, k: Epoch, e: Event, a: Attempt, d: Digest)", "same",
+        ("follows[k, h]", "lock[p, e] == d", "lock_attempt[p, e] == a"),
         {"lock_shown[p, k, e, a, d]": "True"},
         why="F-24: a lock goes to those who will sign next"),
     Row(("fenced", "erased"), "HandOver(p: Peer, h: Epoch, k: Epoch)", "same",

@@ -59,8 +59,8 @@ DEFINITIONS = (
     Definition("works(p: Peer, e: Event, a: Attempt)",
                "without_epoch[e] or "
                "any(epoch_signs[h, e, a] and holding[p, h] == active for h in Epoch)",
-               "F-24: p's share is in force; neither before it took over what was locked, nor after "
-               "it handed over"),
+               "F-24: p's share is in force; neither before it took over what was locked, nor "
+               "after it handed over"),
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
                "enough_votes(e, a, d) and lock_attempt[p, e] < a "
                "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",

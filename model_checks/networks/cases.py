@@ -293,8 +293,14 @@ CASES = (
     Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 0, 2), PEERS_AND_DIGESTS, deep=True),
     Case(regroup_handover.NETWORK, _handover(4, 3), _quorum(3, 1, 3), PEERS_AND_DIGESTS, deep=True),
     Case(regroup_handover.NETWORK, _handover(3, 3), _quorum(2, 0, 2), PEERS_AND_DIGESTS),
-    Case(regroup_handover.TOLD_AGAIN, _handover(4), _quorum(3, 1, 3), PEERS_AND_DIGESTS),
-    Case(regroup_handover.TOLD_AGAIN, _handover(3, 3), _quorum(2, 0, 2), PEERS_AND_DIGESTS),
+    *(
+        Case(network, sizes, constants, PEERS_AND_DIGESTS)
+        for network in (regroup_handover.TOLD_AGAIN, regroup_handover.CLOCKS_APART)
+        for sizes, constants in (
+            (_handover(4), _quorum(3, 1, 3)),
+            (_handover(3, 3), _quorum(2, 0, 2)),
+        )
+    ),
     *(
         _until(network, sizes, _quorum(2, 0, 2), PEERS_AND_DIGESTS, "NoDoubleSignAcrossEpochs")
         for network, sizes in (

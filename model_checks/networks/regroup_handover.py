@@ -20,6 +20,7 @@ from spec.language import Cell, Definition, Opt
 from spec.protocol import PROTOCOL
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
+_IN_ORDER = "all(implies(a < b, epoch_of[a] <= epoch_of[b]) for a in Attempt for b in Attempt)"
 _WORKS = PROTOCOL.names.definitions["works"]
 _SIGNED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}]) + F >= T "
 
@@ -48,7 +49,7 @@ NETWORK = Network(
         "all(count(p for p in Peer if roster_has[p, h]) == N for h in Epoch)",
         "all(count(p for p in Peer if roster_has[p, h] and faulty[p]) <= F for h in Epoch)",
         "all(epoch_of[a] != none for a in Attempt)",
-        "all(implies(a < b, epoch_of[a] <= epoch_of[b]) for a in Attempt for b in Attempt)",
+        _IN_ORDER,
         "all(any(epoch_of[a] == h for a in Attempt) for h in Epoch)",
     ),
     given={
@@ -158,6 +159,12 @@ NETWORK = Network(
     ),
 )  # fmt: skip
 
+CLOCKS_APART = evolve(
+    NETWORK,
+    name="regroup_clocks_apart",
+    doc="attempts are numbered by clocks: those of the later epoch may have the lower numbers",
+    assume=tuple(text for text in NETWORK.assume if text != _IN_ORDER),
+)
 TOLD_AGAIN = evolve(
     NETWORK,
     name="regroup_told_again",
