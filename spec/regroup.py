@@ -57,7 +57,7 @@ CELLS = (
          "of each event, p's lock is as new as those that T holders handed over to h"),
     Cell("locks_all_shown", "bool", _SHARE, "False", "given",
          "p has shown to the members of h each lock that it has, but for events whose payout is"
-         " final on the chain (SAFE-SIGN 6)"),
+         " final on the chain (SAFE-SIGN 6), and those whose id fixes the digest (requests)"),
 )
 
 DEFINITIONS = (

@@ -94,11 +94,17 @@ class Events:
         return entry
 
     def _carried_out_by(self, event: bytes) -> bytes:
-        """Return the event whose attempts carry a request out: new shares have their own."""
+        """Return the event whose attempts carry a request out: keys and shares have their own."""
         request = self.requests.asked.get(event)
-        if request is None or request.kind not in KINDS or not self.requests.is_open(event):
+        if request is None or not self.requests.is_open(event):
             return event
-        return self.regroups.going_on() or event
+        if request.kind in KINDS:
+            return self.regroups.going_on() or event
+        if request.kind == "keygen":
+            network_id = self.ctx.settings.network_id
+            slot = keygen_event(network_id, self.ctx.keygen_slot())
+            return slot if self.coordinators.latest(slot) else lock_in_event(network_id)
+        return event
 
     def _kind(self, event: bytes, attempts: list[int]) -> str:
         network_id = self.ctx.settings.network_id

@@ -305,6 +305,7 @@ class Requests:
 
     def _check_sign(self, request: Request) -> None:
         self._check_key(request)
+        self._check_share()
         self._check_up()
 
     def _check_keygen(self, _request: Request) -> None:
@@ -329,6 +330,7 @@ class Requests:
         if epoch != current:
             raise UserError(f"epoch {epoch} is not the current one: ask for epoch {current}")
         if request.kind == "keyrefresh":
+            self._check_share()
             self._check_all_up()
 
     def _check_quorum(self, request: Request) -> None:
@@ -359,8 +361,12 @@ class Requests:
             raise UserError(NO_KEY)
         if request.fields["key_id"] != self.ctx.key.key_id:
             raise UserError(
-                f"this node holds no share of that key: its own is {self.ctx.key.key_id.hex()}"
+                f"this node knows another key, {self.ctx.key.key_id.hex()}: ask its own network"
             )
+
+    def _check_share(self) -> None:
+        if not self.ctx.holds_share:
+            raise UserError("this node holds no share of the key: ask at a node that does")
 
     def _check_all_up(self) -> None:
         key = self.ctx.epoch

@@ -22,6 +22,7 @@ from metanode.custody.types import BlockSummary, Outpoint
 from metanode.errors import MetanodeError
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.context import Context
+from metanode.protocol.request import request_event
 from metanode.tss.verify import verify_signature
 from spec.messages import (
     EcdsaSignature,
@@ -103,13 +104,16 @@ class Settlement:
         """Return the locks that the next epoch must know, by event.
 
         Not those of payouts that are final on the chain, which nothing can be signed against any
-        more (SAFE-SIGN 6), nor those of events that are not signed with an epoch's shares.
+        more (SAFE-SIGN 6), nor those of events that are not signed with an epoch's shares, nor
+        those of requests: no other digest has the same event.
         """
+        network_id = self.ctx.settings.network_id
         return {
             event: candidate
             for event, candidate in sorted(self.locked.items())
             if self._settlement(event) != "COMPLETED"
             and not self.ctx.makes_shares(candidate.certificate)
+            and event != request_event(network_id, "sign", candidate.document)
         }
 
     # --- signatures

@@ -39,7 +39,7 @@ EVENT = Record(
         f"after(status[p, e]) == (FAILED if {_NOTHING_OUT} else PENDING)",
         "Retry": "after(status[p, e]) == PENDING",
         "Announce": "after(announced[p, e, d])",
-        "Ask": "after(asked[p, e])",
+        "Ask": "after(asked[p, e]) and after(status[p, e]) == status[p, e]",
     },
     steps={
         "FinalIsFinal": f"implies({_FINAL}, after(status[p, e]) == status[p, e])",

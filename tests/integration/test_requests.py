@@ -95,8 +95,6 @@ def test_a_key_by_command_then_a_digest_is_signed_once_and_for_all(network: Loca
     assert everywhere(network, lambda status: not status["keys"]), "nobody has asked for a key"
 
     made = answer(metanode("keygen", *homes(network), "--json"))
-    again = metanode("keygen", *homes(network), "--json")
-    assert answer(again)["address"] == made["address"]
     wait_until("the key counts everywhere", lambda: everywhere(network, lambda s: s["key"]))
 
     signing = metanode("sign", *homes(network), *digest)
@@ -112,7 +110,7 @@ def test_a_key_by_command_then_a_digest_is_signed_once_and_for_all(network: Loca
     for number in (0, 1):
         network.start(number)
     pair = (0, 1)
-    linked = lambda status: len(status["links"]) == 1 and status["key"]  # noqa: E731 - two uses
+    linked = lambda status: len(status["links"]) == 1 and status["key"]  # noqa: E731 - a condition
     wait_until("two nodes are back", lambda: everywhere(network, linked, pair))
     few = metanode("sign", *homes(network, pair), "--digest", OTHER.hex())
     assert few.returncode == 2
@@ -122,15 +120,9 @@ def test_a_key_by_command_then_a_digest_is_signed_once_and_for_all(network: Loca
 
     for number in (2, 3):
         network.start(number)
-    linked_all = lambda status: len(status["links"]) == SIZE - 1  # noqa: E731 - local
+    linked_all = lambda status: len(status["links"]) == SIZE - 1  # noqa: E731 - a condition
     wait_until("all are back", lambda: everywhere(network, linked_all))
     shown = json.loads(metanode("events", "--home", network.homes[3].path, "--json").stdout)
     kinds = [entry["kind"] for entry in shown]
     assert kinds.count("sign") == 1, "what was refused was created nowhere"
     assert {"keygen", "lock_in", "keygen_slot"} <= set(kinds)
-
-    alone = metanode("sign", *homes(network, [2]), "--digest", OTHER.hex(), "--wait", 1)
-    assert alone.returncode == 1
-    assert "not done after 1 s" in alone.stderr
-    late = answer(metanode("sign", *homes(network, [0, 1]), "--digest", OTHER.hex(), "--json"))
-    assert verified(late, OTHER)

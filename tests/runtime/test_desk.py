@@ -83,7 +83,7 @@ def test_a_check_changes_nothing_and_names_the_same_event() -> None:
         ({"kind": "mint"}, "no kind of request"),
         ({"kind": "sign"}, "key_id is missing"),
         ({"kind": "keygen", "digest": "00"}, "unknown field"),
-        ({"kind": "sign", "key_id": "00" * 32, "digest": "00" * 32}, "no share of that key"),
+        ({"kind": "sign", "key_id": "00" * 32, "digest": "00" * 32}, "knows another key"),
     ],
 )
 def test_bad_requests_are_refused_and_change_nothing(

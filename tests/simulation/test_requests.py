@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from metanode.errors import UserError
 from metanode.protocol.machine import Effects
 from spec import messages as m
 from tests.simulation.asking import DIGEST, OTHER, all_signed, ask, ask_to_sign, quiet, signature
@@ -19,6 +20,8 @@ from tests.simulation.simulator import (
     sends,
     writes_cell,
 )
+from tests.simulation.test_regroup import CHANGE, works
+from tests.simulation.test_regroup import ask as ask_for_shares
 
 ROUND_S = QUICK.round_period_s
 POINTS = ("before", "after", "amid")
@@ -126,3 +129,57 @@ def test_requests_and_payouts_through_a_storm(seed: int) -> None:
     sim.run_until(done, 8 * ROUND_S, "both are signed")
     sim.require(not sim.refusals, f"honest nodes ran into refused transitions: {sim.refusals}")
     sim.require(not sim.faults, f"honest nodes blamed each other: {sim.faults}")
+
+
+def test_a_request_outlives_a_change_of_holders() -> None:
+    """Catches a request that is lost with the old shares, or that a leaver still has a say in.
+
+    Two old holders have asked before the change; with the newcomer they are t of the new ones.
+    """
+    sim = quiet(8, joiners=1)
+    sim.mine_every(0.7)
+    old = ask_to_sign(sim, range(4), OTHER)
+    sim.run_until(lambda: all_signed(sim, old), 4 * ROUND_S, "the first is signed")
+    assert old not in sim.core(0).settlement.locks_to_show(), "its name holds for one digest only"
+    event = ask_to_sign(sim, (0, 1))
+    epoch = ask_for_shares(sim, CHANGE)
+    sim.run_until(lambda: works(sim, CHANGE[0], epoch), 20.0, "the key is handed over")
+    assert signature(sim, 0, event) is None
+    with pytest.raises(UserError, match="this node holds no share of the key"):
+        ask_to_sign(sim, (3,))
+    with pytest.raises(UserError, match=f"epoch {epoch} is not the current one"):
+        key_id = sim.core(0).ctx.epoch.key_id.hex()
+        ask(sim, 0, "keyrefresh", key_id=key_id, epoch=epoch)
+    ask_to_sign(sim, (4,))
+    sim.run_until(lambda: all_signed(sim, event, (0, 1, 4)), 9 * ROUND_S, "signed by the new ones")
+    assert ask_to_sign(sim, (4,), OTHER) == old
+    sim.run_until(lambda: all_signed(sim, old, (0, 1, 2, 4)), 9 * ROUND_S, "told what was signed")
+    assert not sim.faults
+
+
+def test_a_request_that_is_locked_is_signed_with_the_new_shares() -> None:
+    """F-24: catches a lock of the old epoch that keeps the new one from signing, and blame of an
+    honest coordinator who shows it.
+    """
+    sim = quiet(30)
+    sim.mine_every(0.7)
+    silenced: set[type] = {m.Release, m.Step}
+
+    def silent(_to: bytes, message: object) -> list[object]:
+        sets_up = isinstance(message, m.Setup) and message.purpose == "sign"
+        held = type(message) in silenced and (sets_up or not isinstance(message, m.Setup))
+        return [] if held else [message]
+
+    for number in range(4):
+        sim.tamper[number] = silent
+    event = ask_to_sign(sim, range(4))
+    sim.run_until(lambda: len(sim.noted("session.begun")) == 3, 4 * ROUND_S, "three are locked")
+    silenced ^= {m.Release, m.Step, m.Setup}
+    epoch = ask_for_shares(sim)
+    sim.run_until(lambda: works(sim, range(4), epoch), 20.0, "new shares work")
+    assert signature(sim, 0, event) is None
+    assert len([n for n in range(4) if sim.core(n).settlement.lock_of(event)]) == 3
+    silenced.clear()
+    sim.run_until(lambda: all_signed(sim, event), 9 * ROUND_S, "signed with the new shares")
+    assert set(sim.checkers.releases[event]) == {DIGEST}
+    assert not sim.faults
