@@ -92,7 +92,9 @@ class Regroups:
         """Renew all shares; ``victim`` is killed when its trace shows a phase, and restarted."""
         self._regroup("keyrefresh", self.holders, (), self.holders, victim, phase)
 
-    def replace(self, threshold: int, faulty: int, victim: int | None = None, phase: str = "") -> None:
+    def replace(
+        self, threshold: int, faulty: int, victim: int | None = None, phase: str = ""
+    ) -> None:
         """Put the spare node in the place of the last holder, with another threshold."""
         leaver, joiner = self.holders[-1], self.spare
         ids = [self.status(leaver)["node_id"], self.join(joiner)]
@@ -199,7 +201,8 @@ def campaign(directory: Path) -> None:
                 victim = made.holders[0]
             made.replace(*((4, 0) if place % 2 else (3, 1)), victim, phase)
             made.signs()
-            say(f"quorum change, killed as {phase}: the key signs, {time.monotonic() - began:.0f} s")
+            took = time.monotonic() - began
+            say(f"quorum change, killed as {phase}: the key signs, {took:.0f} s")
     finally:
         made.network.stop()
     legal, said = made.network.judge_traces({})

@@ -146,9 +146,9 @@ OF_OLD_HOLDERS = ("fenced", "handed over", "erased")
 """What a joiner never does."""
 
 
-@pytest.mark.parametrize("point", ("before", "after", "amid"))
+@pytest.mark.parametrize("point", ["before", "after", "amid"])
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("kind", ("refresh", "reshare"))
+@pytest.mark.parametrize("kind", ["refresh", "reshare"])
 def test_a_crash_in_each_phase_leaves_a_key_that_signs(
     kind: str, moment: str, point: str
 ) -> None:
@@ -218,7 +218,7 @@ def test_a_payout_that_was_locked_is_paid_by_the_next_epoch_as_it_was_locked() -
 
 
 def test_a_silent_member_costs_a_few_attempts_and_not_the_night() -> None:
-    """F-26: catches a regroup that waits for one member for ever, and one that gives up too soon."""
+    """F-26: catches a regroup that waits for one member for ever, or gives up too soon."""
     sim = with_key(53)
     sim.mine_every(0.7)
     epoch = ask(sim)
