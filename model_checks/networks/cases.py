@@ -166,6 +166,7 @@ def _until(
     return Case(network, sizes, constants, symmetry, refuted, whole=False)
 
 
+_TWO_EPOCHS = ((_handover(4), _quorum(3, 1, 3)), (_handover(3, 3), _quorum(2, 0, 2)))
 _TWO_ATTEMPTS = {"Peer": 3, "Event": 1, "Attempt": 1, "Digest": 1, "Epoch": 3}
 NO_LIARS = ("LiarsDecide", "LiarsVoteTwice")
 
@@ -289,18 +290,13 @@ CASES = (
         "LockInAgreement",
     ),
     # the same key, other holders
-    Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 1, 3), PEERS_AND_DIGESTS),
-    Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 0, 2), PEERS_AND_DIGESTS, deep=True),
-    Case(regroup_handover.NETWORK, _handover(4, 3), _quorum(3, 1, 3), PEERS_AND_DIGESTS, deep=True),
-    Case(regroup_handover.NETWORK, _handover(3, 3), _quorum(2, 0, 2), PEERS_AND_DIGESTS),
     *(
         Case(network, sizes, constants, PEERS_AND_DIGESTS)
-        for network in (regroup_handover.TOLD_AGAIN, regroup_handover.CLOCKS_APART)
-        for sizes, constants in (
-            (_handover(4), _quorum(3, 1, 3)),
-            (_handover(3, 3), _quorum(2, 0, 2)),
-        )
+        for network in regroup_handover.OURS
+        for sizes, constants in _TWO_EPOCHS
     ),
+    Case(regroup_handover.NETWORK, _handover(4), _quorum(3, 0, 2), PEERS_AND_DIGESTS, deep=True),
+    Case(regroup_handover.NETWORK, _handover(4, 3), _quorum(3, 1, 3), PEERS_AND_DIGESTS, deep=True),
     *(
         _until(network, sizes, _quorum(2, 0, 2), PEERS_AND_DIGESTS, "NoDoubleSignAcrossEpochs")
         for network, sizes in (
