@@ -50,7 +50,7 @@ def _short(value: object) -> str:
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON.")
 @click.argument("event", required=False)
 def command(home: Path, event: str | None, as_json: bool) -> None:
-    """Show the events that the node on a home knows, or all about one EVENT.
+    """Show the newest events that the node on a home knows, or all about one EVENT.
 
     An event is decided once: a payout, the key's lock-in, an operator's request. It is tried in
     numbered attempts, keeps its lock whatever happens, and ends in SUCCESS; a request that nobody

@@ -26,6 +26,19 @@ POLL_S = 0.2
 SIGN_WAIT_S = 180.0
 KEY_WAIT_S = 900.0
 LIMIT_S = 7 * 86_400.0
+RESULT_LABELS = {
+    "event": "event",
+    "digest": "digest",
+    "r": "r",
+    "s": "s",
+    "recovery_id": "recovery id",
+    "der": "DER",
+    "epoch": "epoch",
+    "threshold": "threshold",
+    "public_key": "public key",
+    "address": "address",
+    "signers": "signers",
+}
 
 
 @define
@@ -93,7 +106,8 @@ class Asking:
         if attempt["purpose"] != self.kind:
             name = f"{attempt['purpose']}, {name}"
         self.say(f"{name}: coordinated by {attempt['coordinator'][:16]}")
-        self.say(f"{name}: {attempt['votes']} of {attempt['votes_needed']} voted")
+        needed = attempt["votes_needed"]
+        self.say(f"{name}: {min(attempt['votes'], needed)} of {needed} voted")
         if attempt["session"] in ("begun", "stepping", "finished"):
             self.say(f"{name}: begun")
 
@@ -155,12 +169,13 @@ def perform(asking: Asking, wait: float | None, as_json: bool) -> int:
 def result_lines(entry: Mapping[str, Any]) -> list[str]:
     """Return the result of a finished request for people to read."""
     shown = {"event": entry["event"], **(entry["result"] or {})}
-    names = {"recovery_id": "recovery id", "public_key": "public key", "der": "DER"}
-    width = max(len(names.get(name, name)) for name in shown) + 2
+    names = {name: label for name, label in RESULT_LABELS.items() if name in shown}
+    width = max(map(len, names.values())) + 2
     lines = []
-    for name, value in shown.items():
-        text = ", ".join(value) if isinstance(value, list) else str(value)
-        lines.append(f"{names.get(name, name) + ':':{width}}{text}")
+    for name, label in names.items():
+        values = shown[name] if isinstance(shown[name], list) else [shown[name]]
+        lines += [f"{label + ':':{width}}{values[0]}"]
+        lines += [f"{'':{width}}{value}" for value in values[1:]]
     return lines
 
 

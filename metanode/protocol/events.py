@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field
 
 from metanode.custody.payout import custody_address
 from metanode.custody.transaction import der_signature
@@ -22,8 +23,11 @@ from metanode.protocol.settlement import Settlement
 from metanode.protocol.votes import VoteBook
 from metanode.tss.verify import recovery_id
 
+SHOWN = 1000
+"""Events of a list: a node that has run for years knows more than anybody reads."""
 
-@frozen
+
+@define
 class Events:
     """Reads the cores of a node and changes nothing; what it returns is fit for JSON, no secrets.
 
@@ -36,45 +40,48 @@ class Events:
     regroups: Regroups
     votes: VoteBook
     coordinators: Coordinators
+    _attempts: dict[bytes, list[int]] = field(factory=dict)
+    _kinds: dict[bytes, str] = field(factory=dict)
+    _votes_read: int = 0
 
     def all(self) -> list[dict[str, Any]]:
-        """Return every event that this node knows, the oldest first; an unknown age is the
-        greatest.
+        """Return the newest events that this node knows, the oldest of them first; of an unknown
+        age are the oldest.
         """
-        attempts = self._attempts()
+        self._read_votes()
         known = [
-            self._describe(event, str(status), attempts.get(event, []))
+            (self._began(event) or 0, event, str(status))
             for (_, event), status in self.ctx.tables.view.entries("status")
             if isinstance(event, bytes)
         ]
-        return sorted(known, key=lambda entry: (entry["age_s"] is not None, -(entry["age_s"] or 0)))
+        return [self._describe(event, status) for _, event, status in sorted(known)[-SHOWN:]]
 
     def one(self, event: bytes) -> dict[str, Any] | None:
         """Return one event, or None if this node does not know it."""
         status = self.settlement.status(event)
         if status == "UNKNOWN":
             return None
-        return self._describe(event, status, self._attempts().get(event, []))
+        self._read_votes()
+        return self._describe(event, status)
 
-    def _attempts(self) -> dict[bytes, list[int]]:
-        """Return the attempts that this node has voted in, by event."""
-        found: dict[bytes, list[int]] = {}
-        for (_, event, attempt), _digest in self.ctx.tables.view.entries("voted"):
+    def _read_votes(self) -> None:
+        """Take in the attempts that this node has voted in since the last time: none goes away."""
+        for (_, event, attempt), _digest in islice(
+            self.ctx.tables.view.entries("voted"), self._votes_read, None
+        ):
+            self._votes_read += 1
             if isinstance(event, bytes) and isinstance(attempt, int):
-                found.setdefault(event, []).append(attempt)
-        return found
+                self._attempts.setdefault(event, []).append(attempt)
 
-    def _describe(self, event: bytes, status: str, attempts: list[int]) -> dict[str, Any]:
-        request = self.requests.asked.get(event)
-        kind = request.kind if request is not None else self._kind(event, attempts)
-        began = request.made if request is not None else self._began(kind, attempts)
+    def _describe(self, event: bytes, status: str) -> dict[str, Any]:
+        request, began = self.requests.asked.get(event), self._began(event)
         locked = self.settlement.lock_of(event)
         entry = {
             "event": event.hex(),
-            "kind": kind,
+            "kind": self._kind(event),
             "status": status,
             "age_s": None if began is None else max(0, round(self.ctx.now - began)),
-            "attempts": len(attempts),
+            "attempts": len(self._attempts.get(event, [])),
             "attempt": self._attempt(self._carried_out_by(event)),
             "lock": None
             if locked is None
@@ -106,7 +113,16 @@ class Events:
             return slot if self.coordinators.latest(slot) else lock_in_event(network_id)
         return event
 
-    def _kind(self, event: bytes, attempts: list[int]) -> str:
+    def _kind(self, event: bytes) -> str:
+        request = self.requests.asked.get(event)
+        if request is not None:
+            return request.kind
+        attempts = self._attempts.get(event, [])
+        if event not in self._kinds and attempts:
+            self._kinds[event] = self._find_kind(event, attempts)
+        return self._kinds.get(event) or self._find_kind(event, attempts)
+
+    def _find_kind(self, event: bytes, attempts: list[int]) -> str:
         network_id = self.ctx.settings.network_id
         if event == lock_in_event(network_id):
             return "lock_in"
@@ -124,9 +140,13 @@ class Events:
             return "payout"
         return "regroup" if event in self.regroups.events else "keygen_slot"
 
-    def _began(self, kind: str, attempts: list[int]) -> float | None:
-        preset = self.ctx.preset
-        period = preset.keygen_period_s if kind == "keygen_slot" else preset.round_period_s
+    def _began(self, event: bytes) -> float | None:
+        request, preset = self.requests.asked.get(event), self.ctx.preset
+        if request is not None:
+            return request.made
+        slot = self._kind(event) == "keygen_slot"
+        period = preset.keygen_period_s if slot else preset.round_period_s
+        attempts = self._attempts.get(event)
         return min(attempts) * period if attempts else None
 
     def _attempt(self, event: bytes) -> dict[str, Any] | None:

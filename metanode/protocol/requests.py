@@ -117,7 +117,7 @@ class Requests:
         found = [
             (event, request)
             for event, request in self.asked.items()
-            if kind in (None, request.kind) and self._is_open(event, request)
+            if kind in (None, request.kind) and self.is_open(event)
         ]
         return sorted(found, key=lambda item: (item[1].made, item[0]))
 
@@ -126,6 +126,11 @@ class Requests:
         ctx = self.ctx
         ctx.tables.fire("event", "KeyMade", p=ctx.me, e=event, given={"key_made": True})
         ctx.note("request.met", kind=self.asked[event].kind, event_id=event.hex()[:16])
+
+    def is_open(self, event: bytes) -> bool:
+        """Return whether a request is still to be met."""
+        in_time = self.ctx.now < self.asked[event].expires
+        return in_time and self.settlement.status(event) in OPEN
 
     def is_overdue(self, event: bytes) -> bool:
         """Return whether a request has run out of time: it is not tried any more."""
@@ -142,8 +147,6 @@ class Requests:
         self._round = number
         self._told.clear()
         self._tried.clear()
-        for event, _ in self.open("sign"):
-            self.settlement.recover(event)  # what an earlier round began has come to nothing
 
     def tick(self) -> list[Task]:
         """Settle what is met by now; return the attempts that this node would set up."""
@@ -167,7 +170,7 @@ class Requests:
         key, request = self.ctx.key, self.asked.get(event)
         if purpose != "sign" or key is None or request is None or request.kind != purpose:
             return None
-        if attempt != self._round or not self._is_open(event, request):
+        if attempt != self._round or not self.is_open(event):
             return None
         fields = request.fields
         room = event in self._tried or len(self._tried) < AT_ONCE
@@ -253,15 +256,6 @@ class Requests:
         return [message for message in found if message.event not in self.found]
 
     # --- helpers ---
-
-    def is_open(self, event: bytes) -> bool:
-        """Return whether a request is still to be met."""
-        return self._is_open(event, self.asked[event])
-
-    def _is_open(self, event: bytes, request: Request) -> bool:
-        # A failed attempt to sign has released nothing here: another one may be made (F-35).
-        states = (*OPEN, "FAILED") if request.kind == "sign" else OPEN
-        return self.settlement.status(event) in states and self.ctx.now < request.expires
 
     def _announce(self, event: bytes, peer: bytes) -> None:
         digest = self.asked[event].fields["digest"]

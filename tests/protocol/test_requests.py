@@ -298,3 +298,24 @@ def test_events_are_shown_with_what_they_are_about_and_how_far_they_are() -> Non
     locked = [item for item in shown.values() if item["lock"] and item["kind"] == "payout"]
     assert all(len(item["lock"]["voters"]) == 3 for item in locked)
     assert core.events.one(bytes(32)) is None
+
+
+def test_a_list_of_events_ends_with_the_newest_and_counts_every_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Catches a page that grows for years, and attempts that are counted twice or not at all."""
+    monkeypatch.setattr("metanode.protocol.events.SHOWN", 2)
+    sim = quiet(18)
+    events = []
+    for number in range(3):
+        events.append(ask_to_sign(sim, (0, 1), bytes([number + 1]) * 32))
+        sim.run(1.5)
+    core = sim.core(0)
+    for _ in range(2):
+        shown = core.events.all()
+        assert [entry["event"] for entry in shown] == [event.hex() for event in events[1:]]
+    sim.run(4 * QUICK.round_period_s)
+    voted = [index for index in sim.nodes[0].disk.cells["voted"] if index[1] == events[0]]
+    entry = core.events.one(events[0])
+    assert entry is not None
+    assert entry["attempts"] == len(voted) > 1

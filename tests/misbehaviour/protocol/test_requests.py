@@ -84,7 +84,7 @@ def test_a_setup_that_differs_in_a_field_gets_no_vote_and_costs_a_round(field: s
             "members": message.members[:3],
             "key_epoch": 2,
             "event": request_event(NETWORK_ID, "sign", other),
-            "attempt": message.attempt + 1,
+            "attempt": message.attempt + 4,  # its turn as well, but not yet
             "purpose": "lock_in",
             "locked": m.LockedCandidate(message.document, forged(_certificate(sim, message))),
         }[field]
@@ -160,6 +160,21 @@ def test_a_coordinator_who_sets_up_and_never_begins_costs_one_round() -> None:
     sim.run(1.0)
     assert {sim.core(n).settlement.status(event) for n in others(bad)} == {"IN_PROGRESS"}
     sim.run_until(lambda: all_signed(sim, event, others(bad)), 2 * ROUND_S, "the next one begins")
+
+
+def test_an_attempt_that_fails_before_a_release_is_followed_by_another() -> None:
+    """F-35: catches a request that is stranded by an attempt in which nothing left a node."""
+    sim = quiet(13)
+    bad = coordinator(sim)
+    sim.checkers.honest -= {sim.nodes[bad].node_id}
+    sim.tamper[bad] = changes(m.Begin, lambda begin: [])
+    event = ask_to_sign(sim, range(4))
+    sim.run(0.5)
+    for number in others(bad):
+        tables, me = sim.core(number).ctx.tables, sim.nodes[number].node_id
+        tables.fire("event", "ProtocolError", p=me, e=event)
+        assert sim.core(number).settlement.status(event) == "FAILED"
+    sim.run_until(lambda: all_signed(sim, event, others(bad)), 3 * ROUND_S, "signed after all")
 
 
 def test_the_silent_are_remembered_until_a_run_with_them_ends_well() -> None:
