@@ -138,7 +138,7 @@ FINDINGS = (
              "metanode/protocol/coordinator.py")),
     Finding("F-22", "T: the coordinator waits for everyone whom it chose.",
             "One of them is dead, and the event waits for ever.",
-            "All eligible members are asked, and the first t voters are the session.",
+            "All eligible members are asked, and t of those who vote are the session.",
             ("session: acked -Convene-> begun", "session: acked -NotChosen-> expired")),
     Finding("F-23", "T: a step names its event only.",
             "A step of attempt 1 enters attempt 2.",
@@ -210,8 +210,10 @@ FINDINGS = (
             "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
             " every round: with n = 4 and one liar no payout is ever signed.",
             "Copies are pruned by seniority; the set is taken beginning with another member in each"
-            " round, so that every member is left out of some.",
-            ("cell set_is_mutual", "metanode/protocol/threshold_set.py")),
+            " round, so that every member is left out of some. A coordinator takes its voters in"
+            " turn as well, and those last who were silent in earlier runs.",
+            ("cell set_is_mutual", "metanode/protocol/threshold_set.py",
+             "metanode/protocol/coordinator.py")),
     Finding("F-35", "T: a protocol error with nothing released fails the event.",
             "A liar makes the session of n − t + 1 members fail before the release point: nobody"
             " can sign the event any more, and nobody can expire it. Found by the search for states"

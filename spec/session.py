@@ -62,7 +62,7 @@ TABLE = Table("session", "session[p, e, a]", "one attempt of an event", rows=(
         ("is_coordinator[p, a]", "session_digest[p, e, a] == d", "works(p, e, a)",
          "may_lock(p, e, a, d)"),
         {**_LOCK, "begin_sent[p, e, a, d]": "True"},
-        why="BEGIN names the first voters and carries their votes"),
+        why="BEGIN names t of the voters, others in each attempt (F-34), and carries their votes"),
     Row("acked", f"Begin({_P}, d: Digest)", "begun",
         ("from_coordinator[e, a]", "session_digest[p, e, a] == d", "is_member[p, e, a]",
          "not is_coordinator[p, a]", "works(p, e, a)", "may_lock(p, e, a, d)"), _LOCK,

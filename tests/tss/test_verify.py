@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from coincurve import PrivateKey
 from fastecdsa import ecdsa
 
 from metanode.custody.transaction import der_signature
 from metanode.tss import curve
 from metanode.tss.curve import ORDER
 from metanode.tss.share_proof import prove_share, verify_share
-from metanode.tss.verify import verify_compact, verify_der, verify_signature
+from metanode.tss.verify import recovery_id, verify_compact, verify_der, verify_signature
 from tests.tss.support import DIGEST, seeded
 
 SECRET = 0x1234567890ABCDEF << 64 | 77
@@ -149,3 +150,17 @@ def test_share_proofs_do_not_repeat_a_nonce() -> None:
     first = prove_share(SECRET, PUBLIC, b"a", bytes)
     second = prove_share(SECRET, PUBLIC, b"b", bytes)
     assert first[:33] != second[:33]
+
+
+@pytest.mark.parametrize("digest", [DIGEST, bytes(32), ORDER.to_bytes(32, "big"), b"\xff" * 32])
+def test_the_recovery_id_is_that_of_the_signer(digest: bytes) -> None:
+    """Catches a wrong parity, and a digest of 0 mod n, which adds nothing to the nonce point."""
+    seen = set()
+    for number in range(1, 9):
+        key = PrivateKey(bytes([number]) * 32)
+        made = key.sign_recoverable(digest, hasher=None)
+        r, s = int.from_bytes(made[:32], "big"), int.from_bytes(made[32:64], "big")
+        found = recovery_id(key.public_key.format(), digest, r, s)
+        assert found == made[64]
+        seen.add(found)
+    assert seen == {0, 1}, "both parities came up"
