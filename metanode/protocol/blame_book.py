@@ -127,7 +127,9 @@ class BlameBook:
         banned = []
         for record in accusations(run, abort, self.ctx):
             self._keep(record)
-            if record.transferable:
+            # Until a key is locked in nobody can be done without: a block would keep the founders
+            # from making one for days, and a slot is all that a cheat costs them.
+            if record.transferable and self.ctx.key is not None:
                 self.pings.block(record.culprit, record.reason, record.frames)
             if record.ban:
                 self.ban(record.culprit, epoch_of_transfers(run))

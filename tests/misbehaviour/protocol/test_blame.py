@@ -63,6 +63,7 @@ def test_a_wrong_dealt_share_is_proved_and_only_that_share_is_shown() -> None:
     assert record.transferable
     assert convicts(record)
     assert len(record.frames) == 2
+    assert not sim.core(MIDDLE).pings.is_blocked(record.culprit), "all founders are needed"
 
 
 def test_a_failed_multiplication_is_this_nodes_word_and_bans_for_good() -> None:
