@@ -61,19 +61,24 @@ def _complete(home: Path) -> Home:
     return place
 
 
+def _asked(home: Home) -> dict[str, Any] | None:
+    """Return what the running node says, or None when none runs."""
+    from metanode.runtime.admin import fetch_json
+
+    if not home.admin.exists():
+        return None
+    try:
+        return fetch_json(home, "/blame")
+    except UserError:
+        return None  # the node was killed, and left the file of its endpoint
+
+
 def _report(home: Home) -> dict[str, Any]:
     """Return what the running node says; what its store says, when none answers."""
-    from metanode.runtime.admin import fetch
     from metanode.runtime.blame import stored_report
 
-    if home.admin.exists():
-        try:
-            answer = json.loads(fetch(home, "/blame"))
-            if isinstance(answer, dict):
-                return answer
-        except (UserError, ValueError):
-            return stored_report(home)  # the node was killed, and left the file of its endpoint
-    return stored_report(home)
+    answer = _asked(home)
+    return stored_report(home) if answer is None else answer
 
 
 def _time(seconds: int) -> str:
@@ -142,9 +147,10 @@ def verify_command(file: Path) -> int:
 def pardon_command(home: Path, node_id: str) -> None:
     """Lift the ban of NODE_ID, so that this node signs with it again.
 
-    The node must be stopped, and the shares must have been refreshed since the ban: with fresh base
-    transfers the bit that the peer may have guessed is worth nothing.
+    The shares must have been refreshed since the ban: with fresh base transfers the bit that the
+    peer may have guessed is worth nothing. The node may run or not.
     """
+    from metanode.runtime.admin import post
     from metanode.runtime.blame import pardon
     from metanode.runtime.process_lock import ProcessLock
 
@@ -155,6 +161,11 @@ def pardon_command(home: Path, node_id: str) -> None:
     if len(peer) != NODE_ID_BYTES:
         raise UserError(f"{node_id} is no node id: give its {2 * NODE_ID_BYTES} hex digits")
     place = _complete(home)
-    with ProcessLock(place.lock):
-        ban = pardon(place, peer)
-    click.echo(f"pardoned: {node_id}, banned since {_time(ban.since)} in key epoch {ban.epoch}")
+    if _asked(place) is not None:
+        answer = post(place, "/pardon", {"node_id": peer.hex()})
+        since, epoch = int(answer["since"]), answer["epoch"]
+    else:
+        with ProcessLock(place.lock):
+            ban = pardon(place, peer)
+        since, epoch = ban.since, ban.epoch
+    click.echo(f"pardoned: {node_id}, banned since {_time(since)} in key epoch {epoch}")

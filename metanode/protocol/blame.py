@@ -132,7 +132,7 @@ def judge(record: BlameRecord) -> Verdict:
     """Return what a stranger must conclude from a record; never raises, whatever is in it."""
     try:
         return _judged(record)
-    except (Malformed, LocalFault, ValueError, TypeError, IndexError, OverflowError) as fault:
+    except (Malformed, LocalFault, ValueError, TypeError, LookupError, OverflowError) as fault:
         return Verdict(False, f"the record contradicts itself: {fault}"[:REASON_CHARACTERS])
 
 

@@ -136,13 +136,14 @@ class BlameBook:
                 banned.append(record.culprit)
         return tuple(banned)
 
-    def pardon(self, peer: bytes) -> None:
-        """Lift a ban at the operator's word; UserError when it cannot be lifted yet."""
+    def pardon(self, peer: bytes) -> Ban:
+        """Lift a ban at the operator's word and return it; UserError when it must stay."""
         key = self.ctx.key
         number = key.number if key is not None else 0
-        lift(self.ctx.tables, self.ctx.me, peer, self.bans.get(peer), number)
+        ban = lift(self.ctx.tables, self.ctx.me, peer, self.bans.get(peer), number)
         del self.bans[peer]
         self.ctx.note("peer.pardoned", peer=peer.hex()[:16])
+        return ban
 
     def report(self) -> dict[str, Any]:
         """Return all that is recorded, for the operator; nothing in it is secret."""
@@ -193,10 +194,11 @@ def epoch_of_transfers(run: Run) -> int:
     return run.plan.epoch if isinstance(run.plan, SignPlan) else run.plan.epoch - 1
 
 
-def lift(tables: Tables, me: bytes, peer: bytes, ban: Ban | None, epoch: int) -> None:
-    """Lift a ban because the operator pardons the peer; ``epoch`` is the one in force.
+def lift(tables: Tables, me: bytes, peer: bytes, ban: Ban | None, epoch: int) -> Ban:
+    """Lift a ban because the operator pardons the peer, and return it.
 
-    UserError when there is no ban, or when the pair still has the base transfers of its time.
+    ``epoch`` is the one in force. UserError when there is no ban, or when the pair still has the
+    base transfers of its time.
     """
     name = peer.hex()
     if ban is None:
@@ -214,6 +216,7 @@ def lift(tables: Tables, me: bytes, peer: bytes, ban: Ban | None, epoch: int) ->
             f"the ban of {name} cannot be lifted: it is of key epoch {ban.epoch}, and epoch "
             f"{epoch} is in force; let the shares be refreshed first, then pardon"
         ) from refusal
+    return ban
 
 
 def report_of(lists: dict[bytes, BlameList], bans: dict[bytes, Ban]) -> dict[str, Any]:

@@ -93,8 +93,7 @@ def pardon(home: Home, peer: bytes, now: float | None = None) -> Ban:
         for cell, values in cells.items():
             for index, value in values.items():
                 tables.view.put(cell, index, value)
-        ban = bans_in(cells, attached).get(peer)
-        lift(tables, me, peer, ban, epoch)
+        ban = lift(tables, me, peer, bans_in(cells, attached).get(peer), epoch)
         effects = tables.take()
         store.apply(
             [CellWrite(w.cell, _index(w.index), w.before, w.after) for w in effects.writes]
@@ -102,7 +101,7 @@ def pardon(home: Home, peer: bytes, now: float | None = None) -> Ban:
     finally:
         store.close()
     _trace(home, effects.trace, time.time() if now is None else now)
-    return ban or Ban(0, 0)
+    return ban
 
 
 def _index(index: tuple[Value, ...]) -> Index:

@@ -112,8 +112,8 @@ class NodeShell:
                 self.config.admin.listen,
                 self.status,
                 self.metrics.render,
-                pages={"events": desk.events, "blame": self._blame},
-                actions={"requests": desk.ask},
+                pages={"events": desk.events, "blame": desk.blame},
+                actions={"requests": desk.ask, "pardon": desk.pardon},
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)
@@ -303,9 +303,6 @@ class NodeShell:
             "trace": {"seq": self.trace.end.seq, "hash": self.trace.end.hash},
             "recent": self._recent[-60:],
         }
-
-    def _blame(self, rest: str) -> dict[str, Any] | None:
-        return None if rest else self.core.blames.report()
 
     def close(self) -> None:
         """Close the stores and the trace."""

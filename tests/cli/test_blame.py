@@ -14,6 +14,7 @@ from metanode.cli.main import invoke
 from metanode.protocol.blame import BlameRecord
 from metanode.protocol.blame_book import BlameList
 from metanode.protocol.machine import Write
+from metanode.runtime import admin
 from metanode.runtime.home import Home
 from metanode.runtime.process_lock import ProcessLock
 from tests.protocol.blame_support import true_record
@@ -155,3 +156,23 @@ def test_a_pardon_waits_for_fresh_shares_and_a_stopped_node(run: Run, home: Home
     assert (code, err) == (0, "")
     assert out.startswith(f"pardoned: {peer}")
     assert json.loads(run("blame", "--home", home.path, "--json")[1])["bans"] == []
+
+
+def test_a_running_node_is_asked_itself(
+    run: Run, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a command that reads or writes the store beside the node that owns it."""
+    asked: list[object] = []
+    report = {"records": [], "bans": []}
+
+    def post(_home: Home, page: str, document: dict[str, str]) -> dict[str, object]:
+        asked.append((page, document))
+        return {**document, "epoch": 1, "since": 0}
+
+    home.admin.write_text("{}")
+    monkeypatch.setattr(admin, "fetch_json", lambda _home, page: {"/blame": report}[page])
+    monkeypatch.setattr(admin, "post", post)
+    assert json.loads(run("blame", "--home", home.path, "--json")[1]) == report
+    code, out, _ = run("blame", "pardon", "--home", home.path, PEER.hex())
+    assert (code, asked) == (0, [("/pardon", {"node_id": PEER.hex()})])
+    assert "in key epoch 1" in out

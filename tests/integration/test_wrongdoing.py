@@ -110,7 +110,7 @@ def test_a_cheat_is_named_proved_and_banned_and_payouts_go_on(live: Live, tmp_pa
 
     refused = metanode("blame", "pardon", "--home", home, culprit)
     assert refused.returncode == 2
-    assert "already runs on" in refused.stderr
+    assert "refreshed first" in refused.stderr
     live.network.kill(victim)
     kept = blame(live, victim)
     assert word in kept["records"], "it survives SIGKILL, and is there when no node runs"
