@@ -17,11 +17,18 @@ CELLS = (
          "the evidence and the hour at which the block ends are in p's store"),
     Cell("pair_banned", "bool", _PAIR, "False", "disk",
          "q failed a check of the pair's oblivious transfers: never sign with q on these again"),
+    Cell("blamed", "bool", _PAIR, "False", "disk",
+         "records of what q did in runs with p are in p's store"),
     Cell("evidence_verified", "bool", _PAIR, "False", "given",
          "the evidence convinces a third party"),
     Cell("block_over", "bool", _PAIR, "False", "given", "clock: the hour of the entry has passed"),
     Cell("ot_cheating", "bool", _PAIR, "False", "given",
          "a consistency check of the multiplication failed: an accepted guess would leak a secret"),
+    Cell("run_fault", "bool", _PAIR, "False", "given",
+         "a check of a run of p failed that q alone can have made fail"),
+    Cell("fresh_transfers", "bool", _PAIR, "False", "given",
+         "the shares in force, with the pair's base transfers, were made after the ban"),
+    Cell("pardoned", "bool", _PAIR, "False", "given", "p's operator lets q off"),
 )
 
 _BLOCK = "Block(p: Peer, q: Peer)"
@@ -40,4 +47,10 @@ TABLE = Table("block_list", "standing[p, q]", "suspects and blocks", rows=(
         why="the entry runs out"),
     Row("any", "Ban(p: Peer, q: Peer)", "same", "ot_cheating[p, q]", {"pair_banned[p, q]": "True"},
         why="until fresh base transfers: q may have learned one bit by guessing"),
+    Row("any", "Blame(p: Peer, q: Peer)", "same", "run_fault[p, q]", {"blamed[p, q]": "True"},
+        why="what q did is there to be read after a restart, and to be shown to others"),
+    Row("any", "Pardon(p: Peer, q: Peer)", "same",
+        ("pair_banned[p, q]", "fresh_transfers[p, q]", "pardoned[p, q]"),
+        {"pair_banned[p, q]": "False"},
+        why="fresh transfers make the guessed bit worthless; who cheated is a person's decision"),
 ))

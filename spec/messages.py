@@ -233,7 +233,7 @@ class Begin:
 
 @frozen
 class Release:
-    """The first signing message of a session: with it the share is released."""
+    """The first signing message of a session, for one party or (0) all: the share is released."""
 
     KIND: ClassVar[str] = "release"
     CELL: ClassVar[str] = "share"
@@ -241,7 +241,7 @@ class Release:
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
     payload: bytes = octets(at_most=PAYLOAD_OCTETS)
-    broadcast: bool = part(bool)
+    recipient: int = natural(MEMBERS_LIMIT)
 
 
 @frozen
@@ -254,7 +254,7 @@ class Step:
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
     payload: bytes = octets(at_most=PAYLOAD_OCTETS)
-    broadcast: bool = part(bool)
+    recipient: int = natural(MEMBERS_LIMIT)
 
 
 @frozen

@@ -36,6 +36,7 @@ COMMANDS = {
     "keyrefresh": ("metanode.cli.requests:keyrefresh", "Renew the shares of the key."),
     "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
+    "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),
     "history": ("metanode.cli.history", "Export and import what this node has signed."),
     "chain": ("metanode.cli.chain", "Run the embedded devnet chain, for trials and tests."),
     "demo": ("metanode.cli.demo", "Run a local network of four nodes to the last payout."),

@@ -17,6 +17,7 @@ from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
+from metanode.protocol.blame_book import Ban, BlameBook, BlameList
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
@@ -65,6 +66,8 @@ class Memory:
     signatures: Sequence[m.SignatureFound] = ()
     blocks: Mapping[bytes, Evidence] = field(factory=dict)
     requests: Sequence[Request] = ()
+    blames: Mapping[bytes, BlameList] = field(factory=dict)
+    bans: Mapping[bytes, Ban] = field(factory=dict)
 
 
 @define
@@ -83,6 +86,7 @@ class NodeCore:
     settlement: Settlement = field(init=False)
     requests: Requests = field(init=False)
     hearing: Hearing = field(init=False)
+    blames: BlameBook = field(init=False)
     runs: Runs = field(init=False)
     sessions: Sessions = field(init=False)
     keygen: Keygen = field(init=False)
@@ -125,14 +129,15 @@ class NodeCore:
             self.keygen.announce_to,
             lambda: self.keygen.announcement,
         )
+        self.blames = BlameBook(ctx, self.pings)
         self.runs = Runs(
             ctx,
-            self.pings,
             self.hearing,
             self.settlement,
             self.keygen,
             self.regroups,
             self.requests,
+            self.blames,
         )
         self.sessions = self.runs.sessions
         self.coordinators = Coordinators(
@@ -173,6 +178,7 @@ class NodeCore:
                 ctx.tables.view.put(cell, index, value)
         self.rounds.began_in = ctx.round_number()
         self.pings.blocks = dict(memory.blocks)
+        self.blames.lists, self.blames.bans = dict(memory.blames), dict(memory.bans)
         found = self.requests.restore(memory.requests, memory.signatures)
         self.settlement.restore(list(memory.locks), found)
         for (_, event), status in ctx.tables.view.entries("status"):

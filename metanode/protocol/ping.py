@@ -195,13 +195,6 @@ class Pings:
         )
         ctx.note("peer.blocked", peer=peer.hex()[:16], reason=reason)
 
-    def ban(self, peer: bytes) -> None:
-        """Never sign with a peer again on these base transfers: it failed a consistency check."""
-        self.ctx.tables.fire(
-            "block_list", "Ban", p=self.ctx.me, q=peer, given={"ot_cheating": True}
-        )
-        self.ctx.note("peer.banned", peer=peer.hex()[:16])
-
     def report(self) -> list[dict[str, Any]]:
         """Return the peers as this node sees them, for the operator."""
         state = self.ctx.tables.state

@@ -18,6 +18,7 @@ from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch, Member, members_plain
 from metanode.protocol.handover import Handover
 from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.plan import RefreshPlan, ResharePlan
 from metanode.protocol.request import Request
 from metanode.protocol.requests import Requests
 from metanode.protocol.session import Run
@@ -249,25 +250,36 @@ class Regroups:
         newest = max((n for n in self._plans if n > key.number), default=None)
         return None if newest is None else regroup_event(network_id, key.key_id, newest)
 
-    def session(self, task: Task, instance: bytes) -> Dealing:
-        """Return the session of an attempt that all its members voted for."""
-        ctx, key, plan = self.ctx, self.ctx.epoch, self._plans[task.attempt]
+    def run_plan(self, task: Task) -> RefreshPlan | ResharePlan:
+        """Return the public parameters of an attempt's run."""
+        key, plan = self.ctx.epoch, self._plans[task.attempt]
         same = plan.dealers == plan.holders == key.roster and plan.threshold == key.threshold
         if same:
+            return RefreshPlan(key.roster, key.package, task.attempt)
+        dealers = tuple(key.index_of(dealer) for dealer in plan.dealers)
+        return ResharePlan(
+            key.package, key.roster, dealers, plan.holders, plan.threshold, task.attempt
+        )
+
+    def session(self, task: Task, instance: bytes) -> Dealing:
+        """Return the session of an attempt that all its members voted for."""
+        ctx, key, plan = self.ctx, self.ctx.epoch, self.run_plan(task)
+        if isinstance(plan, RefreshPlan):
             return RefreshSession(
-                key.share, instance, key.roster, ctx.entropy, epoch=task.attempt
+                key.share, instance, plan.roster, ctx.entropy, epoch=plan.epoch
             )
+        dealing = key.keyshare is not None and key.index_of(ctx.me) in plan.dealers
         return ReshareSession(
             ctx.me,
-            key.package,
-            key.roster,
-            [key.index_of(dealer) for dealer in plan.dealers],
-            plan.holders,
+            plan.old,
+            plan.old_members,
+            plan.dealers,
+            plan.new_members,
             plan.threshold,
             instance,
             ctx.entropy,
-            keyshare=key.share if ctx.me in plan.dealers else None,
-            epoch=task.attempt,
+            keyshare=key.share if dealing else None,
+            epoch=plan.epoch,
         )
 
     def made(self, run: Run) -> None:

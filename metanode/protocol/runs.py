@@ -7,16 +7,23 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 
 from metanode.custody.payout import PayoutDocument
+from metanode.protocol.blame_book import BlameBook
 from metanode.protocol.context import Context
 from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.hearing import Hearing
 from metanode.protocol.keygen import Keygen
 from metanode.protocol.machine import TransitionError
-from metanode.protocol.ping import Pings
+from metanode.protocol.plan import (
+    KeygenPlan,
+    Plan,
+    SignPlan,
+    instance_of,
+    lane_nonce,
+)
 from metanode.protocol.regroup import Regroups
 from metanode.protocol.requests import Requests
-from metanode.protocol.session import Run, Sessions, instance_of, lane_nonce
+from metanode.protocol.session import Run, Sessions
 from metanode.protocol.settlement import Settlement
 from metanode.tss.dealing import Dealing
 from metanode.tss.keygen import KeygenSession
@@ -34,12 +41,12 @@ class Runs:
     """
 
     ctx: Context
-    pings: Pings
     hearing: Hearing
     settlement: Settlement
     keygen: Keygen
     regroups: Regroups
     requests: Requests
+    blames: BlameBook
     finished: Callable[[bytes, bytes], None] = field(default=lambda event, digest: None)
     sessions: Sessions = field(init=False)
 
@@ -59,11 +66,13 @@ class Runs:
             d=document.digest,
             given={"is_member": ctx.me in members},
         )
-        instance = instance_of(document.event, certificate.attempt, document.digest, members)
+        digests = document.sighashes()
+        plan = SignPlan.of("payout", key.roster, key.package, digests)
+        instance = instance_of(document.event, certificate.attempt, document.digest, plan, members)
         signers = [key.index_of(member) for member in members]
         lanes = tuple(
             SignSession(key.share, signers, digest, lane_nonce(instance, lane), self.ctx.entropy)
-            for lane, digest in enumerate(document.sighashes())
+            for lane, digest in enumerate(digests)
         )
         run = Run(
             "payout",
@@ -75,6 +84,7 @@ class Runs:
             key.roster,
             key.quorum,
             lanes,
+            plan=plan,
         )
         ctx.note(
             "round.signing",
@@ -88,10 +98,12 @@ class Runs:
     def begin_task(self, task: Task, certificate: m.Certificate) -> None:
         """Begin the run that a coordinator's certificate allows."""
         members = tuple(vote.voter for vote in certificate.votes)
-        instance = instance_of(task.event, task.attempt, task.digest, members)
         me, roster = self.ctx.me, task.members
-        lane: KeygenSession | Dealing | SignSession
+        plan: Plan
+        lane: Dealing | SignSession
         if task.purpose == "keygen":
+            plan = KeygenPlan(roster, task.quorum.threshold, task.key_epoch)
+            instance = instance_of(task.event, task.attempt, task.digest, plan, members)
             self.keygen.begin(task)
             parties = list(range(1, len(roster) + 1))
             lane = KeygenSession(
@@ -104,11 +116,15 @@ class Runs:
                 self.ctx.entropy,
             )
         elif task.purpose == "regroup":
+            plan = self.regroups.run_plan(task)
+            instance = instance_of(task.event, task.attempt, task.digest, plan, members)
             lane = self.regroups.session(task, instance)
         else:
             keyshare = self._keyshare_for(task)
             if keyshare is None:
                 return
+            plan = SignPlan.of(task.purpose, roster, keyshare.package, [task.digest])
+            instance = instance_of(task.event, task.attempt, task.digest, plan, members)
             signers = [roster.index(member) + 1 for member in members]
             lane = SignSession(
                 keyshare, signers, task.digest, lane_nonce(instance, 0), self.ctx.entropy
@@ -125,6 +141,7 @@ class Runs:
                 roster,
                 task.quorum,
                 (lane,),
+                plan=plan,
             )
         )
 
@@ -255,12 +272,11 @@ class Runs:
             "session.aborted",
             purpose=run.purpose,
             attempt=run.attempt,
-            kind=abort.kind if abort else "timeout",
+            kind=run.broken_off or (abort.kind if abort else "timeout"),
             culprits=[culprit.hex()[:16] for culprit in culprits],
         )
-        if abort is not None and abort.ban:
-            for culprit in culprits:
-                self.pings.ban(culprit)
+        for banned in self.blames.on_abort(run):
+            self.sessions.break_off(banned)
         try:
             ctx.tables.fire("event", "ProtocolError", p=ctx.me, e=run.event)
         except TransitionError:

@@ -1,8 +1,9 @@
 """Runs the cryptographic sessions of this node: from a certificate to the result.
 
-One run is one instance: H(event, attempt, digest, members). It has one lane for each thing to sign
-(each input of a transaction), or a single lane for a key generation. Messages of a run that this
-node has not begun yet wait in a bounded buffer; those of a run that is over are ignored.
+One run is one instance, which names all its public parameters. It has one lane for each thing to
+sign (each input of a transaction), or a single lane for a key generation. Messages of a run that
+this node has not begun yet wait in a bounded buffer; those of a run that is over are ignored. A run
+that signs is never begun, nor gone on with, beside a peer that this node has banned.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 from attrs import define, field
 
 from metanode.errors import PeerFault
-from metanode.protocol.context import Context, whole
-from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.context import Context
+from metanode.protocol.kept_frames import KeptFrames
 from metanode.protocol.machine import TransitionError
+from metanode.protocol.plan import Plan, SignPlan, instance_of
 from metanode.protocol.view import Quorum
-from metanode.tss.abort import Abort
+from metanode.tss.abort import Abort, AbortKind
 from metanode.tss.messages import Message
 from metanode.tss.session import ABORTED, FINISHED, Session
 from spec.messages import Release, Step
@@ -26,16 +28,7 @@ EARLY_INSTANCES_PER_SENDER = 4
 EARLY_PER_SENDER = 256
 EARLY_OCTETS_PER_SENDER = 4 << 20
 OVER_REMEMBERED = 256
-
-
-def instance_of(event: bytes, attempt: int, digest: bytes, members: Sequence[bytes]) -> bytes:
-    """Return the 32-byte name of a run (F-23): steps of another attempt can never enter it."""
-    return tagged_hash("instance", event, whole(attempt), digest, *members)
-
-
-def lane_nonce(instance: bytes, lane: int) -> bytes:
-    """Return the nonce of one lane's session: 32 octets, used for nothing else."""
-    return tagged_hash("lane", instance, whole(lane))
+BANNED = "banned"
 
 
 @define
@@ -53,12 +46,17 @@ class Run:
     roster: tuple[bytes, ...]
     quorum: Quorum
     lanes: tuple[Session[Any], ...] = field(repr=False)
+    plan: Plan = field(repr=False, kw_only=True)
+    frames: KeptFrames = field(factory=KeptFrames, repr=False, kw_only=True)
     instance: bytes = b""
     active: float = 0.0
     started: float = 0.0
+    broken_off: str = ""
 
     def __attrs_post_init__(self) -> None:
-        self.instance = instance_of(self.event, self.attempt, self.digest, self.members)
+        self.instance = instance_of(
+            self.event, self.attempt, self.digest, self.plan, self.members
+        )
 
     def party(self, node_id: bytes) -> int:
         """Return the party index of a member."""
@@ -79,11 +77,15 @@ class Run:
 
     @property
     def abort(self) -> Abort | None:
-        """The first lane's abort, if any."""
-        return next((lane.abort for lane in self.lanes if lane.state == ABORTED), None)
+        """What ended the run, if a lane did: the others expire only because of it."""
+        aborts = [lane.abort for lane in self.lanes if lane.abort is not None]
+        reasons = [abort for abort in aborts if abort.kind != AbortKind.TIMEOUT]
+        return next(iter(reasons or aborts), None)
 
 
 Outcome = Callable[[Run], None]
+Early = tuple[Release | Step, bytes]
+"""A message that came before its run, with the frame in which it came."""
 
 
 @define
@@ -94,7 +96,7 @@ class Sessions:
     on_result: Outcome
     on_abort: Outcome
     _runs: dict[bytes, Run] = field(factory=dict)
-    _early: dict[bytes, dict[bytes, list[Release | Step]]] = field(factory=dict)
+    _early: dict[bytes, dict[bytes, list[Early]]] = field(factory=dict)
     _over: dict[bytes, None] = field(factory=dict)
     _silences: dict[bytes, int] = field(factory=dict)
 
@@ -108,6 +110,9 @@ class Sessions:
         ctx = self.ctx
         run.active = run.started = ctx.now
         instance = run.instance
+        if any(self._is_banned(member, run) for member in run.members):
+            self._break_off(run)
+            return
         refusal = ctx.tables.why_not("session", "Release", quorum=run.quorum, **self._release(run))
         if refusal is not None:
             raise refusal
@@ -121,27 +126,34 @@ class Sessions:
         )
         self._runs[instance] = run
         for sender, waiting in self._early.items():
-            for message in waiting.pop(instance, ()):
+            for message, frame in waiting.pop(instance, ()):
                 try:
-                    self.receive(sender, message)
+                    self._take(sender, message, frame)
                 except PeerFault as fault:  # must not keep the others' messages from being taken
                     ctx.note("session.early_fault", peer=sender.hex()[:16], reason=fault.reason)
         if instance in self._runs:
             self._settle(run)
 
     def receive(self, sender: bytes, message: Release | Step) -> None:
-        """Take a signing message from an authenticated peer."""
+        """Take a signing message from an authenticated peer; ``ctx.frame`` is what it came in."""
+        self._take(sender, message, self.ctx.frame)
+
+    def _take(self, sender: bytes, message: Release | Step, frame: bytes) -> None:
         run = self._runs.get(message.instance)
         if run is None:
             if message.instance not in self._over:
-                self._wait(sender, message)
+                self._wait(sender, message, frame)
             return
         if sender not in run.members or sender == self.ctx.me:
             raise PeerFault("a signing message from outside the session", sender)
         if message.lane >= len(run.lanes):
             raise PeerFault("a signing message for a lane that does not exist", sender)
-        lane = run.lanes[message.lane]
-        recipient = None if message.broadcast else run.party(self.ctx.me)
+        lane, mine = run.lanes[message.lane], run.party(self.ctx.me)
+        if message.recipient not in (0, mine):
+            raise PeerFault("a signing message for another party", sender)
+        if lane.state not in (FINISHED, ABORTED):
+            run.frames.keep(sender, message, frame)
+        recipient = message.recipient or None
         out = lane.receive(
             Message(lane.session_id, message.stage, run.party(sender), recipient, message.payload)
         )
@@ -157,6 +169,32 @@ class Sessions:
                 a=run.attempt,
             )
         self._settle(run)
+
+    def break_off(self, peer: bytes) -> None:
+        """End every run that signs with a peer which has just been banned."""
+        for run in [r for r in self._runs.values() if self._is_banned(peer, r)]:
+            self._break_off(run)
+
+    def _is_banned(self, peer: bytes, run: Run) -> bool:
+        """Return whether a run would have this node sign with a peer that it has banned."""
+        signs = isinstance(run.plan, SignPlan) and peer in run.members
+        return signs and bool(self.ctx.tables.view.get("pair_banned", self.ctx.me, peer))
+
+    def _break_off(self, run: Run) -> None:
+        run.broken_off = BANNED
+        self._abort(run)
+
+    def _abort(self, run: Run) -> None:
+        self.ctx.tables.fire(
+            "session",
+            "Abort",
+            p=self.ctx.me,
+            e=run.event,
+            a=run.attempt,
+            given={"peer_fault": True},
+        )
+        self._close(run)
+        self.on_abort(run)
 
     def drop(self, event: bytes, attempt: int) -> None:
         """End the session of an attempt, whatever its state: its time is over."""
@@ -204,16 +242,7 @@ class Sessions:
 
     def _settle(self, run: Run) -> None:
         if run.abort is not None:
-            self.ctx.tables.fire(
-                "session",
-                "Abort",
-                p=self.ctx.me,
-                e=run.event,
-                a=run.attempt,
-                given={"peer_fault": True},
-            )
-            self._close(run)
-            self.on_abort(run)
+            self._abort(run)
         elif run.results is not None:
             self._close(run)
             self.on_result(run)
@@ -233,14 +262,14 @@ class Sessions:
         while len(self._over) > OVER_REMEMBERED:
             self._over.pop(next(iter(self._over)))
 
-    def _wait(self, sender: bytes, message: Release | Step) -> None:
+    def _wait(self, sender: bytes, message: Release | Step, frame: bytes) -> None:
         """Keep a message of a run that this node has not begun; each sender has room of its own."""
         waiting = self._early.setdefault(sender, {})
         own = [kept for messages in waiting.values() for kept in messages]
-        octets = sum(len(kept.payload) for kept in own)
+        octets = sum(len(kept.payload) for kept, _ in own)
         if len(own) >= EARLY_PER_SENDER or octets >= EARLY_OCTETS_PER_SENDER:
             waiting.pop(next(iter(waiting)))
-        waiting.setdefault(message.instance, []).append(message)
+        waiting.setdefault(message.instance, []).append((message, frame))
         if len(waiting) > EARLY_INSTANCES_PER_SENDER:
             waiting.pop(next(iter(waiting)))
 
@@ -250,8 +279,8 @@ class Sessions:
         carried: list[tuple[bytes | None, Release | Step]] = []
         others = [m for m in run.members if m != self.ctx.me]
         for message in out:
-            public = message.recipient is None
-            wire = kind(run.instance, lane, message.round, message.payload, public)
+            to = message.recipient or 0
+            wire = kind(run.instance, lane, message.round, message.payload, to)
             targets = others if message.recipient is None else [run.roster[message.recipient - 1]]
             carried += [(target, wire) for target in targets]
         return carried

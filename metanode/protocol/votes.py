@@ -127,8 +127,13 @@ class VoteBook:
         votes, voters = self.of(vote.event, vote.attempt), self.voters(vote)
         if len(voters) < count:
             return None
+        # Whom this node would not sign with comes last: with enough others it can do without.
+        me, get = self.ctx.me, self.ctx.tables.view.get
         ranks = {voter: rank for rank, voter in enumerate(order)}
-        ranked = sorted(voters, key=lambda voter: ranks.get(voter, len(ranks)))
+        ranked = sorted(
+            voters,
+            key=lambda v: (bool(get("pair_banned", me, v)), ranks.get(v, len(ranks))),
+        )
         equal = [votes[voter][1] for voter in ranked]
         chosen = tuple(sorted(equal[:count], key=lambda signed: signed.voter))
         return Certificate(

@@ -1,4 +1,4 @@
-"""The operator's desk: requests are put to the core here, and its events are shown.
+"""The operator's desk: requests are put to the core here, and its events and blame are shown.
 
 Requests go through the same queue as every other input, so that nothing else touches the core, and
 the answer waits until what was asked is on disk.
@@ -7,16 +7,16 @@ the answer waits until what was asked is on disk.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from attrs import frozen
 
 from metanode.errors import UserError
 from metanode.protocol.node import NodeCore
-from metanode.protocol.request import Request
 
 EVENT_HEX = 64
+Answer = TypeVar("Answer")
 
 
 @frozen
@@ -38,25 +38,47 @@ class Desk:
         kind, check = fields.pop("kind", None), fields.pop("check", False)
         if type(kind) is not str or type(check) is not bool:
             raise UserError('a request is {"kind": TEXT, its fields, and maybe "check": true}')
-        outcome: list[Request | UserError] = []
+        requests = self.core.requests
+        work = requests.check if check else requests.ask
+        request = await self._queued(lambda: work(kind, fields))
+        event = request.event(self.core.settings.network_id)
+        return {"event": event.hex()} if check else self.core.events.one(event) or {}
+
+    async def pardon(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Lift the ban of a ``node_id`` (hex) and return it; UserError says why it stays."""
+        name = wanted.get("node_id")
+        try:
+            peer = bytes.fromhex(name) if type(name) is str and len(wanted) == 1 else b""
+        except ValueError:
+            peer = b""
+        if not peer:
+            raise UserError('a pardon is {"node_id": HEX}')
+        ban = await self._queued(lambda: self.core.blames.pardon(peer))
+        return {"node_id": peer.hex(), "epoch": ban.epoch, "since": ban.since}
+
+    def blame(self, rest: str) -> dict[str, Any] | None:
+        """Return whom this node blames; there is one such page."""
+        return None if rest else self.core.blames.report()
+
+    async def _queued(self, work: Callable[[], Answer]) -> Answer:
+        """Do something to the core in its turn; what it wrote is on disk when this returns."""
+        outcome: list[Answer | UserError] = []
         done = anyio.Event()
 
         def take(now: float) -> None:
             self.core.ctx.now = now
-            requests = self.core.requests
             try:
-                outcome.append((requests.check if check else requests.ask)(kind, fields))
+                outcome.append(work())
             except UserError as refusal:
                 outcome.append(refusal)
 
         await self.put(take)
         await self.put(lambda _now: done.set())
         await done.wait()
-        request = outcome[0]
-        if isinstance(request, UserError):
-            raise request
-        event = request.event(self.core.settings.network_id)
-        return {"event": event.hex()} if check else self.core.events.one(event) or {}
+        answer = outcome[0]
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
     def events(self, name: str) -> dict[str, Any] | None:
         """Return all events, or the one of an id in hex; None for an unknown one."""

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, evolve
 
 from metanode.errors import LocalFault, Malformed, UserError
+from metanode.protocol.blame_book import Ban, BlameList
 from metanode.protocol.codec import Codec, decode_canonical
 from metanode.protocol.epoch import KeyEpoch, decode_epoch
 from metanode.protocol.key import USABLE
@@ -22,6 +23,7 @@ from metanode.protocol.machine import Write
 from metanode.protocol.node import Memory
 from metanode.protocol.ping import Evidence
 from metanode.protocol.request import Request
+from metanode.runtime.blame import bans_in, blames_in
 from metanode.runtime.keystore import Keystore
 from metanode.runtime.signing_log import (
     Lock,
@@ -109,6 +111,8 @@ class Disk:
                 and cells.get("standing", {}).get((me, peer)) == "blocked"
             },
             requests=[_request(data) for data in attached.get("asked", {}).values()],
+            blames=blames_in(attached),
+            bans=bans_in(cells, attached),
         )
 
     def close(self) -> None:
@@ -123,7 +127,7 @@ class Disk:
             share = attachment.share
             self.keystore.save(share.to_bytes(), share.key_id, share.epoch, share.public_key)
             data = attachment.encode()
-        elif isinstance(attachment, Evidence | Request):
+        elif isinstance(attachment, Evidence | Request | BlameList | Ban):
             data = attachment.encode()
         elif isinstance(attachment, m.KeyLocked | m.SignatureFound):
             data = self.codec.encode(attachment)

@@ -112,8 +112,8 @@ class NodeShell:
                 self.config.admin.listen,
                 self.status,
                 self.metrics.render,
-                pages={"events": desk.events},
-                actions={"requests": desk.ask},
+                pages={"events": desk.events, "blame": desk.blame},
+                actions={"requests": desk.ask, "pardon": desk.pardon},
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)

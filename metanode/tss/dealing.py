@@ -9,28 +9,22 @@ signed :func:`metanode.tss.keyshare.confirmation_digest`, which the caller colle
 
 from __future__ import annotations
 
-import hmac
 from abc import abstractmethod
 from collections.abc import Mapping
 
 from metanode.errors import LocalFault
-from metanode.tss import curve, feldman, oracle, proofs
+from metanode.tss import curve, dealing_run, feldman, proofs
 from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import Entropy, Point
+from metanode.tss.dealing_run import DealingRun
 from metanode.tss.feldman import Commitments, Polynomial
 from metanode.tss.keyshare import Keyshare, PairState, PublicPackage
-from metanode.tss.messages import DealingShapes, Message, Round, Shape
+from metanode.tss.messages import Message
 from metanode.tss.oracle import Tag
 from metanode.tss.pair_setup import PairSetup
 from metanode.tss.parameters import HASH_BYTES
-from metanode.tss.roles import Roles
+from metanode.tss.public_run import Fault
 from metanode.tss.session import Session, Values
-
-_SHARE_PROOF_INDEX = 0xFFFF
-"""Stands where the coefficient number stands, for the proof of S_i; no threshold reaches it."""
-
-Failing = dict[int, tuple[bytes, ...]]
-"""The parties that failed a check, with what shows it."""
 
 
 class Dealing(Session[Keyshare]):
@@ -39,15 +33,11 @@ class Dealing(Session[Keyshare]):
     Once finished, ``package`` is the public part of the new shares.
     """
 
-    def __init__(self, session_id: bytes, party: int, roles: Roles, entropy: Entropy) -> None:
-        roles.check()
-        shapes = DealingShapes(roles.coefficients, roles.chain)
-        self._plans: dict[tuple[bool, bool], tuple[Round, ...]] = {
-            (deals, holds): shapes.rounds(deals=deals, holds=holds)
-            for deals, holds in ((True, True), (True, False), (False, True))
-        }
-        super().__init__(session_id, party, roles.parties, self._plans[True, True])
-        self._roles = roles
+    _run: DealingRun
+
+    def __init__(self, run: DealingRun, party: int, entropy: Entropy) -> None:
+        super().__init__(run, party)
+        self._roles = roles = run.roles
         self._deals = party in roles.dealers
         self._holds = party in roles.holders
         self._entropy = entropy
@@ -59,7 +49,9 @@ class Dealing(Session[Keyshare]):
         self._pairs: dict[int, PairSetup] = {}
         self._pair_states: dict[int, PairState] = {}
         self._secret_share = 0
-        self._chain_code = b""
+        self._chain_code = run.kept_chain_code
+        self._zero_commitments: dict[int, bytes] = {}
+        self._chain_parts: dict[int, tuple[bytes, bytes]] = {}
         self._package: PublicPackage | None = None
 
     @property
@@ -77,26 +69,9 @@ class Dealing(Session[Keyshare]):
     def _publish(self, public_key: Point | None, shares: tuple[bytes, ...]) -> PublicPackage:
         """Return the new public part from the dealt constant, if any, and all public shares."""
 
-    def _deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
-        """Return whether a dealer's F_0 is what it had to deal."""
-        return True
-
     def _kept(self) -> int:
         """Return what of our old share stays in the new one."""
         return 0
-
-    def _kept_point(self, holder: int) -> Point | None:
-        """Return the same as a point, for any holder; None is nothing."""
-        return None
-
-    # Slots
-
-    def _shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
-        roles = self._roles
-        plan = self._plans[sender in roles.dealers, sender in roles.holders][number - 1]
-        if recipient is None:
-            return plan.broadcast
-        return plan.direct if recipient in roles.holders else None
 
     @property
     def _other_holders(self) -> list[int]:
@@ -121,21 +96,14 @@ class Dealing(Session[Keyshare]):
         if self._deals:
             own["commitment"] = self._commit(self._party, nonce, self._encoded, self._salt)
         if roles.chain:
-            own["chain_commitment"] = self._commit_chain(
+            own["chain_commitment"] = self._run.chain_commitment(
                 self._party, nonce, self._chain_part, self._chain_salt
             )
         self._round_1[self._party] = own
         return [self._broadcast(1, own)]
 
     def _commit(self, party: int, nonce: bytes, encoded: bytes, salt: bytes) -> bytes:
-        return oracle.digest(
-            Tag.COMMITMENT, self._session_id, oracle.index(party), nonce, encoded, salt
-        )
-
-    def _commit_chain(self, party: int, nonce: bytes, part: bytes, salt: bytes) -> bytes:
-        return oracle.digest(
-            Tag.CHAIN_COMMITMENT, self._session_id, oracle.index(party), nonce, part, salt
-        )
+        return self._run.commitment(party, nonce, encoded, salt)
 
     def _step(self, number: int, broadcasts: Values, directs: Values) -> list[Message]:
         if number == 1:
@@ -152,8 +120,7 @@ class Dealing(Session[Keyshare]):
     def _open(self, broadcasts: Values) -> list[Message]:
         """After round 1: fix the session id, open F and offer base transfers."""
         self._round_1.update(broadcasts)
-        nonces = [self._round_1[party]["sid"] for party in self._parties]
-        self._sid = oracle.digest(Tag.SID, self._session_id, *nonces)
+        self._sid = self._run.sid(self._round_1)
         echo = self._echo(1)
         opening = {"echo": echo}
         if self._polynomial is not None:
@@ -178,14 +145,15 @@ class Dealing(Session[Keyshare]):
         if self._total is None:
             raise Blame(AbortKind.KEY_MISMATCH, "commitments sum to infinity")
         answers: dict[int, dict[str, bytes]] = {}
-        malformed: Failing = {}
+        faults: dict[int, Fault | None] = {}
         for peer, pair in self._pairs.items():
             answer = pair.answer(directs[peer])
             if answer is None:
-                malformed[peer] = ()
+                faults[peer] = dealing_run.TRANSFERS
             else:
                 answers[peer] = answer
-        self._blame_failing(AbortKind.MALFORMED, "base transfer points", malformed)
+                self._zero_commitments[peer] = directs[peer]["zero_commitment"]
+        self._blame_faults(faults, (dealing_run.TRANSFERS,))
         echo = {"echo": self._echo(2)}
         return [
             self._direct(3, peer, echo | self._dealt_to(peer) | answers.get(peer, {}))
@@ -203,47 +171,39 @@ class Dealing(Session[Keyshare]):
 
     def _check_openings(self, broadcasts: Values) -> None:
         """Check every dealer's F against its commitment, its proofs and what it had to deal."""
-        commitment: Failing = {}
-        malformed: Failing = {}
-        unproved: Failing = {}
-        other: Failing = {}
+        faults: dict[int, Fault | None] = {}
         for dealer in self._roles.dealers:
-            mine = dealer == self._party
-            encoded = self._encoded if mine else broadcasts[dealer]["coefficients"]
-            points = Commitments.parse(encoded, self._roles.first_degree)
-            frames = (self._broadcasts[1, dealer], self._broadcasts[2, dealer])
-            if not mine and not self._opening_holds(dealer, broadcasts[dealer]):
-                commitment[dealer] = frames
-            elif points is None:
-                malformed[dealer] = frames
-            elif not mine and not points.all_proved(
-                self._sid, dealer, broadcasts[dealer]["proofs"]
-            ):
-                unproved[dealer] = frames
-            elif not self._deals_right_constant(dealer, points):
-                other[dealer] = frames
+            if dealer == self._party:
+                found = self._run.dealt(dealer, self._encoded)
             else:
-                self._commitments[dealer] = points
-        self._blame_failing(AbortKind.COMMITMENT, "opening of F", commitment)
-        self._blame_failing(AbortKind.MALFORMED, "F is not a list of points", malformed)
-        self._blame_failing(AbortKind.PROOF, "proof for F", unproved)
-        self._blame_failing(AbortKind.SHARE, "F_0 is not the dealer's part of the key", other)
-
-    def _opening_holds(self, dealer: int, values: Mapping[str, bytes]) -> bool:
-        first = self._round_1[dealer]
-        opened = self._commit(dealer, first["sid"], values["coefficients"], values["salt"])
-        return hmac.compare_digest(opened, first["commitment"])
+                first, second = self._round_1[dealer], broadcasts[dealer]
+                found = self._run.opened(dealer, first, second, self._sid)
+            if isinstance(found, Fault):
+                faults[dealer] = found
+            else:
+                self._commitments[dealer] = found
+        self._blame_faults(
+            faults,
+            (
+                dealing_run.OPENING,
+                dealing_run.NO_POINTS,
+                dealing_run.UNPROVED,
+                dealing_run.CONSTANT,
+            ),
+        )
 
     # Round 4: publish S_i
 
     def _collect(self, directs: Values) -> list[Message]:
         """After round 3: check openings, shares and trees; publish S_i with a proof."""
         self._check_echo(self._echo(2), directs)
-        self._check_round_3_openings(directs)
+        self._check_answers(directs)
         self._secret_share = self._sum_shares(directs)
         self._complete_pairs(directs)
         if self._roles.chain:
             self._chain_code = self._join_chain_code(directs)
+            self._chain_parts = {p: (v["chain_code"], v["chain_salt"]) for p, v in directs.items()}
+            self._chain_parts[self._party] = (self._chain_part, self._chain_salt)
         public = curve.encode_point(curve.generator_mult(self._secret_share))
         proof = proofs.prove(
             Tag.DLOG,
@@ -255,51 +215,39 @@ class Dealing(Session[Keyshare]):
         values = {"echo": self._echo(2), "public_share": public, "proof": proof}
         return [self._broadcast(4, values)]
 
-    def _check_round_3_openings(self, directs: Values) -> None:
-        failing: Failing = {}
-        malformed: Failing = {}
+    def _check_answers(self, directs: Values) -> None:
+        faults: dict[int, Fault | None] = {}
         for party, values in directs.items():
-            pair = self._pairs.get(party)
-            if self._roles.chain and not self._chain_opening_holds(party, values):
-                frame = self._broadcasts[1, party]
-                failing[party] = (frame, values["chain_code"], values["chain_salt"])
-            elif pair is not None and not pair.zero_opening_holds(values):
-                failing[party] = pair.zero_evidence(values)
-            share, key = values.get("share"), values.get("ot_key")
-            no_scalar = share is not None and curve.decode_scalar(share) is None
-            no_point = key is not None and curve.parse_point(key) is None
-            if no_scalar or no_point:
-                malformed[party] = (share or b"", key or b"")
-        self._blame_failing(AbortKind.MALFORMED, "share or base transfer key", malformed)
-        self._blame_failing(AbortKind.COMMITMENT, "opening of round 3", failing)
-
-    def _chain_opening_holds(self, party: int, values: Mapping[str, bytes]) -> bool:
-        first = self._round_1[party]
-        opened = self._commit_chain(party, first["sid"], values["chain_code"], values["chain_salt"])
-        return hmac.compare_digest(opened, first["chain_commitment"])
+            committed = self._zero_commitments.get(party)
+            offer = None if committed is None else {"zero_commitment": committed}
+            first = self._round_1[party]
+            faults[party] = self._run.answer_fault(
+                party, self._party, first, offer, values, self._sid
+            )
+        self._blame_faults(
+            faults, (dealing_run.NO_ANSWER, dealing_run.CHAIN_OPENING, dealing_run.ZERO_OPENING)
+        )
 
     def _sum_shares(self, directs: Values) -> int:
         """Return our new share: what is kept and all that is dealt, checked against F (Feldman)."""
         at = self._roles.share_index(self._party)
-        failing: Failing = {}
+        faults: dict[int, Fault | None] = {}
         total = self._kept() + (self._polynomial.value_at(at) if self._polynomial else 0)
         for dealer in self._roles.dealers:
             if dealer == self._party:
                 continue
-            shown = directs[dealer]["share"]
-            share = int.from_bytes(shown, "big")
-            if not self._commitments[dealer].opens_to(at, share):
-                failing[dealer] = (self._broadcasts[2, dealer], shown)
-            total += share
-        self._blame_failing(AbortKind.SHARE, "dealt share", failing)
+            values, commitments = directs[dealer], self._commitments[dealer]
+            faults[dealer] = self._run.share_fault(self._party, commitments, values)
+            total += int.from_bytes(values["share"], "big")
+        self._blame_faults(faults, (dealing_run.DEALT,))
         return total % curve.ORDER
 
     def _complete_pairs(self, directs: Values) -> None:
-        failing: Failing = {}
+        failing: list[int] = []
         for party, pair in self._pairs.items():
             state = pair.complete(directs[party])
             if state is None:
-                failing[party] = ()
+                failing.append(party)
             else:
                 self._pair_states[self._roles.share_index(party)] = state
         self._blame_failing(AbortKind.OT_CONSISTENCY, "GGM trees", failing)
@@ -307,13 +255,11 @@ class Dealing(Session[Keyshare]):
     def _join_chain_code(self, directs: Values) -> bytes:
         parts = {party: values["chain_code"] for party, values in directs.items()}
         parts[self._party] = self._chain_part
-        return oracle.digest(Tag.CHAIN_CODE, self._sid, *(parts[p] for p in self._parties))
+        return self._run.chain_code(self._sid, parts)
 
     def _final_context(self, party: int) -> bytes:
-        """Bind the proof of S_i to session, chain code and the summed commitments."""
         summed = self._total.encode() if self._total else b""
-        context = self._sid + oracle.index(party, _SHARE_PROOF_INDEX)
-        return context + self._chain_code + summed
+        return self._run.final_context(self._sid, party, self._chain_code, summed)
 
     # The end
 
@@ -321,36 +267,23 @@ class Dealing(Session[Keyshare]):
         """After round 4: check every S_j and its proof; build the key share."""
         self._check_echo(self._echo(2), broadcasts)
         shares: dict[int, Point] = {}
-        wrong: Failing = {}
-        unproved: Failing = {}
+        faults: dict[int, Fault | None] = {}
         for holder in self._roles.holders:
-            expected = shares[holder] = self._public_share(holder)
-            if holder == self._party:
-                continue
-            values, public = broadcasts[holder], curve.encode_point(expected)
-            if values["public_share"] != public:
-                wrong[holder] = (self._broadcasts[4, holder],)
-            elif not proofs.verify(
-                Tag.DLOG, self._final_context(holder), public, expected, values["proof"]
-            ):
-                unproved[holder] = (self._broadcasts[4, holder],)
-        self._blame_failing(AbortKind.SHARE, "public share", wrong)
-        self._blame_failing(AbortKind.PROOF, "proof for the public share", unproved)
+            point = self._run.public_share(holder, self._total)
+            if point is None:
+                raise Blame(AbortKind.KEY_MISMATCH, "a public share is infinity")
+            shares[holder] = point
+            if holder != self._party:
+                context = self._final_context(holder)
+                faults[holder] = self._run.last_fault(holder, broadcasts[holder], point, context)
+        order = (dealing_run.PUBLIC_SHARE, dealing_run.SHARE_UNPROVED)
+        self._blame_faults(faults, order, self._chain_parts)
         constant = self._total.value_at(0) if self._total and not self._roles.first_degree else None
         self._package = self._publish(
             constant, tuple(curve.encode_point(shares[holder]) for holder in self._roles.holders)
         )
         if self._holds:
             self._result = self._keyshare(self._package)
-
-    def _public_share(self, holder: int) -> Point:
-        """Return S_j as it follows from all F, and from what is kept of the old shares."""
-        dealt = self._total.value_at(self._roles.share_index(holder)) if self._total else None
-        terms = [point for point in (dealt, self._kept_point(holder)) if point is not None]
-        point = curve.combine(terms) if terms else None
-        if point is None:
-            raise Blame(AbortKind.KEY_MISMATCH, "a public share is infinity")
-        return point
 
     def _keyshare(self, package: PublicPackage) -> Keyshare:
         index = self._roles.share_index(self._party)

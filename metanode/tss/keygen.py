@@ -9,10 +9,31 @@ from metanode.errors import LocalFault, check
 from metanode.tss import curve, oracle
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
+from metanode.tss.dealing_run import DealingRun
 from metanode.tss.keyshare import PublicPackage
 from metanode.tss.oracle import Tag
 from metanode.tss.parameters import STANDARD, Parameters
 from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id
+
+
+def keygen_run(
+    parties: Sequence[int],
+    threshold: int,
+    session_context: bytes,
+    identity_keys: Sequence[bytes],
+    epoch: int,
+    parameters: Parameters = STANDARD,
+) -> DealingRun:
+    """Return the public side of a key generation; the arguments as of :class:`KeygenSession`."""
+    everybody = tuple(range(1, len(parties) + 1))
+    check(tuple(parties) == everybody, "parties must be 1..n in order")
+    check_identity_keys(identity_keys, len(parties))
+    roles = Roles(everybody, everybody, everybody, threshold, epoch, chain=True)
+    roles.check()
+    address = dealing_session_id(
+        b"keygen", parameters, threshold, epoch, session_context, *identity_keys
+    )
+    return DealingRun(address, roles)
 
 
 class KeygenSession(Dealing):
@@ -34,16 +55,9 @@ class KeygenSession(Dealing):
         entropy: Entropy,
         parameters: Parameters = STANDARD,
     ) -> None:
-        everybody = tuple(range(1, len(parties) + 1))
-        check(tuple(parties) == everybody, "parties must be 1..n in order")
         check(party_index in parties, "party index is not among the parties")
-        check_identity_keys(identity_keys, len(parties))
-        roles = Roles(everybody, everybody, everybody, threshold, epoch, chain=True)
-        roles.check()
-        address = dealing_session_id(
-            b"keygen", parameters, threshold, epoch, session_context, *identity_keys
-        )
-        super().__init__(address, party_index, roles, entropy)
+        run = keygen_run(parties, threshold, session_context, identity_keys, epoch, parameters)
+        super().__init__(run, party_index, entropy)
 
     def _constant_term(self) -> int:
         return curve.random_scalar(self._entropy)

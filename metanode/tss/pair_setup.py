@@ -26,6 +26,19 @@ def pair_sid(sid: bytes, bob: int, alice: int) -> bytes:
     return oracle.digest(Tag.PAIR, sid, oracle.index(bob, alice))
 
 
+def zero_commitment(sid: bytes, dealer: int, taker: int, seed: bytes, salt: bytes) -> bytes:
+    """Return the commitment to the seed that ``dealer`` will open to ``taker``."""
+    return oracle.digest(Tag.ZERO_COMMITMENT, sid, oracle.index(dealer, taker), seed, salt)
+
+
+def zero_opening_holds(
+    sid: bytes, dealer: int, taker: int, committed: bytes, fields: Mapping[str, bytes]
+) -> bool:
+    """Return whether the seed in ``fields`` is the one that the dealer committed to."""
+    opened = zero_commitment(sid, dealer, taker, fields["zero_seed"], fields["zero_salt"])
+    return hmac.compare_digest(opened, committed)
+
+
 class PairSetup:
     """One party's side of the set-up with one peer; ``sid`` is the 32-byte full session id."""
 
@@ -38,16 +51,10 @@ class PairSetup:
         self._seed = curve.draw(entropy, SEED_BYTES)
         self._salt = curve.draw(entropy, HASH_BYTES)
         self._leaves = b""
-        self._peer_commitment = b""
-
-    def _zero_commitment(self, dealer: int, taker: int, seed: bytes, salt: bytes) -> bytes:
-        return oracle.digest(
-            Tag.ZERO_COMMITMENT, self._sid, oracle.index(dealer, taker), seed, salt
-        )
 
     def offer(self) -> dict[str, bytes]:
         """Return the fields zero_commitment and ot_points."""
-        commitment = self._zero_commitment(self._party, self._peer, self._seed, self._salt)
+        commitment = zero_commitment(self._sid, self._party, self._peer, self._seed, self._salt)
         return {"zero_commitment": commitment, "ot_points": self._receiver.message}
 
     def answer(self, fields: Mapping[str, bytes]) -> dict[str, bytes] | None:
@@ -61,7 +68,6 @@ class PairSetup:
             return None
         sender_key, keys = sent
         self._leaves, corrections, sums, digest = build_trees(context, keys)
-        self._peer_commitment = fields["zero_commitment"]
         return {
             "ot_key": sender_key,
             "ggm_corrections": corrections,
@@ -70,17 +76,6 @@ class PairSetup:
             "zero_seed": self._seed,
             "zero_salt": self._salt,
         }
-
-    def zero_opening_holds(self, fields: Mapping[str, bytes]) -> bool:
-        """Return whether the peer's seed is the one that it committed to."""
-        opened = self._zero_commitment(
-            self._peer, self._party, fields["zero_seed"], fields["zero_salt"]
-        )
-        return hmac.compare_digest(opened, self._peer_commitment)
-
-    def zero_evidence(self, fields: Mapping[str, bytes]) -> tuple[bytes, ...]:
-        """Return commitment, seed and salt of the peer."""
-        return self._peer_commitment, fields["zero_seed"], fields["zero_salt"]
 
     def complete(self, fields: Mapping[str, bytes]) -> PairState | None:
         """Return the pair's state, or None when the peer's trees are inconsistent.

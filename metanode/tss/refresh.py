@@ -16,9 +16,42 @@ from metanode.errors import LocalFault
 from metanode.tss import curve
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
+from metanode.tss.dealing_run import DealingRun
 from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
 from metanode.tss.parameters import STANDARD, Parameters
 from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id, next_epoch
+
+
+class RefreshRun(DealingRun):
+    """The public side of a refresh; the arguments as of :class:`RefreshSession`."""
+
+    def __init__(
+        self,
+        package: PublicPackage,
+        session_context: bytes,
+        identity_keys: Sequence[bytes],
+        epoch: int | None = None,
+        parameters: Parameters = STANDARD,
+    ) -> None:
+        check_identity_keys(identity_keys, len(package.parties))
+        everybody, epoch = package.parties, next_epoch(package.epoch, epoch)
+        roles = Roles(everybody, everybody, everybody, package.threshold, epoch, first_degree=1)
+        roles.check()
+        address = dealing_session_id(
+            b"refresh",
+            parameters,
+            package.threshold,
+            epoch,
+            session_context,
+            confirmation_digest(package),
+            *identity_keys,
+        )
+        super().__init__(address, roles, package.chain_code)
+        self._old = package
+
+    def kept_point(self, holder: int) -> Point | None:
+        """Return the old S_j: the dealt part is added to it."""
+        return curve.parse_point(self._old.public_shares[holder - 1])
 
 
 class RefreshSession(Dealing):
@@ -38,33 +71,16 @@ class RefreshSession(Dealing):
         epoch: int | None = None,
         parameters: Parameters = STANDARD,
     ) -> None:
-        check_identity_keys(identity_keys, len(keyshare.parties))
-        everybody = keyshare.parties
-        epoch = next_epoch(keyshare.epoch, epoch)
-        roles = Roles(everybody, everybody, everybody, keyshare.threshold, epoch, first_degree=1)
-        roles.check()
-        address = dealing_session_id(
-            b"refresh",
-            parameters,
-            keyshare.threshold,
-            epoch,
-            session_context,
-            confirmation_digest(keyshare),
-            *identity_keys,
-        )
-        super().__init__(address, keyshare.party_index, roles, entropy)
+        run = RefreshRun(keyshare.package, session_context, identity_keys, epoch, parameters)
+        super().__init__(run, keyshare.party_index, entropy)
         self._old = keyshare.package
         self._old_share = keyshare.secret_share
-        self._chain_code = keyshare.chain_code
 
     def _constant_term(self) -> int:
         raise LocalFault("a refresh deals no constant term")
 
     def _kept(self) -> int:
         return self._old_share
-
-    def _kept_point(self, holder: int) -> Point | None:
-        return curve.parse_point(self._old.public_shares[holder - 1])
 
     def _publish(self, public_key: Point | None, shares: tuple[bytes, ...]) -> PublicPackage:
         return evolve(self._old, epoch=self._roles.epoch, public_shares=shares)

@@ -20,6 +20,7 @@ from metanode.tss import curve, oracle
 from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
+from metanode.tss.dealing_run import DealingRun
 from metanode.tss.feldman import Commitments
 from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
 from metanode.tss.parameters import STANDARD, Parameters
@@ -49,27 +50,17 @@ def agreed_package(
     return agreed[0] if len(agreed) == 1 else None
 
 
-class ReshareSession(Dealing):
-    """One participant's part in handing a key over; the epoch grows.
-
-    ``identity`` is its 33-byte node id. ``old`` is the old public part, whose ``old_members`` are
-    in the order of the old share indices, ascending like ``new_members``; ``dealers`` are the old
-    share indices that deal, at least old t. ``keyshare`` is given by dealers, and by them only.
-    ``threshold`` is that of the new shares; ``epoch`` is their number, by default the next: two
-    rival runs need numbers of their own. Those who neither deal nor hold take no part.
-    """
+class ReshareRun(DealingRun):
+    """The public side of a reshare; the arguments as of :class:`ReshareSession`."""
 
     def __init__(
         self,
-        identity: bytes,
         old: PublicPackage,
         old_members: Sequence[bytes],
         dealers: Sequence[int],
         new_members: Sequence[bytes],
         threshold: int,
         session_context: bytes,
-        entropy: Entropy,
-        keyshare: Keyshare | None = None,
         epoch: int | None = None,
         parameters: Parameters = STANDARD,
     ) -> None:
@@ -79,14 +70,8 @@ class ReshareSession(Dealing):
         check(set(dealers) <= set(old.parties), "a dealer holds no share of the old epoch")
         check(len(dealers) >= old.threshold, "fewer dealers than the old threshold")
         dealing = [old_members[index - 1] for index in dealers]
-        members = sorted({*dealing, *new_members})
-        check(identity in members, "we neither deal nor hold")
-        check((keyshare is not None) == (identity in dealing), "exactly the dealers have shares")
-        if keyshare is not None:
-            check(keyshare.package == old, "the share is not of the old epoch")
-            own = old_members[keyshare.party_index - 1]
-            check(own == identity, "the share is another member's")
-        number = {member: place for place, member in enumerate(members, start=1)}
+        self.members = tuple(sorted({*dealing, *new_members}))
+        number = {member: place for place, member in enumerate(self.members, start=1)}
         roles = Roles(
             parties=tuple(number.values()),
             dealers=tuple(sorted(number[member] for member in dealing)),
@@ -106,31 +91,70 @@ class ReshareSession(Dealing):
             *old_members,
             *new_members,
         )
-        super().__init__(address, number[identity], roles, entropy)
-        self._members = tuple(members)
+        super().__init__(address, roles, old.chain_code)
         self._old = old
         self._old_index = {number[old_members[index - 1]]: index for index in dealers}
+
+    def weight(self, dealer: int) -> int:
+        """Return λ_i of a dealer among all dealers."""
+        return curve.lagrange_at_zero(self._old_index[dealer], self._old_index.values())
+
+    def deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
+        """Return whether F_0 is λ_i·S_i."""
+        share = curve.parse_point(self._old.public_shares[self._old_index[dealer] - 1])
+        expected = None if share is None else curve.public_mult(self.weight(dealer), share)
+        return expected is not None and (
+            curve.encode_point(commitments.points[0]) == curve.encode_point(expected)
+        )
+
+
+class ReshareSession(Dealing):
+    """One participant's part in handing a key over; the epoch grows.
+
+    ``identity`` is its 33-byte node id. ``old`` is the old public part, whose ``old_members`` are
+    in the order of the old share indices, ascending like ``new_members``; ``dealers`` are the old
+    share indices that deal, at least old t. ``keyshare`` is given by dealers, and by them only.
+    ``threshold`` is that of the new shares; ``epoch`` is their number, by default the next: two
+    rival runs need numbers of their own. Those who neither deal nor hold take no part.
+    """
+
+    _run: ReshareRun
+
+    def __init__(
+        self,
+        identity: bytes,
+        old: PublicPackage,
+        old_members: Sequence[bytes],
+        dealers: Sequence[int],
+        new_members: Sequence[bytes],
+        threshold: int,
+        session_context: bytes,
+        entropy: Entropy,
+        keyshare: Keyshare | None = None,
+        epoch: int | None = None,
+        parameters: Parameters = STANDARD,
+    ) -> None:
+        run = ReshareRun(
+            old, old_members, dealers, new_members, threshold, session_context, epoch, parameters
+        )
+        dealing = [old_members[index - 1] for index in dealers]
+        check(identity in run.members, "we neither deal nor hold")
+        check((keyshare is not None) == (identity in dealing), "exactly the dealers have shares")
+        if keyshare is not None:
+            check(keyshare.package == old, "the share is not of the old epoch")
+            own = old_members[keyshare.party_index - 1]
+            check(own == identity, "the share is another member's")
+        super().__init__(run, run.members.index(identity) + 1, entropy)
+        self._old = old
         self._old_share = keyshare.secret_share if keyshare is not None else 0
-        self._chain_code = old.chain_code
 
     @property
     def members(self) -> tuple[bytes, ...]:
         """The node ids of the parties 1..m of this session."""
-        return self._members
-
-    def _weight(self, dealer: int) -> int:
-        """Return λ_i of a dealer among all dealers."""
-        return curve.lagrange_at_zero(self._old_index[dealer], self._old_index.values())
+        return self._run.members
 
     def _constant_term(self) -> int:
-        return curve.multiply(self._old_share, self._weight(self._party))
-
-    def _deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
-        share = curve.parse_point(self._old.public_shares[self._old_index[dealer] - 1])
-        expected = None if share is None else curve.public_mult(self._weight(dealer), share)
-        return expected is not None and (
-            curve.encode_point(commitments.points[0]) == curve.encode_point(expected)
-        )
+        return curve.multiply(self._old_share, self._run.weight(self._party))
 
     def _publish(self, public_key: Point | None, shares: tuple[bytes, ...]) -> PublicPackage:
         if public_key is None or curve.encode_point(public_key) != self._old.public_key:

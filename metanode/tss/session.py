@@ -11,14 +11,15 @@ returns and never raises.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, NoReturn, TypeVar
 
 from metanode.errors import LocalFault, check
 from metanode.tss import oracle
 from metanode.tss.abort import Abort, AbortKind, Blame
-from metanode.tss.messages import Message, Round, Shape
+from metanode.tss.messages import Message, Shape
 from metanode.tss.oracle import Tag
+from metanode.tss.public_run import Fault, PublicRun
 
 Result = TypeVar("Result")
 Values = Mapping[int, Mapping[str, bytes]]
@@ -27,19 +28,18 @@ Values = Mapping[int, Mapping[str, bytes]]
 NEW = "new"
 FINISHED = "finished"
 ABORTED = "aborted"
+TWO_MESSAGES = "two messages for one slot"
 
 
 class Session(ABC, Generic[Result]):
     """A party's side of one run. ``state`` is new, round-1 … round-R, finished or aborted."""
 
-    def __init__(
-        self, session_id: bytes, party_index: int, parties: Sequence[int], rounds: Sequence[Round]
-    ) -> None:
-        self._session_id = session_id
+    def __init__(self, run: PublicRun, party_index: int) -> None:
+        self._run = run
+        self._session_id = run.session_id
         self._party = party_index
-        self._parties = tuple(sorted(parties))
+        self._parties = run.parties
         self._others = tuple(party for party in self._parties if party != party_index)
-        self._rounds = tuple(rounds)
         self._started = False
         self._current = 0
         self._closed: str | None = None
@@ -140,29 +140,19 @@ class Session(ABC, Generic[Result]):
         faults.
         """
         sender, number, public = message.sender, message.round, message.recipient is None
-        if type(number) is not int or not 1 <= number <= len(self._rounds):
-            raise Blame(AbortKind.MALFORMED, "unknown round", [sender])
         payload = message.payload
-        if not isinstance(payload, bytes):
-            raise Blame(AbortKind.MALFORMED, "payload is not bytes", [sender])
-        shape = self._shape(number, sender, None if public else self._party)
-        digest = oracle.digest(Tag.FRAME, oracle.index(number, sender, public), payload)
-        if shape is None:
-            raise Blame(
-                AbortKind.MALFORMED, "no such slot in this round", [sender], [(sender, digest)]
-            )
+        if type(number) is not int or not isinstance(payload, bytes):
+            raise Blame(AbortKind.MALFORMED, "no round, or no payload", [sender])
+        slot, recipient = (number, public), None if public else self._party
         known = self._seen.get((number, sender, public))
         if known is not None:
-            if known == digest:
+            if known == oracle.digest(Tag.FRAME, payload):
                 return False
-            items = [(sender, known), (sender, digest)]
-            raise Blame(AbortKind.EQUIVOCATION, "two messages for one slot", [sender], items)
-        values = shape.decode(payload)
-        if values is None:
-            raise Blame(
-                AbortKind.MALFORMED, f"round {number} payload", [sender], [(sender, digest)]
-            )
-        self._seen[number, sender, public] = digest
+            raise Blame(AbortKind.EQUIVOCATION, TWO_MESSAGES, [sender], slots=(slot,))
+        values = self._run.decode(number, sender, recipient, payload)
+        if isinstance(values, Fault):
+            raise Blame(values.kind, values.reason, [sender], slots=values.slots)
+        self._seen[number, sender, public] = oracle.digest(Tag.FRAME, payload)
         self._values.setdefault((number, public), {})[sender] = values
         if public:
             self._broadcasts[number, sender] = payload
@@ -170,8 +160,7 @@ class Session(ABC, Generic[Result]):
 
     def _shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
         """Return what ``sender`` says in a round to one party, or to all; None is nothing."""
-        plan = self._rounds[number - 1]
-        return plan.broadcast if recipient is None else plan.direct
+        return self._run.shape(number, sender, recipient)
 
     def _has_all_of(self, sender: int) -> bool:
         number = self._current
@@ -191,7 +180,7 @@ class Session(ABC, Generic[Result]):
             except Blame as blame:
                 self._close(blame)
                 break
-            if number == len(self._rounds):
+            if number == self._run.rounds:
                 self._closed = FINISHED
                 self._erase()
             else:
@@ -233,33 +222,44 @@ class Session(ABC, Generic[Result]):
 
     def _echo(self, last_round: int) -> bytes:
         """Return the hash of every party's broadcasts of rounds 1..last_round."""
-        seen = [
-            self._broadcasts[number, party]
-            for number in range(1, last_round + 1)
-            for party in self._parties
-            if self._shape(number, party, None)
-        ]
-        return oracle.digest(Tag.ECHO, self._session_id, oracle.index(last_round), *seen)
+        echo = self._run.echo(last_round, self._broadcasts)
+        if echo is None:
+            raise LocalFault("an echo of broadcasts that are not all there")
+        return echo
 
     def _check_echo(self, expected: bytes, *slots: Values) -> None:
         """Refuse to go on unless everybody saw the same broadcasts.
 
-        Nobody is named: a wrong echo and an equivocated broadcast look the same from here. The
-        callers' signed frames of the round tell them apart.
+        Nobody is named: a wrong echo and an equivocated broadcast look the same from here, and the
+        peers' own frames of the round are needed to tell them apart.
         """
         for slot in slots:
             for sender, values in slot.items():
                 if values["echo"] != expected:
-                    raise Blame(
-                        AbortKind.EQUIVOCATION,
-                        "broadcasts seen differ",
-                        items=[(sender, values["echo"]), (self._party, expected)],
-                    )
+                    reason = f"broadcasts seen differ from those that party {sender} saw"
+                    raise Blame(AbortKind.EQUIVOCATION, reason)
 
-    def _blame_failing(
-        self, kind: AbortKind, reason: str, failing: Mapping[int, Sequence[bytes]]
+    def _blame_failing(self, kind: AbortKind, reason: str, failing: Iterable[int]) -> None:
+        """End the session if anybody failed a check that depends on our secrets."""
+        culprits = list(failing)
+        if culprits:
+            raise Blame(kind, reason, culprits)
+
+    def _blame_faults(
+        self,
+        faults: Mapping[int, Fault | None],
+        order: Sequence[Fault],
+        chain_parts: Mapping[int, tuple[bytes, bytes]] | None = None,
     ) -> None:
-        """End the session if anybody failed a check that was run for everybody."""
-        if failing:
-            items = [(party, item) for party, found in failing.items() for item in found]
-            raise Blame(kind, reason, failing, items)
+        """End the session for the first fault of ``order`` that anybody has, naming all who do."""
+        for fault in order:
+            culprits = [party for party, found in faults.items() if found is fault]
+            if culprits:
+                raise Blame(
+                    fault.kind,
+                    fault.reason,
+                    culprits,
+                    slots=fault.slots,
+                    broadcasts={p: b for p, b in self._broadcasts.items() if p[0] <= fault.seen},
+                    chain_parts=dict(chain_parts or {}) if fault.chain else {},
+                )

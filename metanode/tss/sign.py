@@ -8,17 +8,16 @@ ever opened to find out.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import frozen
 
 from metanode.errors import LocalFault, check
-from metanode.tss import curve, oracle
+from metanode.tss import curve, oracle, sign_run
 from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import ORDER, Entropy, Point
 from metanode.tss.keyshare import Keyshare
-from metanode.tss.messages import Message, sign_rounds
+from metanode.tss.messages import Message
 from metanode.tss.multiplication import (
     BobState,
     Link,
@@ -26,12 +25,13 @@ from metanode.tss.multiplication import (
     bob_finish,
     bob_start,
     gadget,
-    masked_in_range,
 )
 from metanode.tss.oracle import Tag
 from metanode.tss.pair_setup import pair_sid
-from metanode.tss.parameters import HASH_BYTES, STANDARD, SUITE, Parameters
+from metanode.tss.parameters import HASH_BYTES, STANDARD, Parameters
+from metanode.tss.public_run import Fault
 from metanode.tss.session import Session, Values
+from metanode.tss.sign_run import Opening, SignedKey, SignRun
 from metanode.tss.verify import verify_signature
 
 
@@ -42,40 +42,6 @@ class Signature:
     r: int
     s: int
     recovery_id: int
-
-
-@frozen
-class _Opening:
-    """What one other party revealed in round 2, parsed."""
-
-    nonce_point: Point
-    key_point: Point
-    gamma_u: Point
-    gamma_v: Point
-    psi: int = field(repr=False)
-
-
-def sign_session_id(
-    parameters: Parameters,
-    keyshare: Keyshare,
-    signers: Sequence[int],
-    digest: bytes,
-    tweak: int,
-    instance: bytes,
-) -> bytes:
-    """Return the 32-byte session id; persist it before round 1 and never accept it twice."""
-    return oracle.digest(
-        Tag.SIGN_SID,
-        SUITE,
-        parameters.encode(),
-        keyshare.key_id,
-        keyshare.epoch.to_bytes(8, "big"),
-        keyshare.public_key,
-        oracle.index(*signers),
-        digest,
-        curve.encode_scalar(tweak),
-        instance,
-    )
 
 
 def tweaked_key(public_key: bytes, tweak: int) -> bytes:
@@ -96,6 +62,8 @@ class SignSession(Session[Signature]):
     the session id.
     """
 
+    _run: SignRun
+
     def __init__(
         self,
         keyshare: Keyshare,
@@ -113,8 +81,11 @@ class SignSession(Session[Signature]):
         check(type(digest) is bytes and len(digest) == HASH_BYTES, "digest must have 32 bytes")
         check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
         check(0 <= tweak < ORDER, "tweak is not a scalar")
-        session_id = sign_session_id(parameters, keyshare, members, digest, tweak, instance)
-        super().__init__(session_id, keyshare.party_index, members, sign_rounds(parameters))
+        key = SignedKey(
+            key_id=keyshare.key_id, epoch=keyshare.epoch, public_key=keyshare.public_key
+        )
+        run = SignRun(key, members, digest, instance, tweak, parameters)
+        super().__init__(run, keyshare.party_index)
         self._keyshare: Keyshare | None = keyshare
         self._public_key = tweaked_key(keyshare.public_key, tweak)
         self._parameters = parameters
@@ -144,9 +115,7 @@ class SignSession(Session[Signature]):
         return self._keyshare
 
     def _commit(self, party: int, point: bytes, salt: bytes) -> bytes:
-        return oracle.digest(
-            Tag.SIGN_COMMITMENT, self._session_id, oracle.index(party), point, salt
-        )
+        return self._run.commitment(party, point, salt)
 
     def _begin(self) -> list[Message]:
         self._nonce = curve.random_scalar(self._entropy)
@@ -188,7 +157,7 @@ class SignSession(Session[Signature]):
         part += curve.multiply(self._tweak, curve.inverse(len(self._parties)))
         self._key_part = part % ORDER
         answers: dict[int, tuple[tuple[int, int], dict[str, bytes]]] = {}
-        failing: dict[int, tuple[bytes, ...]] = {}
+        failing: list[int] = []
         for peer in self._others:
             state = share.pair_state[peer]
             answer = alice_multiply(
@@ -200,7 +169,7 @@ class SignSession(Session[Signature]):
                 self._entropy,
             )
             if answer is None:
-                failing[peer] = ()
+                failing.append(peer)
             else:
                 answers[peer] = answer
         self._blame_failing(AbortKind.OT_CONSISTENCY, "columns", failing)
@@ -252,35 +221,28 @@ class SignSession(Session[Signature]):
         }
         return [self._broadcast(3, values)]
 
-    def _parse_openings(self, broadcasts: Values, directs: Values) -> dict[int, _Opening]:
-        commitment: dict[int, tuple[bytes, ...]] = {}
-        malformed: dict[int, tuple[bytes, ...]] = {}
-        openings: dict[int, _Opening] = {}
+    def _parse_openings(self, broadcasts: Values, directs: Values) -> dict[int, Opening]:
+        faults: dict[int, Fault | None] = {}
+        openings: dict[int, Opening] = {}
         for party in self._others:
-            public, private = broadcasts[party], directs[party]
-            frames = (self._broadcasts[1, party], self._broadcasts[2, party])
-            opened = self._commit(party, public["nonce_point"], public["salt"])
-            if not hmac.compare_digest(opened, self._commitments[party]):
-                commitment[party] = frames
-            opening = _parse_opening(public, private)
-            if opening is None:
-                malformed[party] = frames
-            else:
+            second, committed = broadcasts[party], self._commitments[party]
+            opening = Opening.parse(second, directs[party])
+            faults[party] = self._run.opening_fault(party, committed, second)
+            if isinstance(opening, Opening):
                 openings[party] = opening
-        self._blame_failing(AbortKind.COMMITMENT, "opening of the nonce point", commitment)
-        self._blame_failing(AbortKind.MALFORMED, "point or scalar of round 2", malformed)
+            else:
+                faults[party] = faults[party] or opening
+        self._blame_faults(faults, (sign_run.OPENING, sign_run.NO_OPENING))
         return openings
 
-    def _finish_multiplications(
-        self, openings: Mapping[int, _Opening], directs: Values
-    ) -> None:
+    def _finish_multiplications(self, openings: Mapping[int, Opening], directs: Values) -> None:
         """Check μ, then that R_j and pk_j are the inputs that j multiplied; for everybody."""
-        failing: dict[int, tuple[bytes, ...]] = {}
+        failing: list[int] = []
         for peer, opening in openings.items():
             state = self._bobs[peer]
             shares = bob_finish(self._link(self._party, peer), state, directs[peer])
             if shares is None:
-                failing[peer] = ()
+                failing.append(peer)
                 continue
             share_u, share_v = shares
             expected_u = curve.offset_generator(opening.gamma_u, share_u)
@@ -288,12 +250,12 @@ class SignSession(Session[Signature]):
             same_u = curve.secret_mult_equals(state.chi, opening.nonce_point, expected_u)
             same_v = curve.secret_mult_equals(state.chi, opening.key_point, expected_v)
             if not (same_u and same_v):
-                failing[peer] = ()
+                failing.append(peer)
             self._sum_u += share_u
             self._sum_v += share_v
         self._blame_failing(AbortKind.MUL_CHECK, "multiplication", failing)
 
-    def _sum_points(self, openings: Mapping[int, _Opening]) -> Point:
+    def _sum_points(self, openings: Mapping[int, Opening]) -> Point:
         """Return R = ΣR_j after checking Σpk_j = PK."""
         own_nonce = curve.generator_mult(self._nonce)
         own_key = curve.generator_mult(self._key_part)
@@ -309,15 +271,15 @@ class SignSession(Session[Signature]):
         """After round 3: assemble the signature and verify it before it is released."""
         self._check_echo(self._echo_1, broadcasts)
         total_u, total_w = self._u, self._w
-        malformed: dict[int, tuple[bytes, ...]] = {}
+        faults: dict[int, Fault | None] = {}
         for party, values in broadcasts.items():
-            u, w = curve.decode_scalar(values["u"]), curve.decode_scalar(values["w"])
-            if u is None or w is None:
-                malformed[party] = (self._broadcasts[3, party],)
+            scalars = self._run.scalars(values)
+            if isinstance(scalars, Fault):
+                faults[party] = scalars
                 continue
-            total_u += u
-            total_w += w
-        self._blame_failing(AbortKind.MALFORMED, "scalar of round 3", malformed)
+            total_u += scalars[0]
+            total_w += scalars[1]
+        self._blame_faults(faults, (sign_run.NO_SCALAR,))
         if total_u % ORDER == 0:
             raise Blame(AbortKind.INVALID_SIGNATURE, "sum of u is zero")
         s = total_w * curve.inverse(total_u) % ORDER
@@ -333,19 +295,3 @@ class SignSession(Session[Signature]):
         self._bobs = {}
         self._nonce = self._phi = self._key_part = 0
         self._sum_u = self._sum_v = self._u = self._w = 0
-
-
-def _parse_opening(public: Mapping[str, bytes], private: Mapping[str, bytes]) -> _Opening | None:
-    """Return the points and scalars of round 2, or None when one of them is not in range."""
-    nonce_point = curve.parse_point(public["nonce_point"])
-    key_point = curve.parse_point(public["key_point"])
-    gamma_u = curve.parse_point(private["gamma_u"])
-    gamma_v = curve.parse_point(private["gamma_v"])
-    psi = curve.decode_scalar(private["psi"])
-    if nonce_point is None or key_point is None or gamma_u is None or gamma_v is None:
-        return None
-    if psi is None or curve.decode_scalar(private["eta"]) is None:
-        return None
-    if not masked_in_range(private["masked"]):
-        return None
-    return _Opening(nonce_point, key_point, gamma_u, gamma_v, psi)

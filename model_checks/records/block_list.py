@@ -1,4 +1,4 @@
-"""Suspects and blocks: silence only makes suspect, evidence blocks, and nothing lifts a ban."""
+"""Suspects and blocks: silence only makes suspect, evidence blocks, only a pardon lifts a ban."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from model_checks.records.record import Record
 
 _AS_BEFORE = (
     "after(standing[p, x]) == standing[p, x] and after(block_until[p, x]) == block_until[p, x] "
-    "and after(pair_banned[p, x]) == pair_banned[p, x]"
+    "and after(pair_banned[p, x]) == pair_banned[p, x] and after(blamed[p, x]) == blamed[p, x]"
 )
 
 BLOCK_LIST = Record(
@@ -17,6 +17,8 @@ BLOCK_LIST = Record(
         "Block": "evidence_verified[p, q]",
         "Over": "standing[p, q] == blocked and block_over[p, q]",
         "Ban": "ot_cheating[p, q]",
+        "Blame": "run_fault[p, q]",
+        "Pardon": "pair_banned[p, q] and fresh_transfers[p, q] and pardoned[p, q]",
     },
     then={
         "Silence": "after(standing[p, q]) == suspect",
@@ -24,6 +26,8 @@ BLOCK_LIST = Record(
         "Block": "after(standing[p, q]) == blocked and after(block_until[p, q])",
         "Over": "after(standing[p, q]) == clear",
         "Ban": "after(pair_banned[p, q]) and after(standing[p, q]) == standing[p, q]",
+        "Blame": "after(blamed[p, q]) and after(standing[p, q]) == standing[p, q]",
+        "Pardon": "not after(pair_banned[p, q]) and after(standing[p, q]) == standing[p, q]",
     },
     steps={
         "BlockNeedsEvidence": "implies(after(standing[p, q]) == blocked, "
@@ -32,10 +36,15 @@ BLOCK_LIST = Record(
         "block_until[p, q] or evidence_verified[p, q])",
         "BannedForCheating": "implies(after(pair_banned[p, q]), "
         "pair_banned[p, q] or ot_cheating[p, q])",
-        "BanIsForGood": "implies(pair_banned[p, q], after(pair_banned[p, q]))",
+        "BanOutlastsItsTransfers": "implies(pair_banned[p, q], after(pair_banned[p, q]) "
+        "or fresh_transfers[p, q])",
+        "BanOutlastsTheOperatorsWish": "implies(pair_banned[p, q], after(pair_banned[p, q]) "
+        "or pardoned[p, q])",
+        "BlamedForAFault": "implies(after(blamed[p, q]), blamed[p, q] or run_fault[p, q])",
+        "BlameIsKept": "implies(blamed[p, q], after(blamed[p, q]))",
         "OthersStay": f"all({_AS_BEFORE} for x in Peer if x != q)",
     },
     crash=f"all({_AS_BEFORE} for x in Peer)",
     first="all(standing[p, q] == clear and not block_until[p, q] and not pair_banned[p, q] "
-    "for q in Peer)",
+    "and not blamed[p, q] for q in Peer)",
 )

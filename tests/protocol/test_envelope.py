@@ -58,7 +58,7 @@ def test_the_frame_has_the_keys_of_the_grammar() -> None:
 
 def test_the_longest_payload_of_the_catalogue_fits_a_frame() -> None:
     """Catches bounds of messages that together are over the bound of a frame."""
-    release = Release(bytes(32), 0, 0, bytes(PAYLOAD_OCTETS), True)
+    release = Release(bytes(32), 0, 0, bytes(PAYLOAD_OCTETS), 255)
     assert open_envelope(NETWORK, CODEC, seal(ALICE, NETWORK, CODEC, release))[1] == release
 
 

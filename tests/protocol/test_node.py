@@ -106,7 +106,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
         m.Proposal(number, 1, EVENT, EVENT, bytes(65)),
         m.SigningSet(number, 1, (stranger,)),
         m.Offer(number, 1, EVENT, (), None),
-        m.Release(EVENT, 0, 1, b"", True),
+        m.Release(EVENT, 0, 1, b"", 0),
         m.Confirmation(1, 1, EVENT),
         m.Publish((m.OutpointRef(EVENT, 0),)),
         m.Setup(1, EVENT, number, "lock_in", b"", (stranger,)),

@@ -6,7 +6,8 @@ import pytest
 from attrs import evolve
 
 from metanode.protocol import session
-from metanode.protocol.session import Run, instance_of, lane_nonce
+from metanode.protocol.plan import KeygenPlan, SignPlan, instance_of, lane_nonce
+from metanode.protocol.session import Run
 from metanode.protocol.view import Quorum
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE, OLDEST, OUTSIDER, YOUNGEST
@@ -14,25 +15,37 @@ from tests.simulation.simulator import QUICK, Simulation, with_key
 
 IDS = tuple(number.to_bytes(33, "big") for number in range(4))
 EVENT, DIGEST = bytes([1]) * 32, bytes([2]) * 32
+PLAN = KeygenPlan(IDS, 3, 1)
+OTHER_PLANS = (
+    KeygenPlan(IDS, 2, 1),
+    KeygenPlan(IDS, 3, 2),
+    KeygenPlan(IDS[1:], 3, 1),
+    SignPlan("payout", IDS, bytes(32), 1, bytes(33), (DIGEST,)),
+    SignPlan("lock_in", IDS, bytes(32), 1, bytes(33), (DIGEST,)),
+    SignPlan("payout", IDS, bytes(32), 2, bytes(33), (DIGEST,)),
+    SignPlan("payout", IDS, bytes(32), 1, bytes(33), (EVENT,)),
+    SignPlan("payout", IDS, EVENT, 1, bytes(33), (DIGEST,)),
+)
 
 
 def test_an_instance_names_everything_about_its_run() -> None:
     """F-23, InstanceMatch: catches two runs with one name."""
     names = {
-        instance_of(EVENT, 1, DIGEST, IDS[:3]),
-        instance_of(DIGEST, 1, DIGEST, IDS[:3]),
-        instance_of(EVENT, 2, DIGEST, IDS[:3]),
-        instance_of(EVENT, 1, EVENT, IDS[:3]),
-        instance_of(EVENT, 1, DIGEST, IDS[1:]),
-        instance_of(EVENT, 1, DIGEST, IDS),
+        instance_of(EVENT, 1, DIGEST, PLAN, IDS[:3]),
+        instance_of(DIGEST, 1, DIGEST, PLAN, IDS[:3]),
+        instance_of(EVENT, 2, DIGEST, PLAN, IDS[:3]),
+        instance_of(EVENT, 1, EVENT, PLAN, IDS[:3]),
+        instance_of(EVENT, 1, DIGEST, PLAN, IDS[1:]),
+        instance_of(EVENT, 1, DIGEST, PLAN, IDS),
+        *(instance_of(EVENT, 1, DIGEST, other, IDS) for other in OTHER_PLANS),
     }
-    assert len(names) == 6
-    assert len({lane_nonce(name, lane) for name in names for lane in range(3)}) == 18
+    assert len(names) == 6 + len(OTHER_PLANS)
+    assert len({lane_nonce(name, lane) for name in names for lane in range(3)}) == 3 * len(names)
 
 
 def test_party_indices_come_from_the_roster_not_from_the_signers() -> None:
     """Catches shares interpolated at the wrong indices when the first holder does not sign."""
-    run = Run("payout", 1, EVENT, 1, DIGEST, IDS[1:], IDS, Quorum(IDS, 3, 1), ())
+    run = Run("payout", 1, EVENT, 1, DIGEST, IDS[1:], IDS, Quorum(IDS, 3, 1), (), plan=PLAN)
     assert [run.party(member) for member in run.members] == [2, 3, 4]
 
 
@@ -111,7 +124,7 @@ def test_the_waiting_room_of_each_sender_is_bounded() -> None:
     core, sender = sim.core(MIDDLE), sim.nodes[OUTSIDER].node_id
     for number in range(3 * session.EARLY_PER_SENDER):
         instance = (number % 9).to_bytes(32, "big")
-        core.sessions.receive(sender, m.Release(instance, 0, 1, b"x", True))
+        core.sessions.receive(sender, m.Release(instance, 0, 1, b"x", 0))
     held = core.sessions._early[sender]
     assert len(held) <= session.EARLY_INSTANCES_PER_SENDER
     assert sum(map(len, held.values())) <= session.EARLY_PER_SENDER

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from metanode.errors import UserError
+from metanode.protocol.blame_book import Ban
 from metanode.runtime.desk import Desk
 from tests.simulation.asking import DIGEST, quiet
 from tests.simulation.simulator import Simulation
@@ -95,3 +96,32 @@ def test_bad_requests_are_refused_and_change_nothing(
     with pytest.raises(UserError, match=complaint):
         at(sim, lambda desk: desk.ask(wanted))
     assert sim.nodes[0].disk.cells["status"] == before
+
+
+def test_a_pardon_is_put_to_the_core_and_stands_on_disk() -> None:
+    """Catches a pardon of a running node that a restart undoes, or that comes too early."""
+    sim = quiet(8)
+    core, peer = sim.core(0), sim.nodes[1].node_id
+    asked = {"node_id": peer.hex()}
+    with pytest.raises(UserError, match="no ban"):
+        at(sim, lambda desk: desk.pardon(asked))
+    core.blames.ban(peer, core.ctx.epoch.number)
+    with pytest.raises(UserError, match="refreshed first"):
+        at(sim, lambda desk: desk.pardon(asked))
+    desk = Desk(core, None)  # type: ignore[arg-type]  # nothing is asked
+    assert [ban["node_id"] for ban in desk.blame("")["bans"]] == [peer.hex()]
+    assert desk.blame("more") is None
+    core.blames.bans[peer] = Ban(core.ctx.epoch.number - 1, 5)
+    assert at(sim, lambda desk: desk.pardon(asked)) == {**asked, "epoch": 0, "since": 5}
+    assert desk.blame("")["bans"] == []
+    assert not sim.nodes[0].disk.get("pair_banned", core.ctx.me, peer)
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"node_id": 7}, {"node_id": "xyz"}, {"node_id": ""}, {"node_id": "02", "x": 1}]
+)
+def test_a_pardon_of_nobody_is_refused(asked: dict[str, object]) -> None:
+    """Catches a traceback for an odd document."""
+    sim = quiet(9)
+    with pytest.raises(UserError, match="a pardon is"):
+        at(sim, lambda desk: desk.pardon(asked))

@@ -16,13 +16,14 @@ from metanode.protocol.context import keygen_event, regroup_event
 from metanode.protocol.epoch import FIRST_EPOCH, KeyEpoch
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Send, Write
-from metanode.protocol.session import instance_of
+from metanode.protocol.plan import instance_of
 from metanode.protocol.view import Quorum
 from metanode.protocol.votes import certificate_fault
 from metanode.tss.keyshare import confirmation_digest
 from spec import messages as m
 from spec.event import TABLE as EVENT_TABLE
 from spec.language import ANY, SAME
+from tests.simulation.plans import candidates
 
 if TYPE_CHECKING:
     from tests.simulation.chain import Users
@@ -248,7 +249,10 @@ class Checkers:
                 continue
             found = lock.certificate
             members = tuple(vote.voter for vote in found.votes)
-            if instance == instance_of(event, found.attempt, found.digest, members):
+            known = {(e.key_id, e.number): e for d in self.disks.values() for e in d.epochs()}
+            plans = candidates(lock, self.quorum, list(known.values()))
+            names = (instance_of(event, found.attempt, found.digest, p, members) for p in plans)
+            if instance in names:
                 require(node in members, "NoForgedMember", "a run that the node is no member of")
                 return found
         return None

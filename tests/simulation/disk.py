@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from attrs import define, evolve, field
 
 from metanode.errors import LocalFault
+from metanode.protocol.blame_book import Ban, BlameList
 from metanode.protocol.codec import Codec, decode_canonical
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.key import USABLE
@@ -72,6 +73,12 @@ class FakeDisk:
         states = self.cells.get("key", {})
         return self._epochs("key_share", lambda index: states.get(index) in USABLE)
 
+    def epochs(self) -> list[KeyEpoch]:
+        """Return every epoch that this disk has seen, whatever became of its shares."""
+        kept = [*self.attachments.get("key_share", {}).values()]
+        kept += self.attachments.get("holding", {}).values()
+        return [key for key in kept if isinstance(key, KeyEpoch)]
+
     def _epochs(self, cell: str, wanted: Callable[[Index], bool]) -> list[KeyEpoch]:
         found = [
             (index[0], key)
@@ -105,6 +112,12 @@ class FakeDisk:
                 if standing.get(index) == "blocked"
             },
             requests=[Request.decode(data) for data in attached.get("asked", {}).values()],
+            blames={i[1]: BlameList.decode(d) for i, d in attached.get("blamed", {}).items()},
+            bans={
+                index[1]: Ban.decode(data)
+                for index, data in attached.get("pair_banned", {}).items()
+                if cells["pair_banned"].get(index)
+            },
         )
 
     def clone(self) -> FakeDisk:
@@ -145,7 +158,7 @@ def _stored(attachment: object) -> Stored:
         return _stored(attachment.candidate)
     if isinstance(attachment, m.LockedCandidate):
         return attachment.document, CODEC.encode(m.Begin(attachment.certificate))
-    if isinstance(attachment, Evidence | Request):
+    if isinstance(attachment, Evidence | Request | BlameList | Ban):
         return attachment.encode()
     if isinstance(attachment, m.KeyLocked | m.SignatureFound):
         return CODEC.encode(attachment)

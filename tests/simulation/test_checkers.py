@@ -74,8 +74,8 @@ def test_a_release_without_its_lock_is_seen() -> None:
     ("message", "name"),
     [
         (m.Vote(1, EVENT, 5, DIGEST, ()), "DurableBeforeSend"),
-        (m.Release(EVENT, 0, 1, b"", True), "DurableBeforeSend"),
-        (m.Step(EVENT, 0, 2, b"", True), "DurableBeforeSend"),
+        (m.Release(EVENT, 0, 1, b"", 0), "DurableBeforeSend"),
+        (m.Step(EVENT, 0, 2, b"", 0), "DurableBeforeSend"),
         (m.SignatureFound(EVENT, b"", (), ()), "DurableBeforeSend"),
         (m.Confirmation(99, 1, EVENT), "DurableBeforeSend"),
         (m.KeyLocked(99, 1, (), b"\2" * 33, EVENT, (), bytes(64)), "DurableBeforeSend"),
@@ -105,7 +105,7 @@ def test_a_run_without_a_certificate_is_seen() -> None:
     node = sim.nodes[0]
     node.disk.flush([Write("instance_used", (node.node_id, EVENT), False, True)])
     with pytest.raises(Violated, match="NoStepBeforeBegin"):
-        sim.checkers.before_send(node.node_id, [Send("share", m.Release(EVENT, 0, 1, b"", True))])
+        sim.checkers.before_send(node.node_id, [Send("share", m.Release(EVENT, 0, 1, b"", 0))])
 
 
 def test_a_status_that_goes_back_is_seen() -> None:

@@ -113,7 +113,7 @@ GOOD: dict[str, Any] = {
     "stake": OutpointRef(bytes(32), 0),
     "certificate": _CERTIFICATE,
     "locked": LockedCandidate(b"", _CERTIFICATE),
-    "broadcast": True,
+    "recipient": 0,
     "key_id": None,
     "share_proof": bytes(65),
     "phase": "Idle",

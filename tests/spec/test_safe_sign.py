@@ -169,6 +169,7 @@ def test_the_memory_of_safe_sign_is_on_disk() -> None:
         "settlement",
         "standing",
         "pair_banned",
+        "blamed",
     ):
         assert PROTOCOL.cells[name].kept == "disk", name
     lost = {cell.name for cell in PROTOCOL.lost_in_a_crash()}

@@ -32,7 +32,7 @@ PUBLIC_ONLY = {
         ("feldman", "value_at", "x, value"),
         ("keyshare", "_combined", "weight, point"),
         ("proofs", "verify", "-oracle.scalar(tag, context, public, head), point"),
-        ("reshare", "_deals_right_constant", "self._weight(dealer), share"),
+        ("reshare", "deals_right_constant", "self.weight(dealer), share"),
         ("verify", "recovery_id", "r * inverse % curve.ORDER, key"),
     },
     "evaluate_commitments": {("feldman", "value_at", "self.points, x")},
@@ -44,13 +44,13 @@ PUBLIC_ONLY = {
     },
     "lagrange_at_zero": {
         ("keyshare", "_combined", "party, chosen"),
-        ("reshare", "_weight", "self._old_index[dealer], self._old_index.values()"),
+        ("reshare", "weight", "self._old_index[dealer], self._old_index.values()"),
         ("sign", "_answer", "self._party, self._parties"),
     },
     "combine": {
         ("curve", "evaluate_commitments", "[scaled, commitment]"),
         ("curve", "offset_generator", "[generator_mult(scalar), point]"),
-        ("dealing", "_public_share", "terms"),
+        ("dealing_run", "public_share", "terms"),
         ("feldman", "total", "terms"),
         ("keyshare", "_combined", "points"),
         ("proofs", "verify", "[curve.generator_mult(response), scaled]"),
@@ -152,7 +152,7 @@ def test_secrets_are_multiplied_by_the_library_only() -> None:
     """Catches a product of Python integers in the modules that hold scalars."""
     modules = (
         *("dealing", "feldman", "keygen", "multiplication", "pair_setup", "proofs", "refresh"),
-        *("reshare", "session", "share_proof", "sign"),
+        *("reshare", "session", "share_proof", "sign", "public_run", "dealing_run", "sign_run"),
     )
     products = {
         (module, ast.unparse(node))
@@ -240,11 +240,11 @@ def test_secret_comparisons_are_constant_time(monkeypatch: pytest.MonkeyPatch) -
     deliver(sign_sessions(deal(2, 2), (1, 2)))
     assert places == {
         ("curve", "secret_mult_equals"),
-        ("dealing", "_chain_opening_holds"),
-        ("dealing", "_opening_holds"),
+        ("dealing_run", "chain_opening_holds"),
+        ("dealing_run", "opened"),
         ("ggm", "evaluate_trees"),
         ("multiplication", "bob_finish"),
         ("ot_extension", "extend_sender"),
         ("pair_setup", "zero_opening_holds"),
-        ("sign", "_parse_openings"),
+        ("sign_run", "opening_fault"),
     }

@@ -225,7 +225,7 @@ def test_key_parts_hide_the_shares() -> None:
 
     def look(_: int, message: Message) -> Message:
         if message.round == 2 and message.recipient is None:
-            values = sessions[1]._rounds[1].broadcast
+            values = sessions[1]._shape(2, 1, None)
             assert values is not None
             decoded = values.decode(message.payload)
             assert decoded is not None

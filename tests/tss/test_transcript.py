@@ -55,6 +55,6 @@ def test_no_session_of_an_older_suite_has_the_same_address(monkeypatch: pytest.M
     new = {name: {s.session_id for s in make().values()} for name, make in SEEDED.items()}
     older = b"metanode/dkls23/secp256k1/v1"
     monkeypatch.setattr("metanode.tss.roles.SUITE", older)
-    monkeypatch.setattr("metanode.tss.sign.SUITE", older)
+    monkeypatch.setattr("metanode.tss.sign_run.SUITE", older)
     for name, make in SEEDED.items():
         assert not new[name] & {session.session_id for session in make().values()}

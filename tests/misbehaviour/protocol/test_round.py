@@ -308,8 +308,8 @@ def test_messages_before_there_is_a_key_are_ignored() -> None:
         m.Offer(number, 1, OTHER, (), m.LockedCandidate(b"", ballot)),
         m.Proposal(number, 1, OTHER, OTHER, bytes(65)),
         m.SigningSet(number, 1, ids),
-        m.Release(OTHER, 0, 1, b"", True),
-        m.Step(OTHER, 63, 15, b"", False),
+        m.Release(OTHER, 0, 1, b"", 0),
+        m.Step(OTHER, 63, 15, b"", 2),
         m.SignatureFound(OTHER, b"", (), ()),
         m.Begin(ballot),
     ):

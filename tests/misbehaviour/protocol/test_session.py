@@ -7,7 +7,7 @@ from attrs import evolve
 
 from metanode.errors import PeerFault
 from metanode.protocol import session
-from metanode.protocol.session import instance_of
+from metanode.protocol.plan import KeygenPlan, SignPlan, instance_of
 from metanode.tss.abort import AbortKind
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE, OLDEST, OUTSIDER, YOUNGEST, changes, network, once
@@ -89,8 +89,10 @@ def test_a_cheat_in_the_multiplication_is_caught_and_the_next_rounds_do_without(
 def test_steps_of_another_attempt_enter_no_run() -> None:
     """F-23: catches messages of attempt 1 that reach attempt 2: the instance names the attempt."""
     members = (b"a" * 33, b"b" * 33)
-    assert instance_of(OTHER, 1, OTHER, members) != instance_of(OTHER, 2, OTHER, members)
-    assert instance_of(OTHER, 1, OTHER, members) != instance_of(OTHER, 1, OTHER, members[::-1])
+    plan = KeygenPlan(members, 2, 1)
+    name = instance_of(OTHER, 1, OTHER, plan, members)
+    assert name != instance_of(OTHER, 2, OTHER, plan, members)
+    assert name != instance_of(OTHER, 1, OTHER, plan, members[::-1])
     sim = network(5)
     old: list[m.Release] = []
 
@@ -134,8 +136,10 @@ def test_an_early_message_from_outside_does_not_spoil_the_begin() -> None:
 
     def foretell(message: m.SigningSet) -> list[object]:
         document = sim.core(OUTSIDER).hearing.book(message.round).document
-        instance = instance_of(document.event, message.round, document.digest, ids)
-        return [m.Release(instance, 0, 1, b"x", True), message]
+        key = sim.core(OUTSIDER).ctx.epoch
+        plan = SignPlan.of("payout", key.roster, key.package, document.sighashes())
+        instance = instance_of(document.event, message.round, document.digest, plan, ids)
+        return [m.Release(instance, 0, 1, b"x", 0), message]
 
     sim.tamper[OUTSIDER] = changes(m.SigningSet, foretell)
     sim.settle()
@@ -161,13 +165,13 @@ def test_a_flood_of_unknown_runs_pushes_out_only_its_own_senders_messages() -> N
     """Catches an early buffer that one member fills: the others' early messages must survive."""
     sim = network(8, bad=OUTSIDER)
     core = sim.core(MIDDLE)
-    early = m.Release(OTHER, 0, 1, b"early", True)
+    early = m.Release(OTHER, 0, 1, b"early", 0)
     core.sessions.receive(sim.nodes[YOUNGEST].node_id, early)
     for number in range(1000):
-        flood = m.Release(number.to_bytes(32, "big"), 0, 1, bytes(1000), True)
+        flood = m.Release(number.to_bytes(32, "big"), 0, 1, bytes(1000), 0)
         core.sessions.receive(sim.nodes[OUTSIDER].node_id, flood)
     kept = core.sessions._early
-    assert kept[sim.nodes[YOUNGEST].node_id][OTHER] == [early]
+    assert [message for message, _ in kept[sim.nodes[YOUNGEST].node_id][OTHER]] == [early]
     mine = kept[sim.nodes[OUTSIDER].node_id]
     assert sum(len(messages) for messages in mine.values()) <= session.EARLY_PER_SENDER
     sim.settle()
@@ -179,9 +183,9 @@ def test_early_messages_of_one_sender_are_bounded_in_octets() -> None:
     core, sender = sim.core(MIDDLE), sim.nodes[OUTSIDER].node_id
     big = bytes(m.PAYLOAD_OCTETS)
     for number in range(12):
-        core.sessions.receive(sender, m.Step(OTHER, number, 2, big, True))
+        core.sessions.receive(sender, m.Step(OTHER, number, 2, big, 0))
     held = core.sessions._early.get(sender, {})
-    octets = sum(len(one.payload) for messages in held.values() for one in messages)
+    octets = sum(len(one.payload) for messages in held.values() for one, _ in messages)
     assert octets <= session.EARLY_OCTETS_PER_SENDER + len(big)
 
 
@@ -207,6 +211,6 @@ def test_messages_after_the_end_are_ignored() -> None:
 )
 def test_fields_out_of_bounds_cannot_be_built(field: dict[str, object]) -> None:
     """Catches a bound that only the sender keeps."""
-    good = m.Step(OTHER, 0, 1, b"", True)
+    good = m.Step(OTHER, 0, 1, b"", 0)
     with pytest.raises((ValueError, PeerFault)):
         evolve(good, **field)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metanode.errors import LocalFault
-from metanode.tss.abort import RULES, Abort, AbortKind, Blame
+from metanode.tss.abort import RULES, Abort, AbortKind, Blame, Evidence
 from metanode.tss.messages import DealingShapes, Message, sign_rounds
 from metanode.tss.parameters import STANDARD
 from metanode.tss.session import Session
@@ -124,10 +124,9 @@ def test_two_messages_for_one_slot_are_equivocation(protocol: str) -> None:
         session.receive(edit(ROUNDS[protocol], message, name, flip))
         abort = expect(session, "equivocation", (CHEATER,))
         assert abort.transferable
-        session_id, _, items = cbor2.loads(abort.evidence)
-        assert session_id == session.session_id
-        assert [party for party, _ in items] == [CHEATER, CHEATER]
-        assert items[0][1] != items[1][1]
+        evidence = Evidence.from_plain(cbor2.loads(abort.evidence))
+        assert evidence.session_id == session.session_id
+        assert evidence.slots == ((message.round, message.recipient is None),)
 
 
 def shape_fields(protocol: str, message: Message) -> tuple[tuple[str, int], ...]:
