@@ -31,7 +31,7 @@ from spec.protocol import PROTOCOL
 SIZES = {
     "Peer": 4, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1, "Key": 5, "Swap": 1, "Link": 2,
 }  # fmt: skip
-CONSTANTS = {"N": 4, "T": 3, "F": 1}
+CONSTANTS = {"N": 4, "T": 3, "F": 1, "R": 3}
 RESOURCE_LIMIT = 5_000_000
 """Work that z3 may do for one case; deterministic, unlike a time limit."""
 
@@ -90,7 +90,7 @@ class Bench:
         return tuple(individual(self.protocol, sort, n) for n in range(SIZES.get(sort, 2)))
 
     def constant(self, name: str) -> int:
-        """Return N, T or F."""
+        """Return N, T, F or R."""
         return CONSTANTS[name]
 
     def places(self, cell: Cell) -> Iterator[Index]:

@@ -2,11 +2,15 @@
 
 An event is created once, tried in numbered attempts, and ends in SUCCESS or EXPIRED. FAILED still
 takes a late signature: it may have been made by the others.
+
+An event expires on the word of so many holders that fewer are left than a signature needs (F-16).
+Who has released nothing renounces it for good; so many together let it go. They speak for the
+holders who could have signed, so what may expire is signed by the same holders in every epoch.
 """
 
 from __future__ import annotations
 
-from spec.language import Cell, Enum, Row, Table
+from spec.language import Cell, Definition, Enum, Row, Table
 
 STATUS = Enum("Status", ("UNKNOWN", "PENDING", "IN_PROGRESS", "SUCCESS", "FAILED", "EXPIRED"))
 
@@ -23,8 +27,16 @@ CELLS = (
     Cell("key_made", "bool", ("Event",), "False", "given",
          "the event was about a key: p stored its share, or what was asked for is in force"),
     Cell("event_over", "bool", ("Event",), "False", "given", "the event ran out of time"),
-    Cell("refund_certificate", "bool", ("Event",), "False", "given",
-         "n − t + 1 + f holders signed that they never released and are fenced now (F-16)"),
+    Cell("renounced", "bool", ("Peer", "Event"), "False", "disk",
+         "p never released a share for e, and never will: it takes no part in e any more"),
+    Cell("renounced_said", "bool", ("Peer", "Event"), "False", "network",
+         "Renounced: that p has renounced e"),
+)
+
+DEFINITIONS = (
+    Definition("refund_certificate(e: Event)",
+               "count(q for q in Peer if renounced_said[q, e]) >= R",
+               "F-16: of these, at most F lie; fewer than T are left who could sign"),
 )
 
 _NOTHING_RELEASED = "all(not released[p, e, d] for d in Digest)"
@@ -40,8 +52,12 @@ TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
         why="a valid set-up of an attempt that the lock permits"),
     Row("PENDING", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
         why="F-15: the others may finish after p gave up; what verifies is taken"),
-    Row("PENDING", "Expire(p: Peer, e: Event)", "EXPIRED",
-        ("event_over[e]", "refund_certificate[e]", _NOTHING_RELEASED),
+    Row(("PENDING", "FAILED", "EXPIRED"), "Renounce(p: Peer, e: Event)", "same",
+        ("event_over[e]", _NOTHING_RELEASED),
+        {"renounced[p, e]": "True", "renounced_said[p, e]": "True"},
+        why="F-16: on disk before it is said; said again to whoever was away"),
+    Row(("PENDING", "FAILED"), "Expire(p: Peer, e: Event)", "EXPIRED",
+        ("event_over[e]", "refund_certificate(e)", _NOTHING_RELEASED),
         why="F-16: without the certificate a refund could follow a payout"),
     Row("IN_PROGRESS", "Recover(p: Peer, e: Event)", "PENDING",
         why="a crash or expiry lost the session; the lock is kept, the event is tried again"),

@@ -108,9 +108,9 @@ FINDINGS = (
     Finding("F-16", "T: PENDING becomes EXPIRED, and the deposit goes back.",
             "A and B have released, C gives up on its own: refund and payout.",
             "A refund needs n − t + 1 + f signed statements: never released, and fenced now.",
-            ("event: PENDING -Expire-> EXPIRED", "cell refund_certificate",
-             "spec.parameters.refund_quorum"),
-            later="the messages that gather those statements; until then no event expires"),
+            ("event: PENDING -Renounce-> PENDING", "event: PENDING -Expire-> EXPIRED",
+             "formula refund_certificate", "spec.parameters.refund_quorum",
+             "metanode/protocol/expiry.py")),
     Finding("F-17", "T: what to sign is what the coordinator's set-up says.",
             "The hash in the envelope is that of an honest document, the payload is not.",
             "A set-up is a request: each member rebuilds the document from its own view and votes"

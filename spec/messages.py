@@ -269,6 +269,15 @@ class SignatureFound:
     signatures: tuple[EcdsaSignature, ...] = many(INPUTS_LIMIT)
 
 
+@frozen
+class Renounced:
+    """The sender never released a share for this event, and takes no part in it any more (F-16)."""
+
+    KIND: ClassVar[str] = "renounced"
+    CELL: ClassVar[str] = "renounced_said"
+    event: bytes = octets(HASH_OCTETS)
+
+
 # --- keys ---------------------------------------------------------------------------------------
 
 
@@ -370,26 +379,10 @@ class Missed:
 
 HANDSHAKE: tuple[type, ...] = (Hello, Proof, Ready)
 ENVELOPED: tuple[type, ...] = (
-    Ping,
-    Keepalive,
-    Publish,
-    Offer,
-    Proposal,
-    SigningSet,
-    Vote,
-    Setup,
-    Begin,
-    Release,
-    Step,
-    SignatureFound,
-    Confirmation,
-    Confirmations,
-    KeyLocked,
-    SharePrepared,
-    LockShown,
-    HandedOver,
-    Missed,
-)
+    Ping, Keepalive, Publish, Offer, Proposal, SigningSet, Vote, Setup, Begin, Release, Step,
+    SignatureFound, Renounced, Confirmation, Confirmations, KeyLocked,
+    SharePrepared, LockShown, HandedOver, Missed,
+)  # fmt: skip
 _Class = TypeVar("_Class", bound=type)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
 
-CONSTANTS = ("N", "T", "F")
-"""Numbers of one key epoch: share holders, shares needed to sign, Byzantine members tolerated."""
+CONSTANTS = ("N", "T", "F", "R")
+"""Numbers of one key epoch: share holders, shares needed to sign, Byzantine members tolerated, and
+holders who must renounce an event before it expires (``refund_quorum``)."""
 
 
 def quantity(value: float | str, unit: str, source: str) -> Any:
@@ -168,5 +169,5 @@ def quorum_fault(holders: int, shares: int, faulty: int) -> str | None:
 
 
 def refund_quorum(holders: int, shares: int, faulty: int) -> int:
-    """Return how many "never released, now fenced" make a refund safe: n − t + 1 + f (F-16)."""
+    """Return R: how many "never released, never will" make a refund safe: n − t + 1 + f (F-16)."""
     return holders - shares + 1 + faulty

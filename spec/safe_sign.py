@@ -56,11 +56,13 @@ DEFINITIONS = (
                "lock[p, e] in (none, d) or "
                "any(lock_attempt[p, e] < b and b < a and certified(e, b, d) for b in Attempt)",
                "SAFE-SIGN 4: the lock, or a newer certificate that overrides it"),
-    Definition("works(p: Peer, e: Event, a: Attempt)",
+    Definition("share_in_force(p: Peer, e: Event, a: Attempt)",
                "without_epoch[e] or "
                "any(epoch_signs[h, e, a] and holding[p, h] == active for h in Epoch)",
-               "F-24: p's share is in force; neither before it took over what was locked, nor "
-               "after it handed over"),
+               "F-24: neither before p took over what was locked, nor after it handed over"),
+    Definition("works(p: Peer, e: Event, a: Attempt)",
+               "share_in_force(p, e, a) and not renounced[p, e]",
+               "p takes part in e; F-16: never again in what it has renounced"),
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
                "enough_votes(e, a, d) and lock_attempt[p, e] < a "
                "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",

@@ -34,11 +34,22 @@ def _about(entry: Mapping[str, Any]) -> str:
         return f"{result['digest'][:16]} signed by {len(result['signers'])}"
     if result:
         return f"epoch {result['epoch']}, {result['address']}"
+    if entry.get("overdue") and entry.get("expiry"):
+        return _expiring(entry["expiry"])
     if lock is not None:
         return f"locked on {lock['digest'][:16]} in attempt {lock['attempt']}"
     if asked:
-        return ", ".join(f"{name} {_short(value)}" for name, value in asked.items())
+        shown = [name for name, value in asked.items() if name != "holders" and value != ""]
+        return ", ".join(f"{name} {_short(asked[name])}" for name in shown)
     return ""
+
+
+def _expiring(expiry: Mapping[str, Any]) -> str:
+    """Return how far an overdue request to sign is from expiring."""
+    text = f"renounced by {expiry['renounced']} of {expiry['needed']}"
+    if expiry["released_here"]:
+        return f"{text}, not by this node: its share is out"
+    return text if expiry["same_holders"] else "others hold the key now"
 
 
 def _short(value: object) -> str:
@@ -53,8 +64,9 @@ def command(home: Path, event: str | None, as_json: bool) -> None:
     """Show the newest events that the node on a home knows, or all about one EVENT.
 
     An event is decided once: a payout, the key's lock-in, an operator's request. It is tried in
-    numbered attempts, keeps its lock whatever happens, and ends in SUCCESS; a request that nobody
-    tries any more is shown as overdue.
+    numbered attempts, keeps its lock whatever happens, and ends in SUCCESS. A request whose time is
+    over is shown as overdue: one to sign becomes EXPIRED when so many holders have renounced it
+    that too few are left to sign it; any other can be asked for again.
     """
     from metanode.runtime.admin import fetch_json
     from metanode.runtime.home import Home

@@ -76,6 +76,9 @@ class Asking:
             # A signature is one for all; new shares count where they are in force.
             if done and (self.kind == "sign" or len(done) == len(entries)):
                 return done[0]
+            over = [entry for entry in entries if entry["status"] == "EXPIRED"]
+            if over and len(over) == len(entries):
+                return over[0]
             if time.monotonic() >= deadline:
                 return max(entries, key=_progress, default={"event": self.event, "status": "?"})
             time.sleep(POLL_S)
@@ -128,7 +131,14 @@ def _progress(entry: Mapping[str, Any]) -> tuple[int, int]:
 
 def missing(entry: Mapping[str, Any]) -> str:
     """Return what keeps an event from being done, as far as the node can tell."""
-    attempt = entry.get("attempt")
+    attempt, expiry = entry["attempt"], entry.get("expiry")
+    if entry["status"] == "EXPIRED":
+        return "it has expired: ask for the same with another --label"
+    if expiry is not None and not expiry["same_holders"]:
+        return "others hold the key than when it was asked for: ask again"
+    if expiry is not None and expiry["renounced_here"]:
+        said = f"{expiry['renounced']} of {expiry['needed']} holders have renounced it"
+        return f"its time is over, {said}: ask for the same with another --label"
     if entry.get("overdue"):
         return "its time is over: ask again"
     if attempt is None:
@@ -152,9 +162,10 @@ def perform(asking: Asking, wait: float | None, as_json: bool) -> int:
     if done:
         asking.say("signed" if asking.kind == "sign" else "done")
     else:
+        goes_on = f". It goes on; `metanode events --home {asking.homes[0].path}` shows how"
         click.echo(
-            f"not done after {wait:g} s: {missing(entry)}. It goes on; `metanode events --home "
-            f"{asking.homes[0].path}` shows how",
+            f"not done after {wait:g} s: {missing(entry)}"
+            f"{'' if entry['status'] == 'EXPIRED' else goes_on}",
             err=True,
         )
     if as_json:
@@ -220,8 +231,9 @@ def _key(homes: Sequence[Home]) -> dict[str, Any]:
 @click.command()
 @_asking_options(SIGN_WAIT_S)
 @click.option("--digest", required=True, metavar="HEX", help="What to sign: 32 octets in hex.")
+@click.option("--label", default="", metavar="TEXT", help="Tells requests for one digest apart.")
 def sign(
-    homes: tuple[Path, ...], digest: str, wait: float, no_wait: bool, as_json: bool
+    homes: tuple[Path, ...], digest: str, label: str, wait: float, no_wait: bool, as_json: bool
 ) -> int:
     """Sign a digest with the network's key.
 
@@ -229,11 +241,13 @@ def sign(
     address included. Find out what it is the hash of before you ask.
 
     Every operator decides for their own node. The signature is made as soon as so many operators
-    have asked for the same digest as the key's threshold demands; asking again returns the same
-    signature. Exit code: 0 signed, 1 not yet, 2 refused.
+    have asked for the same digest, with the same label, as the key's threshold demands; asking
+    again returns the same signature. A request whose time is over expires: from then on the same
+    can be asked for with another label only. Exit code: 0 signed, 1 not yet, 2 refused.
     """
     places = _homes(homes)
-    asking = Asking(places, "sign", {"key_id": _key(places)["key_id"], "digest": digest})
+    fields = {"key_id": _key(places)["key_id"], "digest": digest, "label": label}
+    asking = Asking(places, "sign", fields)
     return perform(asking, None if no_wait else wait, as_json)
 
 

@@ -17,9 +17,8 @@ from metanode.protocol.context import (
     succession_event,
 )
 from metanode.protocol.coordinator import Coordinators
+from metanode.protocol.expiry import Expiry
 from metanode.protocol.regroup import KINDS, Regroups
-from metanode.protocol.requests import Requests
-from metanode.protocol.settlement import Settlement
 from metanode.protocol.votes import VoteBook
 from metanode.tss.verify import recovery_id
 
@@ -35,8 +34,7 @@ class Events:
     """
 
     ctx: Context
-    settlement: Settlement
-    requests: Requests
+    expiry: Expiry
     regroups: Regroups
     votes: VoteBook
     coordinators: Coordinators
@@ -58,7 +56,7 @@ class Events:
 
     def one(self, event: bytes) -> dict[str, Any] | None:
         """Return one event, or None if this node does not know it."""
-        status = self.settlement.status(event)
+        status = self.expiry.settlement.status(event)
         if status == "UNKNOWN":
             return None
         self._read_votes()
@@ -74,8 +72,8 @@ class Events:
                 self._attempts.setdefault(event, []).append(attempt)
 
     def _describe(self, event: bytes, status: str) -> dict[str, Any]:
-        request, began = self.requests.asked.get(event), self._began(event)
-        locked = self.settlement.lock_of(event)
+        request, began = self.expiry.requests.asked.get(event), self._began(event)
+        locked = self.expiry.settlement.lock_of(event)
         entry = {
             "event": event.hex(),
             "kind": self._kind(event),
@@ -95,15 +93,16 @@ class Events:
             entry |= {
                 "asked": request.shown,
                 "expires": request.expires,
-                "overdue": self.requests.is_overdue(event),
+                "overdue": self.expiry.requests.is_overdue(event),
+                "expiry": self.expiry.describe(event),
                 "result": self._result(event, status),
             }
         return entry
 
     def _carried_out_by(self, event: bytes) -> bytes:
         """Return the event whose attempts carry a request out: keys and shares have their own."""
-        request = self.requests.asked.get(event)
-        if request is None or not self.requests.is_open(event):
+        request = self.expiry.requests.asked.get(event)
+        if request is None or not self.expiry.requests.is_open(event):
             return event
         if request.kind in KINDS:
             return self.regroups.going_on() or event
@@ -114,7 +113,7 @@ class Events:
         return event
 
     def _kind(self, event: bytes) -> str:
-        request = self.requests.asked.get(event)
+        request = self.expiry.requests.asked.get(event)
         if request is not None:
             return request.kind
         attempts = self._attempts.get(event, [])
@@ -136,12 +135,12 @@ class Events:
             if any(event == succession_event(network_id, key_id, number) for number in epochs):
                 return "succession"
         # A payout comes with a vote or with its signatures; a slot may pass without either.
-        if attempts or event in self.settlement.payouts:
+        if attempts or event in self.expiry.settlement.payouts:
             return "payout"
         return "regroup" if event in self.regroups.events else "keygen_slot"
 
     def _began(self, event: bytes) -> float | None:
-        request, preset = self.requests.asked.get(event), self.ctx.preset
+        request, preset = self.expiry.requests.asked.get(event), self.ctx.preset
         if request is not None:
             return request.made
         slot = self._kind(event) == "keygen_slot"
@@ -173,10 +172,10 @@ class Events:
             "public_key": key.public_key.hex(),
             "address": custody_address(key.public_key, self.ctx.settings.hrp),
         }
-        found = self.requests.found.get(event)
+        found = self.expiry.requests.found.get(event)
         if found is None:
             return {**result, "epoch": key.number, "threshold": key.quorum.threshold}
-        digest = self.requests.asked[event].fields["digest"]
+        digest = self.expiry.requests.asked[event].fields["digest"]
         rs = found.signatures[0].rs
         r, s = int.from_bytes(rs[:32], "big"), int.from_bytes(rs[32:], "big")
         return {

@@ -7,35 +7,35 @@ simulator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from metanode.chains.base import ChainUpdate
 from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
-from metanode.protocol.blame_book import Ban, BlameBook, BlameList
+from metanode.protocol.blame_book import BlameBook
 from metanode.protocol.candidate import Candidates
 from metanode.protocol.codec import Codec
 from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
 from metanode.protocol.coordinator import Coordinators, Task
 from metanode.protocol.envelope import Envelope
-from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.epoch_chain import EpochChain
 from metanode.protocol.events import Events
+from metanode.protocol.expiry import Expiry
 from metanode.protocol.handover import Handover
 from metanode.protocol.hearing import Hearing
 from metanode.protocol.identity import Identity
 from metanode.protocol.keygen import Keygen
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects, Tables
-from metanode.protocol.ping import Evidence, Pings
+from metanode.protocol.memory import Memory
+from metanode.protocol.ping import Pings
 from metanode.protocol.regroup import Regroups
 from metanode.protocol.report import report_of
-from metanode.protocol.request import Request
 from metanode.protocol.requests import Requests
 from metanode.protocol.round import Rounds
 from metanode.protocol.runs import Runs
@@ -44,30 +44,9 @@ from metanode.protocol.settlement import Settlement
 from metanode.protocol.view import NodeView
 from metanode.protocol.votes import VoteBook, frame_of
 from spec import messages as m
-from spec.interpreter import Index, Value
 from spec.protocol import PROTOCOL
 
 FROM_ANYONE = (m.Ping, m.Keepalive)
-
-
-@frozen(kw_only=True)
-class Memory:
-    """What a node brings with it from its store when it starts.
-
-    ``keys`` are what key generations made, ``epochs`` what regroups made, with the shares that are
-    not erased.
-    """
-
-    cells: Mapping[str, Mapping[Index, Value]] = field(factory=dict)
-    keys: Sequence[KeyEpoch] = ()
-    epochs: Sequence[KeyEpoch] = ()
-    announcement: m.KeyLocked | None = None
-    locks: Sequence[m.LockedCandidate] = ()
-    signatures: Sequence[m.SignatureFound] = ()
-    blocks: Mapping[bytes, Evidence] = field(factory=dict)
-    requests: Sequence[Request] = ()
-    blames: Mapping[bytes, BlameList] = field(factory=dict)
-    bans: Mapping[bytes, Ban] = field(factory=dict)
 
 
 @define
@@ -85,6 +64,7 @@ class NodeCore:
     pings: Pings = field(init=False)
     settlement: Settlement = field(init=False)
     requests: Requests = field(init=False)
+    expiry: Expiry = field(init=False)
     hearing: Hearing = field(init=False)
     blames: BlameBook = field(init=False)
     runs: Runs = field(init=False)
@@ -107,6 +87,7 @@ class NodeCore:
         self.pings = Pings(ctx)
         self.settlement = Settlement(ctx, self.candidates)
         self.requests = Requests(ctx, self.settlement, self.pings.members, self.pings.stake_fault)
+        self.expiry = Expiry(ctx, self.settlement, self.requests)
         self.hearing = Hearing(ctx)
         self.keygen = Keygen(
             ctx,
@@ -163,9 +144,7 @@ class NodeCore:
             self.sessions.drop,
         )
         self.runs.finished = self.rounds.finished
-        self.events = Events(
-            ctx, self.settlement, self.requests, self.regroups, self.votes, self.coordinators
-        )
+        self.events = Events(ctx, self.expiry, self.regroups, self.votes, self.coordinators)
 
     # --- inputs ---
 
@@ -204,6 +183,7 @@ class NodeCore:
         self.pings.tick()
         self.handover.tick()
         self.regroups.settle_requests()
+        self.expiry.tick()
         due = (self.keygen.tick(), self.regroups.due(), self.handover.due())
         for task in (*due, *self.requests.tick()):
             if task is not None:
@@ -223,6 +203,7 @@ class NodeCore:
         self.handover.on_link(peer)
         self.settlement.announce_to(peer)
         self.requests.announce_to(peer)
+        self.expiry.announce_to(peer)
         self._publish(self.candidates.seen_by(self.ctx.me)[-m.TRANSFERS_LIMIT :], to=peer)
 
     def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
@@ -329,6 +310,8 @@ class NodeCore:
                 self.handover.on_handed_over(sender, message)
             case m.Missed():
                 self.regroups.on_missed(sender, message)
+            case m.Renounced():
+                self.expiry.on_renounced(sender, message)
             case m.Keepalive():
                 self.ctx.call("keepalive", peer=sender, endpoints=message.endpoints)
             case _:
@@ -406,6 +389,7 @@ class NodeCore:
                 voted = self.votes.of(task.event, task.attempt)
                 silent = [member for member in task.members if member not in voted]
                 self.regroups.failed(task.attempt, silent or waited_for)
+        self.expiry.boundary(number)
 
     # --- for the operator ---
 

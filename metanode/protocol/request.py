@@ -3,6 +3,9 @@
 The event of a request is a hash of network, kind and document. So equal requests of several
 operators meet in one event, and nothing else of a request is ever agreed on: when it was made, and
 until when it is tried, is the business of the node that was asked.
+
+A request to sign names those who hold the key when it is made, and only they sign it: what so many
+of them renounced that too few are left (F-16) cannot be signed by others later.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from attrs import field, frozen
 from metanode.errors import Malformed, UserError
 from metanode.protocol.codec import decode_canonical, encode_canonical
 from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.view import Quorum
 from spec.messages import HASH_OCTETS, MEMBERS_LIMIT, NODE_ID_OCTETS
 
 MAX_NUMBER = 1 << 32
+LABEL_CHARACTERS = 64
 NO_KEY = "there is no key yet: `keygen` makes one, `status` shows it"
 
 
@@ -40,6 +45,10 @@ class Request:
         """What is asked for: bytes, numbers, a list of node ids."""
         plain: dict[str, Any] = decode_canonical(self.document)
         return plain
+
+    def names(self, quorum: Quorum) -> bool:
+        """Return whether these are the holders that a request to sign is put to."""
+        return bool(self.fields["holders"] == holders_id(quorum))
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -78,6 +87,12 @@ def request_event(network_id: bytes, kind: str, document: bytes) -> bytes:
     return tagged_hash("request", network_id, kind.encode("utf-8"), document)
 
 
+def holders_id(quorum: Quorum) -> bytes:
+    """Return the 32-byte name of the holders of a key with t and f; equal in every epoch."""
+    numbers = (quorum.threshold.to_bytes(8, "big"), quorum.faulty.to_bytes(8, "big"))
+    return tagged_hash("holders", *numbers, *sorted(quorum.holders))
+
+
 def read_document(kind: str, document: bytes) -> dict[str, Any]:
     """Return the fields of a request's document; Malformed unless it is one of its kind."""
     plain = decode_canonical(document)
@@ -97,7 +112,8 @@ def read_document(kind: str, document: bytes) -> dict[str, Any]:
 def make_document(kind: str, given: Mapping[str, object]) -> bytes:
     """Return the document of a request as an operator writes it: ids and digests in hex.
 
-    UserError names the first field that is missing, unknown or of another form.
+    UserError names the first field that is missing, unknown or of another form; a request to sign
+    has no label unless one is given.
     """
     forms = FORMS.get(kind)
     if forms is None:
@@ -105,6 +121,7 @@ def make_document(kind: str, given: Mapping[str, object]) -> bytes:
     strange = sorted(set(given) - set(forms))
     if strange:
         raise UserError(f"{kind}: unknown field {strange[0][:32]!r}: it takes {_names(forms)}")
+    given = {**({"label": ""} if "label" in forms else {}), **given}
     found: dict[str, Any] = {}
     for name, form in forms.items():
         if name not in given:
@@ -146,6 +163,16 @@ def _number(value: object) -> int:
     return value
 
 
+def _label(value: object) -> str:
+    text = value if isinstance(value, str) else "\n"
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    if not plain or len(text) > LABEL_CHARACTERS:
+        raise ValueError(
+            f"at most {LABEL_CHARACTERS} printable ASCII characters, no space at either end"
+        )
+    return text
+
+
 def _members(value: object) -> list[bytes]:
     if not isinstance(value, list) or not 0 < len(value) <= MEMBERS_LIMIT:
         raise ValueError(f"a list of 1 to {MEMBERS_LIMIT} node ids is needed")
@@ -157,7 +184,7 @@ def _members(value: object) -> list[bytes]:
 
 _HASH = _octets(HASH_OCTETS)
 FORMS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
-    "sign": {"key_id": _HASH, "digest": _HASH},
+    "sign": {"key_id": _HASH, "digest": _HASH, "holders": _HASH, "label": _label},
     "keygen": {},
     "keyrefresh": {"key_id": _HASH, "epoch": _number},
     "quorumchange": {

@@ -21,6 +21,7 @@ from metanode.protocol.machine import TransitionError
 from metanode.protocol.request import (
     NO_KEY,
     Request,
+    holders_id,
     make_document,
     read_document,
     request_event,
@@ -34,6 +35,7 @@ from spec.parameters import quorum_fault
 
 OPEN = ("PENDING", "IN_PROGRESS")
 DONE = "SUCCESS"
+FINISHED = (DONE, "EXPIRED")
 OPEN_LIMIT = 64
 AT_ONCE = 48
 """Requests that are tried in one round, so that their votes find room at every other node."""
@@ -67,6 +69,10 @@ class Requests:
 
         UserError names cause and mend when it cannot be met now; nothing is changed either way.
         """
+        if kind == "sign":
+            if self.ctx.key is None:
+                raise UserError(NO_KEY)
+            given = {"holders": holders_id(self.ctx.key.quorum).hex(), **given}
         now = int(self.ctx.now)
         lifetime = int(self.ctx.preset.request_lifetime_s)
         request = Request(kind, make_document(kind, given), now, now + lifetime)
@@ -74,6 +80,8 @@ class Requests:
         known = self.asked.get(event)
         if known is not None and self.settlement.status(event) == DONE:
             return known
+        if self.settlement.status(event) == "EXPIRED" or self.has_renounced(event):
+            raise UserError("this node has renounced it for good: ask with another --label")
         if known is None and len(self.open()) >= OPEN_LIMIT:
             raise UserError(f"{OPEN_LIMIT} requests are open here: wait until some are done")
         {
@@ -134,9 +142,12 @@ class Requests:
 
     def is_overdue(self, event: bytes) -> bool:
         """Return whether a request has run out of time: it is not tried any more."""
-        request = self.asked[event]
-        status = self.settlement.status(event)
-        return status not in (DONE, "EXPIRED") and request.expires <= self.ctx.now
+        late = self.asked[event].expires <= self.ctx.now
+        return late and self.settlement.status(event) not in FINISHED
+
+    def has_renounced(self, event: bytes) -> bool:
+        """Return whether this node takes no part in an event any more (F-16)."""
+        return bool(self.ctx.tables.view.get("renounced", self.ctx.me, event))
 
     # --- signing, as the coordinators ask for it ---
 
@@ -174,7 +185,7 @@ class Requests:
             return None
         fields = request.fields
         room = event in self._tried or len(self._tried) < AT_ONCE
-        if fields["key_id"] != key.key_id or not room:
+        if fields["key_id"] != key.key_id or not request.names(key.quorum) or not room:
             return None
         self._tried.add(event)
         return Task(
@@ -215,7 +226,7 @@ class Requests:
         t signers to make one, so nobody can fill that room with rubbish.
         """
         ctx = self.ctx
-        if ctx.key is None or self.settlement.status(message.event) == DONE:
+        if ctx.key is None or self.settlement.status(message.event) in FINISHED:
             return
         try:
             fields = read_document("sign", message.document)
@@ -271,9 +282,9 @@ class Requests:
         return verify_signature(self.ctx.epoch.public_key, digest, r, s)
 
     def _take(self, event: bytes, request: Request, found: SignatureFound) -> None:
-        """Keep and announce a verified signature, if it is new."""
+        """Keep and announce a verified signature, if it is new; of what is over nothing is kept."""
         ctx = self.ctx
-        if self.settlement.status(event) == DONE:
+        if self.settlement.status(event) in FINISHED:
             return
         try:
             ctx.tables.fire(
@@ -300,6 +311,8 @@ class Requests:
     def _check_sign(self, request: Request) -> None:
         self._check_key(request)
         self._check_share()
+        if not request.names(self.ctx.epoch.quorum):
+            raise UserError("others hold the key now: do not name holders, the node does it")
         self._check_up()
 
     def _check_keygen(self, _request: Request) -> None:

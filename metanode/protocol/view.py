@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from metanode.errors import check
 from spec.assembly import Protocol
 from spec.interpreter import Index, Value
+from spec.parameters import refund_quorum
 from spec.trace_format import reference
 
 Facts = Mapping[str, "Value | Mapping[Index, Value]"]
@@ -23,7 +24,7 @@ Facts = Mapping[str, "Value | Mapping[Index, Value]"]
 @frozen
 class Quorum:
     """The share holders of a key epoch with the numbers of SAFE-SIGN 1: the meaning of Peer, N, T,
-    F.
+    F, R.
     """
 
     holders: tuple[bytes, ...]
@@ -33,7 +34,8 @@ class Quorum:
     @property
     def constants(self) -> Mapping[str, int]:
         """The constants of the table language."""
-        return {"N": len(self.holders), "T": self.threshold, "F": self.faulty}
+        n, t, f = len(self.holders), self.threshold, self.faulty
+        return {"N": n, "T": t, "F": f, "R": refund_quorum(n, t, f)}
 
 
 NOBODY = Quorum((), 1, 0)
@@ -79,7 +81,7 @@ class NodeView:
         return self.quorum.holders
 
     def constant(self, name: str) -> int:
-        """Return N, T or F of the quorum in force."""
+        """Return N, T, F or R of the quorum in force."""
         number = self.quorum.constants[name]
         self.reads[name] = number
         return number

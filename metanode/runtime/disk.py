@@ -20,7 +20,7 @@ from metanode.protocol.epoch import KeyEpoch, decode_epoch
 from metanode.protocol.key import USABLE
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Write
-from metanode.protocol.node import Memory
+from metanode.protocol.memory import Memory
 from metanode.protocol.ping import Evidence
 from metanode.protocol.request import Request
 from metanode.runtime.blame import bans_in, blames_in

@@ -83,8 +83,8 @@ _SIGNING = (signing_lemmas.LEMMAS, signing_lemmas.PROVES)
 PROOFS = (
     ProofCase(two_phase_commit.NETWORK, two_phase_commit_lemmas.LEMMAS, obligations=64),
     ProofCase(signing.NETWORK, *_SIGNING, obligations=70, steps=2 * ATTEMPT_STEPS),
-    ProofCase(refund_against_payout.NETWORK, refund_against_payout_lemmas.LEMMAS, obligations=80),
-    ProofCase(event_status.NETWORK, obligations=16),
+    ProofCase(refund_against_payout.NETWORK, refund_against_payout_lemmas.LEMMAS, obligations=95),
+    ProofCase(event_status.NETWORK, obligations=19),
     ProofCase(
         regroup_retry.NETWORK,
         regroup_retry_lemmas.LEMMAS,

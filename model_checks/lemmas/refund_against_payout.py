@@ -7,7 +7,7 @@ from model_checks.system import Property
 LEMMAS = (
     Property(
         "ExpiredIsCertified",
-        "all(implies(status[p, e] == EXPIRED, refund_certificate[e]) for p in Peer for e in Event)",
+        "all(implies(status[p, e] == EXPIRED, refund_certificate(e)) for p in Peer for e in Event)",
         "lemma",
         "R statements were there, and statements stay",
     ),

@@ -1,8 +1,8 @@
 """A refund must never follow a payout (F-16): one event, one payout, liars who say anything.
 
-A node that signs "never released, now standing aside" takes part in no session of the event any
-more. R such statements are the refund certificate, with which a node lets the event expire. The
-payout exists as soon as T shares are out. Liars sign both the statement and the payout.
+A node that renounces the event has released nothing, and neither votes, locks nor releases for it
+any more, whatever crashes. R such statements are the refund certificate, with which a node lets the
+event expire. The payout exists as soon as T shares are out. Liars sign both.
 
 R = n - t + 1 + f is enough: R holders, less f liars, leave fewer than t - f correct ones who can
 still release. One statement less is refuted, and so is the source's rule, under which a node that
@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from model_checks.networks.one_epoch import ALL_WORK
+from model_checks.networks.one_epoch import IN_FORCE
 from model_checks.system import Move, Network, Property
 from spec.language import Cell
+from spec.protocol import PROTOCOL
+
+_CERTIFICATE = PROTOCOL.names.definitions["refund_certificate"]
 
 NETWORK = Network(
     name="refund_against_payout",
@@ -30,54 +33,37 @@ NETWORK = Network(
         ("event", "Signature"),
         ("event", "ProtocolError"),
         ("event", "Retry"),
+        ("event", "Renounce"),
         ("event", "Expire"),
     ),
     untracked=("session",),
-    constants=("R",),
-    cells=(
-        Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
-        Cell(
-            "stands_aside",
-            "bool",
-            ("Peer", "Event"),
-            "False",
-            "disk",
-            "p signed that it never released a share, and takes part in no session any more",
-        ),
-    ),
+    cells=(Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),),
     rigid=("faulty",),
     assume=("count(p for p in Peer if faulty[p]) <= F",),
     given={
         "session[p, e, a]": "absent",
         "from_coordinator[e, a]": "True",
         "is_coordinator[p, a]": "False",
-        # who stands aside is no member of any session
-        "is_member[p, e, a]": "not stands_aside[p, e]",
+        "is_member[p, e, a]": "True",
         "needs_all[e]": "False",
         "instance_used[p, i]": "False",
         "event_known[e]": "True",
         "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d",
         "signature_valid[e, d]": "any(count(q for q in Peer if faulty[q] or "
         "released_in[q, e, a, d]) >= T for a in Attempt)",
-        "refund_certificate[e]": "count(q for q in Peer if faulty[q] or stands_aside[q, e]) >= R",
+        "renounced_said[q, e]": "faulty[q] or renounced[q, e]",
     },
     without=tuple(
         (f"session.{event}", "session_digest[p, e, a] == d")
         for event in ("Ack", "Begin", "Release")
     ),
-    definitions=(ALL_WORK,),
+    definitions=(IN_FORCE,),
     moves=(
         Move(
             "TimeRunsOut(e: Event)",
             ("not event_over[e]",),
             {"event_over[e]": "True"},
             "the deadline of the event, at any time",
-        ),
-        Move(
-            "StandAside(p: Peer, e: Event)",
-            ("not faulty[p]", "event_over[e]", "all(not released[p, e, d] for d in Digest)"),
-            {"stands_aside[p, e]": "True"},
-            "the statement is on disk before it is signed",
         ),
     ),
     properties=(
@@ -88,8 +74,8 @@ NETWORK = Network(
             doc="no event is refunded at a correct node while its payout can be signed",
         ),
         Property(
-            "FencedNeverReleases",
-            "all(implies(stands_aside[p, e], not any(released[p, e, d] for d in Digest)) "
+            "RenouncedNeverReleases",
+            "all(implies(renounced[p, e], not any(released[p, e, d] for d in Digest)) "
             "for p in Peer for e in Event)",
             doc="a correct node's statement stays true",
         ),
@@ -127,7 +113,7 @@ NETWORK = Network(
         ),
         Property(
             "LiarsRefund",
-            "any(refund_certificate[e] and count(p for p in Peer if stands_aside[p, e]) < R "
+            "any(refund_certificate(e) and count(p for p in Peer if renounced[p, e]) < R "
             "for e in Event)",
             "reachable",
             "the adversary's power: its statements complete a refund",
@@ -139,6 +125,6 @@ OWN_WORD = evolve(
     NETWORK,
     name="refund_on_own_word",
     doc="F-16: a node that released nothing itself lets the event expire",
-    given={**NETWORK.given, "refund_certificate[e]": "True"},
+    definitions=(IN_FORCE, evolve(_CERTIFICATE, text="True")),
     properties=tuple(p for p in NETWORK.properties if not p.name.startswith("Liars")),
 )

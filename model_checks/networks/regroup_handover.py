@@ -4,7 +4,8 @@ The regroup table runs beside the votes, locks and releases of signing, which ar
 runs. Rosters are any that meet SAFE-SIGN 1: the next one may share a few members with the last.
 Each attempt to sign belongs to one epoch; only those who work with its shares vote, lock and
 release in it. When all are ready, when shares are erased and how a regroup ends is the matter of
-``regroup_retry``: here holders may fence themselves at any time, which only adds runs.
+``regroup_retry``: here holders may fence themselves at any time, which only adds runs. Nobody
+renounces the event: what may expire is signed by the same holders in every epoch.
 
 That no two attempts are decided is SAFE-SIGN for one more event, which ``signing`` shows; it is
 taken from it here (``Decide``). Liars say that they are ready, hand over and show no lock, or any
@@ -21,7 +22,7 @@ from spec.protocol import PROTOCOL
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
 _IN_ORDER = "all(implies(a < b, epoch_of[a] <= epoch_of[b]) for a in Attempt for b in Attempt)"
-_WORKS = PROTOCOL.names.definitions["works"]
+_IN_FORCE = PROTOCOL.names.definitions["share_in_force"]
 _SIGNED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}]) + F >= T "
 
 NETWORK = Network(
@@ -70,6 +71,7 @@ NETWORK = Network(
         "is_coordinator[p, a]": "False",
         "is_member[p, e, a]": "True",
         "needs_all[e]": "False",
+        "renounced[p, e]": "False",
         "instance_used[p, i]": "False",
         "vote[q, e, a, d]": "holds(q, a) and (faulty[q] or voted[q, e, a] == d)",
     },
@@ -186,7 +188,7 @@ NO_FENCE = evolve(
     doc="F-24: holders hand their locks over, and go on locking and signing in the old epoch",
     definitions=(
         *NETWORK.definitions,
-        evolve(_WORKS, text=_WORKS.text.replace("== active", "in (active, fenced)")),
+        evolve(_IN_FORCE, text=_IN_FORCE.text.replace("== active", "in (active, fenced)")),
     ),
 )
 TAKEN_EARLY = evolve(

@@ -1,5 +1,6 @@
 """The status of an event: SUCCESS only with a valid signature or a key, EXPIRED only under a refund
-certificate, and both are final: whatever comes later is heard and changes nothing.
+certificate, and both are final: whatever comes later is heard and changes nothing. Who released
+nothing may renounce an event that ran out of time, for good.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from model_checks.records.safe_sign import first_vote, lock_permits
 
 _FINAL = "status[p, e] in (SUCCESS, EXPIRED)"
 _NOTHING_OUT = "all(not released[p, e, d] for d in Digest)"
+_CERTIFIED = "not count(x for x in Peer if renounced_said[x, e]) < R"
 _SIGNED = "any(after(signature_kept[p, e, d]) and signature_valid[e, d] for d in Digest)"
 
 EVENT = Record(
@@ -18,8 +20,10 @@ EVENT = Record(
         "Setup": f"{_FINAL} or (status[p, e] == PENDING and not event_over[e] "
         f"and {first_vote()} and {lock_permits()})",
         "Signature": f"{_FINAL} or (status[p, e] != UNKNOWN and signature_valid[e, d])",
-        "Expire": "status[p, e] == PENDING and event_over[e] and refund_certificate[e] "
+        "Renounce": "status[p, e] in (PENDING, FAILED, EXPIRED) and event_over[e] "
         f"and {_NOTHING_OUT}",
+        "Expire": "status[p, e] in (PENDING, FAILED) and event_over[e] "
+        f"and {_CERTIFIED} and {_NOTHING_OUT}",
         "Recover": f"{_FINAL} or status[p, e] == IN_PROGRESS",
         "KeyMade": "status[p, e] in (PENDING, IN_PROGRESS) and key_made[e]",
         "ProtocolError": f"{_FINAL} or status[p, e] == IN_PROGRESS",
@@ -32,6 +36,7 @@ EVENT = Record(
         "Setup": f"{_FINAL} or after(status[p, e]) == IN_PROGRESS",
         "Signature": f"{_FINAL} or (after(status[p, e]) == SUCCESS and "
         "after(signature_kept[p, e, d]) and after(announced[p, e, d]))",
+        "Renounce": "after(renounced[p, e]) and after(renounced_said[p, e])",
         "Expire": "after(status[p, e]) == EXPIRED",
         "Recover": f"{_FINAL} or after(status[p, e]) == PENDING",
         "KeyMade": "after(status[p, e]) == SUCCESS",
@@ -47,7 +52,12 @@ EVENT = Record(
         "SuccessIsMade": "implies(status[p, e] != SUCCESS and after(status[p, e]) == SUCCESS, "
         f"key_made[e] or {_SIGNED})",
         "NoExpiryAfterRelease": "implies(status[p, e] != EXPIRED and after(status[p, e]) == EXPIRED"
-        f", {_NOTHING_OUT} and refund_certificate[e])",
+        f", {_NOTHING_OUT} and {_CERTIFIED})",
+        "RenouncesNothingOut": "implies(after(renounced[p, e]), renounced[p, e] or "
+        f"(event_over[e] and {_NOTHING_OUT}))",
+        "SaidIfRenounced": "implies(after(renounced_said[p, e]), renounced_said[p, e] or "
+        "after(renounced[p, e]))",
+        "RenouncedForGood": "implies(renounced[p, e], after(renounced[p, e]))",
         "FailedHoldsNothing": "implies(status[p, e] != FAILED and after(status[p, e]) == FAILED, "
         f"{_NOTHING_OUT})",
         "KeptIfValid": "all(implies(after(signature_kept[p, e, d]), "
@@ -60,7 +70,9 @@ EVENT = Record(
         "for d in Digest)",
     },
     crash="all(after(status[p, e]) == status[p, e] and after(asked[p, e]) == asked[p, e] and "
+    "after(renounced[p, e]) == renounced[p, e] and "
     "after(signature_kept[p, e, d]) == signature_kept[p, e, d] for e in Event for d in Digest)",
-    first="all(status[p, e] == UNKNOWN and not asked[p, e] and not signature_kept[p, e, d] "
+    first="all(status[p, e] == UNKNOWN and not asked[p, e] and not renounced[p, e] and "
+    "not renounced_said[p, e] and not signature_kept[p, e, d] "
     "for e in Event for d in Digest)",
 )

@@ -19,7 +19,7 @@ SIZES = {
     "Epoch": 3,
 }  # fmt: skip
 """So many individuals: two that differ, and as many as a count in a table asks for."""
-CONSTANTS = {"N": 2, "T": 2, "F": 0}
+CONSTANTS = {"N": 2, "T": 2, "F": 0, "R": 1}
 
 
 @frozen(kw_only=True)

@@ -25,10 +25,10 @@ def lock_permits(a: str = "a") -> str:
 
 
 def works(a: str = "a") -> str:
-    """A share of the epoch that signs is in force, for what is signed at all."""
+    """A share of the epoch that signs is in force, for what is signed at all; nothing renounced."""
     return (
-        f"(without_epoch[e] or not all(not epoch_signs[x, e, {a}] or holding[p, x] != active "
-        "for x in Epoch))"
+        f"(not renounced[p, e] and (without_epoch[e] or not all(not epoch_signs[x, e, {a}] "
+        "or holding[p, x] != active for x in Epoch)))"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,12 @@ class Node:
     def asked(self) -> list[dict[str, Any]]:
         """What was not only checked."""
         return [document for document in self.posted if not document["check"]]
+
+
+EXPIRY = {
+    "renounced": 2, "needed": 3, "renounced_here": True, "released_here": False,
+    "same_holders": True,
+}  # fmt: skip
 
 
 def entry(status: str, votes: int = 0, session: str = "acked", **more: Any) -> dict[str, Any]:
@@ -191,6 +198,12 @@ def test_nodes_that_see_another_key_are_not_asked(tmp_path: Path, run: Run) -> N
         (entry("PENDING", attempt=None), "no attempt is going on"),
         (entry("IN_PROGRESS", 3, "stepping"), "the signers have begun"),
         (entry("PENDING", overdue=True), "its time is over: ask again"),
+        (entry("PENDING", overdue=True, expiry=EXPIRY), "its time is over, 2 of 3 holders have"),
+        (entry("PENDING", expiry={**EXPIRY, "same_holders": False}), "others hold the key than"),
+        (
+            entry("PENDING", overdue=True, expiry={**EXPIRY, "renounced_here": False}),
+            "its time is over: ask again",
+        ),
     ],
 )
 def test_what_is_missing_is_said_when_the_wait_is_over(
@@ -206,6 +219,27 @@ def test_what_is_missing_is_said_when_the_wait_is_over(
         assert (code, json.loads(out)["status"]) == (1, shown["status"])
         code, out, _ = run("sign", *homes(node), "--digest", DIGEST, "--no-wait")
         assert (code, out) == (0, EVENT + "\n")
+
+
+def test_an_expired_request_ends_the_wait_at_once(tmp_path: Path, run: Run) -> None:
+    """Catches a command that waits for what cannot come, or says that it goes on."""
+    node = Node(tmp_path / "a", entries=[entry("IN_PROGRESS"), entry("EXPIRED", attempt=None)])
+    with serving(node):
+        begun = time.monotonic()
+        code, out, errors = run("sign", *homes(node), "--digest", DIGEST, "--wait", "60")
+        assert (code, out) == (1, "")
+        assert "it has expired: ask for the same with another --label" in errors
+        assert "It goes on" not in errors
+        assert time.monotonic() - begun < 10
+
+
+def test_a_label_is_put_to_the_nodes(tmp_path: Path, run: Run) -> None:
+    """Catches a label that is lost: the operator would ask for the expired request again."""
+    node = Node(tmp_path / "a", entries=[entry("PENDING")])
+    with serving(node):
+        run("sign", *homes(node), "--digest", DIGEST, "--no-wait", "--label", "second try")
+        run("sign", *homes(node), "--digest", DIGEST, "--no-wait")
+    assert [asked["label"] for asked in node.asked] == ["second try", ""]
 
 
 def test_a_home_before_the_command_counts(tmp_path: Path, run: Run) -> None:
@@ -278,18 +312,24 @@ def test_events_are_listed_one_a_line_and_shown_one_by_one(tmp_path: Path, run: 
         payout,
         made,
         {**entry("SUCCESS", result=RESULT), "event": "cc" * 32},
+        {**entry("PENDING", overdue=True, expiry=EXPIRY), "event": "ea" * 32},
+        entry("PENDING", overdue=True, expiry={**EXPIRY, "released_here": True}),
+        entry("PENDING", overdue=True, expiry={**EXPIRY, "same_holders": False}),
     ]
     node = Node(tmp_path / "a", entries=shown)
     with serving(node):
         code, out, _ = run("events", *homes(node))
         assert code == 0
         lines = out.splitlines()
-        assert len(lines) == 5
+        assert len(lines) == 8
         assert lines[0].split() == ["event", "kind", "status", "age", "attempts", "about"]
         assert lines[1].split()[:4] == [EVENT[:16], "sign", "overdue", "-"]
         assert f"locked on {DIGEST[:16]} in attempt 9" in lines[2]
         assert "epoch 4, bcrt1qx" in lines[3]
         assert f"{DIGEST[:16]} signed by 3" in lines[4]
+        assert lines[5].endswith("renounced by 2 of 3")
+        assert lines[6].endswith("renounced by 2 of 3, not by this node: its share is out")
+        assert lines[7].endswith("others hold the key now")
         assert json.loads(run("events", *homes(node), "--json")[1]) == shown
         one = run("events", *homes(node), "BA")[1]
         assert "kind: payout" in one

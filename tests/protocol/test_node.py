@@ -10,7 +10,8 @@ import pytest
 from metanode.errors import PeerFault
 from metanode.protocol.context import keygen_event
 from metanode.protocol.envelope import Envelope
-from metanode.protocol.node import Memory, NodeCore
+from metanode.protocol.memory import Memory
+from metanode.protocol.node import NodeCore
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE
 from tests.simulation.simulator import NETWORK_ID, START, Simulation, with_key

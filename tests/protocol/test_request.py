@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 
 from metanode.errors import UserError
-from metanode.protocol.request import FORMS, Request, make_document, read_document, request_event
+from metanode.protocol.request import (
+    FORMS,
+    Request,
+    holders_id,
+    make_document,
+    read_document,
+    request_event,
+)
+from metanode.protocol.view import Quorum
 
 KEY_ID = "ab" * 32
 IDS = [f"02{number:064x}" for number in (3, 1, 2)]
 GIVEN: dict[str, dict[str, object]] = {
-    "sign": {"key_id": KEY_ID, "digest": "cd" * 32},
+    "sign": {"key_id": KEY_ID, "digest": "cd" * 32, "holders": "ef" * 32, "label": "invoice 7"},
     "keygen": {},
     "keyrefresh": {"key_id": KEY_ID, "epoch": 4},
     "quorumchange": {
@@ -43,7 +51,24 @@ def test_equal_requests_meet_in_one_event_and_others_never() -> None:
     events = {request_event(network, kind, document) for kind, document in documents.items()}
     events.add(request_event(bytes([1]) * 32, "sign", documents["sign"]))
     events.add(request_event(network, "keygen", documents["sign"]))
-    assert len(events) == 6
+    for change in ({"label": ""}, {"label": "x" * 64}, {"holders": "00" * 32}):
+        events.add(request_event(network, "sign", make_document("sign", GIVEN["sign"] | change)))
+    assert len(events) == 9
+
+
+def test_a_request_to_sign_without_a_label_has_an_empty_one() -> None:
+    """Catches two documents, and so two events, for one request."""
+    given = {name: value for name, value in GIVEN["sign"].items() if name != "label"}
+    assert make_document("sign", given) == make_document("sign", {**given, "label": ""})
+
+
+def test_holders_are_named_by_who_they_are_and_by_their_numbers() -> None:
+    """F-16: catches statements of some holders that would speak for others."""
+    ids = tuple(map(bytes.fromhex, IDS))
+    same = {holders_id(Quorum(ids, 2, 0)), holders_id(Quorum(ids[::-1], 2, 0))}
+    assert len(same) == 1
+    others = [Quorum(ids, 3, 0), Quorum(ids, 2, 1), Quorum(ids[:2], 2, 0), Quorum(ids, 0, 2)]
+    assert len(same | {holders_id(quorum) for quorum in others}) == 5
 
 
 def test_members_are_one_set_in_whatever_order_they_are_given() -> None:
@@ -64,6 +89,12 @@ def test_members_are_one_set_in_whatever_order_they_are_given() -> None:
         ("sign", {"digest": "cd " * 32}, "digest: 64 hex digits are needed"),
         ("sign", {"digest": 7}, "digest: 64 hex digits are needed"),
         ("sign", {"message": "x"}, "unknown field 'message': it takes key_id, digest"),
+        ("sign", {"holders": None}, "holders is missing"),
+        ("sign", {"label": "x" * 65}, "label: at most 64 printable ASCII characters"),
+        ("sign", {"label": "x\n"}, "label: at most 64 printable"),
+        ("sign", {"label": " x"}, "no space at either end"),
+        ("sign", {"label": "Büro"}, "label: at most 64 printable"),
+        ("sign", {"label": 7}, "label: at most 64 printable"),
         ("keygen", {"epoch": 1}, "it takes none"),
         ("keyrefresh", {"epoch": -1}, "epoch: a whole number is needed"),
         ("keyrefresh", {"epoch": True}, "epoch: a whole number is needed"),

@@ -74,9 +74,9 @@ def test_individuals_are_holders_and_what_cells_mention(view: NodeView) -> None:
 
 def test_constants_are_those_of_the_quorum(view: NodeView) -> None:
     """Catches a threshold of another key epoch."""
-    assert [view.constant(name) for name in ("N", "T", "F")] == [2, 2, 0]
+    assert [view.constant(name) for name in ("N", "T", "F", "R")] == [2, 2, 0, 1]
     with view.given({}, Quorum((P,), 1, 0)):
-        assert [view.constant(name) for name in ("N", "T", "F")] == [1, 1, 0]
+        assert [view.constant(name) for name in ("N", "T", "F", "R")] == [1, 1, 0, 1]
 
 
 def test_what_a_count_is_held_against_is_a_read(view: NodeView) -> None:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from metanode.errors import LocalFault, MetanodeError, UserError
 from metanode.protocol.machine import Write
-from metanode.protocol.node import Memory
+from metanode.protocol.memory import Memory
 from metanode.protocol.ping import Evidence
 from metanode.runtime.disk import FIRST_VALUES, LOG_CELLS, Disk
 from metanode.runtime.keystore import LIGHT, Keystore

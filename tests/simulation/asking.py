@@ -8,7 +8,7 @@ from typing import Any
 
 from metanode.errors import UserError
 from metanode.protocol.node import NodeCore
-from metanode.protocol.request import Request
+from metanode.protocol.request import Request, holders_id, make_document
 from metanode.tss.verify import verify_signature
 from spec import messages as m
 from tests.simulation.simulator import Simulation, with_key
@@ -41,13 +41,27 @@ def ask(sim: Simulation, number: int, kind: str, **fields: object) -> Request:
     return outcome[0]
 
 
-def ask_to_sign(sim: Simulation, numbers: Iterable[int], digest: bytes = DIGEST) -> bytes:
+def sign_document(sim: Simulation, digest: bytes, label: str = "") -> bytes:
+    """Return the document of a request to sign with the key in force."""
+    key = sim.core(0).ctx.epoch
+    given = {
+        "key_id": key.key_id.hex(),
+        "digest": digest.hex(),
+        "holders": holders_id(key.quorum).hex(),
+        "label": label,
+    }
+    return make_document("sign", given)
+
+
+def ask_to_sign(
+    sim: Simulation, numbers: Iterable[int], digest: bytes = DIGEST, label: str = ""
+) -> bytes:
     """Let the operators of some nodes ask for a signature; return the event."""
     events = set()
     for number in numbers:
         core = sim.core(number)
         key_id = core.ctx.epoch.key_id.hex()
-        request = ask(sim, number, "sign", key_id=key_id, digest=digest.hex())
+        request = ask(sim, number, "sign", key_id=key_id, digest=digest.hex(), label=label)
         events.add(request.event(core.settings.network_id))
     assert len(events) == 1
     return events.pop()

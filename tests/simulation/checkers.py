@@ -71,6 +71,7 @@ class Checkers:
     counts: dict[str, int] = field(factory=dict)
     epochs: dict[int, KeyEpoch] = field(factory=dict)
     followed: dict[int, int] = field(factory=dict)
+    expired: set[bytes] = field(factory=set)
     _shares: dict[tuple[bytes, bytes, int], set[bytes]] = field(factory=dict)
 
     def on_flush(self, node: bytes, writes: Sequence[Write]) -> None:
@@ -89,6 +90,11 @@ class Checkers:
             elif write.cell == "status":
                 move = (str(write.before), str(after))
                 require(move in STATUS_MOVES, "StatusMonotone", f"{move[0]} -> {move[1]}")
+                if after == "EXPIRED":
+                    self.expired.add(write.index[1])
+                self._not_both(write.index[1])
+            elif write.cell == "renounced":
+                self._not_both(write.index[1])
             elif write.cell == "key" and after == "locked_in":
                 self._locked_in(node, write.attachment)
             elif write.cell in ("key_share", "holding"):
@@ -108,6 +114,9 @@ class Checkers:
                 case m.SignatureFound() as found:
                     kept = any(i[1] == found.event for i in disk.cells.get("signature_kept", {}))
                     require(kept, "DurableBeforeSend", "signatures leave before they are kept")
+                case m.Renounced() as told:
+                    kept = disk.get("renounced", node, told.event)
+                    require(kept, "DurableBeforeSend", "renounced to others, not on disk")
                 case m.Confirmation() as told:
                     mine = [k for k in disk.usable_keys() if k.slot == told.key]
                     fits = mine and confirmation_digest(mine[0].keyshare) == told.digest
@@ -160,8 +169,24 @@ class Checkers:
             >= self._quorum(number).threshold
         }  # fmt: skip
         require(len(enough) <= 1, "NoDoubleSign", f"{len(enough)} digests of {event.hex()[:16]}")
+        self._not_both(event)
         lock = self.disks[node].get("lock", node, event)
         require(lock == digest, "NoDoubleSignLocal", "a share is released without its lock")
+
+    def _not_both(self, event: bytes) -> None:
+        """F-16: what is expired somewhere is signed nowhere, and too few shares are out for it."""
+        by_digest = self.releases.get(event, {})
+        signers = set().union(*by_digest.values())
+        for node in self.honest:
+            gone = self.disks[node].get("renounced", node, event)
+            require(not (gone and node in signers), "RenouncedNeverReleases", event.hex()[:16])
+            status = self.disks[node].get("status", node, event)
+            both = event in self.expired and status == "SUCCESS"
+            require(not both, "NoPayAndRefund", f"{event.hex()[:16]} is expired and signed")
+        if event in self.expired:
+            most = max(map(len, by_digest.values()), default=0) + self.quorum.faulty
+            enough = most >= self.quorum.threshold
+            require(not enough, "NoPayAndRefund", f"{event.hex()[:16]}: {most} shares can be out")
 
     def _quorum(self, epoch: int) -> Quorum:
         known = self.epochs.get(epoch)

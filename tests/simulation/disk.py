@@ -18,7 +18,7 @@ from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.key import USABLE
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Write
-from metanode.protocol.node import Memory
+from metanode.protocol.memory import Memory
 from metanode.protocol.ping import Evidence
 from metanode.protocol.request import Request
 from spec import messages as m

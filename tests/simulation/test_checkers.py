@@ -52,6 +52,52 @@ def test_two_digests_that_may_both_be_signed_are_a_double_sign() -> None:
         release(sim, 3, OTHER, 6)
 
 
+def note(sim: Simulation, number: int, cell: str, before: object, after: object) -> None:
+    """Let a node write a cell about the event, on its disk and at the checkers."""
+    node = sim.nodes[number]
+    writes = [Write(cell, (node.node_id, EVENT), before, after)]
+    node.disk.flush(writes)
+    sim.checkers.on_flush(node.node_id, writes)
+
+
+def test_a_payout_beside_a_refund_is_seen_in_either_order() -> None:
+    """F-16: catches a NoPayAndRefund that looks at one node only, or once."""
+    sim = quiet()
+    note(sim, 0, "status", "UNKNOWN", "PENDING")
+    note(sim, 0, "status", "PENDING", "EXPIRED")
+    release(sim, 1, DIGEST, 5)
+    with pytest.raises(Violated, match="NoPayAndRefund.* 3 shares can be out"):
+        release(sim, 2, DIGEST, 5)
+    sim = quiet()
+    for number in (0, 1):
+        note(sim, number, "status", "UNKNOWN", "PENDING")
+    note(sim, 0, "status", "PENDING", "SUCCESS")
+    with pytest.raises(Violated, match="NoPayAndRefund.* is expired and signed"):
+        note(sim, 1, "status", "PENDING", "EXPIRED")
+
+
+def test_a_release_of_who_renounced_is_seen_in_either_order() -> None:
+    """F-16: catches a statement that is not true, or does not stay true."""
+    sim = quiet()
+    note(sim, 0, "renounced", False, True)
+    with pytest.raises(Violated, match="RenouncedNeverReleases"):
+        release(sim, 0, DIGEST, 5)
+    sim = quiet()
+    release(sim, 0, DIGEST, 5)
+    with pytest.raises(Violated, match="RenouncedNeverReleases"):
+        note(sim, 0, "renounced", False, True)
+
+
+def test_a_statement_that_is_not_on_disk_must_not_leave() -> None:
+    """Catches a DurableBeforeSend that forgets one kind of message."""
+    sim = quiet()
+    said = Send("renounced_said", m.Renounced(EVENT))
+    with pytest.raises(Violated, match="DurableBeforeSend"):
+        sim.checkers.before_send(sim.nodes[0].node_id, [said])
+    note(sim, 0, "renounced", False, True)
+    sim.checkers.before_send(sim.nodes[0].node_id, [said])
+
+
 def test_two_certificates_of_one_attempt_are_seen() -> None:
     """Catches a CertificateUnique that compares nothing."""
     sim = quiet()

@@ -131,10 +131,9 @@ def test_requests_and_payouts_through_a_storm(seed: int) -> None:
     sim.require(not sim.faults, f"honest nodes blamed each other: {sim.faults}")
 
 
-def test_a_request_outlives_a_change_of_holders() -> None:
-    """Catches a request that is lost with the old shares, or that a leaver still has a say in.
-
-    Two old holders have asked before the change; with the newcomer they are t of the new ones.
+def test_a_request_ends_with_its_holders_and_is_asked_for_again() -> None:
+    """F-16: catches holders who sign what was asked of others, who may have renounced it or have
+    signed it; and a leaver who still has a say.
     """
     sim = quiet(8, joiners=1)
     sim.mine_every(0.7)
@@ -150,10 +149,11 @@ def test_a_request_outlives_a_change_of_holders() -> None:
     with pytest.raises(UserError, match=f"epoch {epoch} is not the current one"):
         key_id = sim.core(0).ctx.epoch.key_id.hex()
         ask(sim, 0, "keyrefresh", key_id=key_id, epoch=epoch)
-    ask_to_sign(sim, (4,))
-    sim.run_until(lambda: all_signed(sim, event, (0, 1, 4)), 9 * ROUND_S, "signed by the new ones")
-    assert ask_to_sign(sim, (4,), OTHER) == old
-    sim.run_until(lambda: all_signed(sim, old, (0, 1, 2, 4)), 9 * ROUND_S, "told what was signed")
+    again = ask_to_sign(sim, (0, 1, 4))
+    sim.run_until(lambda: all_signed(sim, again, (0, 1, 4)), 9 * ROUND_S, "signed by the new ones")
+    assert signature(sim, 0, event) is None
+    assert {sim.core(n).settlement.status(event) for n in (2, 4)} == {"UNKNOWN"}
+    assert again != event
     assert not sim.faults
 
 

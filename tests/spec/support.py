@@ -79,7 +79,7 @@ class Dictionary:
     protocol: Protocol
     values: dict[tuple[str, Index], Value] = field(factory=dict)
     sorts: Mapping[str, Iterable[Value]] = field(factory=dict)
-    numbers: Mapping[str, int] = field(factory=lambda: {"N": 4, "T": 3, "F": 1})
+    numbers: Mapping[str, int] = field(factory=lambda: {"N": 4, "T": 3, "F": 1, "R": 3})
 
     def read(self, cell: str, index: Index) -> Value:
         """Return what was put there, else the cell's first value."""

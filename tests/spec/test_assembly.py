@@ -108,7 +108,7 @@ def test_typo_in_a_guard_of_a_real_table_is_refused() -> None:
             cells=protocol.PROTOCOL.cells.values(),
             tables=[*tables, evolve(session.TABLE, rows=tuple(rows))],
             definitions=protocol.PROTOCOL.names.definitions.values(),
-            constants=("N", "T", "F"),
+            constants=protocol.CONSTANTS,
         )
 
 

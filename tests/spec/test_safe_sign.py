@@ -143,7 +143,7 @@ def test_every_way_to_a_vote_a_lock_and_a_release_has_its_guard() -> None:
 
 def test_what_is_sent_is_written_first() -> None:
     """Catches a vote or a share that leaves without its record in the same row."""
-    record = {"vote": "voted", "share": "released"}
+    record = {"vote": "voted", "share": "released", "renounced_said": "renounced"}
     for machine in PROTOCOL.machines.values():
         for rule in machine.rules:
             written = {effect.cell.name for effect in rule.effects}
@@ -160,6 +160,7 @@ def test_the_memory_of_safe_sign_is_on_disk() -> None:
         "lock_attempt",
         "released",
         "instance_used",
+        "renounced",
         "status",
         "key",
         "key_share",

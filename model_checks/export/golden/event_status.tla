@@ -13,10 +13,10 @@ VARIABLES
   status, \* disk: where event e stands at p
   signature_kept, \* disk: the finished signatures are in p's store
   event_over, \* given: the event ran out of time
-  faulty, \* given: p may say anything
-  stands_aside \* disk: p signed that it never released a share, and takes part in no session any more
+  renounced, \* disk: p never released a share for e, and never will: it takes no part in e any more
+  faulty \* given: p may say anything
 
-vars == <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, stands_aside>>
+vars == <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, renounced, faulty>>
 
 \* none lies below every individual of an ordered sort
 Rank(x) == IF x = None THEN -1 ELSE x
@@ -30,8 +30,8 @@ TypeOK ==
   /\ status \in [Peer \X Event -> {"UNKNOWN", "PENDING", "IN_PROGRESS", "SUCCESS", "FAILED", "EXPIRED"}]
   /\ signature_kept \in [Peer \X Event \X Digest -> BOOLEAN]
   /\ event_over \in [Event -> BOOLEAN]
+  /\ renounced \in [Peer \X Event -> BOOLEAN]
   /\ faulty \in [Peer -> BOOLEAN]
-  /\ stands_aside \in [Peer \X Event -> BOOLEAN]
 
 Init ==
   /\ voted = [i0 \in Peer, i1 \in Event, i2 \in Attempt |-> None]
@@ -42,14 +42,15 @@ Init ==
   /\ status = [i0 \in Peer, i1 \in Event |-> "UNKNOWN"]
   /\ signature_kept = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
   /\ event_over = [i0 \in Event |-> FALSE]
+  /\ renounced = [i0 \in Peer, i1 \in Event |-> FALSE]
   /\ faulty \in [Peer -> BOOLEAN]
-  /\ stands_aside = [i0 \in Peer, i1 \in Event |-> FALSE]
   /\ Cardinality({p_0 \in Peer : faulty[p_0]}) =< F
 
 \* session: created -Ack-> acked
 session_Ack(p, e, a, d) ==
   /\ ~faulty[p]
   /\ status[p, e] = "IN_PROGRESS"
+  /\ ~renounced[p, e]
   \* first_vote(p, e, a, d)
   /\ (voted[p, e, a] = None) \/ (voted[p, e, a] = d)
   \* lock_permits(p, e, a, d)
@@ -60,12 +61,12 @@ session_Ack(p, e, a, d) ==
           /\ b_0 < a
           /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
   /\ voted' = [voted EXCEPT ![p, e, a] = d]
-  /\ UNCHANGED <<lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<lock, lock_attempt, released, released_in, status, signature_kept, event_over, renounced, faulty>>
 
 \* session: acked -Begin-> begun
 session_Begin(p, e, a, d) ==
   /\ ~faulty[p]
-  /\ ~stands_aside[p, e]
+  /\ ~renounced[p, e]
   \* may_lock(p, e, a, d)
   /\ /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ (voted[q_0, e, a] = d)}) >= T
      /\ Rank(lock_attempt[p, e]) < Rank(a)
@@ -73,24 +74,24 @@ session_Begin(p, e, a, d) ==
             (a < b_0) /\ (~((voted[p, e, b_0] = None) \/ (voted[p, e, b_0] = d))))
   /\ lock' = [lock EXCEPT ![p, e] = d]
   /\ lock_attempt' = [lock_attempt EXCEPT ![p, e] = a]
-  /\ UNCHANGED <<voted, released, released_in, status, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, released, released_in, status, signature_kept, event_over, renounced, faulty>>
 
 \* session: begun -Release-> stepping
 session_Release(p, e, a, d, i) ==
   /\ ~faulty[p]
   /\ lock[p, e] = d
   /\ lock_attempt[p, e] = a
-  /\ ~stands_aside[p, e]
+  /\ ~renounced[p, e]
   /\ released' = [released EXCEPT ![p, e, d] = TRUE]
   /\ released_in' = [released_in EXCEPT ![p, e, a, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, status, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, status, signature_kept, event_over, renounced, faulty>>
 
 \* event: UNKNOWN -Create-> PENDING
 event_Create(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "UNKNOWN"
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: PENDING -Setup-> IN_PROGRESS
 event_Setup(p, e, a, d) ==
@@ -107,14 +108,14 @@ event_Setup(p, e, a, d) ==
           /\ b_0 < a
           /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
   /\ status' = [status EXCEPT ![p, e] = "IN_PROGRESS"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -Recover-> PENDING
 event_Recover(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "IN_PROGRESS"
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: PENDING -Signature-> SUCCESS
 event_Signature(p, e, d) ==
@@ -125,7 +126,7 @@ event_Signature(p, e, d) ==
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
   /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -Signature-> SUCCESS
 event_Signature_2(p, e, d) ==
@@ -136,7 +137,7 @@ event_Signature_2(p, e, d) ==
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
   /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, renounced, faulty>>
 
 \* event: FAILED -Signature-> SUCCESS
 event_Signature_3(p, e, d) ==
@@ -147,7 +148,7 @@ event_Signature_3(p, e, d) ==
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
   /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -ProtocolError-> FAILED
 event_ProtocolError(p, e) ==
@@ -156,7 +157,7 @@ event_ProtocolError(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "FAILED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -ProtocolError-> PENDING
 event_ProtocolError_2(p, e) ==
@@ -165,7 +166,7 @@ event_ProtocolError_2(p, e) ==
   \* not (all(not released[p, e, d] for d in Digest))
   /\ ~(\A d_0 \in Digest : ~released[p, e, d_0])
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: FAILED -Retry-> PENDING
 event_Retry(p, e) ==
@@ -173,34 +174,67 @@ event_Retry(p, e) ==
   /\ status[p, e] = "FAILED"
   /\ ~event_over[e]
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
+
+\* event: PENDING -Renounce-> PENDING
+event_Renounce(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "PENDING"
+  /\ event_over[e]
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ renounced' = [renounced EXCEPT ![p, e] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
+
+\* event: FAILED -Renounce-> FAILED
+event_Renounce_2(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "FAILED"
+  /\ event_over[e]
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ renounced' = [renounced EXCEPT ![p, e] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
+
+\* event: EXPIRED -Renounce-> EXPIRED
+event_Renounce_3(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "EXPIRED"
+  /\ event_over[e]
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ renounced' = [renounced EXCEPT ![p, e] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
 
 \* event: PENDING -Expire-> EXPIRED
 event_Expire(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "PENDING"
   /\ event_over[e]
-  \* refund_certificate[e]
-  /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ stands_aside[q_0, e]}) >= R
+  \* refund_certificate(e)
+  /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ renounced[q_0, e]}) >= R
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "EXPIRED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, faulty, stands_aside>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
+
+\* event: FAILED -Expire-> EXPIRED
+event_Expire_2(p, e) ==
+  /\ ~faulty[p]
+  /\ status[p, e] = "FAILED"
+  /\ event_over[e]
+  \* refund_certificate(e)
+  /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ renounced[q_0, e]}) >= R
+  \* all(not released[p, e, d] for d in Digest)
+  /\ \A d_0 \in Digest : ~released[p, e, d_0]
+  /\ status' = [status EXCEPT ![p, e] = "EXPIRED"]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* a move of the adversary or the world: the deadline of the event, at any time
 TimeRunsOut(e) ==
   /\ ~event_over[e]
   /\ event_over' = [event_over EXCEPT ![e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, faulty, stands_aside>>
-
-\* a move of the adversary or the world: the statement is on disk before it is signed
-StandAside(p, e) ==
-  /\ ~faulty[p]
-  /\ event_over[e]
-  \* all(not released[p, e, d] for d in Digest)
-  /\ \A d_0 \in Digest : ~released[p, e, d_0]
-  /\ stands_aside' = [stands_aside EXCEPT ![p, e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, renounced, faulty>>
 
 Next ==
   \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest : session_Ack(p, e, a, d)
@@ -215,9 +249,12 @@ Next ==
   \/ \E p \in Peer, e \in Event : event_ProtocolError(p, e)
   \/ \E p \in Peer, e \in Event : event_ProtocolError_2(p, e)
   \/ \E p \in Peer, e \in Event : event_Retry(p, e)
+  \/ \E p \in Peer, e \in Event : event_Renounce(p, e)
+  \/ \E p \in Peer, e \in Event : event_Renounce_2(p, e)
+  \/ \E p \in Peer, e \in Event : event_Renounce_3(p, e)
   \/ \E p \in Peer, e \in Event : event_Expire(p, e)
+  \/ \E p \in Peer, e \in Event : event_Expire_2(p, e)
   \/ \E e \in Event : TimeRunsOut(e)
-  \/ \E p \in Peer, e \in Event : StandAside(p, e)
 
 Spec == Init /\ [][Next]_vars
 

@@ -12,7 +12,12 @@ from metanode.protocol.request import Request, make_document, read_document
 from tests.protocol.test_request import GIVEN
 
 SIGN = make_document("sign", GIVEN["sign"])
-FIELDS = {"key_id": bytes([0xAB]) * 32, "digest": bytes([0xCD]) * 32}
+FIELDS = {
+    "key_id": bytes([0xAB]) * 32,
+    "digest": bytes([0xCD]) * 32,
+    "holders": bytes([0xEF]) * 32,
+    "label": "",
+}
 QUORUM = {
     "key_id": bytes(32),
     "epoch": 1,
@@ -35,6 +40,12 @@ def test_the_real_documents_are_read() -> None:
         ("sign", [FIELDS["key_id"], FIELDS["digest"]]),
         ("sign", {**FIELDS, "amount": 1}),
         ("sign", {"key_id": FIELDS["key_id"]}),
+        ("sign", {n: v for n, v in FIELDS.items() if n != "label"}),
+        ("sign", {**FIELDS, "label": b""}),
+        ("sign", {**FIELDS, "label": "x" * 65}),
+        ("sign", {**FIELDS, "label": "x "}),
+        ("sign", {**FIELDS, "label": "\u202e"}),
+        ("sign", {**FIELDS, "holders": "ef" * 32}),
         ("sign", {**FIELDS, "digest": bytes(31)}),
         ("sign", {**FIELDS, "digest": "cd" * 32}),
         ("sign", {**FIELDS, "digest": [1]}),

@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 from attrs import evolve
 
-from metanode.protocol.request import make_document, request_event
+from metanode.protocol.request import request_event
 from spec import messages as m
 from tests.simulation.asking import (
     DIGEST,
@@ -17,6 +17,7 @@ from tests.simulation.asking import (
     all_signed,
     ask_to_sign,
     quiet,
+    sign_document,
     signature,
 )
 from tests.simulation.hostile import changes, forged
@@ -53,8 +54,7 @@ def test_a_setup_for_what_no_operator_asked_for_here_is_ignored() -> None:
     sim.checkers.honest -= {sim.nodes[bad].node_id}
     sim.run(0.1)
     key = sim.core(bad).ctx.epoch
-    given = {"key_id": key.key_id.hex(), "digest": DIGEST.hex()}
-    document = make_document("sign", given)
+    document = sign_document(sim, DIGEST)
     event = request_event(NETWORK_ID, "sign", document)
     setup = m.Setup(1, event, int(sim.now // ROUND_S), "sign", document, key.roster)
     for to in others(bad):
@@ -75,8 +75,7 @@ def test_a_setup_that_differs_in_a_field_gets_no_vote_and_costs_a_round(field: s
     sim = quiet(2)
     bad = coordinator(sim)
     sim.checkers.honest -= {sim.nodes[bad].node_id}
-    key = sim.core(bad).ctx.epoch
-    other = make_document("sign", {"key_id": key.key_id.hex(), "digest": OTHER.hex()})
+    other = sign_document(sim, OTHER)
 
     def lie(message: m.Setup) -> list[object]:
         change = {
@@ -225,8 +224,7 @@ def test_a_signature_that_does_not_verify_is_its_senders_fault(change: str) -> N
     for number in (0, 1, 2):  # the fourth node hears of it from the liar first
         sim.tamper[number] = not_to(sim.nodes[3].node_id)
     real = caught(sim)
-    key = sim.core(0).ctx.epoch
-    other = make_document("sign", {"key_id": key.key_id.hex(), "digest": OTHER.hex()})
+    other = sign_document(sim, OTHER)
     event = request_event(NETWORK_ID, "sign", other)
     rs = real.signatures[0].rs
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -252,10 +250,8 @@ def test_a_signature_that_does_not_verify_is_its_senders_fault(change: str) -> N
 def test_rubbish_about_unknown_requests_takes_no_room() -> None:
     """Catches memory that one member fills with announcements of its own making."""
     sim = quiet(9)
-    key = sim.core(0).ctx.epoch
     for number in range(50):
-        given = {"key_id": key.key_id.hex(), "digest": f"{number:064x}"}
-        document = make_document("sign", given)
+        document = sign_document(sim, number.to_bytes(32, "big"))
         event = request_event(NETWORK_ID, "sign", document)
         rubbish = m.SignatureFound(event, document, (), (m.EcdsaSignature(bytes(64)),))
         sim.inject(1, rubbish, 0)
