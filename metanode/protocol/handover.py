@@ -15,7 +15,7 @@ from metanode.errors import PeerFault
 from metanode.protocol.context import Context, succession_event
 from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch
-from metanode.protocol.lock_book import LockBook, TakenOver, lock_fault
+from metanode.protocol.lock_book import LockBook, TakenOver, lock_fault, locks_hash
 from metanode.protocol.prepared import DRAFTS_PER_MEMBER, Drafts
 from metanode.protocol.votes import VoteBook
 from spec.messages import (
@@ -46,7 +46,7 @@ class Handover:
     _successors: dict[int, KeyEpoch] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.drafts = Drafts(self.ctx)
+        self.drafts = Drafts(self.ctx, self.wanted)
 
     # --- what the node knows ---
 
@@ -68,10 +68,6 @@ class Handover:
             return False
         handed_over = self.ctx.tables.view.get("handed_over", self.ctx.me, draft.number)
         return bool(handed_over) or self.holding(draft.number) == "prepared"
-
-    def parties(self) -> set[bytes]:
-        """Return the members of all drafts: they take part although they hold nothing yet."""
-        return {member for draft in self.drafts.known.values() for member in draft.roster}
 
     # --- shares that were made ---
 
@@ -147,7 +143,7 @@ class Handover:
                     carry={"lock_shown": [(t, LockShown(new.number, candidate)) for t in targets]},
                 )  # fmt: skip
         message = HandedOver(
-            new.number, book.hash_of(ctx.me), new.encode(), self.drafts.statements(new)
+            new.number, locks_hash(shown.values()), new.encode(), self.drafts.statements(new)
         )
         ctx.tables.fire(
             "regroup", "HandOver", p=ctx.me, h=old.number, k=new.number,

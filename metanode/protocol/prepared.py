@@ -6,6 +6,8 @@ members can show them to anyone. Two documents of one member for one epoch are e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, field
 
 from metanode.errors import Equivocation, Malformed, PeerFault
@@ -20,9 +22,14 @@ DRAFTS_PER_MEMBER = 8
 
 @define
 class Drafts:
-    """What would follow the epoch in force; ``known`` are the drafts by number."""
+    """What would follow the epoch in force; ``known`` are the drafts by number.
+
+    Only words about a draft that is ``wanted`` here are kept: a liar could make up any other one,
+    with members of its own who all say yes. What comes too early for that is told again.
+    """
 
     ctx: Context
+    wanted: Callable[[KeyEpoch], bool]
     known: dict[int, KeyEpoch] = field(factory=dict)
     _said: dict[int, dict[bytes, tuple[bytes, bytes]]] = field(factory=dict)
 
@@ -68,8 +75,8 @@ class Drafts:
             return
         said = self._said.setdefault(number, {})
         before = said.get(member)
-        if before is None and self._numbers_of(member) >= DRAFTS_PER_MEMBER:
-            return
+        if before is None:
+            self._make_room(member)
         if before is not None and before[0] != message.document:
             earlier = frame_of(ctx.codec, SharePrepared(number, before[0]), member, before[1])
             later = frame_of(ctx.codec, message, member, signature)
@@ -103,8 +110,11 @@ class Drafts:
         self.known = {n: draft for n, draft in self.known.items() if n > before}
         self._said = {n: said for n, said in self._said.items() if n > before}
 
-    def _numbers_of(self, member: bytes) -> int:
-        return sum(member in said for said in self._said.values())
+    def _make_room(self, member: bytes) -> None:
+        """Drop a member's oldest word: attempts fail, and the latest is the one that may succeed."""
+        numbers = sorted(number for number, said in self._said.items() if member in said)
+        if len(numbers) >= DRAFTS_PER_MEMBER:
+            del self._said[numbers[0]][member]
 
     def _decode(self, sender: bytes, message: SharePrepared) -> KeyEpoch | None:
         key = self.ctx.epoch
@@ -114,4 +124,4 @@ class Drafts:
             raise PeerFault(f"a share of an unusable epoch: {fault.reason}", sender) from fault
         found = (draft.slot, draft.key_id, draft.public_key, draft.follows, draft.number)
         wanted = (key.slot, key.key_id, key.public_key, key.number, message.epoch)
-        return draft if found == wanted else None
+        return draft if found == wanted and self.wanted(draft) else None
