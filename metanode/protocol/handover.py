@@ -260,8 +260,12 @@ class Handover:
         self.settle()
 
     def follow(self, epoch: KeyEpoch) -> None:
-        """Note that an epoch is decided: the key signed its name."""
-        self._successors[epoch.follows] = evolve(epoch, keyshare=None)
+        """Note that an epoch is decided: the key signed its name.
+
+        From now on its locks can be judged here, also while this node is still on its way there.
+        """
+        decided = self._successors[epoch.follows] = evolve(epoch, keyshare=None)
+        self.ctx.epochs.setdefault(epoch.number, decided)
 
     # --- going over ---
 
@@ -270,6 +274,8 @@ class Handover:
         ctx = self.ctx
         while ctx.key is not None and (new := self._successors.get(ctx.key.number)) is not None:
             old, mine = ctx.key, self.drafts.known.get(new.number)
+            if (later := self._successors.get(new.number)) is not None:
+                self._skip(new, later)
             if ctx.me in new.roster and mine is not None and self.holding(new.number) == "prepared":
                 if self.holding(old.number) == "active":
                     self._step_back(mine)
@@ -285,6 +291,19 @@ class Handover:
             self._books = {n: book for n, book in self._books.items() if n >= new.number}
             ctx.note("epoch.in_force", epoch=new.number, threshold=new.threshold,
                      members=len(new.members), holder=ctx.holds_share)  # fmt: skip
+
+    def _skip(self, missed: KeyEpoch, later: KeyEpoch) -> None:
+        """Erase a share that never came into force here: its epoch is over, nobody hands over to it.
+
+        Who was prepared and away so long has no share of the later epoch, as that was made without
+        it.
+        """
+        if self.holding(missed.number) == "prepared":
+            self.ctx.tables.fire(
+                "regroup", "Erase", p=self.ctx.me, h=missed.number, k=later.number,
+                given=self._facts(later),
+            )  # fmt: skip
+            self._erase_file(missed)
 
     def _take_over(self, old: KeyEpoch, new: KeyEpoch) -> bool:
         """Take over what T holders handed over and begin to work; return whether it was enough."""
@@ -382,4 +401,5 @@ class Handover:
                 self._erase_file(epoch)  # the crash may have come before the file was gone
             else:
                 self.drafts.keep(epoch)
+                self.drafts.sign(SharePrepared(epoch.number, epoch.encode()))
         self.settle()

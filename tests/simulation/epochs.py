@@ -30,8 +30,9 @@ from tests.simulation.simulator import NETWORK_ID, Simulation
 
 
 def members_of(sim: Simulation, numbers: Iterable[int]) -> tuple[Member, ...]:
-    """Return nodes as they stand in a roster, all stakes of one height."""
-    found = [Member(sim.nodes[n].node_id, sim.nodes[n].settings.stake, 100) for n in numbers]
+    """Return nodes as they stand in a roster; all stakes have one height."""
+    height = first_epoch(sim).members[0].height
+    found = [Member(sim.nodes[n].node_id, sim.nodes[n].settings.stake, height) for n in numbers]
     return tuple(sorted(found, key=lambda member: member.node_id))
 
 
@@ -97,7 +98,8 @@ def signed_by_the_key(sim: Simulation, digest: bytes) -> bytes:
 
 
 def succession(sim: Simulation, epoch: KeyEpoch) -> m.SignatureFound:
-    """Return the proof that an epoch follows the one before."""
+    """Return the proof that an epoch follows the one before; the checkers hear of the epoch."""
+    sim.checkers.epochs[epoch.number] = epoch
     rs = signed_by_the_key(sim, epoch.digest(NETWORK_ID))
     event = succession_event(NETWORK_ID, epoch.key_id, epoch.follows)
     signers = tuple(node.node_id for node in sim.nodes[: sim.threshold])
