@@ -31,8 +31,12 @@ from tests.simulation.simulator import NETWORK_ID, Simulation
 
 def members_of(sim: Simulation, numbers: Iterable[int]) -> tuple[Member, ...]:
     """Return nodes as they stand in a roster; all stakes have one height."""
+    founders = {member.node_id: member for member in first_epoch(sim).members}
     height = first_epoch(sim).members[0].height
-    found = [Member(sim.nodes[n].node_id, sim.nodes[n].settings.stake, height) for n in numbers]
+    found = []
+    for node in (sim.nodes[number] for number in numbers):
+        joiner = Member(node.node_id, node.settings.stake, height)
+        found.append(founders.get(node.node_id, joiner))
     return tuple(sorted(found, key=lambda member: member.node_id))
 
 
