@@ -293,10 +293,9 @@ class Handover:
                      members=len(new.members), holder=ctx.holds_share)  # fmt: skip
 
     def _skip(self, missed: KeyEpoch, later: KeyEpoch) -> None:
-        """Erase a share that never came into force here: its epoch is over, nobody hands over to it.
+        """Erase a share that never came into force here: nobody hands over to that epoch any more.
 
-        Who was prepared and away so long has no share of the later epoch, as that was made without
-        it.
+        The later one was made without this node, which was away.
         """
         if self.holding(missed.number) == "prepared":
             self.ctx.tables.fire(

@@ -9,9 +9,8 @@ from attrs import evolve
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects
-from metanode.protocol.regroup import Wish
 from spec import messages as m
-from tests.simulation.epochs import draft_of, payout_lock, said, succession
+from tests.simulation.epochs import draft_of, payout_lock, said, succession, wish
 from tests.simulation.simulator import Simulation, with_key
 
 NEXT = 10**6
@@ -21,12 +20,8 @@ ME = 0
 def asked(seed: int, numbers: Iterable[int] | None = None, joiners: int = 0) -> Simulation:
     """Return a network that stands still; all operators ask for a refresh, or for these holders."""
     sim = with_key(seed, joiners=joiners)
-    wish = Wish(1)
-    if numbers is not None:
-        ids = tuple(sorted(sim.nodes[number].node_id for number in numbers))
-        wish = Wish(1, ids, 3, 1)
     for node in sim.running():
-        node.core.wishes = [wish]
+        wish(sim, node.number, numbers)
         node.core.take()
     return sim
 
@@ -213,7 +208,7 @@ def test_rivals_of_the_epoch_that_follows_are_erased() -> None:
 def test_a_leaver_erases_its_share_and_tells_what_it_has() -> None:
     """Catches a leaver that can still sign, and locks that leave with it."""
     sim = asked(78, (1, 2, 3))
-    draft = draft_of(sim, NEXT, (1, 2, 3), byzantine=0)
+    draft = draft_of(sim, NEXT, (1, 2, 3), threshold=3, byzantine=0)
     shown = payout_lock(sim, (0, 1, 2), attempt=7)
     lock(sim, shown)
     effects = succeed(sim, draft)
@@ -256,7 +251,7 @@ def test_a_member_counts_its_own_word_after_a_restart() -> None:
     made(sim, draft)
     sim.crash(ME)
     sim.start(ME)
-    sim.core(ME).wishes = [Wish(1)]
+    wish(sim, ME)
     hear_all(sim, draft, (1, 2, 3))
     assert sim.core(ME).handover.ready() == [draft]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.prepared import DRAFTS_PER_MEMBER, Drafts
-from metanode.protocol.regroup import Wish
 from spec import messages as m
-from tests.simulation.epochs import draft_of, said
+from tests.simulation.epochs import draft_of, said, wish
 from tests.simulation.simulator import Simulation, with_key
 
 
 def drafts_at(sim: Simulation, number: int = 0) -> Drafts:
-    """Return a node's drafts; all operators ask for a refresh."""
-    for node in sim.running():
-        node.core.wishes = [Wish(1)]
+    """Return a node's drafts; its operator asks for a refresh."""
+    wish(sim, number)
     return sim.core(number).handover.drafts
 
 

@@ -13,7 +13,7 @@ from metanode.protocol.coordinator import Task
 from metanode.protocol.node import NodeCore
 from metanode.protocol.regroup import PURPOSE, Wish
 from spec import messages as m
-from tests.simulation.epochs import draft_of, first_epoch
+from tests.simulation.epochs import draft_of, first_epoch, wish
 from tests.simulation.simulator import NETWORK_ID, START, Simulation, with_key
 
 NEXT = 10**6
@@ -26,15 +26,10 @@ def ids(sim: Simulation, numbers: Sequence[int]) -> tuple[bytes, ...]:
     return tuple(sorted(sim.nodes[number].node_id for number in numbers))
 
 
-def wish(
-    sim: Simulation, numbers: Sequence[int] | None = None, threshold: int = 3, byzantine: int = 1
-) -> NodeCore:
-    """Let the operator of node 0 ask for a refresh, or for these holders; return its core."""
-    core = sim.core(0)
-    core.wishes = [Wish(1)]
-    if numbers is not None:
-        core.wishes = [Wish(1, ids(sim, numbers), threshold, byzantine)]
-    return core
+def asked(sim: Simulation, *change: object) -> NodeCore:
+    """Let the operator of node 0 ask for a refresh, or for other holders; return its core."""
+    wish(sim, 0, *change)
+    return sim.core(0)
 
 
 def attempt(core: NodeCore) -> Task | None:
@@ -73,7 +68,7 @@ def test_nothing_is_due_until_somebody_asks() -> None:
 def test_a_refresh_is_dealt_by_all_for_all() -> None:
     """Catches a refresh that changes the holders or their numbers."""
     sim = with_key(92)
-    core = wish(sim)
+    core = asked(sim)
     everybody = list(ids(sim, range(4)))
     assert plan(attempt(core)) == (everybody, everybody, 3, 1)
     assert attempt(core).members == tuple(everybody)
@@ -84,7 +79,7 @@ def test_who_stays_deals_and_who_joins_holds() -> None:
     """Catches a joiner that must deal what it does not have."""
     sim = with_key(93, joiners=1)
     joiner_known(sim, 4)
-    core = wish(sim, (0, 1, 2, 4))
+    core = asked(sim, (0, 1, 2, 4))
     assert plan(attempt(core)) == (
         list(ids(sim, (0, 1, 2))), list(ids(sim, (0, 1, 2, 4))), 3, 1
     )  # fmt: skip
@@ -94,31 +89,31 @@ def test_who_stays_deals_and_who_joins_holds() -> None:
 def test_leavers_deal_only_where_too_few_stay() -> None:
     """Catches fewer dealers than the old threshold, and a leaver that is asked for nothing."""
     sim = with_key(94)
-    core = wish(sim, (0, 1), 2, 0)
+    core = asked(sim, (0, 1), 2, 0)
     dealers, holders, *numbers = plan(attempt(core))
     assert (holders, numbers) == (list(ids(sim, (0, 1))), [2, 0])
     oldest = next(m for m in first_epoch(sim).seniority if m in ids(sim, (2, 3)))
     assert dealers == sorted([*holders, oldest])
-    core = wish(sim, (0, 1, 2), 3, 0)
+    core = asked(sim, (0, 1, 2), 3, 0)
     assert plan(attempt(core))[0] == list(ids(sim, (0, 1, 2)))
 
 
 def test_a_joiner_without_a_proved_stake_is_waited_for() -> None:
     """Catches a holder that no stake stands for."""
     sim = with_key(95, joiners=1)
-    core = wish(sim, (0, 1, 2, 4))
+    core = asked(sim, (0, 1, 2, 4))
     assert attempt(core) is None
 
 
 def test_who_has_no_part_in_an_attempt_makes_none() -> None:
     """Catches a leaver that sets up, or votes in, an attempt of others."""
     sim = with_key(96)
-    assert attempt(wish(sim, (1, 2, 3), 3, 0)) is None
+    assert attempt(asked(sim, (1, 2, 3), 3, 0)) is None
 
 
 def test_an_attempt_is_of_its_round_and_of_nothing_else() -> None:
     """F-17: catches a set-up that is rebuilt for another event, round or purpose."""
-    core = wish(with_key(97))
+    core = asked(with_key(97))
     task = attempt(core)
     rebuild = core.regroups.task
     assert rebuild(PURPOSE, task.event, task.attempt) == task
@@ -131,7 +126,7 @@ def test_an_attempt_is_of_its_round_and_of_nothing_else() -> None:
 
 def test_no_attempt_begins_late_in_a_round() -> None:
     """Catches a session that its round cannot hold."""
-    core = wish(with_key(98))
+    core = asked(with_key(98))
     period, share = core.ctx.preset.round_period_s, core.ctx.preset.offer_share
     begin = (core.ctx.round_number() + 1) * period
     core.ctx.now = begin + period * (share + 0.01)
@@ -143,10 +138,10 @@ def test_no_attempt_begins_late_in_a_round() -> None:
 def test_every_document_of_an_attempt_differs() -> None:
     """Catches members that agree on two plans without noticing."""
     sim = with_key(99)
-    asked = [((0, 1, 2), 3, 0), ((0, 1, 2), 2, 0), ((0, 1), 2, 0), ((0, 1, 2, 3), 3, 0)]
-    digests = {attempt(wish(sim, *each)).digest for each in asked}
-    digests.add(attempt(wish(sim)).digest)
-    assert len(digests) == len(asked) + 1
+    changes = [((0, 1, 2), 3, 0), ((0, 1, 2), 2, 0), ((0, 1), 2, 0), ((0, 1, 2, 3), 3, 0)]
+    digests = {attempt(asked(sim, *each)).digest for each in changes}
+    digests.add(attempt(asked(sim)).digest)
+    assert len(digests) == len(changes) + 1
 
 
 def test_the_night_refreshes_once() -> None:
@@ -167,16 +162,16 @@ def test_the_night_refreshes_once() -> None:
 def test_what_the_operator_asks_for_comes_before_the_night() -> None:
     """Catches an operator who must wait for a night that cannot succeed."""
     sim = with_key(101, begin_s=TO_MIDNIGHT + 1)
-    core = wish(sim, (0, 1, 2), 3, 0)
+    core = asked(sim, (0, 1, 2), 3, 0)
     assert core.regroups.wish().members == ids(sim, (0, 1, 2))
-    core.wishes = [Wish(7)]
+    wish(sim, 0, epoch=7)
     assert core.regroups.wish() == Wish(1), "a wish for another epoch is none"
 
 
 def test_only_what_was_asked_for_is_wanted() -> None:
     """Catches shares for holders, or with numbers, that the operator did not choose."""
     sim = with_key(102, joiners=1)
-    regroups = wish(sim, (0, 1, 2, 4)).regroups
+    regroups = asked(sim, (0, 1, 2, 4)).regroups
     chosen = (0, 1, 2, 4)
     assert regroups.wanted(draft_of(sim, NEXT, chosen))
     assert not regroups.wanted(draft_of(sim, NEXT))
@@ -190,7 +185,7 @@ def test_only_what_was_asked_for_is_wanted() -> None:
 def test_a_refresh_wants_the_same_holders_or_fewer() -> None:
     """F-26: catches a night that brings a new holder in, or keeps f when one is left out."""
     sim = with_key(103, joiners=1)
-    regroups = wish(sim).regroups
+    regroups = asked(sim).regroups
     three = (0, 1, 2)
     assert regroups.wanted(draft_of(sim, NEXT))
     assert regroups.wanted(draft_of(sim, NEXT, three, threshold=3, byzantine=0))
@@ -211,7 +206,7 @@ def missed(core: NodeCore, sim: Simulation, by: int, absent: int, epoch: int | N
 def test_who_t_holders_missed_is_left_out() -> None:
     """F-26: catches one silent member that costs the night, and one that too few can shut out."""
     sim = with_key(104)
-    core = wish(sim)
+    core = asked(sim)
     for by in (0, 1):
         missed(core, sim, by, 3)
         assert len(attempt(core).members) == 4
@@ -223,7 +218,7 @@ def test_who_t_holders_missed_is_left_out() -> None:
 def test_no_more_are_left_out_than_the_key_can_bear() -> None:
     """SAFE-SIGN 1: catches a roster that is too small, or a number of liars below none."""
     sim = with_key(105)
-    core = wish(sim)
+    core = asked(sim)
     for absent in (2, 3):
         for by in range(4):
             missed(core, sim, by, absent)
@@ -234,7 +229,7 @@ def test_no_more_are_left_out_than_the_key_can_bear() -> None:
 def test_leaving_out_keeps_the_numbers_safe(members: int, threshold: int, byzantine: int) -> None:
     """Catches a f that is taken off although no member may be missing."""
     sim = with_key(106, members=members, threshold=threshold, byzantine=byzantine)
-    core = wish(sim)
+    core = asked(sim)
     for by in range(members):
         missed(core, sim, by, 3)
     dealers, holders, t, f = plan(attempt(core))
@@ -246,7 +241,7 @@ def test_leaving_out_keeps_the_numbers_safe(members: int, threshold: int, byzant
 def test_words_about_strangers_other_nights_and_one_voice_twice_do_not_count() -> None:
     """F-26: catches a member that fewer than T holders shut out."""
     sim = with_key(107, joiners=1)
-    core = wish(sim)
+    core = asked(sim)
     for epoch in (None, core.ctx.round_number() - 1):
         missed(core, sim, 1, 3, epoch)
         missed(core, sim, 2, 3, epoch)
@@ -261,7 +256,7 @@ def test_words_about_strangers_other_nights_and_one_voice_twice_do_not_count() -
 def test_a_member_is_missed_after_several_attempts() -> None:
     """Catches a member that one bad moment shuts out, and a word that is said every round."""
     sim = with_key(108)
-    core = wish(sim)
+    core = asked(sim)
     core.take()
     absent = sim.nodes[3].node_id
     patience = core.ctx.preset.regroup_patience
@@ -279,10 +274,10 @@ def test_a_member_is_missed_after_several_attempts() -> None:
 def test_a_new_epoch_forgets_who_was_missed() -> None:
     """Catches a member that is shut out for good because of one night."""
     sim = with_key(109)
-    core = wish(sim)
+    core = asked(sim)
     for by in range(3):
         missed(core, sim, by, 3)
     core.ctx.use(draft_of(sim, NEXT))
-    core.wishes = [Wish(NEXT)]
+    wish(sim, 0, epoch=NEXT)
     missed(core, sim, 1, 2)
     assert core.regroups.report()["missed"] == {sim.nodes[2].node_id.hex(): 1}

@@ -19,6 +19,7 @@ from metanode.custody.types import Outpoint
 from metanode.protocol.context import succession_event
 from metanode.protocol.envelope import SIGNATURE_TAG
 from metanode.protocol.epoch import KeyEpoch, Member
+from metanode.protocol.request import Request, make_document
 from metanode.tss import curve
 from metanode.tss.keyshare import PublicPackage
 from spec import messages as m
@@ -72,6 +73,29 @@ def draft_of(
         byzantine=faulty,
         package=package,
     )
+
+
+def wish(
+    sim: Simulation,
+    number: int,
+    members: Iterable[int] | None = None,
+    threshold: int = 3,
+    byzantine: int = 1,
+    epoch: int = 1,
+) -> None:
+    """Let a node's operator ask for a refresh, or for these holders, and for nothing else."""
+    core = sim.core(number)
+    fields = {"key_id": first_epoch(sim).key_id.hex(), "epoch": epoch}
+    kind = "keyrefresh"
+    if members is not None:
+        kind = "quorumchange"
+        ids = sorted(sim.nodes[member].node_id.hex() for member in members)
+        fields |= {"members": ids, "threshold": threshold, "byzantine": byzantine}
+    request = Request(kind, make_document(kind, fields), int(core.ctx.now), 1 << 40)
+    event = request.event(NETWORK_ID)
+    core.settlement.create(event)
+    core.requests.asked.clear()
+    core.requests.asked[event] = request
 
 
 def first_epoch(sim: Simulation) -> KeyEpoch:
