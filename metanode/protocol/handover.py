@@ -44,6 +44,7 @@ class Handover:
     drafts: Drafts = field(init=False)
     _books: dict[int, LockBook] = field(factory=dict)
     _successors: dict[int, KeyEpoch] = field(factory=dict)
+    _reminded: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.drafts = Drafts(self.ctx, self.wanted)
@@ -104,7 +105,21 @@ class Handover:
             for draft in self.ready():
                 if not ctx.tables.view.get("handed_over", ctx.me, draft.number):
                     self._step_back(draft)
+            self._remind()
         self._follow_phase()
+
+    def _remind(self) -> None:
+        """Tell the holders that have not stepped back yet once more in each round.
+
+        A message was lost, or their operators have asked for the new shares only now.
+        """
+        ctx, number = self.ctx, self.ctx.round_number()
+        if self.holding(ctx.epoch.number) == "fenced" and self._reminded < number:
+            self._reminded = number
+            told = ctx.tables.view.entries("handed_over")
+            stepped_back = {peer for (peer, h), _ in told if h in self.drafts.known}
+            for peer in sorted(set(ctx.epoch.roster) - stepped_back):
+                self.on_link(peer)
 
     def _step_back(self, draft: KeyEpoch) -> None:
         ctx, old = self.ctx, self.ctx.epoch
@@ -113,6 +128,7 @@ class Handover:
                 "regroup", "Fence", p=ctx.me, h=old.number, k=draft.number,
                 given=self._facts(draft), quorum=draft.quorum,
             )  # fmt: skip
+            self._reminded = ctx.round_number()
             ctx.note("epoch.fenced", epoch=old.number, next=draft.number)
         self._hand_over(old, draft)
 

@@ -9,9 +9,10 @@ from attrs import evolve
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects
+from metanode.protocol.request import make_document, request_event
 from spec import messages as m
 from tests.simulation.epochs import draft_of, payout_lock, said, succession, wish
-from tests.simulation.simulator import Simulation, with_key
+from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
 
 NEXT = 10**6
 ME = 0
@@ -242,6 +243,36 @@ def test_a_peer_that_came_up_is_told_what_it_may_have_missed() -> None:
     hear_all(sim, draft, (1, 2, 3))
     core.on_link(peer, True)
     assert set(messages(flushed(sim), m.HandedOver)) == {peer}
+
+
+def test_who_has_not_stepped_back_is_reminded_once_a_round() -> None:
+    """Catches a handing over that one lost message stops, or an operator who asked late."""
+    sim = asked(83)
+    core, draft = sim.core(ME), draft_of(sim, NEXT)
+    made(sim, draft)
+    hear_all(sim, draft, (1, 2, 3))
+    hand_over(sim, 1, draft)
+    core.handover.tick()
+    assert not messages(flushed(sim), m.HandedOver)
+    core.ctx.now += core.ctx.preset.round_period_s
+    for _ in range(2):
+        core.handover.tick()
+    sent = [send.to for send in flushed(sim).sends if isinstance(send.message, m.HandedOver)]
+    assert sent == sorted(sim.nodes[number].node_id for number in (2, 3))
+
+
+def test_locks_of_requests_to_sign_stay() -> None:
+    """Catches a handing over that grows with every signature that was ever asked for."""
+    sim = asked(84)
+    fields = {"key_id": sim.core(ME).ctx.epoch.key_id.hex(), "digest": bytes(32).hex()}
+    document = make_document("sign", fields)
+    event = request_event(NETWORK_ID, "sign", document)
+    shown = payout_lock(sim, (0, 1, 2), attempt=7)
+    for candidate in (
+        payout_lock(sim, (0, 1, 2), attempt=7, document=document, event=event), shown
+    ):  # fmt: skip
+        lock(sim, candidate)
+    assert list(sim.core(ME).settlement.locks_to_show().values()) == [shown]
 
 
 def test_a_member_counts_its_own_word_after_a_restart() -> None:
