@@ -350,7 +350,10 @@ class Handover:
     def _erase(self, old: KeyEpoch, new: KeyEpoch) -> None:
         """Erase the share of the epoch before, and those of attempts that were not decided."""
         ctx = self.ctx
-        if self.holding(old.number) in ("prepared", "active", "fenced"):
+        lost = ctx.me in new.roster and self.holding(new.number) in ("no_share", "prepared")
+        if lost:  # an old disk was put back: no new share, so the old one is not erased for it
+            ctx.note("epoch.share_lost", epoch=new.number)
+        elif self.holding(old.number) in ("prepared", "active", "fenced"):
             ctx.tables.fire(
                 "regroup", "Erase", p=ctx.me, h=old.number, k=new.number, given=self._facts(new)
             )

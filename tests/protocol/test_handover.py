@@ -11,7 +11,7 @@ from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects
 from metanode.protocol.request import make_document, request_event
 from spec import messages as m
-from tests.simulation.epochs import draft_of, payout_lock, said, succession, wish
+from tests.simulation.epochs import draft_of, give_lock, payout_lock, said, succession, wish
 from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
 
 NEXT = 10**6
@@ -61,15 +61,6 @@ def holding(sim: Simulation, number: int) -> object:
     return sim.nodes[ME].disk.get("holding", sim.nodes[ME].node_id, number)
 
 
-def lock(sim: Simulation, candidate: m.LockedCandidate, number: int = ME) -> None:
-    """Give a node a lock, as if it had been in the signing session."""
-    core, certificate = sim.core(number), candidate.certificate
-    view = core.ctx.tables.view
-    core.settlement.note_lock(candidate)
-    view.put("lock", (core.ctx.me, certificate.event), certificate.digest)
-    view.put("lock_attempt", (core.ctx.me, certificate.event), certificate.attempt)
-
-
 def test_a_share_is_on_disk_before_anybody_is_told() -> None:
     """DurableBeforeSend: catches a member whose word outlives its share."""
     sim = asked(71)
@@ -99,7 +90,7 @@ def test_locks_go_to_the_new_holders_and_the_word_to_all() -> None:
     sim = asked(73, (0, 1, 2, 4), joiners=1)
     draft = draft_of(sim, NEXT, (0, 1, 2, 4))
     shown = payout_lock(sim, (0, 1, 2), attempt=7)
-    lock(sim, shown)
+    give_lock(sim, ME, shown)
     made(sim, draft)
     effects = hear_all(sim, draft, (1, 2, 4))
     locks, words = messages(effects, m.LockShown), messages(effects, m.HandedOver)
@@ -156,7 +147,7 @@ def hand_over(sim: Simulation, number: int, draft: KeyEpoch, *locks: m.LockedCan
     """Let another node step back for a draft, as an honest one does."""
     other, me = sim.core(number), sim.core(ME)
     for candidate in locks:
-        lock(sim, candidate, number)
+        give_lock(sim, number, candidate)
     made(sim, draft, number)
     for each in range(4):
         word = said(sim, each, draft)
@@ -211,7 +202,7 @@ def test_a_leaver_erases_its_share_and_tells_what_it_has() -> None:
     sim = asked(78, (1, 2, 3))
     draft = draft_of(sim, NEXT, (1, 2, 3), threshold=3, byzantine=0)
     shown = payout_lock(sim, (0, 1, 2), attempt=7)
-    lock(sim, shown)
+    give_lock(sim, ME, shown)
     effects = succeed(sim, draft)
     assert holding(sim, 1) == "erased"
     assert not sim.core(ME).ctx.holds_share
@@ -271,7 +262,7 @@ def test_locks_of_requests_to_sign_stay() -> None:
     for candidate in (
         payout_lock(sim, (0, 1, 2), attempt=7, document=document, event=event), shown
     ):  # fmt: skip
-        lock(sim, candidate)
+        give_lock(sim, ME, candidate)
     assert list(sim.core(ME).settlement.locks_to_show().values()) == [shown]
 
 

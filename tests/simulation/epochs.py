@@ -175,3 +175,17 @@ def payout_lock(
         attempt=attempt,
     )
     return m.LockedCandidate(encoded, certified)
+
+
+def give_lock(sim: Simulation, number: int, candidate: m.LockedCandidate) -> None:
+    """Put a lock into a node and onto its disk, as if the node had been in that session."""
+    core, certificate = sim.core(number), candidate.certificate
+    index = (core.ctx.me, certificate.event)
+    core.settlement.create(certificate.event)
+    core.settlement.note_lock(candidate)
+    disk, view = sim.nodes[number].disk, core.ctx.tables.view
+    for cell, value in (("lock", certificate.digest), ("lock_attempt", certificate.attempt)):
+        view.put(cell, index, value)
+        disk.cells.setdefault(cell, {})[index] = value
+    stored = (candidate.document, CODEC.encode(m.Begin(certificate)))
+    disk.attachments.setdefault("lock", {})[index] = stored
