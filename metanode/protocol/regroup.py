@@ -179,6 +179,8 @@ class Regroups:
         plan = self._plan(wish, key)
         if plan is None or ctx.me not in plan.parties:
             return None
+        if ctx.me in plan.dealers and not ctx.holds_share:
+            return None  # its share is lost: the others miss it and leave it out
         document = self._document(plan, key)
         self.create(event)
         self.events.add(event)

@@ -111,6 +111,14 @@ def test_who_has_no_part_in_an_attempt_makes_none() -> None:
     assert attempt(asked(sim, (1, 2, 3), 3, 0)) is None
 
 
+def test_who_has_lost_its_share_deals_none() -> None:
+    """Catches a member with an old disk that ends in an error as an attempt begins."""
+    sim = with_key(110)
+    core = asked(sim)
+    core.ctx.use(evolve(core.ctx.epoch, keyshare=None))
+    assert attempt(core) is None
+
+
 def test_an_attempt_is_of_its_round_and_of_nothing_else() -> None:
     """F-17: catches a set-up that is rebuilt for another event, round or purpose."""
     core = asked(with_key(97))

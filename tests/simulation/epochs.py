@@ -19,6 +19,7 @@ from metanode.custody.types import Outpoint
 from metanode.protocol.context import succession_event
 from metanode.protocol.envelope import SIGNATURE_TAG
 from metanode.protocol.epoch import KeyEpoch, Member
+from metanode.protocol.identity import Identity
 from metanode.protocol.request import Request, make_document
 from metanode.tss import curve
 from metanode.tss.keyshare import PublicPackage
@@ -105,15 +106,20 @@ def first_epoch(sim: Simulation) -> KeyEpoch:
 
 def said(sim: Simulation, number: int, draft: KeyEpoch) -> m.SignedConfirmation:
     """Return a node's word that its share of a draft is on its disk."""
-    node = sim.nodes[number]
+    return said_by(sim.nodes[number].identity, draft)
+
+
+def said_by(identity: Identity, draft: KeyEpoch) -> m.SignedConfirmation:
+    """Return anybody's word that its share of a draft is on its disk."""
     body = CODEC.encode(m.SharePrepared(draft.number, draft.encode()))
-    signature = node.identity.sign(SIGNATURE_TAG, NETWORK_ID, node.node_id, body)
-    return m.SignedConfirmation(node.node_id, signature)
+    signature = identity.sign(SIGNATURE_TAG, NETWORK_ID, identity.node_id, body)
+    return m.SignedConfirmation(identity.node_id, signature)
 
 
 def signed_by_the_key(sim: Simulation, digest: bytes) -> bytes:
     """Return r ‖ s of the key over a digest, made of the shares of t founders."""
-    shares = [node.disk.usable_keys()[0].keyshare for node in sim.nodes[: sim.threshold]]
+    disks = [node.disk for node in sim.nodes[: sim.threshold]]
+    shares = [key.keyshare for disk in disks for key in disk.attachments["key_share"].values()]
     parties = [share.party_index for share in shares]
     secret = sum(
         curve.lagrange_at_zero(share.party_index, parties) * share.secret_share for share in shares
