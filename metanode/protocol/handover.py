@@ -15,7 +15,7 @@ from metanode.errors import PeerFault
 from metanode.protocol.context import Context, succession_event
 from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch
-from metanode.protocol.lock_book import LockBook, TakenOver, lock_fault
+from metanode.protocol.lock_book import LockBook, TakenOver, lock_fault, locks_hash
 from metanode.protocol.prepared import DRAFTS_PER_MEMBER, Drafts
 from metanode.protocol.votes import VoteBook
 from spec.messages import (
@@ -44,9 +44,10 @@ class Handover:
     drafts: Drafts = field(init=False)
     _books: dict[int, LockBook] = field(factory=dict)
     _successors: dict[int, KeyEpoch] = field(factory=dict)
+    _reminded: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.drafts = Drafts(self.ctx)
+        self.drafts = Drafts(self.ctx, self.wanted)
 
     # --- what the node knows ---
 
@@ -68,10 +69,6 @@ class Handover:
             return False
         handed_over = self.ctx.tables.view.get("handed_over", self.ctx.me, draft.number)
         return bool(handed_over) or self.holding(draft.number) == "prepared"
-
-    def parties(self) -> set[bytes]:
-        """Return the members of all drafts: they take part although they hold nothing yet."""
-        return {member for draft in self.drafts.known.values() for member in draft.roster}
 
     # --- shares that were made ---
 
@@ -108,7 +105,21 @@ class Handover:
             for draft in self.ready():
                 if not ctx.tables.view.get("handed_over", ctx.me, draft.number):
                     self._step_back(draft)
+            self._remind()
         self._follow_phase()
+
+    def _remind(self) -> None:
+        """Tell the holders that have not stepped back yet once more in each round.
+
+        A message was lost, or their operators have asked for the new shares only now.
+        """
+        ctx, number = self.ctx, self.ctx.round_number()
+        if self.holding(ctx.epoch.number) == "fenced" and self._reminded < number:
+            self._reminded = number
+            told = ctx.tables.view.entries("handed_over")
+            stepped_back = {peer for (peer, h), _ in told if h in self.drafts.known}
+            for peer in sorted(set(ctx.epoch.roster) - stepped_back):
+                self.on_link(peer)
 
     def _step_back(self, draft: KeyEpoch) -> None:
         ctx, old = self.ctx, self.ctx.epoch
@@ -117,6 +128,7 @@ class Handover:
                 "regroup", "Fence", p=ctx.me, h=old.number, k=draft.number,
                 given=self._facts(draft), quorum=draft.quorum,
             )  # fmt: skip
+            self._reminded = ctx.round_number()
             ctx.note("epoch.fenced", epoch=old.number, next=draft.number)
         self._hand_over(old, draft)
 
@@ -147,7 +159,7 @@ class Handover:
                     carry={"lock_shown": [(t, LockShown(new.number, candidate)) for t in targets]},
                 )  # fmt: skip
         message = HandedOver(
-            new.number, book.hash_of(ctx.me), new.encode(), self.drafts.statements(new)
+            new.number, locks_hash(shown.values()), new.encode(), self.drafts.statements(new)
         )
         ctx.tables.fire(
             "regroup", "HandOver", p=ctx.me, h=old.number, k=new.number,
@@ -264,8 +276,12 @@ class Handover:
         self.settle()
 
     def follow(self, epoch: KeyEpoch) -> None:
-        """Note that an epoch is decided: the key signed its name."""
-        self._successors[epoch.follows] = evolve(epoch, keyshare=None)
+        """Note that an epoch is decided: the key signed its name.
+
+        From now on its locks can be judged here, also while this node is still on its way there.
+        """
+        decided = self._successors[epoch.follows] = evolve(epoch, keyshare=None)
+        self.ctx.epochs.setdefault(epoch.number, decided)
 
     # --- going over ---
 
@@ -274,6 +290,8 @@ class Handover:
         ctx = self.ctx
         while ctx.key is not None and (new := self._successors.get(ctx.key.number)) is not None:
             old, mine = ctx.key, self.drafts.known.get(new.number)
+            if (later := self._successors.get(new.number)) is not None:
+                self._skip(new, later)
             if ctx.me in new.roster and mine is not None and self.holding(new.number) == "prepared":
                 if self.holding(old.number) == "active":
                     self._step_back(mine)
@@ -289,6 +307,18 @@ class Handover:
             self._books = {n: book for n, book in self._books.items() if n >= new.number}
             ctx.note("epoch.in_force", epoch=new.number, threshold=new.threshold,
                      members=len(new.members), holder=ctx.holds_share)  # fmt: skip
+
+    def _skip(self, missed: KeyEpoch, later: KeyEpoch) -> None:
+        """Erase a share that never came into force here: nobody hands over to that epoch any more.
+
+        The later one was made without this node, which was away.
+        """
+        if self.holding(missed.number) == "prepared":
+            self.ctx.tables.fire(
+                "regroup", "Erase", p=self.ctx.me, h=missed.number, k=later.number,
+                given=self._facts(later),
+            )  # fmt: skip
+            self._erase_file(missed)
 
     def _take_over(self, old: KeyEpoch, new: KeyEpoch) -> bool:
         """Take over what T holders handed over and begin to work; return whether it was enough."""
@@ -320,7 +350,10 @@ class Handover:
     def _erase(self, old: KeyEpoch, new: KeyEpoch) -> None:
         """Erase the share of the epoch before, and those of attempts that were not decided."""
         ctx = self.ctx
-        if self.holding(old.number) in ("prepared", "active", "fenced"):
+        lost = ctx.me in new.roster and self.holding(new.number) in ("no_share", "prepared")
+        if lost:  # an old disk was put back: no new share, so the old one is not erased for it
+            ctx.note("epoch.share_lost", epoch=new.number)
+        elif self.holding(old.number) in ("prepared", "active", "fenced"):
             ctx.tables.fire(
                 "regroup", "Erase", p=ctx.me, h=old.number, k=new.number, given=self._facts(new)
             )
@@ -386,4 +419,5 @@ class Handover:
                 self._erase_file(epoch)  # the crash may have come before the file was gone
             else:
                 self.drafts.keep(epoch)
+                self.drafts.sign(SharePrepared(epoch.number, epoch.encode()))
         self.settle()

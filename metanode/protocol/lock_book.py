@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from attrs import define, field, frozen
 
+from metanode.custody.document import decode_document, document_digest
+from metanode.errors import Malformed
 from metanode.protocol.context import Context, whole
 from metanode.protocol.hashing import tagged_hash
 from metanode.protocol.votes import certificate_fault
@@ -25,20 +27,45 @@ class TakenOver:
 
 
 def lock_fault(ctx: Context, candidate: LockedCandidate) -> str | None:
-    """Return what is wrong with a lock of any epoch that is known here, or None."""
+    """Return what is wrong with the lock of a payout, of any epoch that is known here, or None.
+
+    It must be certified for its document: whoever takes it over has to show that to others.
+    """
     certificate = candidate.certificate
     quorum = ctx.quorum_of(certificate.key_epoch)
     if quorum is None:
         return "it is of a key epoch that is not known here"
+    if document_digest(candidate.document) != certificate.digest:
+        return "it is for another document"
+    try:
+        if decode_document(candidate.document).event != certificate.event:
+            return "it is for another event"
+    except Malformed as malformed:
+        return malformed.reason
     return certificate_fault(certificate, ctx.codec, ctx.settings.network_id, quorum)
+
+
+def locks_hash(candidates: Iterable[LockedCandidate]) -> bytes:
+    """Return the hash over locks, in any order: event, attempt and digest of each."""
+    certificates = sorted((c.certificate for c in candidates), key=lambda found: found.event)
+    parts = [part for c in certificates for part in (c.event, whole(c.attempt), c.digest)]
+    return tagged_hash("locks-shown", *parts)
 
 
 @define
 class LockBook:
-    """What each holder of the epoch before showed, and the hash over all that it has to show."""
+    """What each holder of the epoch before showed, and the hash over all that it has to show.
+
+    A holder shows all its locks, then says so; when it says so again to a peer that was away, a
+    payout may have been settled meanwhile, so that it shows fewer. Hence two ways to be complete:
+    the hash fits all that a holder ever showed, or what it showed since it last said so. Who was
+    complete once stays so.
+    """
 
     _shown: dict[bytes, dict[bytes, LockedCandidate]] = field(factory=dict)
+    _telling: dict[bytes, dict[bytes, LockedCandidate]] = field(factory=dict)
     _handed: dict[bytes, bytes] = field(factory=dict)
+    _complete: set[bytes] = field(factory=set)
 
     def __contains__(self, holder: bytes) -> bool:
         return holder in self._shown or holder in self._handed
@@ -48,9 +75,10 @@ class LockBook:
         shown = self._shown.setdefault(holder, {})
         event = candidate.certificate.event
         known = shown.get(event)
-        if known is not None and known.certificate.attempt >= candidate.certificate.attempt:
-            return False
         if known is None and len(shown) >= LOCKS_PER_HOLDER:
+            return False
+        self._telling.setdefault(holder, {})[event] = candidate
+        if known is not None and known.certificate.attempt >= candidate.certificate.attempt:
             return False
         shown[event] = candidate
         return True
@@ -58,19 +86,19 @@ class LockBook:
     def hand_over(self, holder: bytes, locks: bytes) -> None:
         """Note that a holder stepped back, with the hash over its locks."""
         self._handed[holder] = locks
+        told = self._telling.pop(holder, {})
+        if locks in (locks_hash(told.values()), self.hash_of(holder)):
+            self._complete.add(holder)
 
     def hash_of(self, holder: bytes) -> bytes:
         """Return the hash over the locks that a holder has shown."""
-        shown = self._shown.get(holder, {})
-        parts = []
-        for event in sorted(shown):
-            certificate = shown[event].certificate
-            parts += [event, whole(certificate.attempt), certificate.digest]
-        return tagged_hash("locks-shown", *parts)
+        return locks_hash(self._shown.get(holder, {}).values())
 
     def is_complete(self, holder: bytes) -> bool:
         """Return whether a holder stepped back and all that it showed is here."""
-        return holder in self._handed and self._handed[holder] == self.hash_of(holder)
+        if holder not in self._complete and self._handed.get(holder) == self.hash_of(holder):
+            self._complete.add(holder)
+        return holder in self._complete
 
     def newest(self, holders: Iterable[bytes]) -> list[tuple[LockedCandidate, bytes]]:
         """Return the newest lock of each event among some holders, with one who showed it."""

@@ -149,8 +149,7 @@ class Regroups:
         """Return who takes part now without holding a share: messages of theirs are heard."""
         key = self.ctx.key
         wishes = [] if key is None else self.asked(key)
-        joining = {member for wish in wishes for member in wish.members or ()}
-        return joining | self.handover.parties()
+        return {member for wish in wishes for member in wish.members or ()}
 
     # --- an attempt ---
 
@@ -181,6 +180,8 @@ class Regroups:
         plan = self._plan(wish, key)
         if plan is None or ctx.me not in plan.parties:
             return None
+        if ctx.me in plan.dealers and not ctx.holds_share:
+            return None  # its share is lost: the others miss it and leave it out
         document = self._document(plan, key)
         self.create(event)
         self.events.add(event)
@@ -345,9 +346,10 @@ class Regroups:
         self._begin_anew()
         if key is None or {sender, message.absent} - set(key.roster):
             return
-        if key.number < message.epoch <= self.ctx.round_number():
+        told = self._missed.setdefault(message.absent, set())
+        if sender not in told and key.number < message.epoch <= self.ctx.round_number():
             self.ctx.tables.view.deliver("missed", sender, message.absent, message.epoch)
-            self._missed.setdefault(message.absent, set()).add(sender)
+            told.add(sender)
 
     def _begin_anew(self) -> None:
         """Forget who was missed before the epoch that is in force now."""
