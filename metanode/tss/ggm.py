@@ -9,8 +9,8 @@ XOR of its four hashes (``sums``), from which Alice takes the one that she canno
 all trees together one hash over all 512 leaf hashes in order (``digest``). She recomputes it.
 
 Why one digest for all trees is as binding as one for each. Roy's proof has a digest d_T per tree,
-and Alice goes on only if all of them hold: she has let out this one bit, and no other, ever since.
-With leaf hashes h_T (four each, of fixed length, so that joining them is injective):
+and Alice goes on only if all of them hold: to go on or to stop is the one bit that she lets out.
+With leaf hashes h_T (four for each tree, of one length, so that joining them is injective):
 
 - Per tree, by collision resistance d_T stands for one list h_T that Bob knows when he sends it. A
   choice Δ_T passes if and only if what Alice opens under it, with ``sums``, is h_T. That is a set

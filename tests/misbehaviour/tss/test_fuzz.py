@@ -203,6 +203,9 @@ def other_encodings(payload: bytes) -> list[bytes]:
         b"\xbf" + body + b"\xff",
         b"\xb8" + bytes([len(values)]) + body,
         cbor2.dumps(first).join([payload[:1], payload[1:]]),
+        b"",
+        payload[:-1],
+        payload[1:],
         payload + b"\x00",
         payload + payload,
         b"\xd9\xd9\xf7" + payload,
@@ -221,6 +224,33 @@ def test_other_encodings_are_malformed(kind: str) -> None:
             session.receive(attrs.evolve(message, payload=payload))
             assert session.abort is not None
             assert (session.abort.kind, session.abort.culprits) == ("malformed", (message.sender,))
+
+
+@EACH
+def test_every_message_in_every_wrong_place(kind: str) -> None:
+    """Catches a message of one round taken for another's, or a direct one for a broadcast."""
+    honest = arriving(kind)
+    for message in honest:
+        places = [(number, message.recipient) for number in range(6) if number != message.round]
+        turned = VICTIM if message.recipient is None else None
+        for number, recipient in [*places, (message.round, turned)]:
+            session = KINDS[kind]()[VICTIM]
+            session.receive(attrs.evolve(message, round=number, recipient=recipient))
+            assert session.abort is not None
+            assert (session.abort.kind, session.abort.culprits) == ("malformed", (message.sender,))
+        session = KINDS[kind]()[VICTIM]
+        for other in (0, 3, 9):
+            session.receive(attrs.evolve(message, recipient=other))
+        assert session.state == "new"
+
+
+@EACH
+def test_reversed_and_repeated_messages_change_nothing(kind: str) -> None:
+    """Catches a session that needs its messages in order, or counts one twice."""
+    session = play(kind, [m for m in reversed(arriving(kind)) for _ in range(3)])
+    assert session.state == "finished"
+    again = play(kind, list(arriving(kind)))
+    assert session.result == again.result
 
 
 @EACH
