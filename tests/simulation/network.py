@@ -9,17 +9,15 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from metanode.chains.devnet_faucet import DEVNET_HRP, found_blocks
+from metanode.chains.devnet_faucet import found_blocks
 from metanode.chains.devnet_ledger import DevnetLedger
 from metanode.custody.scripts import key_script
-from metanode.custody.types import Outpoint
 from metanode.errors import Malformed, PeerFault, Unavailable
-from metanode.protocol.context import Settings
 from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
 from metanode.protocol.view import Quorum
 from spec.parameters import Preset
-from tests.simulation.chain import CONFIRMATIONS, ChainClient, Paid, Users
+from tests.simulation.chain import ChainClient, Paid, Users
 from tests.simulation.checkers import Checkers
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import FakeDisk
@@ -27,7 +25,6 @@ from tests.simulation.parts import (
     CALM,
     FOUNDING_HEIGHT,
     NETWORK_ID,
-    POLICY,
     POLL_S,
     QUICK,
     RELINK_S,
@@ -82,15 +79,18 @@ class Simulation(Clockwork):
             ledger, [(key_script(i.node_id), STAKE) for i in identities], int(START)
         )
         self.users = Users(ledger, random.Random(f"users {self.seed}"))
+        common = evolve(
+            COMMON,
+            preset=self.preset,
+            members=self.members,
+            threshold=self.threshold,
+            byzantine=self.byzantine,
+            keygen_until=int(START + self.keygen_s),
+            keygen=self.keygen,
+        )
         self.nodes = [
-            Node(
-                number,
-                identity,
-                self._settings(stakes[number]),
-                FakeDisk(),
-                ChainClient(ledger),
-            )
-            for number, identity in enumerate(identities)
+            Node(number, identity, evolve(common, stake=stake), FakeDisk(), ChainClient(ledger))
+            for number, (identity, stake) in enumerate(zip(identities, stakes, strict=True))
         ]
         self._by_id = {node.node_id: node.number for node in self.nodes}
         ids = tuple(sorted(node.node_id for node in self.nodes[: self.members]))
@@ -230,22 +230,6 @@ class Simulation(Clockwork):
         return [fault for _, _, fault in self.faults if wanted in fault.culprits()]
 
     # --- inside ---
-
-    def _settings(self, stake: Outpoint) -> Settings:
-        return Settings(
-            network_id=NETWORK_ID,
-            preset=self.preset,
-            members=self.members,
-            threshold=self.threshold,
-            byzantine=self.byzantine,
-            keygen_until=int(START + self.keygen_s),
-            stake=stake,
-            chain="devnet",
-            hrp=DEVNET_HRP,
-            confirmations=CONFIRMATIONS,
-            custody=POLICY,
-            keygen=self.keygen,
-        )
 
     def _clock(self, node: Node) -> float:
         return self.now + node.offset

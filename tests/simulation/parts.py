@@ -10,14 +10,16 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from metanode.chains.devnet_faucet import DEVNET_HRP
 from metanode.custody.policy import CustodyPolicy
+from metanode.custody.types import Outpoint
 from metanode.protocol.context import Settings
 from metanode.protocol.envelope import Envelope, open_envelope, seal
 from metanode.protocol.identity import Identity
 from metanode.protocol.machine import Effects
 from metanode.protocol.node import NodeCore
 from spec.parameters import DEVNET
-from tests.simulation.chain import ChainClient
+from tests.simulation.chain import CONFIRMATIONS, ChainClient
 from tests.simulation.checkers import CODEC
 from tests.simulation.disk import FakeDisk
 
@@ -39,6 +41,22 @@ QUICK = evolve(
     DEVNET, name="quick", round_period_s=2, keygen_period_s=4, ping_period_s=1.0, session_idle_s=30
 )
 """Two-second rounds: the latencies below are small against every share of them."""
+
+
+COMMON = Settings(
+    network_id=NETWORK_ID,
+    preset=QUICK,
+    members=4,
+    threshold=3,
+    byzantine=1,
+    keygen_until=int(START),
+    stake=Outpoint(bytes(32), 0),
+    chain="devnet",
+    hrp=DEVNET_HRP,
+    confirmations=CONFIRMATIONS,
+    custody=POLICY,
+)
+"""What all simulated nodes are set to; each network puts its own numbers in."""
 
 
 @frozen(kw_only=True)
