@@ -37,7 +37,7 @@ def test_an_honest_run_with_a_crash_is_legal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("event", "row", "source", "lost"),
-    [("Recover", 5, "IN_PROGRESS", 2), ("Retry", 10, "FAILED", 3)],
+    [("Recover", 6, "IN_PROGRESS", 2), ("Retry", 11, "FAILED", 3)],
 )
 def test_what_a_crash_parted_from_the_trace(
     event: str, row: int, source: str, lost: int, tmp_path: Path
@@ -154,7 +154,7 @@ def test_a_released_share_is_not_forgotten(tmp_path: Path) -> None:
     at = place(records, "session", "Release")
     released = dict(records[at]["parameters"])
     line = {
-        **records[at], "table": "event", "row": 8, "event": "ProtocolError",
+        **records[at], "table": "event", "row": 9, "event": "ProtocolError",
         "from": "IN_PROGRESS", "to": "FAILED", "reads": {}, "sends": [],
         "parameters": {"p": released["p"], "e": released["e"]},
         "writes": [f"status[{released['p']}, {released['e']}]"],

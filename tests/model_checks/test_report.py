@@ -269,7 +269,7 @@ def test_only_moves_of_liars_are_drawn_as_lies() -> None:
     assert by_name["Forge"]
     assert by_name["ForgeConfirmation"]
     assert not by_name["CutOff"]
-    assert not by_name["StandAside"]
+    assert not by_name["TimeRunsOut"]
     assert not by_name["Crash"]
 
 
