@@ -233,7 +233,7 @@ def test_no_more_are_left_out_than_the_key_can_bear() -> None:
     assert len(attempt(core).members) == 4
 
 
-@pytest.mark.parametrize("members, threshold, byzantine", [(4, 3, 0), (5, 4, 1)])
+@pytest.mark.parametrize(("members", "threshold", "byzantine"), [(4, 3, 0), (5, 4, 1)])
 def test_leaving_out_keeps_the_numbers_safe(members: int, threshold: int, byzantine: int) -> None:
     """Catches a f that is taken off although no member may be missing."""
     sim = with_key(106, members=members, threshold=threshold, byzantine=byzantine)

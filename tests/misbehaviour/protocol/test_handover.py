@@ -34,11 +34,9 @@ def regrouped(
 LIES: dict[str, Tamper] = {
     "a wrong hash": changes(m.HandedOver, lambda word: [evolve(word, locks=OTHER)]),
     "no locks": changes(m.LockShown, lambda shown: []),
-    "no word": changes(m.HandedOver, lambda word: []),
     "no statements": changes(m.HandedOver, lambda word: [evolve(word, prepared=())]),
     "another epoch": changes(m.HandedOver, lambda word: [evolve(word, epoch=word.epoch + 1)]),
     "another document": changes(m.HandedOver, lambda word: [evolve(word, document=b"\xa0")]),
-    "twice": changes(m.HandedOver, lambda word: [evolve(word, locks=OTHER), word, word]),
 }
 
 
@@ -101,7 +99,7 @@ def test_a_liar_that_keeps_the_succession_to_itself_does_not_stop_it() -> None:
     regrouped(sim)
 
 
-@pytest.mark.parametrize("inside", [(0, 1), (0,), (OLDEST,)])
+@pytest.mark.parametrize("inside", [(0, 1), (0,)])
 def test_a_cut_while_the_key_is_handed_over_heals(inside: tuple[int, ...]) -> None:
     """Catches two halves with an epoch each, and holders that stay fenced after the cut."""
     sim = network(45, deposit=False, bad=9)
@@ -179,7 +177,7 @@ def test_a_leaver_counts_for_nothing_after_it_left() -> None:
         core = sim.core(to)
         assert core.ctx.epoch.number == number
         assert not core.handover.drafts._said
-        assert number + 1 not in core.handover._books
+        assert number + 1 not in core.handover.books._books
         assert liar not in core.ctx.epoch.roster
         assert core.regroups.report()["missed"] == {}
     pays(sim)
