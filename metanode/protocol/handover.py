@@ -11,12 +11,11 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from metanode.errors import PeerFault
 from metanode.protocol.context import Context, succession_event
 from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch
-from metanode.protocol.lock_book import LockBook, TakenOver, lock_fault, locks_hash
-from metanode.protocol.prepared import DRAFTS_PER_MEMBER, Drafts
+from metanode.protocol.lock_book import LockBooks, TakenOver, locks_hash
+from metanode.protocol.prepared import Drafts
 from metanode.protocol.votes import VoteBook
 from spec.messages import (
     EcdsaSignature,
@@ -42,12 +41,13 @@ class Handover:
     create: Callable[[bytes], None]
     wanted: Callable[[KeyEpoch], bool]
     drafts: Drafts = field(init=False)
-    _books: dict[int, LockBook] = field(factory=dict)
+    books: LockBooks = field(init=False)
     _successors: dict[int, KeyEpoch] = field(factory=dict)
     _reminded: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.drafts = Drafts(self.ctx, self.wanted)
+        self.books = LockBooks(self.ctx, self.drafts)
 
     # --- what the node knows ---
 
@@ -144,7 +144,7 @@ class Handover:
 
     def _hand_over(self, old: KeyEpoch, new: KeyEpoch, to: bytes | None = None) -> None:
         """Show all locks to the members of the new epoch, then say that they are all."""
-        ctx, book = self.ctx, self._book(new.number)
+        ctx, book = self.ctx, self.books.of(new.number)
         everybody = {*old.roster, *new.roster} - {ctx.me}
         told = sorted(everybody if to is None else {to} & everybody)
         shown = self.locks()
@@ -170,44 +170,12 @@ class Handover:
         if to is None:
             ctx.note("epoch.handed_over", epoch=old.number, next=new.number, locks=len(shown))
 
-    def on_lock_shown(self, sender: bytes, message: LockShown) -> None:
-        """Take a lock that a holder hands over; it must be certified in its own epoch."""
-        ctx, certificate = self.ctx, message.locked.certificate
-        if not self._may_hand_over(sender, message.epoch):
-            return
-        fault = lock_fault(ctx, message.locked)
-        if fault is not None:
-            raise PeerFault(f"a lock is handed over that is none: {fault}", sender)
-        self._book(message.epoch).show(sender, message.locked)
-        ctx.tables.view.deliver(
-            "lock_shown", sender, message.epoch, certificate.event, certificate.attempt,
-            certificate.digest,
-        )  # fmt: skip
-
     def on_handed_over(self, sender: bytes, message: HandedOver) -> None:
         """Take a holder's word that it stepped back and showed all its locks."""
         statement = SharePrepared(message.epoch, message.document)
         self.drafts.take(sender, statement, message.prepared)
-        if self._may_hand_over(sender, message.epoch):
-            self._book(message.epoch).hand_over(sender, message.locks)
-            self.ctx.tables.view.deliver("handed_over", sender, message.epoch)
+        self.books.on_handed_over(sender, message)
         self.tick()
-
-    def _may_hand_over(self, sender: bytes, number: int) -> bool:
-        """Return whether a node holds, or held, the epoch that this one follows.
-
-        A holder has room for a few epochs that are not known here yet.
-        """
-        key = self.ctx.key
-        if key is None or number < key.number:
-            return False
-        before = self.ctx.epochs.get(key.follows) if number == key.number else key
-        opened = sum(sender in book for book in self._books.values())
-        room = number in self.drafts.known or number in self._books or opened < DRAFTS_PER_MEMBER
-        return before is not None and sender in before.roster and room
-
-    def _book(self, number: int) -> LockBook:
-        return self._books.setdefault(number, LockBook())
 
     # --- the succession ---
 
@@ -304,7 +272,7 @@ class Handover:
             ctx.use(new)
             ctx.epochs[old.number] = evolve(old, keyshare=None)
             self.drafts.forget(new.number)
-            self._books = {n: book for n, book in self._books.items() if n >= new.number}
+            self.books.forget(new.number)
             ctx.note("epoch.in_force", epoch=new.number, threshold=new.threshold,
                      members=len(new.members), holder=ctx.holds_share)  # fmt: skip
 
@@ -322,7 +290,7 @@ class Handover:
 
     def _take_over(self, old: KeyEpoch, new: KeyEpoch) -> bool:
         """Take over what T holders handed over and begin to work; return whether it was enough."""
-        ctx, book = self.ctx, self._book(new.number)
+        ctx, book = self.ctx, self.books.of(new.number)
         complete = [q for q in old.roster if book.is_complete(q)]
         if len(complete) < old.threshold:
             return False

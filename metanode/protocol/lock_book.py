@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from attrs import define, field, frozen
 
 from metanode.custody.document import decode_document, document_digest
-from metanode.errors import Malformed
+from metanode.errors import Malformed, PeerFault
 from metanode.protocol.context import Context, whole
 from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.prepared import DRAFTS_PER_MEMBER, Drafts
 from metanode.protocol.votes import certificate_fault
-from spec.messages import LockedCandidate
+from spec.messages import HandedOver, LockedCandidate, LockShown
 
 LOCKS_PER_HOLDER = 4096
 
@@ -109,3 +110,55 @@ class LockBook:
                 if known is None or known[0].certificate.attempt < candidate.certificate.attempt:
                     found[event] = (candidate, holder)
         return [found[event] for event in sorted(found)]
+
+
+@define
+class LockBooks:
+    """The books of the epochs that may follow the one in force, and of that one itself."""
+
+    ctx: Context
+    drafts: Drafts
+    _books: dict[int, LockBook] = field(factory=dict)
+
+    def of(self, number: int) -> LockBook:
+        """Return the book of an epoch."""
+        return self._books.setdefault(number, LockBook())
+
+    def on_lock_shown(self, sender: bytes, message: LockShown) -> None:
+        """Take a lock that a holder hands over; it must be certified in its own epoch."""
+        ctx, certificate = self.ctx, message.locked.certificate
+        if not self._has_room(sender, message.epoch):
+            return
+        fault = lock_fault(ctx, message.locked)
+        if fault is not None:
+            raise PeerFault(f"a lock is handed over that is none: {fault}", sender)
+        if self.of(message.epoch).show(sender, message.locked):
+            ctx.tables.view.deliver(
+                "lock_shown", sender, message.epoch, certificate.event, certificate.attempt,
+                certificate.digest,
+            )  # fmt: skip
+
+    def on_handed_over(self, sender: bytes, message: HandedOver) -> None:
+        """Take a holder's word that it stepped back and showed all its locks."""
+        if self._has_room(sender, message.epoch):
+            self.of(message.epoch).hand_over(sender, message.locks)
+            self.ctx.tables.view.deliver("handed_over", sender, message.epoch)
+
+    def forget(self, before: int) -> None:
+        """Drop the books of epochs below this one."""
+        self._books = {n: book for n, book in self._books.items() if n >= before}
+
+    def _has_room(self, sender: bytes, number: int) -> bool:
+        """Return whether a node holds, or held, the epoch that this one follows.
+
+        A holder has room for a few epochs that are not known here yet.
+        """
+        key = self.ctx.key
+        if key is None or number < key.number:
+            return False
+        before = self.ctx.epochs.get(key.follows) if number == key.number else key
+        if before is None or sender not in before.roster:
+            return False
+        opened = sum(sender in book for book in self._books.values())
+        known = number in self.drafts.known or number in self._books
+        return known or opened < DRAFTS_PER_MEMBER

@@ -305,7 +305,7 @@ class NodeCore:
             case m.SharePrepared():
                 self.handover.on_prepared(sender, message, envelope.signature)
             case m.LockShown():
-                self.handover.on_lock_shown(sender, message)
+                self.handover.books.on_lock_shown(sender, message)
             case m.HandedOver():
                 self.handover.on_handed_over(sender, message)
             case m.Missed():

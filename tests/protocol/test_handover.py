@@ -155,7 +155,7 @@ def hand_over(sim: Simulation, number: int, draft: KeyEpoch, *locks: m.LockedCan
         other.handover.on_prepared(word.member, message, word.signature)
     for send in flushed(sim, number).sends:
         if send.to == me.ctx.me and isinstance(send.message, m.LockShown):
-            me.handover.on_lock_shown(other.ctx.me, send.message)
+            me.handover.books.on_lock_shown(other.ctx.me, send.message)
         elif send.to == me.ctx.me and isinstance(send.message, m.HandedOver):
             me.handover.on_handed_over(other.ctx.me, send.message)
 

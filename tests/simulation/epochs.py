@@ -51,7 +51,10 @@ def draft_of(
     threshold: int | None = None,
     byzantine: int | None = None,
 ) -> KeyEpoch:
-    """Return an epoch that would follow another one, the first by default; its shares fit nobody."""
+    """Return an epoch that would follow another one, by default the first.
+
+    Its shares fit nobody.
+    """
     before = first_epoch(sim) if after is None else after
     chosen = tuple(numbers)
     shares = tuple(

@@ -27,7 +27,7 @@ def shown(sim: Simulation, *locks: m.LockedCandidate, epoch: int = NEXT) -> None
 
 def kept(sim: Simulation, epoch: int = NEXT) -> list[m.LockedCandidate]:
     """Return the locks of the liar that its victim keeps."""
-    book = sim.core(VICTIM).handover._books.get(epoch)
+    book = sim.core(VICTIM).handover.books._books.get(epoch)
     holders = [sim.nodes[OLDEST].node_id]
     return [] if book is None else [candidate for candidate, _ in book.newest(holders)]
 
@@ -78,7 +78,7 @@ def test_an_older_lock_does_not_take_the_place_of_a_newer_one() -> None:
     shown(sim, newer, payout_lock(sim, SIGNERS, attempt=5))
     assert kept(sim) == [newer]
     honest = sim.nodes[HONEST[1]].node_id
-    book = sim.core(VICTIM).handover._books[NEXT]
+    book = sim.core(VICTIM).handover.books._books[NEXT]
     newest = payout_lock(sim, SIGNERS, attempt=11, variant=2)
     sim.inject(HONEST[1], m.LockShown(NEXT, newest), VICTIM)
     sim.run(0.1)
@@ -94,7 +94,7 @@ def test_locks_without_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(kept(sim)) == 8
     sim.inject(HONEST[1], m.LockShown(NEXT, flood[-1]), VICTIM)
     sim.run(0.1)
-    book = sim.core(VICTIM).handover._books[NEXT]
+    book = sim.core(VICTIM).handover.books._books[NEXT]
     assert len(book.newest([sim.nodes[HONEST[1]].node_id])) == 1
     assert not sim.refusals
 
@@ -111,7 +111,7 @@ def test_books_of_epochs_that_nobody_knows_are_few(kind: type) -> None:
         sim.inject(OLDEST, told, VICTIM)
     sim.run(0.2)
     core = sim.core(VICTIM)
-    assert len(core.handover._books) <= DRAFTS_PER_MEMBER
+    assert len(core.handover.books._books) <= DRAFTS_PER_MEMBER
     view = core.ctx.tables.view
     cells = [*view.entries("lock_shown"), *view.entries("handed_over")]
     assert 0 < len(cells) <= DRAFTS_PER_MEMBER
@@ -129,4 +129,4 @@ def test_locks_of_a_stranger_are_not_kept() -> None:
         sim.inject(4, m.LockShown(number, real), VICTIM)
         sim.inject(4, m.HandedOver(number, bytes(32), b"", ()), VICTIM)
     sim.run(0.1)
-    assert not sim.core(VICTIM).handover._books
+    assert not sim.core(VICTIM).handover.books._books

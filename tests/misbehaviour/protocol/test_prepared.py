@@ -137,7 +137,7 @@ def test_members_that_a_liar_made_up_are_not_heard() -> None:
     sim.run(0.1)
     assert not core.handover.drafts.known
     assert not core.handover.drafts._said
-    assert len(core.handover._books) <= DRAFTS_PER_MEMBER
+    assert len(core.handover.books._books) <= DRAFTS_PER_MEMBER
     assert not any(core._is_member(identity.node_id) for identity in made_up)
     assert not sim.refusals
 
