@@ -23,6 +23,7 @@ from tests.simulation.clockwork import Clockwork
 from tests.simulation.disk import FakeDisk
 from tests.simulation.parts import (
     CALM,
+    COMMON,
     FOUNDING_HEIGHT,
     NETWORK_ID,
     POLL_S,
