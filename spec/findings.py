@@ -209,9 +209,10 @@ FINDINGS = (
     Finding("F-34", "M: the threshold set is taken in order of seniority.",
             "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
             " every round: with n = 4 and one liar no payout is ever signed.",
-            "Copies are pruned by seniority; the set is taken beginning with another member in each"
-            " round, so that every member is left out of some. A coordinator takes its voters in"
-            " turn as well, and those last who were silent in earlier runs.",
+            "Copies are pruned by seniority; in each round another choice of n - t members goes"
+            " last, so that every choice of liars is left out of some round; to begin with another"
+            " member each time is not enough when two of them stand apart. A coordinator takes its"
+            " voters in turn as well, and those last who were silent in earlier runs.",
             ("cell set_is_mutual", "metanode/protocol/threshold_set.py",
              "metanode/protocol/coordinator.py")),
     Finding("F-35", "T: a protocol error with nothing released fails the event.",

@@ -16,7 +16,7 @@ from metanode.protocol.context import Context, outpoint_ref
 from metanode.protocol.hearing import Hearing, RoundBook, proposal_id_hash, share_proof_context
 from metanode.protocol.machine import TransitionError
 from metanode.protocol.session import Run
-from metanode.protocol.threshold_set import in_turn, prune_copies, threshold_set
+from metanode.protocol.threshold_set import prune_copies, signing_order, threshold_set
 from metanode.protocol.votes import VoteBook, sign_vote
 from metanode.tss.share_proof import prove_share
 from spec.messages import Certificate, LockedCandidate, Offer, Proposal, SigningSet, Vote
@@ -168,7 +168,9 @@ class Rounds:
             if ctx.tables.state("round", ctx.me, peer, book.number) == "in_view"
         }
         kept = prune_copies(key.seniority, proofs)
-        order = [peer for peer in in_turn(key.seniority, book.number) if peer in kept]
+        spare = len(key.roster) - key.threshold
+        turn = signing_order(key.seniority, book.number, spare)
+        order = [peer for peer in turn if peer in kept]
         chosen = threshold_set(order, in_view, key.quorum.threshold)
         if chosen is None:
             if late:

@@ -8,6 +8,7 @@ is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import comb
 
 SEARCH_LIMIT = 20_000
 """Steps of the search; with t of n all alive the first branch succeeds after t steps."""
@@ -34,6 +35,37 @@ def in_turn(peers: Sequence[bytes], number: int) -> tuple[bytes, ...]:
     """
     start = number % len(peers) if peers else 0
     return (*peers[start:], *peers[:start])
+
+
+def signing_order(peers: Sequence[bytes], number: int, spare: int) -> tuple[bytes, ...]:
+    """Return the peers with ``spare`` of them last, another choice of them in each round (F-34).
+
+    In C(n, spare) rounds every choice comes once, so whoever stalls rounds together, up to n - t
+    of them and wherever they stand, is left out in one of them. With ``spare`` = 1 it is
+    :func:`in_turn`. For dozens of members that are more rounds than anybody waits for: there only
+    those are sure to be left out who stand close together.
+    """
+    turned = in_turn(peers, number)
+    last = {peers[place] for place in nth_choice(len(peers), spare, number - 1)}
+    return (*(p for p in turned if p not in last), *(p for p in turned if p in last))
+
+
+def nth_choice(count: int, size: int, number: int) -> tuple[int, ...]:
+    """Return one of the choices of ``size`` places out of ``count``; numbers go on from the first.
+
+    The choices are in lexicographic order: 0 and 1, 0 and 2, … for a size of 2.
+    """
+    if not 0 <= size <= count:
+        return ()
+    rest, place = number % comb(count, size), 0
+    chosen: list[int] = []
+    for left in range(size, 0, -1):
+        while (following := comb(count - place - 1, left - 1)) <= rest:
+            rest -= following
+            place += 1
+        chosen.append(place)
+        place += 1
+    return tuple(chosen)
 
 
 def threshold_set(

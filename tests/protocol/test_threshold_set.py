@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
+from math import comb
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metanode.protocol.threshold_set import prune_copies, threshold_set
+from metanode.protocol.threshold_set import in_turn, prune_copies, signing_order, threshold_set
 
 Sets = dict[bytes, frozenset[bytes]]
 
@@ -74,6 +76,22 @@ def test_the_senior_copy_wins(seniority: list[bytes], shown: list[bytes]) -> Non
     kept = prune_copies(seniority, proofs)
     assert [proofs[p] for p in kept] == list(dict.fromkeys(shown))
     assert list(kept) == [p for p in seniority if p in kept]
+
+
+@pytest.mark.parametrize(("count", "size"), [(4, 1), (7, 2), (10, 3), (5, 0), (3, 3)])
+def test_every_choice_of_members_goes_last_once(count: int, size: int) -> None:
+    """F-34: catches liars who stand so far apart that some are in the set of every round."""
+    ids = peers(count)
+    rounds = range(1000, 1000 + comb(count, size))
+    left_out = [frozenset(signing_order(ids, r, size)[count - size :]) for r in rounds]
+    assert set(left_out) == {frozenset(choice) for choice in combinations(ids, size)}
+    assert all(sorted(signing_order(ids, r, size)) == sorted(ids) for r in rounds)
+
+
+def test_one_spare_member_is_the_turn_itself() -> None:
+    """Catches an order for n = 4 that is not the one in which members take turns."""
+    ids = peers(4)
+    assert all(signing_order(ids, r, 1) == in_turn(ids, r) for r in range(9))
 
 
 def test_all_alive_take_one_step_a_member() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from metanode.protocol.threshold_set import in_turn
+from metanode.protocol.threshold_set import signing_order
 from tests.simulation.clockwork import SimulationFailure
 from tests.simulation.disk import FakeDisk
 from tests.simulation.network import Simulation
@@ -85,5 +85,6 @@ def with_key(
 def turns(sim: Simulation) -> Sequence[int]:
     """Return the numbers of the nodes in the order of the next round: the first t of them sign."""
     ctx = sim.core(0).ctx
-    order = in_turn(ctx.epoch.seniority, ctx.round_number() + 1)
+    spare = len(ctx.epoch.roster) - ctx.epoch.threshold
+    order = signing_order(ctx.epoch.seniority, ctx.round_number() + 1, spare)
     return [sim.number_of(node_id) for node_id in order]
