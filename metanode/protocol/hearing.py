@@ -10,14 +10,14 @@ from typing import Any
 
 from attrs import define, field
 
-from metanode.custody.payout import PayoutDocument, decode_document, document_digest
-from metanode.errors import Equivocation, Malformed, PeerFault
+from metanode.custody.payout import PayoutDocument
+from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.context import Context, whole
 from metanode.protocol.hashing import tagged_hash
+from metanode.protocol.lock_book import lock_fault
 from metanode.protocol.machine import TransitionError
-from metanode.protocol.votes import certificate_fault
 from metanode.tss.share_proof import verify_share
-from spec.messages import LockedCandidate, Offer, Proposal, SigningSet, Vote
+from spec.messages import Offer, Proposal, SigningSet, Vote
 
 
 def proposal_id_hash(peer: bytes, round_number: int, epoch: int, document: bytes) -> bytes:
@@ -62,7 +62,7 @@ class Hearing:
         """Take the offer of a holder; a lock that it shows must be certified."""
         if not self._expected(sender, message.round):
             return
-        fault = None if message.locked is None else self._lock_fault(message.locked)
+        fault = None if message.locked is None else lock_fault(self.ctx, message.locked)
         if fault is not None:
             raise PeerFault(f"an offer shows a lock without a certificate: {fault}", sender)
         self.book(message.round).offers.setdefault(sender, message)
@@ -83,22 +83,6 @@ class Hearing:
             book.sets[sender] = message
             self.ctx.tables.view.deliver("set_sent", sender, book.number)
             self.judge_set(book, sender)
-
-    def _lock_fault(self, locked: LockedCandidate) -> str | None:
-        """Return what is wrong with a lock that is shown: it must be certified for its document."""
-        ctx, certificate = self.ctx, locked.certificate
-        quorum = ctx.quorum_of(certificate.key_epoch)
-        if quorum is None:
-            return "it is of a key epoch that is not known here"
-        if document_digest(locked.document) != certificate.digest:
-            return "it is for another document"
-        try:
-            if decode_document(locked.document).event != certificate.event:
-                return "it is for another event"
-        except Malformed as malformed:
-            return malformed.reason
-        network_id = ctx.settings.network_id
-        return certificate_fault(certificate, ctx.codec, network_id, quorum)
 
     def _book_of(self, sender: bytes, message: Proposal | SigningSet) -> RoundBook | None:
         """Return the book that a message belongs to, or None when it is not for now."""

@@ -9,10 +9,9 @@ from attrs import evolve
 from metanode.protocol.epoch import KeyEpoch
 from metanode.protocol.lock_book import TakenOver
 from metanode.protocol.machine import Effects
-from metanode.protocol.request import make_document, request_event
 from spec import messages as m
 from tests.simulation.epochs import draft_of, give_lock, payout_lock, said, succession, wish
-from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
+from tests.simulation.simulator import Simulation, with_key
 
 NEXT = 10**6
 ME = 0
@@ -250,20 +249,6 @@ def test_who_has_not_stepped_back_is_reminded_once_a_round() -> None:
         core.handover.tick()
     sent = [send.to for send in flushed(sim).sends if isinstance(send.message, m.HandedOver)]
     assert sent == sorted(sim.nodes[number].node_id for number in (2, 3))
-
-
-def test_locks_of_requests_to_sign_stay() -> None:
-    """Catches a handing over that grows with every signature that was ever asked for."""
-    sim = asked(84)
-    fields = {"key_id": sim.core(ME).ctx.epoch.key_id.hex(), "digest": bytes(32).hex()}
-    document = make_document("sign", fields)
-    event = request_event(NETWORK_ID, "sign", document)
-    shown = payout_lock(sim, (0, 1, 2), attempt=7)
-    for candidate in (
-        payout_lock(sim, (0, 1, 2), attempt=7, document=document, event=event), shown
-    ):  # fmt: skip
-        give_lock(sim, ME, candidate)
-    assert list(sim.core(ME).settlement.locks_to_show().values()) == [shown]
 
 
 def test_a_member_counts_its_own_word_after_a_restart() -> None:
