@@ -14,13 +14,11 @@ to follow the same epoch, and only one of them may (F-37):
 4. **Activate.** Members take over the locks that were handed over, then work with the new shares.
 5. **Erase.** Only then does a holder erase its old share.
 
-Until step 2 the old epoch signs on, and an attempt that fails costs nothing: a later attempt of the
-same night goes on without who is shown guilty by evidence, or was missed by T holders (F-26). No
-block list is asked.
-
-Leaving somebody out has a price. With t = floor(2n/3) + 1 all members that are left are needed for
-n - f >= t, so who is left out counts as one of the f: if it was correct and only cut off, and a
-liar stays, the liar is one of the t that are needed to sign.
+Until step 2 the old epoch signs on, and an attempt that fails costs nothing: it is tried again in
+later rounds. A later attempt goes on without members that T holders missed (F-26), but only if
+n - f >= t holds without them, too, with the same f: who is missed may be correct, and the liars may
+all stay (F-38). With t = floor(2n/3) + 1 that is never so; then the operators decide who stays
+(``quorumchange``), and meanwhile the old shares sign. No block list is asked.
 """
 
 from __future__ import annotations

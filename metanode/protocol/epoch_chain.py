@@ -119,7 +119,8 @@ class EpochChain:
         self._told[peer] = ctx.now
         if message.key_epoch == 0:
             self.announce_key(peer)
-        for number in sorted(n for n in self._found if n > message.key_epoch):
+        later = sorted(n for n in self._found if n > message.key_epoch)
+        for number in later if message.key_epoch else later[-1:]:  # who joins needs the newest
             epoch, found = self._found[number]
             ctx.tables.fire(
                 "event",

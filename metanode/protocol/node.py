@@ -272,7 +272,11 @@ class NodeCore:
 
     def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
         if not isinstance(message, FROM_ANYONE) and not self._is_member(sender):
-            return  # a stranger may ping and gossip endpoints; nothing else of it is kept
+            # A stranger may ping and gossip endpoints; nothing else of it is kept. What the key has
+            # signed needs nobody's word: who was away long knows none of today's holders.
+            if isinstance(message, m.SignatureFound) and self.pings.is_listed(sender):
+                self.chain.on_signature(message)
+            return
         match message:
             case m.Ping():
                 self.pings.on_ping(sender, message)

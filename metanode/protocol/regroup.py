@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import define, field, frozen
 
 from metanode.protocol.codec import encode_canonical
-from metanode.protocol.context import Context, regroup_event, succession_event
+from metanode.protocol.context import Context, regroup_event, succession_event, whole
 from metanode.protocol.coordinator import Task
 from metanode.protocol.epoch import KeyEpoch, Member, members_plain
 from metanode.protocol.handover import Handover
@@ -96,6 +96,7 @@ class Regroups:
     _plans: dict[int, Plan] = field(factory=dict)
     _missed: dict[bytes, set[bytes]] = field(factory=dict)
     _failures: dict[bytes, set[int]] = field(factory=dict)
+    _failed: set[int] = field(factory=set)
     _epoch_seen: int = 0
 
     # --- what is due ---
@@ -134,8 +135,7 @@ class Regroups:
         numbers = (draft.roster, draft.threshold, draft.byzantine)
         if wish.members is not None:
             return numbers == (wish.members, wish.threshold, wish.byzantine)
-        out = len(key.roster) - len(draft.roster)
-        same = (draft.threshold, draft.byzantine) == (key.threshold, key.byzantine - out)
+        same = (draft.threshold, draft.byzantine) == (key.threshold, key.byzantine)
         return same and set(draft.members) <= set(key.members)
 
     def _night_is_due(self, key: KeyEpoch) -> bool:
@@ -161,10 +161,19 @@ class Regroups:
         number = ctx.round_number()
         event = regroup_event(ctx.settings.network_id, ctx.key.key_id, number)
         if ctx.tables.state("event", ctx.me, event) == "UNKNOWN":
-            if ctx.round_share() > ctx.preset.offer_share:
+            if ctx.round_share() > ctx.preset.offer_share or not self._may_try(number):
                 return None  # what begins late in a round has too little time
             self._count_unready(number)
         return self.task(PURPOSE, event, number)
+
+    def _may_try(self, number: int) -> bool:
+        """Return whether this node would begin an attempt in a round: more seldom after failures.
+
+        Each attempt that fails late leaves a share on every disk until the epoch is over.
+        """
+        self._begin_anew()
+        spacing = 1 << min(max(0, len(self._failed) - self.ctx.preset.regroup_patience), 6)
+        return tagged_hash("regroup-turn", whole(number))[0] % spacing == 0
 
     def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
         """Return an attempt as this node would set it up, or None when there is none to make."""
@@ -215,8 +224,8 @@ class Regroups:
         if wish.members is None:
             out = self._left_out(key)
             members = tuple(m for m in key.members if m.node_id not in out)
-            return Plan(tuple(m.node_id for m in members), members, key.threshold,
-                        key.byzantine - len(out))  # fmt: skip
+            dealers = tuple(member.node_id for member in members)
+            return Plan(dealers, members, key.threshold, key.byzantine)
         known = {m.node_id: m for m in (*self.staked(), *key.members)}
         if not all(member in known for member in wish.members):
             return None
@@ -231,14 +240,17 @@ class Regroups:
         )
 
     def _left_out(self, key: KeyEpoch) -> set[bytes]:
-        """Return those whom T holders missed, if the others can go on without them."""
+        """Return those whom T holders missed, if the others can go on without them.
+
+        A liar that withholds its messages from one member has it missed by all, so who is left out
+        may be correct and the liars may all stay: f is not lowered (F-38).
+        """
         out = {
             absent for absent, told in self._missed.items()
             if len(told & set(key.roster)) >= key.threshold
         }  # fmt: skip
-        rest, faulty = len(key.roster) - len(out), key.byzantine - len(out)
-        safe = faulty >= 0 and quorum_fault(rest, key.threshold, faulty) is None
-        return out if safe else set()
+        rest = len(key.roster) - len(out)
+        return out if quorum_fault(rest, key.threshold, key.byzantine) is None else set()
 
     def going_on(self) -> bytes | None:
         """Return the event that is being worked at: the succession, or the newest attempt."""
@@ -309,6 +321,8 @@ class Regroups:
         self.ctx.note(
             "regroup.failed", attempt=attempt, missed=[peer.hex()[:16] for peer in absent]
         )
+        self._begin_anew()
+        self._failed.add(attempt)
         for peer in absent:
             self._count(peer, attempt)
 
@@ -316,6 +330,7 @@ class Regroups:
         """Count those who took part and never said that they have their share."""
         for draft in self.handover.drafts.known.values():
             if draft.number < number - 1:
+                self._failed.add(draft.number)
                 for peer in self.handover.drafts.unready(draft):
                     self._count(peer, draft.number)
 
@@ -356,7 +371,7 @@ class Regroups:
         key = self.ctx.key
         if key is not None and key.number != self._epoch_seen:
             self._epoch_seen = key.number
-            self._missed, self._failures = {}, {}
+            self._missed, self._failures, self._failed = {}, {}, set()
 
     def report(self) -> Mapping[str, object]:
         """Return what goes on, for the operator."""

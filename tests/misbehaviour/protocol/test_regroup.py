@@ -144,18 +144,39 @@ def test_strangers_are_not_missed(absent: bytes) -> None:
 
 def test_a_dealer_that_stops_in_the_middle_is_left_out() -> None:
     """F-26: catches a night that ends with one member who deals half of its part."""
-    sim = network(66, deposit=False)
+    sim = network(66, deposit=False, members=6, threshold=4, byzantine=1)
     sim.tamper[OLDEST] = changes(m.Step, lambda step: [])
     ask(sim)
-    regrouped(sim, HONEST, 60.0)
-    assert sim.nodes[OLDEST].node_id not in sim.core(HONEST[0]).ctx.epoch.roster
+    others = [number for number in range(6) if number != OLDEST]
+    regrouped(sim, others, 60.0)
+    assert sim.nodes[OLDEST].node_id not in sim.core(others[0]).ctx.epoch.roster
+
+
+@pytest.mark.parametrize("victim", HONEST)
+def test_a_liar_cannot_have_a_correct_member_left_out(victim: int) -> None:
+    """F-38: catches a veto: the liar hides its messages from one member, so that all miss that one.
+
+    With it left out, the liar would be one of the t that are needed for every payout.
+    """
+    sim = network(68, deposit=False)
+    hidden = sim.nodes[victim].node_id
+    sim.tamper[OLDEST] = lambda to, message: (
+        [] if to == hidden and isinstance(message, m.Step) else [message]
+    )
+    ask(sim)
+    sim.run(30.0)
+    assert sim.noted("regroup.failed")
+    assert {sim.core(number).ctx.epoch.number for number in HONEST} == {1}
+    pays(sim)
+    sim.tamper.clear()
+    regrouped(sim, EVERYBODY, 200.0)
 
 
 def test_garbage_in_a_dealing_costs_attempts_and_not_the_night() -> None:
     """Catches shares of an attempt that one member spoilt."""
-    sim = network(67, deposit=False)
+    sim = network(67, deposit=False, members=6, threshold=4, byzantine=1)
     sim.tamper[OLDEST] = changes(
         m.Step, lambda s: [evolve(s, payload=s.payload[:-1] + bytes([s.payload[-1] ^ 1]))]
     )
     ask(sim)
-    regrouped(sim, HONEST, 60.0)
+    regrouped(sim, [number for number in range(6) if number != OLDEST], 60.0)
