@@ -49,7 +49,7 @@ from spec.trace_format import show as text
 NEEDS_ALL_TRACES = ("NoDoubleSignLocal", "NoStepBeforeBegin", "KeyAvailable")
 """These speak of what other peers sent or stored, so they need every peer's whole trace."""
 
-_COUNTED = ("vote", "confirmed")
+_COUNTED = ("vote", "confirmed", "renounced_said")
 """Whoever is asked for one of these is a holder or a member."""
 
 

@@ -22,14 +22,13 @@ from metanode.protocol.machine import Carried
 from metanode.protocol.request import Request
 from metanode.protocol.requests import FINISHED, Requests
 from metanode.protocol.settlement import Settlement
-from metanode.protocol.threshold_set import in_turn
 from spec.messages import Renounced
 from spec.parameters import refund_quorum
 
 QUIET = ("PENDING", "FAILED")
 """Where no attempt is going on here."""
 
-TOLD_AT_ONCE = 48
+TOLD_AT_ONCE = 64
 HEARD_PER_SENDER = 64
 """Statements about what nobody asked for here are kept for a while: the operator may be about to.
 """
@@ -44,20 +43,23 @@ class Expiry:
     requests: Requests
     _heard: dict[bytes, dict[bytes, None]] = field(factory=dict)
     _answered: set[tuple[bytes, bytes]] = field(factory=set)
-    _round: int = 0
 
     # --- the clock ---
 
     def boundary(self, number: int) -> None:
-        """A round begins: what was still tried has come to nothing, and all are told again."""
+        """A round begins: what was still tried has come to nothing.
+
+        All are told again what is still open after 1, 2, 4, 8 ... rounds: it may be for years.
+        """
         self._answered.clear()
-        self._round = number
-        overdue = [event for event, _ in self._overdue()]
-        for event in overdue:
+        again = []
+        for event, request in self._overdue():
             if self.settlement.status(event) == "IN_PROGRESS":
                 self.settlement.recover(event)
-        open_still = [event for event in overdue if self.requests.has_renounced(event)]
-        for event in in_turn(open_still, number * TOLD_AT_ONCE)[:TOLD_AT_ONCE]:
+            late = number - int(request.expires // self.ctx.preset.round_period_s)
+            if self.requests.has_renounced(event) and late & (late - 1) == 0:
+                again.append(event)
+        for event in again[-TOLD_AT_ONCE:]:
             self._say(event)
             self._settle(event)
 
@@ -74,7 +76,7 @@ class Expiry:
     # --- other nodes ---
 
     def on_renounced(self, sender: bytes, message: Renounced) -> None:
-        """Take the statement of a holder; whoever is behind is told this node's own."""
+        """Take the statement of a holder; it is told once a round what this node has to say."""
         ctx, event = self.ctx, message.event
         if ctx.key is None or sender not in ctx.key.roster:
             return
@@ -86,18 +88,17 @@ class Expiry:
                 heard.pop(next(iter(heard)))
             return
         ctx.tables.view.deliver("renounced_said", sender, event)
-        if self.settlement.status(event) != "EXPIRED":
-            self._settle(event)
-        elif (sender, event) not in self._answered:
+        self._settle(event)
+        self.requests.tell(sender, event)  # if it is signed
+        if self._may_say(event) and (sender, event) not in self._answered:
             self._answered.add((sender, event))
             self._say(event, sender)
 
     def announce_to(self, peer: bytes) -> None:
         """Tell a peer that came up what this node has renounced, the newest of it."""
-        renounced = [e for e in self.requests.asked if self.requests.has_renounced(e)]
+        renounced = [event for event in self.requests.asked if self._may_say(event)]
         for event in renounced[-TOLD_AT_ONCE:]:
-            if self.settlement.status(event) != "SUCCESS":
-                self._say(event, peer)
+            self._say(event, peer)
 
     # --- for the operator ---
 
@@ -122,6 +123,10 @@ class Expiry:
         for event, request in tuple(self.requests.asked.items()):
             if request.kind == "sign" and self.requests.is_overdue(event):
                 yield event, request
+
+    def _may_say(self, event: bytes) -> bool:
+        status = self.settlement.status(event)
+        return self.requests.has_renounced(event) and status in (*QUIET, "EXPIRED")
 
     def _has_released(self, event: bytes, request: Request) -> bool:
         view = self.ctx.tables.view

@@ -292,7 +292,7 @@ class NodeCore:
             case m.Vote():
                 self._on_vote(sender, message, envelope)
             case m.Setup():
-                self.requests.on_setup(sender, message)
+                self.requests.tell(sender, message.event)
                 self.coordinators.on_setup(sender, message)
             case m.Begin():
                 self.coordinators.on_begin(sender, message)

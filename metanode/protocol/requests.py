@@ -30,7 +30,7 @@ from metanode.protocol.settlement import Settlement
 from metanode.protocol.threshold_set import in_turn
 from metanode.tss.sign import Signature
 from metanode.tss.verify import verify_signature
-from spec.messages import EcdsaSignature, Setup, SignatureFound
+from spec.messages import EcdsaSignature, SignatureFound
 from spec.parameters import quorum_fault
 
 OPEN = ("PENDING", "IN_PROGRESS")
@@ -244,11 +244,11 @@ class Requests:
         if len(self._heard) > HEARD_LIMIT:
             self._heard.pop(next(iter(self._heard)))
 
-    def on_setup(self, sender: bytes, message: Setup) -> None:
-        """Tell a coordinator, once a round, that what it asks for is done already."""
-        if message.event in self.found and (sender, message.event) not in self._told:
-            self._told.add((sender, message.event))
-            self._announce(message.event, sender)
+    def tell(self, peer: bytes, event: bytes) -> None:
+        """Tell a peer that is behind, once a round, that an event is done already."""
+        if event in self.found and (peer, event) not in self._told:
+            self._told.add((peer, event))
+            self._announce(event, peer)
 
     def announce_to(self, peer: bytes) -> None:
         """Tell a peer that came up about the newest signatures, which it may have missed."""

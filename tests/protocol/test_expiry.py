@@ -121,6 +121,18 @@ def test_a_late_signature_counts_for_who_renounced_and_still_waits() -> None:
     sim.run_until(lambda: all_signed(sim, event), 2.0, "told when it is up again")
 
 
+def test_who_renounces_what_is_signed_is_told_the_signature() -> None:
+    """Catches a node that waits for statements which can never come: the others are done."""
+    sim = hasty(16)
+    silence(sim, m.SignatureFound)
+    event = ask_to_sign(sim, range(4))
+    sim.run(LATE_S)
+    (last,) = [number for number in range(4) if signature(sim, number, event) is None]
+    sim.tamper.clear()
+    assert expiry(sim, last, event)["renounced_here"]
+    sim.run_until(lambda: all_signed(sim, event), 9 * ROUND_S, "told when it says so again")
+
+
 def test_a_signature_after_the_end_changes_nothing() -> None:
     """Catches an expired event that becomes SUCCESS: by then it may have been refunded."""
     signed = quiet(7)

@@ -9,10 +9,11 @@ import pytest
 from attrs import evolve
 
 from model_checks.conformance import check_traces
+from model_checks.trace_log import Refusal
 from tests.conformance.recording import Traces, recorded, written
 from tests.simulation.asking import DIGEST, OTHER, ask_to_sign, quiet, signature
 from tests.simulation.expiring import HASTY, LATE_S, expired, hasty, silence, statuses
-from tests.simulation.simulator import CALM, Crash, Weather, writes_cell
+from tests.simulation.simulator import CALM, Crash, Simulation, Weather, writes_cell
 
 MOMENTS = ("renounced", "released", "voted", "status")
 
@@ -28,6 +29,47 @@ def test_the_traces_of_an_expiry_are_legal(tmp_path: Path) -> None:
     assert sum(": legal, " in each for each in said) == 4
     lines = [line for records in traces[0].values() for line in records]
     assert sum(line.get("event") == "Expire" and line["table"] == "event" for line in lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("lie", "complaint"),
+    [
+        ("statement", "renounced_said"),
+        ("too few", "refund_certificate"),
+        ("share is out", "released"),
+    ],
+)
+def test_a_made_up_end_is_refused(tmp_path: Path, lie: str, complaint: str) -> None:
+    """Catches a validator that takes a statement nobody made, or an end with too few of them."""
+    sim = Simulation(seed=2, keygen_s=2.0, preset=HASTY)
+    traces = recorded(sim)
+    sim.start_all()
+    sim.run_until(lambda: len(sim.checkers.locked_keys) == 4, 30.0, "a key is locked in")
+    silence(sim)
+    ask_to_sign(sim, range(4))
+    sim.run(LATE_S)
+    lines = traces["node-0"]
+    place, end = next(
+        (number, line)
+        for number, line in enumerate(lines, start=1)
+        if (line.get("table"), line.get("event")) == ("event", "Expire")
+    )
+    me = sim.nodes[0].node_id.hex()[:16]
+    if lie == "statement":  # those who made it say nothing about it in their own traces
+        for name in ("node-1", "node-2", "node-3"):
+            ends = (("event", "Renounce"), ("event", "Expire"))
+            traces[name] = [
+                line for line in traces[name] if (line.get("table"), line.get("event")) not in ends
+            ]
+    elif lie == "too few":
+        others = [name for name in end["reads"] if name.startswith("renounced_said")]
+        end["reads"] |= {name: "False" for name in others if me not in name}
+    else:
+        out = next(name for name in end["reads"] if name.startswith("released"))
+        end["reads"][out] = "True"
+    with pytest.raises(Refusal, match=complaint) as caught:
+        check_traces(written(tmp_path, traces))
+    assert caught.value.where.endswith(f"node-0/trace-000001.jsonl:{place}")
 
 
 @pytest.mark.parametrize("seed", range(6))

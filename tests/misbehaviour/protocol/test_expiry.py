@@ -4,9 +4,11 @@ can still be signed, expires.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from metanode.protocol.expiry import HEARD_PER_SENDER, TOLD_AT_ONCE
+from metanode.protocol.expiry import HEARD_PER_SENDER
 from metanode.protocol.request import request_event
 from spec import messages as m
 from tests.simulation.asking import DIGEST, all_signed, ask_to_sign, sign_document, signature
@@ -104,25 +106,39 @@ def test_statements_about_what_nobody_asked_for_take_little_room() -> None:
     assert not list(sim.core(0).ctx.tables.view.entries("renounced_said"))
 
 
-def test_many_overdue_requests_are_told_in_turn() -> None:
-    """Catches a link that is flooded with old statements, and some that are never made again."""
+def test_what_stays_open_is_said_again_less_and_less() -> None:
+    """Catches links and traces that old statements fill, minute after minute, for years."""
     sim = hasty(6)
     silence(sim)
-    digests = [number.to_bytes(32, "big") for number in range(TOLD_AT_ONCE + 8)]
-    events = {ask_to_sign(sim, (0,), digest) for digest in digests}
+    event = ask_to_sign(sim, (0,))
     sim.run(LATE_S)
-    said: list[bytes] = []
+    said: list[float] = []
 
     def listen(message: m.Renounced) -> list[object]:
-        said.append(message.event)
+        assert message.event == event
+        said.append(sim.now)
         return []
 
     sim.tamper[0] = changes(m.Renounced, listen)
-    sim.run(ROUND_S)
-    peers = len(sim.nodes) - 1
-    assert len(said) == TOLD_AT_ONCE * peers
-    sim.run(ROUND_S)
-    assert set(said) == events
+    sim.run(30 * ROUND_S)
+    rounds = sorted({int(moment // ROUND_S) for moment in said})
+    assert 3 <= len(rounds) <= 5
+    waits = [later - earlier for earlier, later in pairwise(rounds)]
+    assert all(later == 2 * earlier for earlier, later in pairwise(waits))
+
+
+def test_one_statement_is_answered_once_a_round() -> None:
+    """Catches two nodes that answer each other without end, and a liar who makes others talk."""
+    sim = hasty(12, dishonest={LIAR})
+    silence(sim)
+    event = ask_to_sign(sim, (0, 1))
+    sim.run(LATE_S)
+    sim.run(1.9)  # the round has just begun
+    before = sim.sent.get("Renounced", 0)
+    for _ in range(20):
+        say(sim, LIAR, event)
+    sim.run(0.5)
+    assert before < sim.sent["Renounced"] <= before + 2
 
 
 @pytest.mark.parametrize("point", ["before", "after", "amid"])
