@@ -159,9 +159,8 @@ FINDINGS = (
             ("regroup: fenced -Erase-> erased", "formula all_ready", "cell succession")),
     Finding("F-26", "M: if somebody misbehaves, the regroup is skipped.",
             "One griefer, or one silent member, skips it every night.",
-            "The same night is tried again without it: out of one attempt, on evidence or by t"
-            " signed absences, never by a block list; the old epoch signs on. Who is left out"
-            " counts as one of the f: a correct member that was cut off does as well.",
+            "The same night is tried again, without it where the others can bear that (F-38): by t"
+            " signed absences, never by a block list; the old epoch signs on.",
             ("regroup: no_share -Miss-> no_share", "cell missed", "formula left_out",
              "cell roster_has")),
     Finding("F-27", "M, T: key generation ends at each node for itself.",
