@@ -234,7 +234,7 @@ FINDINGS = (
             " t votes of its holders under SAFE-SIGN, who are fenced before they vote.",
             ("regroup: fenced -HandOver-> fenced", "regroup: prepared -Outdone-> erased",
              "cell succession")),
-    Finding("F-38", "F-26, as first written: a member that t signed absences name is left out.",
+    Finding("F-38", "Ours, for F-26: a member that t signed absences name is left out.",
             "X hides its messages from B alone. The others wait for B, and with X's word t holders"
             " missed it. B is left out, X stays: with n = 4 it is one of the t = 3 that are left,"
             " and can refuse every payout. Found by a simulated liar; `regroup_correct_left_out` is"
