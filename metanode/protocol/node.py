@@ -272,8 +272,8 @@ class NodeCore:
 
     def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
         if not isinstance(message, FROM_ANYONE) and not self._is_member(sender):
-            # A stranger may ping and gossip endpoints; nothing else of it is kept. What the key has
-            # signed needs nobody's word: who was away long knows none of today's holders.
+            # A stranger may ping, gossip, and show what the key itself has signed: who was away
+            # for long knows none of today's holders.
             if isinstance(message, m.SignatureFound) and self.pings.is_listed(sender):
                 self.chain.on_signature(message)
             return
@@ -394,8 +394,6 @@ class NodeCore:
                 silent = [member for member in task.members if member not in voted]
                 self.regroups.failed(task.attempt, silent or waited_for)
         self.expiry.boundary(number)
-
-    # --- for the operator ---
 
     def report(self) -> dict[str, Any]:
         """Return the node's state as plain values: no secrets."""
