@@ -91,8 +91,8 @@ def test_the_traces_of_all_nodes_are_judged_together(tmp_path: Path) -> None:
         save(home.trace, records)
     legal, said = network.judge_traces({})
     assert not legal
-    assert "b/trace/trace-000001.jsonl:6: row " in said
-    assert said.endswith("LockInAgreement does not hold in the network")
+    assert "a/trace/trace-000001.jsonl:6: row " in said
+    assert said.endswith("KeyAvailable does not hold in the network"), "b has no share of it"
     shown = {0: traces[0][-1]["hash"]}
     alone = network.judge_traces(shown, without=[1])
     assert alone == (True, "1 node, 6 lines, every step legal")

@@ -174,8 +174,8 @@ def messages_out_of_place(live: Live, me: bytes) -> list[Any]:
     certificate = m.Certificate(1, a, number, b, roster[:3], ())
     now_ms = int(time.time() * 1000)
     return [
-        m.Ping(now_ms, now_ms, "Idle", m.OutpointRef(a, 0), b, b"\x01" * 65),
-        m.Ping(now_ms - 1, 0, "Nowhere", m.OutpointRef(a, 7), None, None),
+        m.Ping(now_ms, now_ms, "Idle", m.OutpointRef(a, 0), b, b"\x01" * 65, 1),
+        m.Ping(now_ms - 1, 0, "Nowhere", m.OutpointRef(a, 7), None, None, 1 << 40),
         m.Keepalive(("127.0.0.1:1", "nowhere", "255.255.255.255:9")),
         m.Publish((m.OutpointRef(a, 1),)),
         m.Offer(number, 1, a, (m.OutpointRef(a, 1),), None),
@@ -192,6 +192,11 @@ def messages_out_of_place(live: Live, me: bytes) -> list[Any]:
         m.KeyLocked(1, 1, roster, me, b, (), b"\x02" * 64),
         m.Proposal(number + 1, 1, a, b, b"\x01" * 65),
         m.SigningSet(number + 1, 1, roster[:2]),
+        m.SharePrepared(number, b"\x00"),
+        m.LockShown(number, m.LockedCandidate(b"\x01", certificate)),
+        m.HandedOver(number, a, b"\x00", (m.SignedConfirmation(me, b"\x03" * 64),)),
+        m.Missed(number, roster[0]),
+        m.Renounced(a),
     ]
 
 
