@@ -4,108 +4,23 @@ At least t old members deal their weighted shares anew: dealer i's constant term
 that the sum of all constant terms is the key. Each dealer's F_0 is checked against λ_i·S_i: a check
 of the sum alone could name nobody. Members may leave (deal only), stay (both) or join (hold only).
 
-A member that joins knows nothing yet. It takes the old public part from the old members:
-:func:`agreed_package` believes what t of them have signed. As with a refresh, when the old shares
-may be erased is the caller's concern.
+A member that joins knows nothing yet: that the old public part is the right one, and, as with a
+refresh, when the old shares may be erased, is the caller's concern.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from attrs import evolve
 
 from metanode.errors import check
-from metanode.tss import curve, oracle
+from metanode.tss import curve
 from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
-from metanode.tss.dealing_run import DealingRun
-from metanode.tss.feldman import Commitments
-from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
+from metanode.tss.keyshare import Keyshare, PublicPackage
 from metanode.tss.parameters import STANDARD, Parameters
-from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id, next_epoch
-
-
-def agreed_package(
-    copies: Mapping[bytes, tuple[PublicPackage, bytes]],
-    old_members: Sequence[bytes],
-    threshold: int,
-    verify: Callable[[bytes, bytes, bytes], bool],
-) -> PublicPackage | None:
-    """Return the old public part that at least ``threshold`` of the old members have signed.
-
-    ``copies`` is node id → (package, signature over its confirmation digest); ``verify`` is called
-    with node id, digest and signature. ``threshold`` is the old one as our own configuration has
-    it: one taken from a copy would let a few liars vouch for each other. None when there is no such
-    package; there cannot be two, because two sets of t share an honest member.
-    """
-    signers: dict[PublicPackage, set[bytes]] = {}
-    for member, (package, signature) in copies.items():
-        fits = (len(package.public_shares), package.threshold) == (len(old_members), threshold)
-        digest = confirmation_digest(package)
-        if fits and member in old_members and verify(member, digest, signature):
-            signers.setdefault(package, set()).add(member)
-    agreed = [package for package, members in signers.items() if len(members) >= threshold]
-    return agreed[0] if len(agreed) == 1 else None
-
-
-class ReshareRun(DealingRun):
-    """The public side of a reshare; the arguments as of :class:`ReshareSession`."""
-
-    def __init__(
-        self,
-        old: PublicPackage,
-        old_members: Sequence[bytes],
-        dealers: Sequence[int],
-        new_members: Sequence[bytes],
-        threshold: int,
-        session_context: bytes,
-        epoch: int | None = None,
-        parameters: Parameters = STANDARD,
-    ) -> None:
-        check_identity_keys(old_members, len(old.public_shares))
-        check_identity_keys(new_members, len(new_members))
-        check(list(dealers) == sorted(set(dealers)), "dealers must be distinct and ascending")
-        check(set(dealers) <= set(old.parties), "a dealer holds no share of the old epoch")
-        check(len(dealers) >= old.threshold, "fewer dealers than the old threshold")
-        dealing = [old_members[index - 1] for index in dealers]
-        self.members = tuple(sorted({*dealing, *new_members}))
-        number = {member: place for place, member in enumerate(self.members, start=1)}
-        roles = Roles(
-            parties=tuple(number.values()),
-            dealers=tuple(sorted(number[member] for member in dealing)),
-            holders=tuple(number[member] for member in new_members),
-            threshold=threshold,
-            epoch=next_epoch(old.epoch, epoch),
-        )
-        roles.check()
-        address = dealing_session_id(
-            b"reshare",
-            parameters,
-            threshold,
-            roles.epoch,
-            session_context,
-            confirmation_digest(old),
-            oracle.index(len(old_members), *dealers),
-            *old_members,
-            *new_members,
-        )
-        super().__init__(address, roles, old.chain_code)
-        self._old = old
-        self._old_index = {number[old_members[index - 1]]: index for index in dealers}
-
-    def weight(self, dealer: int) -> int:
-        """Return λ_i of a dealer among all dealers."""
-        return curve.lagrange_at_zero(self._old_index[dealer], self._old_index.values())
-
-    def deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
-        """Return whether F_0 is λ_i·S_i."""
-        share = curve.parse_point(self._old.public_shares[self._old_index[dealer] - 1])
-        expected = None if share is None else curve.public_mult(self.weight(dealer), share)
-        return expected is not None and (
-            curve.encode_point(commitments.points[0]) == curve.encode_point(expected)
-        )
 
 
 class ReshareSession(Dealing):

@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from metanode.errors import LocalFault
-from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
-from metanode.tss.reshare import ReshareSession, agreed_package
+from metanode.tss.keyshare import Keyshare, confirmation_digest
+from metanode.tss.reshare import ReshareSession
 from metanode.tss.verify import verify_signature
 from tests.tss.support import (
     DIGEST,
@@ -152,35 +152,3 @@ def test_address_depends_on_everything_that_must_be_agreed() -> None:
     ]
     addresses = {ReshareSession(**{**GOOD, **change}).session_id for change in changes}
     assert len(addresses) == len(changes)
-
-
-def copies(*packages: PublicPackage | None) -> dict[bytes, tuple[PublicPackage, bytes]]:
-    """Return one copy of each old member, its own name being its signature."""
-    keys = identity_keys(len(packages))
-    return {k: (p, k + confirmation_digest(p)) for k, p in zip(keys, packages, strict=True) if p}
-
-
-def names(member: bytes, digest: bytes, signature: bytes) -> bool:
-    """Stand in for a signature scheme."""
-    return signature == member + digest
-
-
-def test_a_joiner_believes_what_t_old_members_signed() -> None:
-    """Catches a joiner that believes fewer than t, unsigned copies, or one of two stories."""
-    true, false = deal(2, 3)[1].package, deal(2, 3, "false")[1].package
-    keys = identity_keys(3)
-    assert agreed_package(copies(true, true, None), keys, 2, names) == true
-    assert agreed_package(copies(true, false, true), keys, 2, names) == true
-    assert agreed_package(copies(true, false, None), keys, 2, names) is None
-    assert agreed_package(copies(true, None, None), keys, 2, names) is None
-    assert agreed_package(copies(true, true, None), keys[1:], 2, names) is None
-    unsigned = {member: (package, b"") for member, (package, _) in copies(true, true).items()}
-    assert agreed_package(unsigned, keys, 2, names) is None
-
-
-def test_a_copy_does_not_say_how_many_copies_are_enough() -> None:
-    """Catches a lone liar whose copy claims a threshold of one."""
-    true = deal(2, 3)[1].package
-    liar = attrs.evolve(deal(2, 3, "false")[1].package, threshold=1)
-    assert agreed_package(copies(None, None, liar), identity_keys(3), 2, names) is None
-    assert agreed_package(copies(true, true, liar), identity_keys(3), 2, names) == true
