@@ -15,12 +15,73 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from metanode.errors import check
-from metanode.tss import curve
+from metanode.tss import curve, oracle
 from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing import Dealing
-from metanode.tss.keyshare import Keyshare, PublicPackage
+from metanode.tss.dealing_run import DealingRun
+from metanode.tss.feldman import Commitments
+from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
 from metanode.tss.parameters import STANDARD, Parameters
+from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id, next_epoch
+
+
+class ReshareRun(DealingRun):
+    """The public side of a reshare; the arguments as of :class:`ReshareSession`."""
+
+    def __init__(
+        self,
+        old: PublicPackage,
+        old_members: Sequence[bytes],
+        dealers: Sequence[int],
+        new_members: Sequence[bytes],
+        threshold: int,
+        session_context: bytes,
+        epoch: int | None = None,
+        parameters: Parameters = STANDARD,
+    ) -> None:
+        check_identity_keys(old_members, len(old.public_shares))
+        check_identity_keys(new_members, len(new_members))
+        check(list(dealers) == sorted(set(dealers)), "dealers must be distinct and ascending")
+        check(set(dealers) <= set(old.parties), "a dealer holds no share of the old epoch")
+        check(len(dealers) >= old.threshold, "fewer dealers than the old threshold")
+        dealing = [old_members[index - 1] for index in dealers]
+        self.members = tuple(sorted({*dealing, *new_members}))
+        number = {member: place for place, member in enumerate(self.members, start=1)}
+        roles = Roles(
+            parties=tuple(number.values()),
+            dealers=tuple(sorted(number[member] for member in dealing)),
+            holders=tuple(number[member] for member in new_members),
+            threshold=threshold,
+            epoch=next_epoch(old.epoch, epoch),
+        )
+        roles.check()
+        address = dealing_session_id(
+            b"reshare",
+            parameters,
+            threshold,
+            roles.epoch,
+            session_context,
+            confirmation_digest(old),
+            oracle.index(len(old_members), *dealers),
+            *old_members,
+            *new_members,
+        )
+        super().__init__(address, roles, old.chain_code)
+        self._old = old
+        self._old_index = {number[old_members[index - 1]]: index for index in dealers}
+
+    def weight(self, dealer: int) -> int:
+        """Return λ_i of a dealer among all dealers."""
+        return curve.lagrange_at_zero(self._old_index[dealer], self._old_index.values())
+
+    def deals_right_constant(self, dealer: int, commitments: Commitments) -> bool:
+        """Return whether F_0 is λ_i·S_i."""
+        share = curve.parse_point(self._old.public_shares[self._old_index[dealer] - 1])
+        expected = None if share is None else curve.public_mult(self.weight(dealer), share)
+        return expected is not None and (
+            curve.encode_point(commitments.points[0]) == curve.encode_point(expected)
+        )
 
 
 class ReshareSession(Dealing):
