@@ -77,7 +77,7 @@ def coax(
     """
     own = PROTOCOL.machines[rule.table]
     record = (own.cell.name, tuple(here[name] for name in own.subject))
-    for _ in range(150):
+    for _ in range(100):
         vars(view)["seen"] = []
         with view.given(facts):
             if first_false(rule, view, here) is None:

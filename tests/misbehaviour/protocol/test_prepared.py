@@ -22,6 +22,10 @@ from tests.simulation.test_regroup import ask, pays, works
 NEXT = 10**6
 HONEST = tuple(number for number in range(4) if number != OLDEST)
 VICTIM = HONEST[0]
+SPARE = {"members": 6, "threshold": 4, "byzantine": 1}
+"""Numbers with which one member may be left out (F-38)."""
+
+REST = tuple(number for number in range(6) if number != OLDEST)
 
 
 def other(message: m.SharePrepared) -> m.SharePrepared:
@@ -48,12 +52,12 @@ def refreshed(sim: Simulation, numbers: Iterable[int] = range(4), limit_s: float
 
 def test_a_member_that_never_says_it_has_its_share_is_left_out() -> None:
     """F-26: catches a liar that deals, keeps silent, and so costs every night."""
-    sim = network(21, deposit=False)
+    sim = network(21, deposit=False, **SPARE)
     sim.tamper[OLDEST] = silent_but(lambda word: [])
-    refreshed(sim, HONEST, 40.0)
+    refreshed(sim, REST, 60.0)
     roster = sim.core(VICTIM).ctx.epoch.roster
     assert sim.nodes[OLDEST].node_id not in roster
-    assert sim.core(VICTIM).ctx.epoch.byzantine == 0
+    assert sim.core(VICTIM).ctx.epoch.byzantine == 1, "who was missed may have been correct"
 
 
 def test_a_word_to_one_member_only_reaches_all() -> None:
@@ -92,9 +96,9 @@ def test_the_true_word_to_one_and_a_false_one_to_the_rest_fences_nobody_alone() 
 
 def test_a_false_word_to_all_costs_attempts_and_not_the_night() -> None:
     """Catches a member whose word nobody can use, and that is waited for for ever."""
-    sim = network(25, deposit=False)
+    sim = network(25, deposit=False, **SPARE)
     sim.tamper[OLDEST] = silent_but(lambda word: [other(word)])
-    refreshed(sim, HONEST, 40.0)
+    refreshed(sim, REST, 60.0)
     assert sim.nodes[OLDEST].node_id not in sim.core(VICTIM).ctx.epoch.roster
 
 

@@ -152,14 +152,13 @@ def test_a_dealer_that_stops_in_the_middle_is_left_out() -> None:
     assert sim.nodes[OLDEST].node_id not in sim.core(others[0]).ctx.epoch.roster
 
 
-@pytest.mark.parametrize("victim", HONEST)
-def test_a_liar_cannot_have_a_correct_member_left_out(victim: int) -> None:
+def test_a_liar_cannot_have_a_correct_member_left_out() -> None:
     """F-38: catches a veto: the liar hides its messages from one member, so that all miss that one.
 
     With it left out, the liar would be one of the t that are needed for every payout.
     """
     sim = network(68, deposit=False)
-    hidden = sim.nodes[victim].node_id
+    hidden = sim.nodes[HONEST[0]].node_id
     sim.tamper[OLDEST] = lambda to, message: (
         [] if to == hidden and isinstance(message, m.Step) else [message]
     )
