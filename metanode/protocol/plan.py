@@ -28,24 +28,38 @@ PURPOSE_CHARACTERS: Final = 16
 PARTIES_LIMIT: Final = 1 << 16
 
 
-@frozen
-class KeygenPlan:
-    """A key generation: ``roster`` are the node ids of the parties 1..n."""
+class _Dealing:
+    """What the plans of dealings share: they are for nothing but what they are."""
 
-    KIND: ClassVar[str] = "keygen"
-    roster: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
-    threshold: int = natural(PARTIES_LIMIT)
-    epoch: int = natural()
+    __slots__ = ()
+    KIND: ClassVar[str]
 
     @property
     def purpose(self) -> str:
         """What the run is for."""
         return self.KIND
 
+
+class _OfOneRoster(_Dealing):
+    """A dealing of one roster to itself."""
+
+    __slots__ = ()
+    roster: tuple[bytes, ...]
+
     @property
     def members(self) -> tuple[bytes, ...]:
         """The parties 1..n."""
         return self.roster
+
+
+@frozen
+class KeygenPlan(_OfOneRoster):
+    """A key generation: ``roster`` are the node ids of the parties 1..n."""
+
+    KIND: ClassVar[str] = "keygen"
+    roster: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    threshold: int = natural(PARTIES_LIMIT)
+    epoch: int = natural()
 
     def lane(self, instance: bytes, number: int, members: Sequence[bytes]) -> PublicRun:
         """Return the public side of one lane; ``LocalFault`` when the parameters are none."""
@@ -54,7 +68,7 @@ class KeygenPlan:
 
 
 @frozen
-class RefreshPlan:
+class RefreshPlan(_OfOneRoster):
     """A refresh of the shares of ``old`` by all holders, in the order of their indices."""
 
     KIND: ClassVar[str] = "refresh"
@@ -62,23 +76,13 @@ class RefreshPlan:
     old: PublicPackage = part(PublicPackage)  # noqa: RUF009 - declares a field, makes no value
     epoch: int = natural()
 
-    @property
-    def purpose(self) -> str:
-        """What the run is for."""
-        return self.KIND
-
-    @property
-    def members(self) -> tuple[bytes, ...]:
-        """The parties 1..n."""
-        return self.roster
-
     def lane(self, instance: bytes, number: int, members: Sequence[bytes]) -> PublicRun:
         """Return the public side of one lane; ``LocalFault`` when the parameters are none."""
         return RefreshRun(self.old, instance, self.roster, self.epoch)
 
 
 @frozen
-class ResharePlan:
+class ResharePlan(_Dealing):
     """A reshare from ``old_members`` to ``new_members``; the fields as of ``ReshareSession``."""
 
     KIND: ClassVar[str] = "reshare"
@@ -88,11 +92,6 @@ class ResharePlan:
     new_members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
     threshold: int = natural(PARTIES_LIMIT)
     epoch: int = natural()
-
-    @property
-    def purpose(self) -> str:
-        """What the run is for."""
-        return self.KIND
 
     @property
     def members(self) -> tuple[bytes, ...]:

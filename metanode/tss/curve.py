@@ -16,9 +16,8 @@ import hmac
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NewType
 
-# The compiled cffi module ships without stubs; everything taken from it is typed by the wrappers
-# below.
-from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]
+# Everything taken from the compiled module is typed by the wrappers below.
+from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]  # ships no stubs
 from coincurve.context import GLOBAL_CONTEXT
 
 from metanode.errors import LocalFault

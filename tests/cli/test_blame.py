@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
-from metanode.cli.main import invoke
 from metanode.protocol.blame import BlameRecord
 from metanode.protocol.blame_book import BlameList
 from metanode.protocol.machine import Write
 from metanode.runtime import admin
 from metanode.runtime.home import Home
 from metanode.runtime.process_lock import ProcessLock
+from tests.cli.conftest import Run
 from tests.protocol.blame_support import true_record
 from tests.runtime.keyshares_support import home_with_share
 from tests.runtime.test_blame import ME, PEER, ban, flush, refreshed
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs one command line: (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = invoke([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -15,28 +15,15 @@ from typing import Any
 import pytest
 
 from metanode.cli import main as cli_main
-from metanode.cli.main import COMMANDS, invoke
+from metanode.cli.main import COMMANDS
 from metanode.errors import LocalFault, UserError
 from metanode.runtime.config import Config, load_config
 from metanode.runtime.home import Home
 from metanode.runtime.keystore import Passphrase, load_identity, read_passphrase_file
+from tests.cli.conftest import Run
 from tests.runtime.helpers import ROOT
 
-Run = Callable[..., tuple[int, str, str]]
 OUTPOINT = "ab" * 32 + ":0"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs one command line: (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = invoke([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from metanode.cli.main import invoke
 from metanode.runtime.config import load_config
 from metanode.runtime.home import Home, create_home
 from metanode.runtime.owner import Owner
 from metanode.runtime.process_lock import ProcessLock
 from metanode.runtime.signing_history import decode_history
 from metanode.runtime.signing_log import SigningLog
+from tests.cli.conftest import Run
 from tests.runtime.helpers import PASSPHRASE, config
 from tests.runtime.history_vectors import D1, D2, ME, NETWORK, S1, event, history
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs one command line: (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = invoke([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ import anyio
 import pytest
 from attrs import define, field
 
-from metanode.cli.main import invoke
 from metanode.cli.requests import changed_members, changed_numbers
 from metanode.errors import UserError
 from metanode.runtime.admin import AdminServer
 from metanode.runtime.config import Endpoint
 from metanode.runtime.home import Home
+from tests.cli.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 EVENT = "ab" * 32
 DIGEST = "cd" * 32
 IDS = [f"02{number:064x}" for number in range(1, 6)]
@@ -113,19 +112,6 @@ def serving(*nodes: Node) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs one command line: (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = invoke([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def homes(*nodes: Node) -> list[object]:

@@ -65,7 +65,7 @@ def test_the_order_of_the_sets_does_not_matter(
     """SetAgreement: catches a result that depends on the order in which messages came."""
     seniority, sets, t = view
     items = list(sets.items())
-    dice.shuffle(items)  # type: ignore[attr-defined]
+    dice.shuffle(items)  # type: ignore[attr-defined]  # a Random
     assert threshold_set(seniority, dict(items), t) == threshold_set(seniority, sets, t)
 
 

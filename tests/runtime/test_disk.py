@@ -159,7 +159,7 @@ def test_the_share_file_is_written_before_the_cell_that_names_it(tmp_path: Path)
     def fail(writes: object) -> None:
         raise LocalFault("the disk is full")
 
-    disk.store.apply = fail  # type: ignore[method-assign]
+    disk.store.apply = fail  # type: ignore[method-assign]  # the disk that fails
     with pytest.raises(LocalFault):
         disk.flush([Write("key_share", (me(), key.slot), False, True, key)])
     assert list((tmp_path / "shares").iterdir()), "the file came first"

@@ -35,8 +35,10 @@ All stakes have one height, so that the ids decide; each round begins with the n
 """
 
 
-def changes(kind: type, change: Change, to: Iterable[bytes] | None = None) -> Tamper:
-    """Return a tamper function that replaces messages of one kind, to all or to some peers."""
+def changes(
+    kind: type | tuple[type, ...], change: Change, to: Iterable[bytes] | None = None
+) -> Tamper:
+    """Return a tamper function that replaces messages of some kinds, to all or to some peers."""
     chosen = None if to is None else set(to)
 
     def tamper(recipient: bytes, message: object) -> Iterable[object]:

@@ -40,7 +40,7 @@ def others(bad: int, members: int = 4) -> tuple[int, ...]:
 
 def never_signs(sim: Simulation, bad: int) -> None:
     """Let a node vote like any other and say nothing in the sessions that come of it."""
-    sim.tamper[bad] = changes((m.Release, m.Step), lambda message: [])  # type: ignore[arg-type]
+    sim.tamper[bad] = changes((m.Release, m.Step), lambda message: [])
 
 
 # --- SETUP ---

@@ -242,7 +242,7 @@ def test_a_copied_share_proof_prunes_the_copier() -> None:
     for number in (YOUNGEST,):
         sim.tamper[number] = changes(
             m.Proposal,
-            lambda p: [stolen.append(p.share_proof) or p],  # type: ignore[func-returns-value]
+            lambda p: [stolen.append(p.share_proof) or p],  # type: ignore[func-returns-value]  # None
         )
     held: list[m.Proposal] = []
 
