@@ -42,8 +42,8 @@ CELLS = (
     Cell("follows", "bool", ("Epoch", "Epoch"), "False", "given",
          "the first one would follow the other, or does: what its attempt was begun for"),
     Cell("roster_has", "bool", _SHARE, "False", "given",
-         "p is in h's roster: the eligible holders, less those left out by evidence, or missed by T"
-         " holders, in an earlier attempt of the night"),
+         "p is in h's roster: the eligible holders, less those missed by T holders in an earlier"
+         " attempt of the night, where the others can bear that (F-38)"),
     Cell("share_checked", "bool", _SHARE, "False", "given",
          "the session that makes h's shares ended at p, and every check of it held"),
     Cell("overdue", "bool", ("Peer", "Peer", "Epoch"), "False", "given",

@@ -3,7 +3,7 @@
 They are due at the nightly hour, or when the operator asks. An attempt is a key generation in all
 but its name: every member votes, the session runs, and what comes of it is a draft of the next
 epoch. A member that spoils attempt after attempt is left out of the next one when T holders have
-signed that they missed it (F-26); nobody's block list is asked.
+signed that they missed it (F-26) and the others can bear that (F-38); nobody's block list is asked.
 """
 
 from __future__ import annotations

@@ -242,7 +242,8 @@ def test_a_copied_share_proof_prunes_the_copier() -> None:
     for number in (YOUNGEST,):
         sim.tamper[number] = changes(
             m.Proposal,
-            lambda p: [stolen.append(p.share_proof) or p],  # type: ignore[func-returns-value]  # None
+            # append returns None, which is what makes `or` go on.
+            lambda p: [stolen.append(p.share_proof) or p],  # type: ignore[func-returns-value]
         )
     held: list[m.Proposal] = []
 
