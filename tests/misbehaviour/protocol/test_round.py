@@ -239,12 +239,12 @@ def test_a_copied_share_proof_prunes_the_copier() -> None:
     """F-10: catches a senior that pushes a junior out by replaying its proof."""
     sim = network(13)
     stolen: list[bytes] = []
-    for number in (YOUNGEST,):
-        sim.tamper[number] = changes(
-            m.Proposal,
-            # append returns None, which is what makes `or` go on.
-            lambda p: [stolen.append(p.share_proof) or p],  # type: ignore[func-returns-value]
-        )
+
+    def seen(message: m.Proposal) -> list[object]:
+        stolen.append(message.share_proof)
+        return [message]
+
+    sim.tamper[YOUNGEST] = changes(m.Proposal, seen)
     held: list[m.Proposal] = []
 
     def copy(message: m.Proposal) -> list[object]:
