@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from model_checks import local_views, manifest_file
 from model_checks.console import Unusable, table, trace_lines, write
 from model_checks.tables import Report, check_protocol
-from spec.assembly import Protocol
+from spec.language.assembly import Protocol
 from spec.protocol import PROTOCOL
 
 DEFAULT_MAX_STATES = 20_000_000

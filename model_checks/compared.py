@@ -34,8 +34,8 @@ from model_checks.networks import (
     swap_settlement,
 )
 from model_checks.system import Network, System, close
-from spec.assembly import Protocol
-from spec.language import SpecError
+from spec.language.assembly import Protocol
+from spec.language.declarations import SpecError
 from spec.protocol import PROTOCOL
 
 MAX_STATES = 300_000
@@ -61,7 +61,7 @@ SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...
      ("Peer", "Digest")),
     (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1},
      {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
-)  # fmt: skip
+)
 """Each network at a size that takes a moment: what is compared is before and after the change."""
 
 
@@ -208,4 +208,4 @@ def _changed_actions(system: System, original: System) -> set[str]:
     return {
         a.name for a in system.actions if before.get(a.name) != ([g.formula for g in a.guards],
                                                                  a.updates)
-    }  # fmt: skip
+    }

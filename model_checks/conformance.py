@@ -39,10 +39,10 @@ from model_checks.trace_log import (
     read_lines,
     show,
 )
-from spec.assembly import Protocol, cells_read
-from spec.interpreter import Value
 from spec.invariants import FORMULAS
-from spec.ir import Node as Formula
+from spec.language.assembly import Protocol, cells_read
+from spec.language.interpreter import Value
+from spec.language.ir import Node as Formula
 from spec.protocol import PROTOCOL
 from spec.trace_format import show as text
 
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--end", nargs=2, action="append", default=[], metavar=("TRACE", "HASH"),
         help="a hash that the status of the trace's node has shown: one of its lines has it",
-    )  # fmt: skip
+    )
     chosen = parser.parse_args(arguments)
     settings = Settings(chosen.threshold, chosen.faulty)
     ends = {Path(path): hash_ for path, hash_ in chosen.end}

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spec.assembly import Machine, Rule
+from spec.language.assembly import Machine, Rule
 from spec.protocol import PROTOCOL
 
 README = Path(__file__).resolve().parent.parent / "README.md"

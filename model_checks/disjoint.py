@@ -14,9 +14,9 @@ from typing import Any
 import z3
 from attrs import define, field
 
-from spec.assembly import Machine, Protocol, Rule
-from spec.expressions import cell_type
-from spec.ir import (
+from spec.language.assembly import Machine, Protocol, Rule
+from spec.language.expressions import cell_type
+from spec.language.ir import (
     BOOL,
     And,
     Arithmetic,

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from attrs import define, field, frozen
 
 from model_checks.trace_log import Line
-from spec.interpreter import Value
+from spec.language.interpreter import Value
 from spec.parameters import quorum_fault, threshold
 from spec.trace_format import show
 
@@ -167,5 +167,5 @@ def _share_in_force(line: Line, own: Value) -> Value:
     if line.ran.table == "regroup":
         return None
     working = (place[1] for place, value in line.reads.items()
-               if place[0] == "holding" and value == "active")  # fmt: skip
+               if place[0] == "holding" and value == "active")
     return next((epoch for node, epoch in working if node == own), None)

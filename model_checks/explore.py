@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from model_checks.engines.oracle import Instance, Oracle, State, Step
-from spec.interpreter import evaluate
+from spec.language.interpreter import evaluate
 
 HELP = "a number takes that step, b goes back, q ends"
 

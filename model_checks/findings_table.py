@@ -24,8 +24,8 @@ from model_checks.lemmas.cases import CONTROLS, PROOFS
 from model_checks.networks.cases import CASES, Case
 from model_checks.runner import break_proof, explore_case, judge, prove
 from model_checks.system import Network
-from spec.assembly import cells_read
 from spec.findings import FINDINGS, Finding
+from spec.language.assembly import cells_read
 from spec.protocol import PROTOCOL
 
 TESTS_FOLDER = Path(__file__).resolve().parent.parent / "tests"
@@ -36,7 +36,7 @@ REFUTED: Mapping[str, tuple[str, ...]] = {
              "signing Peer=4 Event=1 Attempt=2 Digest=2 Instance=1 N=4 F=0 T=2"),
     "F-16": ("refund_against_payout Peer=4 Event=1 Attempt=1 Digest=1 Instance=1 N=4 F=1 T=3 R=2",
              "refund_against_payout Peer=5 Event=1 Attempt=1 Digest=1 Instance=1 N=5 F=1 T=4 R=2"),
-}  # fmt: skip
+}
 """Cases that refute a finding's rule without naming it: the numbers are the variant."""
 
 PROVED: Mapping[str, str] = {

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from model_checks.tables import network_read_negatively
-from spec.assembly import Machine, Protocol, Rule, children
-from spec.ir import Node, Read, Variable
+from spec.language.assembly import Machine, Protocol, Rule, children
+from spec.language.ir import Node, Read, Variable
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 
@@ -75,7 +75,7 @@ def message_faults(protocol: Protocol = PROTOCOL) -> list[str]:
         for name in MESSAGE_OF_CELL.keys() - network.keys()
     ]
     lines += [f"cell {c.name}: sent before anything is" for c in network.values()
-              if c.first != "False"]  # fmt: skip
+              if c.first != "False"]
     return sorted(lines)
 
 

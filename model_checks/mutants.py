@@ -40,8 +40,8 @@ from model_checks.networks import signing
 from model_checks.records import RECORDS
 from model_checks.system import close
 from model_checks.tables import cells_idle, check_table, values_unused
-from spec.assembly import Protocol
-from spec.language import SpecError
+from spec.language.assembly import Protocol
+from spec.language.declarations import SpecError
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")

@@ -14,8 +14,17 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
-from spec.assembly import Protocol, assemble
-from spec.language import SAME, Cell, Definition, Enum, Opt, Row, Table, parse_signature
+from spec.language.assembly import Protocol, assemble
+from spec.language.declarations import (
+    SAME,
+    Cell,
+    Definition,
+    Enum,
+    Opt,
+    Row,
+    Table,
+    parse_signature,
+)
 from spec.names import SORTS
 from spec.parameters import CONSTANTS
 from spec.protocol import PROTOCOL
@@ -35,7 +44,7 @@ class Source:
     definitions: tuple[Definition, ...]
 
     def assemble(self) -> Protocol:
-        """Return the protocol; raises :class:`~spec.language.SpecError`."""
+        """Return the protocol; raises :class:`~spec.language.declarations.SpecError`."""
         return assemble(
             sorts=SORTS,
             cells=self.cells,
@@ -165,7 +174,7 @@ def _of_target(
 def _inside(source: Source, text: str) -> list[tuple[str, str]]:
     """Return what becomes of a formula when one part of it is changed, each with its name."""
     enums = {v: c.type.values for c in source.cells if isinstance(c.type, Enum)
-             for v in c.type.values}  # fmt: skip
+             for v in c.type.values}
     tree = ast.parse(text, mode="eval")
     found: dict[str, str] = {}
     for number, node in enumerate(ast.walk(tree)):
@@ -181,7 +190,7 @@ def _inside(source: Source, text: str) -> list[tuple[str, str]]:
 def _changes(node: ast.AST, enums: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, _Change]]:
     swapped: dict[type[ast.cmpop], type[ast.cmpop]] = {
         ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
-    }  # fmt: skip
+    }
     if isinstance(node, ast.BoolOp):
         for place, value in enumerate(node.values):
             yield f"drop {ast.unparse(value)!r}", _Drop(place)

@@ -14,9 +14,20 @@ from attrs import define, field, frozen
 
 from model_checks.epochs import ATTEMPT, EPOCH, Epochs, Numbers
 from model_checks.trace_log import Line, Place, first_value
-from spec.assembly import Protocol, children
-from spec.interpreter import Environment, Index, Value, evaluate
-from spec.ir import And, Compare, Constant, Implies, Node, Not, Or, Quantified, Read, Variable
+from spec.language.assembly import Protocol, children
+from spec.language.interpreter import Environment, Index, Value, evaluate
+from spec.language.ir import (
+    And,
+    Compare,
+    Constant,
+    Implies,
+    Node,
+    Not,
+    Or,
+    Quantified,
+    Read,
+    Variable,
+)
 from spec.trace_format import show
 
 

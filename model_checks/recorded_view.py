@@ -8,9 +8,9 @@ from attrs import define, field
 
 from model_checks.substitution import rebuild
 from model_checks.trace_log import Line, Place, show
-from spec.assembly import Protocol
-from spec.interpreter import Change, Environment, Index, Value, evaluate, outcome
-from spec.ir import BOOL, INT, Literal, Node, Quantified, Read
+from spec.language.assembly import Protocol
+from spec.language.interpreter import Change, Environment, Index, Value, evaluate, outcome
+from spec.language.ir import BOOL, INT, Literal, Node, Quantified, Read
 from spec.trace_format import reference
 
 

@@ -11,9 +11,9 @@ from attrs import define, field
 
 from model_checks.recorded_view import RecordedView, changes_of, false_conjunct, wrong_effects
 from model_checks.trace_log import STARTED, Line, Place, first_value, show
-from spec.assembly import Protocol
-from spec.interpreter import Change, Value
-from spec.language import Enum
+from spec.language.assembly import Protocol
+from spec.language.declarations import Enum
+from spec.language.interpreter import Change, Value
 from spec.trace_format import REPAIRED, SHOWN_OCTETS
 from spec.trace_format import show as text
 

@@ -25,7 +25,7 @@ from model_checks.lemmas.cases import CONTROLS, PROOFS
 from model_checks.manifest_file import entry
 from model_checks.networks.cases import CASES, Case, faults
 from model_checks.records import RECORDS
-from spec.language import SpecError
+from spec.language.declarations import SpecError
 from spec.trace_format import reference, show
 
 Records = Mapping[str, Mapping[str, Any]]

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import evolve, fields_dict
 
-from spec.assembly import children
-from spec.ir import Node, Quantified, Read, Variable, sort_type
+from spec.language.assembly import children
+from spec.language.ir import Node, Quantified, Read, Variable, sort_type
 
 StandIns = Mapping[str, tuple[tuple[str, ...], Node]]
 """For each cell that is replaced: the names of its indices, and the formula over them."""

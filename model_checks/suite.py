@@ -23,14 +23,14 @@ from model_checks.engines import ground
 from model_checks.engines.ground import Formula, Ground
 from model_checks.engines.oracle import Instance, Slot
 from model_checks.system import Network, close
-from spec.assembly import Protocol, Rule
-from spec.interpreter import Index, Value
-from spec.language import Cell, Opt
+from spec.language.assembly import Protocol, Rule
+from spec.language.declarations import Cell, Opt
+from spec.language.interpreter import Index, Value
 from spec.protocol import PROTOCOL
 
 SIZES = {
     "Peer": 4, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1, "Key": 5, "Swap": 1, "Link": 2,
-}  # fmt: skip
+}
 CONSTANTS = {"N": 4, "T": 3, "F": 1, "R": 3}
 RESOURCE_LIMIT = 5_000_000
 """Work that z3 may do for one case; deterministic, unlike a time limit."""

@@ -17,10 +17,18 @@ from attrs import evolve, field, frozen
 
 from model_checks.substitution import StandIns, substitute
 from model_checks.two_states import AFTER, later_text, with_later
-from spec.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
-from spec.expressions import Names, Parser, cell_type
-from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
-from spec.language import Cell, Definition, Enum, Sort, SpecError, parse_signature, texts
+from spec.language.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
+from spec.language.declarations import (
+    Cell,
+    Definition,
+    Enum,
+    Sort,
+    SpecError,
+    parse_signature,
+    texts,
+)
+from spec.language.expressions import Names, Parser, cell_type
+from spec.language.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
 
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
 

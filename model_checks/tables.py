@@ -12,8 +12,9 @@ from itertools import combinations
 from attrs import frozen
 
 from model_checks.disjoint import example_of_both
-from spec.assembly import Machine, Protocol, Rule, cells_read, children
-from spec.ir import (
+from spec.language.assembly import Machine, Protocol, Rule, cells_read, children
+from spec.language.declarations import ANY, Enum
+from spec.language.ir import (
     And,
     Choose,
     Compare,
@@ -26,7 +27,6 @@ from spec.ir import (
     Read,
     Variable,
 )
-from spec.language import ANY, Enum
 
 
 @frozen

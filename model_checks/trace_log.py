@@ -22,9 +22,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from spec.assembly import Protocol, Rule
-from spec.interpreter import Index, Value
-from spec.language import Cell, Enum, Opt
+from spec.language.assembly import Protocol, Rule
+from spec.language.declarations import Cell, Enum, Opt
+from spec.language.interpreter import Index, Value
 from spec.trace_format import (
     FILE_PATTERN,
     FIRST_PREV,

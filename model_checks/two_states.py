@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from spec.expressions import Names
-from spec.interpreter import Index, Value, View
-from spec.language import SpecError
+from spec.language.declarations import SpecError
+from spec.language.expressions import Names
+from spec.language.interpreter import Index, Value, View
 
 AFTER = "after_"
 

@@ -23,9 +23,9 @@ from model_checks.engines.check import check
 from model_checks.engines.explicit import SearchTooLarge
 from model_checks.engines.oracle import Instance, Result
 from model_checks.system import Network, System, close
-from spec.assembly import Protocol, children
-from spec.ir import Constant, Node
-from spec.language import Opt, SpecError
+from spec.language.assembly import Protocol, children
+from spec.language.declarations import Opt, SpecError
+from spec.language.ir import Constant, Node
 
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 
@@ -52,7 +52,7 @@ def system_of(file: Path) -> System:
         if not isinstance(network, Network):
             raise Unusable(f"{file}:1:1: the file defines no NETWORK of model_checks.system")
         if protocol is not None and not isinstance(protocol, Protocol):
-            raise Unusable(f"{file}:1:1: PROTOCOL is not what spec.assembly.assemble returns")
+            raise Unusable(f"{file}:1:1: PROTOCOL is not what assembly.assemble returns")
         return close(network, protocol)
     except SyntaxError as error:
         raise Unusable(f"{file}:{error.lineno}:{error.offset}: {error.msg}") from None

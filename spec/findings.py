@@ -32,7 +32,7 @@ FINDINGS = (
     Finding("F-01", "T: any t of n may sign.",
             "With t at most half of n, A and B sign d1 while C and D sign d2.",
             "SAFE-SIGN 1: 2t − n > f and n − f ≥ t, or the node does not start.",
-            ("spec.parameters.quorum_fault", "metanode/runtime/config.py")),
+            ("spec.parameters.quorum_fault", "metanode/runtime/home/config.py")),
     Finding("F-02", "M: rest when t + 1 peers say that they are signing.",
             "A session has exactly t signers, so it never fires by itself; with one liar who says"
             " so too, it stops every round.",
@@ -45,17 +45,17 @@ FINDINGS = (
             "SAFE-SIGN 6: a payout spends its own deposits, and the next one waits until it is"
             " final.",
             ("cell transfer_eligible", "payout: BROADCAST -Final-> COMPLETED",
-             "metanode/custody/payout.py", "metanode/protocol/settlement.py")),
+             "metanode/custody/payout.py", "metanode/protocol/payouts/settlement.py")),
     Finding("F-04", "M, T: nothing remembers that a share went out.",
             "A keeps B's share for d1 to itself; B gives up and signs d2 with C.",
             "SAFE-SIGN 2: the lock and the release are on disk before a share leaves.",
             ("cell released", "cell lock", "session: begun -Release-> stepping",
-             "metanode/runtime/signing_log.py")),
+             "metanode/runtime/store/signing_log.py")),
     Finding("F-05", "M: one proposal a peer, and nobody looks.",
             "X sends one proposal to A and B, another one to C.",
             "Proposals are signed; the first one is kept, and two different ones are evidence.",
             ("round: silent -Hear-> heard_proposal", "round: accepted -Equivocate-> equivocated",
-             "metanode/protocol/round.py")),
+             "metanode/protocol/rounds/round.py")),
     Finding("F-06", "M: who differs in the checksum is blocked.",
             "n = 4: after one lie of X, whoever was misled is out and X is in every set that is"
             " left; after the second one no set has t members.",
@@ -71,7 +71,7 @@ FINDINGS = (
             "A blocks B and C blocks D: the largest set of peers who see each other has two"
             " members.",
             "Blocks decide about dialling and pings, never about a quorum.",
-            ("spec.block_list.TABLE", "round: heard_proposal -Accept-> accepted")),
+            ("spec.tables.block_list.TABLE", "round: heard_proposal -Accept-> accepted")),
     Finding("F-09", "M: who does not answer is bad, and blocked for 72 h.",
             "A partition of one minute becomes an outage of three days.",
             "Silence makes a peer missing or suspect; one good ping clears it.",
@@ -85,12 +85,12 @@ FINDINGS = (
     Finding("F-11", "M: the second hash of a proposal is that of peer id and document, joined.",
             "Id and document can be cut elsewhere, and last round's hash is good in this one.",
             "A tag, every length, the round and the key epoch are hashed as well.",
-            ("cell id_hash_matches", "metanode/protocol/hashing.py")),
+            ("cell id_hash_matches", "metanode/hashing.py")),
     Finding("F-12", "M: rounds follow the minute of the wall clock.",
             "A node whose clock is 2 s ahead sends round r + 1 while the others still clear r.",
             "Every message carries its round; messages of round r + 1 wait, and nothing starts in"
             " the last seconds of a round.",
-            ("spec.parameters.Preset", "metanode/protocol/round.py")),
+            ("spec.parameters.Preset", "metanode/protocol/rounds/round.py")),
     Finding("F-13", "M: the ping names a stake transaction.",
             "Ten peers show the same stake; old pings are sent again.",
             "A stake is paid to its node's own id; a ping has a sequence number and a time.",
@@ -110,13 +110,13 @@ FINDINGS = (
             "A refund needs n − t + 1 + f signed statements: never released, and fenced now.",
             ("event: PENDING -Renounce-> PENDING", "event: PENDING -Expire-> EXPIRED",
              "formula refund_certificate", "spec.parameters.refund_quorum",
-             "metanode/protocol/expiry.py")),
+             "metanode/protocol/requests/expiry.py")),
     Finding("F-17", "T: what to sign is what the coordinator's set-up says.",
             "The hash in the envelope is that of an honest document, the payload is not.",
             "A set-up is a request: each member rebuilds the document from its own view and votes"
             " for the hash of that, or refuses.",
             ("session: absent -Setup-> created", "cell digest_rebuilt",
-             "event: UNKNOWN -Create-> PENDING", "metanode/protocol/coordinator.py")),
+             "event: UNKNOWN -Create-> PENDING", "metanode/protocol/events/coordinator.py")),
     Finding("F-18", "T: a list of at least t participants is good.",
             "[A, A, B] passes.",
             "Members are distinct, sorted, of this key epoch's roster, and include who checks.",
@@ -125,7 +125,7 @@ FINDINGS = (
             "A key made by 9 holders needs 7; 6 are left, and the set of 5 that is chosen cannot"
             " sign.",
             "n, t and the holders belong to the key epoch.",
-            ("formula certified", "metanode/protocol/view.py")),
+            ("formula certified", "metanode/protocol/tables/view.py")),
     Finding("F-20", "T: who coordinates follows from the own block number.",
             "One node is at block 999, another at 1000: they accept different coordinators.",
             "The attempt's number names the coordinator and is in the set-up; there is a grace"
@@ -135,7 +135,7 @@ FINDINGS = (
             "It is offline, or ignores an event: silence for days.",
             "The coordinator is roster[(epoch + attempt) mod n], and attempts grow with the clock.",
             ("cell is_coordinator", "session: absent -Coordinate-> created",
-             "metanode/protocol/coordinator.py")),
+             "metanode/protocol/events/coordinator.py")),
     Finding("F-22", "T: the coordinator waits for everyone whom it chose.",
             "One of them is dead, and the event waits for ever.",
             "All eligible members are asked, and t of those who vote are the session.",
@@ -145,7 +145,7 @@ FINDINGS = (
             "A step names its run: the hash of event, attempt, digest and members. A run is"
             " entered once, and none survives a restart.",
             ("cell instance_used", "session: begun -Release-> stepping",
-             "metanode/protocol/session.py")),
+             "metanode/protocol/events/sessions.py")),
     Finding("F-24", "M: regroup begins with a clean slate.",
             "A, B, C and X of the old epoch release d1; A, D, E and X of the new one sign d2.",
             "T holders of the old epoch fence themselves and hand their locks over, before the new"
@@ -174,20 +174,20 @@ FINDINGS = (
             "Tag, version, network, both ids, the role, both cookies and both channel keys are"
             " signed. There is one version.",
             ("link: connected -Hello-> challenged", "cell proof_sent",
-             "metanode/protocol/handshake.py")),
+             "metanode/protocol/links/handshake.py")),
     Finding("F-29", "N: of two links to one peer, whoever notices closes one.",
             "Both notice at once, and each closes the other's: no link.",
             "Both keep the one that the smaller id dialled, and drop the other when it is up.",
             ("link: established -Supersede-> closed", "cell outranks",
-             "metanode/protocol/handshake.py")),
+             "metanode/protocol/links/handshake.py")),
     Finding("F-30", "N: one open cookie an endpoint.",
             "Four dials that never finish keep everyone behind the same address out.",
             "Cookies hold no state: a time, a nonce and a MAC bound to the channel.",
-            ("cell cookie_in_time", "metanode/protocol/handshake.py")),
+            ("cell cookie_in_time", "metanode/protocol/links/handshake.py")),
     Finding("F-31", "N: the stake that must be online is an amount, 6e37 raw.",
             "All stake together is 1.33e37: it can never be enough.",
             "The minimum is a share of the known total.",
-            ("spec.parameters.Preset", "metanode/protocol/peering.py")),
+            ("spec.parameters.Preset", "metanode/protocol/peers/peering.py")),
     Finding("F-32", "Ours, as first written: locks only move forward; nothing else.",
             "n = 4: A and B vote d1 at attempt 1, X too and keeps the certificate. A, B and C vote"
             " d2 at attempt 2. X shows the old certificate: A and B lock and release d1, then the"
@@ -204,7 +204,7 @@ FINDINGS = (
             " late, and two keys come to count at once. Two groups that never met, both of n staked"
             " nodes, are two networks: the operators of a new network compare its address.",
             ("keygen: no_key -Start-> generating", "cell same_roster",
-             "metanode/protocol/keygen.py")),
+             "metanode/protocol/keys/keygen.py")),
     Finding("F-34", "M: the threshold set is taken in order of seniority.",
             "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
             " every round: with n = 4 and one liar no payout is ever signed.",
@@ -212,8 +212,8 @@ FINDINGS = (
             " last, so that every choice of liars is left out of some round; to begin with another"
             " member each time is not enough when two of them stand apart. A coordinator takes its"
             " voters in turn as well, and those last who were silent in earlier runs.",
-            ("cell set_is_mutual", "metanode/protocol/threshold_set.py",
-             "metanode/protocol/coordinator.py")),
+            ("cell set_is_mutual", "metanode/protocol/rounds/threshold_set.py",
+             "metanode/protocol/events/coordinator.py")),
     Finding("F-35", "T: a protocol error with nothing released fails the event.",
             "A liar makes the session of n − t + 1 members fail before the release point: nobody"
             " can sign the event any more, and nobody can expire it. Found by the search for states"
@@ -241,5 +241,5 @@ FINDINGS = (
             " the same run as a model.",
             "f is not lowered for who is left out: the others go on alone only if n - f >= t still"
             " holds. With t = floor(2n/3) + 1 it never does, and operators decide.",
-            ("cell roster_has", "metanode/protocol/regroup.py")),
+            ("cell roster_has", "metanode/protocol/reshare/regroup.py")),
 )

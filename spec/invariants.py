@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from spec.expressions import Parser
-from spec.ir import Node
-from spec.language import SpecError
+from spec.language.declarations import SpecError
+from spec.language.expressions import Parser
+from spec.language.ir import Node
 from spec.protocol import PROTOCOL
 
 KINDS = ("invariant", "step", "liveness")
@@ -78,7 +78,7 @@ SAFETY = (
                      "for p in Peer for e in Event for a in Attempt for b in Attempt if a != b)"),
     Property("InstanceMatch", "step",
              "A signing message enters only the run that it names.",
-             looked_at="tests/protocol/test_session.py::"
+             looked_at="tests/protocol/events/test_sessions.py::"
                        "test_an_instance_names_everything_about_its_run; that a name is used once:"
                        " networks/session_end.py"),
     Property("NoSlotReuse", "step",
@@ -95,11 +95,11 @@ SAFETY = (
              looked_at="networks/regroup_handover.py (F-24)"),
     Property("NoForgedMember", "step",
              "Who takes part in a session is in the roster, and each vote is signed by its voter.",
-             looked_at="tests/misbehaviour/protocol/test_votes.py::"
+             looked_at="tests/misbehaviour/protocol/events/test_votes.py::"
                        "test_certificates_that_are_none"),
     Property("SetAgreement", "step",
              "Nodes that heard the same signing sets choose the same threshold set.",
-             looked_at="tests/protocol/test_threshold_set.py::"
+             looked_at="tests/protocol/rounds/test_threshold_set.py::"
                        "test_the_order_of_the_sets_does_not_matter: a pure function of those sets"),
     Property("BlockNeedsProof", "invariant",
              "Who is blocked is blocked on evidence that is in store.",
@@ -139,7 +139,7 @@ SAFETY = (
     Property("LimitsHeld", "step",
              "No table, queue, frame or message grows beyond its bound.",
              looked_at="tests/spec/test_messages.py::test_every_field_is_bounded;"
-                       " tests/misbehaviour/protocol/test_framing.py::"
+                       " tests/misbehaviour/protocol/wire/test_framing.py::"
                        "test_a_too_long_frame_is_refused_at_its_prefix"),
     Property("SwapExclusive", "step",
              "A swap is paid or refunded, never both.",

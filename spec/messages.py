@@ -382,7 +382,7 @@ ENVELOPED: tuple[type, ...] = (
     Ping, Keepalive, Publish, Offer, Proposal, SigningSet, Vote, Setup, Begin, Release, Step,
     SignatureFound, Renounced, Confirmation, Confirmations, KeyLocked,
     SharePrepared, LockShown, HandedOver, Missed,
-)  # fmt: skip
+)
 _Class = TypeVar("_Class", bound=type)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spec.language import Sort
+from spec.language.declarations import Sort
 
 PEER = Sort("Peer", "a node; in a quorum, a share holder of the key epoch in question")
 EVENT = Sort("Event", "what is to be decided once: a payout, an operator's request, a key"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from spec import (
+from spec import safe_sign
+from spec.language.assembly import assemble
+from spec.names import SORTS
+from spec.parameters import CONSTANTS
+from spec.tables import (
     block_list,
     event,
     keygen,
@@ -12,13 +16,9 @@ from spec import (
     ping,
     regroup,
     round,
-    safe_sign,
     session,
     swap,
 )
-from spec.assembly import assemble
-from spec.names import SORTS
-from spec.parameters import CONSTANTS
 
 MODULES = (peer, ping, round, keygen, regroup, event, payout, session, link, block_list, swap)
 """The table files in reading order."""

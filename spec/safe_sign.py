@@ -15,7 +15,7 @@ The rules stand as guards in ``session.py``, ``peer.py`` and ``event.py``; they 
 
 from __future__ import annotations
 
-from spec.language import Cell, Definition, Opt
+from spec.language.declarations import Cell, Definition, Opt
 
 CELLS = (
     Cell("voted", Opt("Digest"), ("Peer", "Event", "Attempt"), "none", "disk",

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from spec.interpreter import Index, Value
+from spec.language.interpreter import Index, Value
 
 FIRST_PREV = "0" * 64
 RESERVED = frozenset({"seq", "prev", "hash"})

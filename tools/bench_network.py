@@ -33,19 +33,19 @@ from coincurve import PrivateKey
 from rich.console import Console
 from rich.table import Table
 
-from metanode.chains.devnet_faucet import DEVNET_HRP
 from metanode.chains.rpc import RpcClient
-from metanode.chains.wallet import deposit, faucet
-from metanode.cli.local_network import LocalNetwork
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
-from metanode.protocol.codec import Codec
-from metanode.protocol.endpoints import Endpoint
-from metanode.protocol.envelope import open_envelope, seal
-from metanode.protocol.identity import Identity
-from metanode.runtime.certificates import make_credentials
-from metanode.runtime.links import LinkCallbacks, LinkManager
-from metanode.runtime.trace import read_trace
+from metanode.devnet.faucet import DEVNET_HRP
+from metanode.devnet.local_network import LocalNetwork
+from metanode.devnet.wallet import deposit, faucet
+from metanode.identity import Identity
+from metanode.protocol.peers.endpoints import Endpoint
+from metanode.protocol.wire.codec import Codec
+from metanode.protocol.wire.envelope import open_envelope, seal
+from metanode.runtime.net.certificates import make_credentials
+from metanode.runtime.net.links import LinkCallbacks, LinkManager
+from metanode.runtime.store.trace import read_trace
 from metanode.tss.verify import verify_signature
 from spec.messages import MESSAGES, Keepalive
 from spec.parameters import DEVNET, MAINNET

@@ -13,7 +13,7 @@ from metanode.cli.common import home_option
 from metanode.errors import Malformed, UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.home import Home
 
 EXIT_NOT_PROVED = 1
 NODE_ID_BYTES = 33
@@ -54,7 +54,7 @@ def command(ctx: click.Context, home: Path | None, as_json: bool) -> None:
 
 
 def _complete(home: Path) -> Home:
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.home import Home
 
     place = Home(home)
     place.check_complete()
@@ -63,7 +63,7 @@ def _complete(home: Path) -> Home:
 
 def _asked(home: Home) -> dict[str, Any] | None:
     """Return what the running node says, or None when none runs."""
-    from metanode.runtime.admin import fetch_json
+    from metanode.runtime.operator.admin import fetch_json
 
     if not home.admin.exists():
         return None
@@ -75,7 +75,7 @@ def _asked(home: Home) -> dict[str, Any] | None:
 
 def _report(home: Home) -> dict[str, Any]:
     """Return what the running node says; what its store says, when none answers."""
-    from metanode.runtime.blame import stored_report
+    from metanode.runtime.operator.blame import stored_report
 
     answer = _asked(home)
     return stored_report(home) if answer is None else answer
@@ -104,8 +104,8 @@ def export_command(home: Path, record_id: str, file: Path) -> None:
     What it holds is what the culprit signed and public parameters; nothing in it is secret. ID may
     be cut short.
     """
-    from metanode.runtime.blame import stored_record
-    from metanode.runtime.files import atomic_write
+    from metanode.runtime.operator.blame import stored_record
+    from metanode.runtime.store.files import atomic_write
 
     record = stored_record(_complete(home), record_id)
     if file.exists():
@@ -123,8 +123,8 @@ def verify_command(file: Path) -> int:
 
     Exit code 0: the culprit is convicted; 1: not proved; 2: no record.
     """
-    from metanode.protocol.blame import RECORD_OCTETS, BlameRecord, judge
-    from metanode.runtime.files import read_bounded
+    from metanode.protocol.blame.record import RECORD_OCTETS, BlameRecord, judge
+    from metanode.runtime.store.files import read_bounded
 
     try:
         record = BlameRecord.decode(read_bounded(file, RECORD_OCTETS))
@@ -150,9 +150,9 @@ def pardon_command(home: Path, node_id: str) -> None:
     The shares must have been refreshed since the ban: with fresh base transfers the bit that the
     peer may have guessed is worth nothing. The node may run or not.
     """
-    from metanode.runtime.admin import post
-    from metanode.runtime.blame import pardon
-    from metanode.runtime.process_lock import ProcessLock
+    from metanode.runtime.home.process_lock import ProcessLock
+    from metanode.runtime.operator.admin import post
+    from metanode.runtime.operator.blame import pardon
 
     try:
         peer = bytes.fromhex(node_id)

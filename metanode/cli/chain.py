@@ -12,14 +12,14 @@ from metanode.cli.common import parse_endpoint
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
-    from metanode.chains.devnet_server import DevnetSettings
+    from metanode.devnet.server import DevnetSettings
 
 
 async def _serve(settings: DevnetSettings) -> None:
     """Serve the chain until SIGINT or SIGTERM; print its address when it answers."""
     import anyio
 
-    from metanode.chains.devnet_server import serve
+    from metanode.devnet.server import serve
 
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
@@ -52,8 +52,8 @@ def command(data: Path, listen: str, interval: float, auth_file: Path | None) ->
     """Run the embedded devnet chain until SIGINT or SIGTERM."""
     import anyio
 
-    from metanode.chains.devnet_server import DevnetSettings, read_credentials
-    from metanode.runtime.files import make_directory, refuse_shared
+    from metanode.devnet.server import DevnetSettings, read_credentials
+    from metanode.runtime.store.files import make_directory, refuse_shared
 
     endpoint = parse_endpoint("--listen", listen)
     if endpoint.host not in ("127.0.0.1", "::1", "localhost"):

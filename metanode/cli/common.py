@@ -13,9 +13,9 @@ from attrs import define
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used: it brings cryptography, which `--help` does not need
-    from metanode.runtime.config import Config, Endpoint
-    from metanode.runtime.home import Home
-    from metanode.runtime.keystore import Passphrase
+    from metanode.runtime.home.config import Config, Endpoint
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.secrets.keystore import Passphrase
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 HOME_REQUIRED = "--home DIR is needed: the directory of the node"
@@ -85,7 +85,7 @@ def homes_option(function: Command) -> Command:
 
 def parse_endpoint(option: str, text: str) -> Endpoint:
     """Return the endpoint in ``text``; UserError names the option."""
-    from metanode.runtime.config import Endpoint
+    from metanode.runtime.home.config import Endpoint
 
     try:
         return Endpoint.parse(text)
@@ -99,7 +99,7 @@ def obtain_passphrase(home: Path, config: Config, override: Path | None) -> Pass
     Never from an argument or the environment, which other processes may read. A relative path in
     the configuration counts from the home.
     """
-    from metanode.runtime.keystore import read_passphrase_file
+    from metanode.runtime.secrets.keystore import read_passphrase_file
 
     if override is not None:
         return read_passphrase_file(override)
@@ -110,7 +110,7 @@ def obtain_passphrase(home: Path, config: Config, override: Path | None) -> Pass
 
 def prompt_passphrase(*, confirm: bool, text: str = "Passphrase") -> Passphrase:
     """Ask for the passphrase on the terminal, unseen; UserError when there is no terminal."""
-    from metanode.runtime.keystore import Passphrase
+    from metanode.runtime.secrets.keystore import Passphrase
 
     if not sys.stdin.isatty():
         raise UserError(
@@ -123,8 +123,8 @@ def prompt_passphrase(*, confirm: bool, text: str = "Passphrase") -> Passphrase:
 
 def settle_passphrase(home: Home) -> None:
     """Complete or undo a change of passphrase that was killed, and say which one counts now."""
-    from metanode.runtime.passphrase_change import is_unsettled, settle
-    from metanode.runtime.process_lock import ProcessLock
+    from metanode.runtime.home.process_lock import ProcessLock
+    from metanode.runtime.secrets.passphrase_change import is_unsettled, settle
 
     if is_unsettled(home):
         with ProcessLock(home.lock):

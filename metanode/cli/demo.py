@@ -19,8 +19,8 @@ from rich.live import Live
 from rich.table import Table
 
 from metanode.chains.rpc import RpcClient
-from metanode.cli.demo_scenario import Outcome, Scenario
-from metanode.cli.local_network import LocalNetwork
+from metanode.devnet.demo_scenario import Outcome, Scenario
+from metanode.devnet.local_network import LocalNetwork
 from metanode.errors import MetanodeError, UserError
 
 SEEDS_LIMIT = 1000

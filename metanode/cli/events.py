@@ -68,8 +68,8 @@ def command(home: Path, event: str | None, as_json: bool) -> None:
     over is shown as overdue: one to sign becomes EXPIRED when so many holders have renounced it
     that too few are left to sign it; any other can be asked for again.
     """
-    from metanode.runtime.admin import fetch_json
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.operator.admin import fetch_json
 
     entries = fetch_json(Home(home), "/events")["events"]
     if event is not None:

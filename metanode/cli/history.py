@@ -13,8 +13,8 @@ from metanode.cli.common import home_option
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
-    from metanode.runtime.owner import Owner
-    from metanode.runtime.signing_log import SigningHistory, SigningLog
+    from metanode.runtime.home.owner import Owner
+    from metanode.runtime.store.signing_log import SigningHistory, SigningLog
 
 
 @click.group()
@@ -29,12 +29,12 @@ def command() -> None:
 @contextmanager
 def _stopped_log(home: Path) -> Iterator[tuple[SigningLog, Owner]]:
     """Yield the log of a home, with whose it is, while no node can run on that home."""
-    from metanode.runtime.config import load_config
-    from metanode.runtime.home import Home
-    from metanode.runtime.keystore import read_node_id
-    from metanode.runtime.owner import Owner
-    from metanode.runtime.process_lock import ProcessLock
-    from metanode.runtime.signing_log import SigningLog
+    from metanode.runtime.home.config import load_config
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.home.owner import Owner
+    from metanode.runtime.home.process_lock import ProcessLock
+    from metanode.runtime.secrets.keystore import read_node_id
+    from metanode.runtime.store.signing_log import SigningLog
 
     place = Home(home)
     place.check_complete()
@@ -69,9 +69,9 @@ def _counts(history: SigningHistory) -> str:
 )
 def export_command(home: Path, target: Path) -> None:
     """Write the whole signing history to a new file."""
-    from metanode.runtime.files import atomic_write
-    from metanode.runtime.home import Home
-    from metanode.runtime.signing_history import check_exportable, encode_history
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.store.files import atomic_write
+    from metanode.runtime.store.history import check_exportable, encode_history
 
     if target.exists():
         raise UserError(f"{target} exists already and is never overwritten: give another name")
@@ -92,7 +92,7 @@ def import_command(home: Path, file: Path) -> None:
 
     No mark is ever lowered. A file that contradicts the log is refused as a whole.
     """
-    from metanode.runtime.signing_history import read_history
+    from metanode.runtime.store.history import read_history
 
     with _stopped_log(home) as (log, owner):
         theirs = read_history(file, owner)

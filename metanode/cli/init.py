@@ -13,8 +13,8 @@ from metanode.cli.common import home_option, parse_endpoint, prompt_passphrase
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
-    from metanode.runtime.config import Config
-    from metanode.runtime.keystore import Passphrase
+    from metanode.runtime.home.config import Config
+    from metanode.runtime.secrets.keystore import Passphrase
 
 KEYGEN_WINDOW_S = 7 * 86_400  # M: keygen_until lies about one week ahead
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -78,8 +78,8 @@ def _take_shared(
     document: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]], source: str
 ) -> None:
     """Put the shared keys that ``found`` has into ``document``; UserError when ``found`` is bad."""
-    from metanode.runtime.config import parse_config
-    from metanode.runtime.config_template import SHARED
+    from metanode.runtime.home.config import parse_config
+    from metanode.runtime.home.config_template import SHARED
 
     # All of it is checked (it may be another member's config.toml), only shared keys are kept.
     whole = copy.deepcopy(document)
@@ -93,7 +93,7 @@ def _take_shared(
 
 
 def _read_network_file(path: Path | None) -> dict[str, dict[str, Any]]:
-    from metanode.runtime.config import load_toml
+    from metanode.runtime.home.config import load_toml
 
     found = {} if path is None else load_toml(path)
     for section, keys in found.items():
@@ -107,7 +107,7 @@ def build_config(options: dict[str, Any], now: int) -> Config:
 
     ``options`` are this command's; ``now`` is unix seconds. Raises UserError as ``load_config``.
     """
-    from metanode.runtime.config import parse_config
+    from metanode.runtime.home.config import parse_config
 
     network_file: Path | None = options.get("network_file")
     found = _read_network_file(network_file)
@@ -128,7 +128,7 @@ def build_config(options: dict[str, Any], now: int) -> Config:
 
 
 def _passphrase(options: dict[str, Any]) -> Passphrase:
-    from metanode.runtime.keystore import read_passphrase_file, write_passphrase_file
+    from metanode.runtime.secrets.keystore import read_passphrase_file, write_passphrase_file
 
     given, new = options["passphrase_file"], options["new_passphrase_file"]
     if given is not None and new is not None:
@@ -174,7 +174,7 @@ def command(home: Path, **options: Any) -> None:
     Nothing that exists is overwritten. The passphrase comes from a file or from a prompt.
     """
     from metanode.custody.scripts import address_of, key_script
-    from metanode.runtime.home import Home, create_home
+    from metanode.runtime.home.home import Home, create_home
 
     place = Home(home)
     place.check_new()

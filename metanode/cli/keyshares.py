@@ -19,10 +19,10 @@ from metanode.cli.common import (
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
-    from metanode.runtime.config import Config
-    from metanode.runtime.home import Home
-    from metanode.runtime.keyshares import ShareEntry
-    from metanode.runtime.keystore import Passphrase
+    from metanode.runtime.home.config import Config
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.secrets.keyshares import ShareEntry
+    from metanode.runtime.secrets.keystore import Passphrase
     from metanode.tss.keyshare import Keyshare
 
 _FILE = click.Path(path_type=Path)
@@ -54,9 +54,9 @@ def _home(path: Path, *, stopped: bool = False) -> Iterator[tuple[Home, Config]]
 
     A change of passphrase that was interrupted is completed or undone first.
     """
-    from metanode.runtime.config import load_config
-    from metanode.runtime.home import Home
-    from metanode.runtime.process_lock import ProcessLock
+    from metanode.runtime.home.config import load_config
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.home.process_lock import ProcessLock
 
     home = Home(path)
     home.check_complete()
@@ -91,8 +91,8 @@ def list_command(home: Path, as_json: bool) -> None:
 
     Needs no passphrase, so it opens nothing: `verify` does.
     """
-    from metanode.runtime.keyshares import list_shares
-    from metanode.runtime.keystore import read_node_id
+    from metanode.runtime.secrets.keyshares import list_shares
+    from metanode.runtime.secrets.keystore import read_node_id
 
     with _home(home) as (place, _):
         entries = list_shares(place, read_node_id(place.identity))
@@ -117,7 +117,7 @@ def list_command(home: Path, as_json: bool) -> None:
 @_passphrase_option
 def verify_command(home: Path, passphrase_file: Path | None) -> None:
     """Open every share and check it against its key."""
-    from metanode.runtime.keyshares import verify_shares
+    from metanode.runtime.secrets.keyshares import verify_shares
 
     faults: list[UserError] = []
     good = 0
@@ -165,8 +165,8 @@ def export_command(
 
     Only this node can import it again. A share by itself, the only one there is, needs no name.
     """
-    from metanode.runtime.keyshares import choose, export_share, list_shares
-    from metanode.runtime.keystore import read_node_id
+    from metanode.runtime.secrets.keyshares import choose, export_share, list_shares
+    from metanode.runtime.secrets.keystore import read_node_id
 
     with _home(home) as (place, config):
         entry = choose(list_shares(place, read_node_id(place.identity)), key, epoch)
@@ -189,7 +189,7 @@ def import_command(
     The node must be stopped. Refused are files of another network, node or key, and of an older
     epoch; nothing is overwritten.
     """
-    from metanode.runtime.keyshares import import_share
+    from metanode.runtime.secrets.keyshares import import_share
 
     with _home(home, stopped=True) as (place, config):
         passphrase = obtain_passphrase(home, config, passphrase_file)
@@ -199,7 +199,7 @@ def import_command(
 
 
 def _export_passphrase(file: Path | None, default: Passphrase) -> Passphrase:
-    from metanode.runtime.keystore import read_passphrase_file
+    from metanode.runtime.secrets.keystore import read_passphrase_file
 
     return default if file is None else read_passphrase_file(file)
 
@@ -221,7 +221,7 @@ def backup_command(home: Path, passphrase_file: Path | None, target: Path) -> No
     Configuration, identity and shares are copied; the copy is restored elsewhere, opened and
     compared, and gets its name only then. The signing log is never part of it.
     """
-    from metanode.runtime.keyshares import back_up
+    from metanode.runtime.secrets.keyshares import back_up
 
     with _home(home) as (place, config):
         passphrase = obtain_passphrase(home, config, passphrase_file)
@@ -249,8 +249,8 @@ def passphrase_command(
     The node must be stopped. If this is killed on its way, the next command on the home completes
     or undoes the change, and says which passphrase counts.
     """
-    from metanode.runtime.keystore import COST_OF_PRESET, read_passphrase_file
-    from metanode.runtime.passphrase_change import change_passphrase
+    from metanode.runtime.secrets.keystore import COST_OF_PRESET, read_passphrase_file
+    from metanode.runtime.secrets.passphrase_change import change_passphrase
 
     with _home(home, stopped=True) as (place, config):
         old = obtain_passphrase(home, config, passphrase_file)

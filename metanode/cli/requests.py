@@ -19,7 +19,7 @@ from metanode.cli.common import Command, homes_option
 from metanode.errors import MetanodeError, UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.home import Home
 
 EXIT_NOT_YET = 1
 POLL_S = 0.2
@@ -85,7 +85,7 @@ class Asking:
 
     def look(self) -> list[dict[str, Any]]:
         """Return the event as each node shows it that answers."""
-        from metanode.runtime.admin import fetch_json
+        from metanode.runtime.operator.admin import fetch_json
 
         found = []
         for home in self.homes:
@@ -115,7 +115,7 @@ class Asking:
             self.say(f"{name}: begun")
 
     def _post(self, home: Home, *, check: bool) -> dict[str, Any]:
-        from metanode.runtime.admin import post
+        from metanode.runtime.operator.admin import post
 
         try:
             return post(home, "/requests", {"kind": self.kind, "check": check, **self.fields})
@@ -212,15 +212,15 @@ def _asking_options(wait_s: float) -> Callable[[Command], Command]:
 
 
 def _homes(paths: Sequence[Path]) -> list[Home]:
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.home import Home
 
     return [Home(path) for path in paths]
 
 
 def _key(homes: Sequence[Home]) -> dict[str, Any]:
     """Return the key as the first node shows it; the others are checked against it."""
-    from metanode.protocol.request import NO_KEY
-    from metanode.runtime.admin import fetch_status
+    from metanode.protocol.requests.request import NO_KEY
+    from metanode.runtime.operator.admin import fetch_status
 
     key = fetch_status(homes[0])["key"]
     if key is None:

@@ -19,8 +19,8 @@ from metanode.errors import UserError
 )
 def command(home: Path, passphrase_file: Path | None = None) -> int:
     """Run the node of a home until SIGINT or SIGTERM."""
-    from metanode.runtime.config import load_config
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.config import load_config
+    from metanode.runtime.home.home import Home
 
     place = Home(home)
     place.check_complete()

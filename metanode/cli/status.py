@@ -47,8 +47,8 @@ def _scalar(value: Any) -> str:
 @click.option("--metrics", is_flag=True, help="The metrics in Prometheus' text form instead.")
 def command(home: Path, as_json: bool, metrics: bool) -> None:
     """Show what the node that runs on a home is doing."""
-    from metanode.runtime.admin import fetch, fetch_status
-    from metanode.runtime.home import Home
+    from metanode.runtime.home.home import Home
+    from metanode.runtime.operator.admin import fetch, fetch_status
 
     place = Home(home)
     if metrics:

@@ -16,7 +16,7 @@ from metanode.custody.scripts import address_of, key_script
 from metanode.custody.transaction import UnsignedTransaction
 from metanode.custody.types import ID_BYTES, MAX_MONEY, NODE_ID_BYTES, Outpoint
 from metanode.errors import Malformed, check
-from metanode.protocol.hashing import tagged_hash
+from metanode.hashing import tagged_hash
 
 FORMAT_VERSION = 1
 MAX_DOCUMENT_BYTES = 65_536  # the largest payout that the policy allows has less than half of that

@@ -10,7 +10,7 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import MAX_MEMO_BYTES, is_payable, script_of_address
 from metanode.custody.types import Deposit, Outpoint, Snapshot
 from metanode.errors import UserError
-from metanode.protocol.hashing import tagged_hash
+from metanode.hashing import tagged_hash
 
 MEMO_PREFIX = b"pay:"
 

@@ -16,12 +16,12 @@ from attrs import define, field, frozen
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault
-from metanode.protocol.codec import Codec
-from metanode.protocol.epoch import KeyEpoch
-from metanode.protocol.hashing import tagged_hash
-from metanode.protocol.identity import Identity
-from metanode.protocol.machine import Call, Tables
-from metanode.protocol.view import Quorum
+from metanode.hashing import tagged_hash
+from metanode.identity import Identity
+from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.tables.runner import Call, Tables
+from metanode.protocol.tables.view import Quorum
+from metanode.protocol.wire.codec import Codec
 from spec.messages import Certificate, OutpointRef
 from spec.parameters import Preset
 

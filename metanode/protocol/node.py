@@ -17,32 +17,32 @@ from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, PeerFault
-from metanode.protocol.blame_book import BlameBook
-from metanode.protocol.candidate import Candidates
-from metanode.protocol.codec import Codec
+from metanode.identity import Identity
+from metanode.protocol.blame.book import BlameBook
 from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
-from metanode.protocol.coordinator import Coordinators, Task
-from metanode.protocol.envelope import Envelope
-from metanode.protocol.epoch_chain import EpochChain
-from metanode.protocol.events import Events
-from metanode.protocol.expiry import Expiry
-from metanode.protocol.handover import Handover
-from metanode.protocol.hearing import Hearing
-from metanode.protocol.identity import Identity
-from metanode.protocol.keygen import Keygen
-from metanode.protocol.lock_book import TakenOver
-from metanode.protocol.machine import Effects, Tables
-from metanode.protocol.memory import Memory
-from metanode.protocol.ping import Pings
-from metanode.protocol.regroup import Regroups
+from metanode.protocol.events.coordinator import Coordinators, Task
+from metanode.protocol.events.runs import Runs
+from metanode.protocol.events.sessions import Sessions
+from metanode.protocol.events.votes import VoteBook, frame_of
+from metanode.protocol.keys.epoch_chain import EpochChain
+from metanode.protocol.keys.keygen import Keygen
+from metanode.protocol.operator_view import Events
+from metanode.protocol.payouts.settlement import Settlement
+from metanode.protocol.peers.peer_list import Pings
 from metanode.protocol.report import report_of
-from metanode.protocol.requests import Requests
-from metanode.protocol.round import Rounds
-from metanode.protocol.runs import Runs
-from metanode.protocol.session import Sessions
-from metanode.protocol.settlement import Settlement
-from metanode.protocol.view import NodeView
-from metanode.protocol.votes import VoteBook, frame_of
+from metanode.protocol.requests.expiry import Expiry
+from metanode.protocol.requests.requests import Requests
+from metanode.protocol.reshare.handover import Handover
+from metanode.protocol.reshare.regroup import Regroups
+from metanode.protocol.reshare.shown_locks import TakenOver
+from metanode.protocol.restored import Memory
+from metanode.protocol.rounds.candidate import Candidates
+from metanode.protocol.rounds.inbox import Hearing
+from metanode.protocol.rounds.round import Rounds
+from metanode.protocol.tables.runner import Effects, Tables
+from metanode.protocol.tables.view import NodeView
+from metanode.protocol.wire.codec import Codec
+from metanode.protocol.wire.envelope import Envelope
 from spec import messages as m
 from spec.protocol import PROTOCOL
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from metanode.custody.payout import custody_address
-from metanode.protocol.epoch import KeyEpoch
+from metanode.protocol.keys.epoch import KeyEpoch
 
 if TYPE_CHECKING:  # the node imports this module
     from metanode.protocol.node import NodeCore

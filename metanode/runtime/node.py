@@ -22,28 +22,28 @@ from attrs import define, field
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.errors import LocalFault, Malformed, PeerFault
-from metanode.protocol import endpoints
-from metanode.protocol.envelope import open_envelope, seal
-from metanode.protocol.identity import Identity
-from metanode.protocol.machine import Effects, TransitionError
+from metanode.identity import Identity
 from metanode.protocol.node import NodeCore
-from metanode.protocol.peering import Peering
-from metanode.runtime.admin import AdminServer
-from metanode.runtime.certificates import make_credentials
+from metanode.protocol.peers import endpoints
+from metanode.protocol.peers.peering import Peering
+from metanode.protocol.tables.runner import Effects, TransitionError
+from metanode.protocol.wire.envelope import open_envelope, seal
 from metanode.runtime.chain_follower import ChainFollower
-from metanode.runtime.config import Config
-from metanode.runtime.desk import Desk
-from metanode.runtime.dialer import Dialer
-from metanode.runtime.disk import Disk
-from metanode.runtime.home import Home
-from metanode.runtime.keystore import Passphrase, load_identity
-from metanode.runtime.links import LinkCallbacks, LinkManager
-from metanode.runtime.logs import logger, set_up_logs
-from metanode.runtime.metrics import Metrics
-from metanode.runtime.peer_store import PeerStore
-from metanode.runtime.process_lock import ProcessLock
-from metanode.runtime.trace import TraceWriter
-from metanode.runtime.wiring import chain_parameters, open_disk, rpc_client, settings_of
+from metanode.runtime.home.config import Config
+from metanode.runtime.home.home import Home
+from metanode.runtime.home.process_lock import ProcessLock
+from metanode.runtime.home.wiring import chain_parameters, open_disk, rpc_client, settings_of
+from metanode.runtime.net.certificates import make_credentials
+from metanode.runtime.net.dialer import Dialer
+from metanode.runtime.net.links import LinkCallbacks, LinkManager
+from metanode.runtime.net.peer_store import PeerStore
+from metanode.runtime.operator.admin import AdminServer
+from metanode.runtime.operator.desk import Desk
+from metanode.runtime.operator.logs import logger, set_up_logs
+from metanode.runtime.operator.metrics import Metrics
+from metanode.runtime.secrets.keystore import Passphrase, load_identity
+from metanode.runtime.store.disk import Disk
+from metanode.runtime.store.trace import TraceWriter
 from spec import messages as m
 from spec.trace_format import STARTED, TRANSITION
 

@@ -19,8 +19,8 @@ import z3
 from attrs import field, frozen
 
 from model_checks.engines.provers import PROVED, REFUTED, ask_cvc5, ask_z3, smt_lib
-from spec.ir import INT, Arithmetic, Constant, Literal, Node
-from spec.language import SpecError
+from spec.language.declarations import SpecError
+from spec.language.ir import INT, Arithmetic, Constant, Literal, Node
 
 
 @frozen

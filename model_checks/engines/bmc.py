@@ -16,7 +16,7 @@ from attrs import field, frozen
 from model_checks.engines.finite import STEPS, EnginesDisagree, FiniteTerms, Terms
 from model_checks.engines.oracle import Instance, Oracle, State, Step
 from model_checks.system import Action, Checked
-from spec.interpreter import evaluate
+from spec.language.interpreter import evaluate
 
 MAX_DEPTH = 10
 """Longer runs are refused: the explicit engine finds them sooner."""

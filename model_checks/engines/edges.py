@@ -19,7 +19,7 @@ from model_checks.engines.ground import TRUE, Formula, GroundAction
 from model_checks.engines.oracle import ReplayError, Result
 from model_checks.engines.packed import Compiler, Mask, PackedAction, Words
 from model_checks.system import Checked
-from spec import ir
+from spec.language import ir
 
 Indices = NDArray[np.int64]
 

@@ -30,7 +30,7 @@ from model_checks.engines.packed import (
 from model_checks.engines.symmetry import canonical
 from model_checks.system import Checked
 from model_checks.two_states import StepView
-from spec.interpreter import evaluate
+from spec.language.interpreter import evaluate
 
 CHUNK = 1 << 16
 """States handled at a time: large enough for numpy, small enough for the memory."""

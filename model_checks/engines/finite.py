@@ -19,9 +19,10 @@ from attrs import frozen
 
 from model_checks.engines.oracle import Instance, Oracle, State, Step
 from model_checks.system import Action, Checked
-from spec.expressions import cell_type
-from spec.interpreter import Value, evaluate
-from spec.ir import (
+from spec.language.declarations import SpecError
+from spec.language.expressions import cell_type
+from spec.language.interpreter import Value, evaluate
+from spec.language.ir import (
     BOOL,
     INT,
     And,
@@ -41,7 +42,6 @@ from spec.ir import (
     Type,
     Variable,
 )
-from spec.language import SpecError
 
 STEPS = 20_000_000
 """z3's ``rlimit`` for one question about a finite instance."""

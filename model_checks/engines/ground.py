@@ -16,9 +16,9 @@ from attrs import frozen
 from model_checks.engines.oracle import Instance, State, Step
 from model_checks.system import Action, Checked
 from model_checks.two_states import AFTER
-from spec import ir
-from spec.interpreter import Value
-from spec.language import SpecError
+from spec.language import ir
+from spec.language.declarations import SpecError
+from spec.language.interpreter import Value
 
 
 @frozen

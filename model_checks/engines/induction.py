@@ -35,7 +35,7 @@ from model_checks.engines.provers import (
 )
 from model_checks.engines.symbolic import Scope, Symbols
 from model_checks.system import Action, Checked, System
-from spec.ir import Node, Quantified
+from spec.language.ir import Node, Quantified
 
 INITIAL = "initial"
 """What stands for an action where the initial states are asked for."""

@@ -28,9 +28,9 @@ from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.engines.provers import ATTEMPT_STEPS, PROVED, SEED, z3_solver
 from model_checks.substitution import bind
 from model_checks.system import Action, Checked, Network, Property, System, close
-from spec.interpreter import evaluate
-from spec.ir import Node, Quantified, Variable, sort_type
-from spec.language import Enum, Opt
+from spec.language.declarations import Enum, Opt
+from spec.language.interpreter import evaluate
+from spec.language.ir import Node, Quantified, Variable, sort_type
 
 Literal = tuple[str, bool]
 """An atom in the table language, and whether it is meant or its negation."""

@@ -27,8 +27,8 @@ from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import ReplayError, Result, Step
 from model_checks.engines.packed import Compiler, Mask
 from model_checks.system import Checked
-from spec import ir
-from spec.language import SpecError
+from spec.language import ir
+from spec.language.declarations import SpecError
 
 
 def check_liveness(search: Explicit, result: Result) -> None:

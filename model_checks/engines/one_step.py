@@ -22,11 +22,11 @@ from model_checks.engines.oracle import Instance, State, Step
 from model_checks.records.record import CONSTANTS, SIZES, Record
 from model_checks.system import Action, Network, Property, System, Update, close
 from model_checks.two_states import AFTER, StepView, later_text, with_later
-from spec.assembly import Guard, Machine, Protocol, Rule, cells_read
-from spec.expressions import Names, Parser, cell_type
-from spec.interpreter import evaluate
-from spec.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
-from spec.language import SpecError
+from spec.language.assembly import Guard, Machine, Protocol, Rule, cells_read
+from spec.language.declarations import SpecError
+from spec.language.expressions import Names, Parser, cell_type
+from spec.language.interpreter import evaluate
+from spec.language.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
 from spec.protocol import PROTOCOL
 
 TAKEN = "taken"

@@ -13,9 +13,9 @@ from attrs import define, field, frozen
 
 from model_checks.system import Action, Checked, System
 from model_checks.two_states import StepView
-from spec.expressions import cell_type
-from spec.interpreter import Index, Value, evaluate
-from spec.language import Cell, Enum
+from spec.language.declarations import Cell, Enum
+from spec.language.expressions import cell_type
+from spec.language.interpreter import Index, Value, evaluate
 
 Slot = tuple[str, Index]
 State = tuple[Value, ...]

@@ -326,7 +326,7 @@ class Compiler:
             case ground.Conditional(test, then, otherwise):
                 condition, first, second = (
                     self.predicate(test), self.values(then), self.values(otherwise)
-                )  # fmt: skip
+                )
                 return lambda states: np.where(condition(states), first(states), second(states))
             case ground.Count(parts, extra):
                 return self._count(parts, extra)

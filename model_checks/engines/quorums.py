@@ -33,8 +33,8 @@ from attrs import define, evolve, field, frozen
 
 from model_checks.engines.arithmetic import ONE, Linear, always, linear
 from model_checks.substitution import rebuild
-from spec.ir import INT, Arithmetic, Compare, Node, Quantified, Variable
-from spec.language import SpecError
+from spec.language.declarations import SpecError
+from spec.language.ir import INT, Arithmetic, Compare, Node, Quantified, Variable
 
 POPULATION = {"Peer": "N"}
 """The constant that says how many individuals a sort has; of other sorts nothing is known."""

@@ -26,9 +26,10 @@ from attrs import frozen
 from model_checks.engines.arithmetic import constants_known, linear
 from model_checks.engines.quorums import Quorums, Threshold, canonical, threshold
 from model_checks.system import Action, System
-from spec.assembly import cells_read
-from spec.expressions import cell_type
-from spec.ir import (
+from spec.language.assembly import cells_read
+from spec.language.declarations import Enum, SpecError
+from spec.language.expressions import cell_type
+from spec.language.ir import (
     BOOL,
     INT,
     And,
@@ -46,7 +47,6 @@ from spec.ir import (
     Type,
     Variable,
 )
-from spec.language import Enum, SpecError
 
 SymbolicState = Mapping[str, Callable[..., Any]]
 Scope = Mapping[str, Any]

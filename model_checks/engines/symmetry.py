@@ -22,7 +22,7 @@ from attrs import frozen
 
 from model_checks.engines.ground import Ground
 from model_checks.engines.packed import WORD_BITS, Layout, Place, Words
-from spec.language import Opt, SpecError
+from spec.language.declarations import Opt, SpecError
 
 MAX_PERMUTATIONS = 24
 

@@ -22,7 +22,7 @@ from model_checks.engines.oracle import Instance
 from model_checks.export import promela, tla
 from model_checks.system import Network, System, close
 from model_checks.user_spec import system_of
-from spec.language import SpecError
+from spec.language.declarations import SpecError
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 KEPT = ("two_phase_commit", "signing", "event_status", "keygen_lock_in", "refund_against_payout")

@@ -189,7 +189,7 @@ class _Printer:
     def text(self, properties: Sequence[str] | None) -> str:
         instance = self.model.instance
         sizes = ", ".join(f"{n} = {v}" for n, v in (*instance.sizes.items(),
-                                                     *instance.constants.items()))  # fmt: skip
+                                                     *instance.constants.items()))
         asserted = [
             checked
             for checked in instance.system.properties

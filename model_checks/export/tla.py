@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from model_checks.substitution import rebuild
 from model_checks.system import Action, Checked, System, Update
 from model_checks.two_states import AFTER
-from spec import ir
-from spec.assembly import children
-from spec.language import Cell, Enum, Opt, parse_signature
+from spec.language import ir
+from spec.language.assembly import children
+from spec.language.declarations import Cell, Enum, Opt, parse_signature
 
 INDENT = "  "
 WIDTH = 98

@@ -11,7 +11,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell
+from spec.language.declarations import Cell
 
 _PAIRS = "for p in Peer for q in Peer"
 _OF_SETS = ("BlockNeedsProof", "HonestTogether", "BlocksEnd", "CanBlock")
@@ -83,7 +83,7 @@ NETWORK = Network(
                  "reachable", "the adversary's power: silence makes anyone a suspect"),
         Property("CanBlock", f"any(standing[p, q] == blocked {_PAIRS})", "reachable"),
     ),
-)  # fmt: skip
+)
 
 # Sets for signing as published: members must not block each other. Here T is 3 of N = 4.
 _MUTUAL = "standing[{0}, {1}] != blocked and standing[{1}, {0}] != blocked"

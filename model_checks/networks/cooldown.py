@@ -15,7 +15,7 @@ from attrs import evolve
 
 from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
-from spec.language import Cell
+from spec.language.declarations import Cell
 
 _ROUND = ("RoundTick", "Matched", "SetFound", "Certified", "Signed")
 

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Definition
+from spec.language.declarations import Cell, Definition
 
 _ONE_EACH = "all(count(p for p in Peer if coordinates[p, a]) == 1 for a in Attempt)"
 _DIFFERENT = (

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Definition, Opt
+from spec.language.declarations import Cell, Definition, Opt
 
 PROOF: Mapping[str, str] = {
     "ids": "other_end[q, m] == p",
@@ -163,7 +163,7 @@ NETWORK = Network(
             "the adversary's power: it gets a proof for the name of another",
         ),
     ),
-)  # fmt: skip
+)
 
 CERTIFICATES = evolve(
     NETWORK,

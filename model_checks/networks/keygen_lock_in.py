@@ -15,7 +15,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Opt
+from spec.language.declarations import Cell, Opt
 
 _EVERY_KEY = "for p in Peer for k in Key"
 _CERTIFIED = (
@@ -107,7 +107,7 @@ NETWORK = Network(
             "the adversary's power: its confirmation counts though it stored nothing",
         ),
     ),
-)  # fmt: skip
+)
 
 ENDS_LOCALLY = evolve(
     NETWORK,

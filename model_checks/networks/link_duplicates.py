@@ -11,7 +11,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Opt
+from spec.language.declarations import Cell, Opt
 
 _LINK_UP = "all(link[p, {l}] == established for p in Peer)"
 _LINK_DOWN = "all(link[p, {l}] == closed and hello_sent[p, {l}] for p in Peer)"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from spec.language import Definition
+from spec.language.declarations import Definition
 
 IN_FORCE = Definition(
     "share_in_force(p: Peer, e: Event, a: Attempt)", "True", "one epoch: regroup_handover has two"

@@ -15,7 +15,7 @@ from attrs import evolve
 
 from model_checks.networks.one_epoch import IN_FORCE
 from model_checks.system import Move, Network, Property
-from spec.language import Cell
+from spec.language.declarations import Cell
 from spec.protocol import PROTOCOL
 
 _CERTIFICATE = PROTOCOL.names.definitions["refund_certificate"]

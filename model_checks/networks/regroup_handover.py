@@ -17,7 +17,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Definition, Opt
+from spec.language.declarations import Cell, Definition, Opt
 from spec.protocol import PROTOCOL
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
@@ -159,7 +159,7 @@ NETWORK = Network(
             "a new member takes over a lock that it had no part in",
         ),
     ),
-)  # fmt: skip
+)
 
 CLOCKS_APART = evolve(
     NETWORK,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Definition
+from spec.language.declarations import Cell, Definition
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
 _ROWS = ("Found", "Prepare", "Miss", "Fence", "HandOver", "Activate", "Erase", "Outdone")
@@ -135,7 +135,7 @@ NETWORK = Network(
             "the adversary's power: its vote completes a certificate",
         ),
     ),
-)  # fmt: skip
+)
 
 _NO_RETRY = tuple(p for p in NETWORK.properties if p.name not in ("SecondAttempt", "LateReady"))
 NIGHT_SKIPPED = evolve(
@@ -162,7 +162,7 @@ BLOCKS_DECIDE = evolve(
         ),
     ),
     properties=_NO_RETRY,
-)  # fmt: skip
+)
 ERASED_AT_ONCE = evolve(
     NETWORK,
     name="regroup_erased_at_once",
@@ -177,7 +177,7 @@ ERASED_AT_ONCE = evolve(
             "the published rule",
         ),
     ),
-)  # fmt: skip
+)
 NOT_ALL_READY = evolve(
     NETWORK,
     name="regroup_not_all_ready",

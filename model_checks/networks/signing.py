@@ -15,7 +15,7 @@ from attrs import evolve
 
 from model_checks.networks.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Definition
+from spec.language.declarations import Cell, Definition
 
 _RELEASED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}])"
 _SIGNABLE = "any(" + _RELEASED.format(a="a", d="d") + " {enough} for e in Event for a in Attempt "

@@ -12,7 +12,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell
+from spec.language.declarations import Cell
 
 _EVERYWHERE = "for p in Peer for s in Swap"
 _SIGNERS = "count(p for p in Peer if faulty[p] or swap[p, s] == {state}) >= T"

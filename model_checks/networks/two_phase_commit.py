@@ -8,7 +8,7 @@ is moves. Expected with three managers: 288 states, 1,146 generated, depth 11; w
 from __future__ import annotations
 
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Enum, Sort
+from spec.language.declarations import Cell, Enum, Sort
 
 MANAGER = Enum("ManagerState", ("working", "prepared", "committed", "aborted"))
 DECISION = Enum("DecisionState", ("undecided", "decided_commit", "decided_abort"))

@@ -21,5 +21,5 @@ from model_checks.records.swap import SWAP
 
 RECORDS: tuple[Record, ...] = (
     PEER, PING, ROUND, KEYGEN, REGROUP, EVENT, PAYOUT, SESSION, LINK, BLOCK_LIST, SWAP,
-)  # fmt: skip
+)
 """In the order of the tables."""

@@ -17,7 +17,7 @@ from attrs import field, frozen
 SIZES = {
     "Peer": 2, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 2, "Key": 4, "Swap": 1, "Link": 2,
     "Epoch": 3,
-}  # fmt: skip
+}
 """So many individuals: two that differ, and as many as a count in a table asks for."""
 CONSTANTS = {"N": 2, "T": 2, "F": 0, "R": 1}
 

@@ -18,7 +18,7 @@ from spec.invariants import PROPERTIES, Property
 
 MODEL_HEADINGS = (
     "model", "asked", "engine", "result", "verdict", "time", "states", "steps", "depth",
-)  # fmt: skip
+)
 PROPERTY_HEADINGS = ("model", "engine", "result", "time", "states")
 SPECIFIED_HEADINGS = ("property", "kind", "meaning", "result", "looked at by")
 EVERY_SIZE = ", every size"
@@ -174,7 +174,7 @@ def properties(results: Results) -> Iterator[Html]:
             for p in PROPERTIES
         ),
         "cards properties",
-    )  # fmt: skip
+    )
     yield element("h3", "Property by engine", id="engines")
     yield element(
         "p",

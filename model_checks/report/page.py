@@ -10,7 +10,7 @@ from model_checks.report.limits import limits
 from model_checks.report.markup import Html, document, element, link
 from model_checks.report.results import Mutant, Results
 from model_checks.report.style import STYLE
-from spec.assembly import Protocol
+from spec.language.assembly import Protocol
 from spec.protocol import PROTOCOL
 
 TITLE = "Metanode: the protocol and what was checked of it"

@@ -9,9 +9,9 @@ from model_checks.networks.cases import CASES
 from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
 from model_checks.report.state_chart import chart, everywhere
 from model_checks.system import Network
-from spec.assembly import Machine, Protocol
 from spec.findings import FINDINGS
-from spec.language import Cell, Enum, Opt
+from spec.language.assembly import Machine, Protocol
+from spec.language.declarations import Cell, Enum, Opt
 from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
@@ -100,7 +100,7 @@ def cells(protocol: Protocol) -> Iterator[Html]:
             )
             for c in protocol.cells.values()
         ),
-    )  # fmt: skip
+    )
     yield table(
         FORMULA_HEADINGS,
         (

@@ -17,8 +17,8 @@ from model_checks.report.markup import Html, anchor, element
 from model_checks.report.results import Run
 from model_checks.report.state_chart import row_anchor
 from model_checks.system import Action, System, close
-from spec.assembly import Rule, children
-from spec.ir import And, Choose, Implies, Node, Not, Or, Quantified, Read, Variable
+from spec.language.assembly import Rule, children
+from spec.language.ir import And, Choose, Implies, Node, Not, Or, Quantified, Read, Variable
 from spec.protocol import PROTOCOL
 
 WORLD = "the world"

@@ -7,7 +7,7 @@ which rows first lead to them.
 from __future__ import annotations
 
 from model_checks.report.markup import Html, anchor, element
-from spec.assembly import Machine, Rule
+from spec.language.assembly import Machine, Rule
 
 LANE = 146
 BOX = 134

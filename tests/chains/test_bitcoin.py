@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from metanode.chains import wallet
 from metanode.chains.base import ChainAdapter, StakeVerdict
-from metanode.chains.devnet_faucet import FAUCET_KEY
 from metanode.custody.ledger import Ledger
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
+from metanode.devnet import wallet
+from metanode.devnet.faucet import FAUCET_KEY
 from metanode.errors import LocalFault, Unavailable
-from tests.chains.helpers import (
+from tests.devnet.support import (
     COIN,
     NOW,
     Devnet,

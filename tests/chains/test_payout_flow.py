@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from metanode.chains import wallet
 from metanode.custody.document import PayoutDocument
 from metanode.custody.ledger import Ledger
 from metanode.custody.payout import (
@@ -17,7 +16,8 @@ from metanode.custody.payout import (
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import Outpoint
-from tests.chains.helpers import COIN, Devnet, address, devnet, key_of, public, script_of
+from metanode.devnet import wallet
+from tests.devnet.support import COIN, Devnet, address, devnet, key_of, public, script_of
 
 pytestmark = pytest.mark.anyio
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from metanode.protocol.blame import BlameRecord
-from metanode.protocol.blame_book import BlameList
-from metanode.protocol.machine import Write
-from metanode.runtime import admin
-from metanode.runtime.home import Home
-from metanode.runtime.process_lock import ProcessLock
+from metanode.protocol.blame.book import BlameList
+from metanode.protocol.blame.record import BlameRecord
+from metanode.protocol.tables.runner import Write
+from metanode.runtime.home.home import Home
+from metanode.runtime.home.process_lock import ProcessLock
+from metanode.runtime.operator import admin
 from tests.cli.conftest import Run
-from tests.protocol.blame_support import true_record
-from tests.runtime.keyshares_support import home_with_share
-from tests.runtime.test_blame import ME, PEER, ban, flush, refreshed
+from tests.protocol.blame.support import true_record
+from tests.runtime.operator.test_blame import ME, PEER, ban, flush, refreshed
+from tests.runtime.secrets.support import home_with_share
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from metanode.cli import main as cli_main
 from metanode.cli.main import COMMANDS
 from metanode.errors import LocalFault, UserError
-from metanode.runtime.config import Config, load_config
-from metanode.runtime.home import Home
-from metanode.runtime.keystore import Passphrase, load_identity, read_passphrase_file
+from metanode.runtime.home.config import Config, load_config
+from metanode.runtime.home.home import Home
+from metanode.runtime.secrets.keystore import Passphrase, load_identity, read_passphrase_file
 from tests.cli.conftest import Run
 from tests.runtime.helpers import ROOT
 
@@ -33,7 +33,7 @@ def home(tmp_path: Path, run: Run) -> Path:
     code, _, errors = run(
         "init", "--home", path, "--preset", "devnet", "--stake-outpoint", OUTPOINT,
         "--new-passphrase-file", tmp_path / "passphrase",
-    )  # fmt: skip
+    )
     assert (code, errors) == (0, "")
     return path
 
@@ -92,7 +92,7 @@ def test_init_prints_what_the_operator_needs(tmp_path: Path, run: Run) -> None:
     code, output, _ = run(
         "init", "--home", path, "--preset", "devnet", "--peer", "127.0.0.1:7001",
         "--new-passphrase-file", tmp_path / "p",
-    )  # fmt: skip
+    )
     assert code == 0
     config = load_config(path / "config.toml")
     passphrase = read_passphrase_file(tmp_path / "p")
@@ -111,7 +111,7 @@ def test_network_file_gives_the_same_network(tmp_path: Path, home: Path, run: Ru
     code, _, errors = run(
         "init", "--home", tmp_path / "two", "--network-file", home / "config.toml",
         "--listen", "127.0.0.1:7001", "--passphrase-file", tmp_path / "passphrase",
-    )  # fmt: skip
+    )
     assert (code, errors) == (0, "")
     first, second = load_config(home / "config.toml"), load_config(tmp_path / "two/config.toml")
     assert second.network_id() == first.network_id()
@@ -260,7 +260,7 @@ def test_status_prints_lines_and_json(
     home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches a status that an operator or a script cannot read."""
-    from metanode.runtime import admin
+    from metanode.runtime.operator import admin
 
     document = {
         "state": "Idle",

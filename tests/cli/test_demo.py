@@ -15,8 +15,8 @@ from rich.console import Console
 
 from metanode.cli import demo
 from metanode.cli.demo import Progress, parse_seeds, show
-from metanode.cli.demo_scenario import Outcome
 from metanode.cli.main import invoke
+from metanode.devnet.demo_scenario import Outcome
 from metanode.errors import Unavailable, UserError
 
 
@@ -53,7 +53,7 @@ def outcome(*faults: str) -> Outcome:
         ],
         faults=list(faults),
         killed="node 2 at 0.61 s, back after 2.4 s",
-    )  # fmt: skip
+    )
 
 
 def stage(monkeypatch: pytest.MonkeyPatch, *results: Outcome | Exception) -> list[int]:
@@ -162,7 +162,7 @@ def test_a_campaign_names_what_to_replay(
     played = stage(
         monkeypatch, outcome(), outcome("deposit 1: spent 0 times, paid 0 times"),
         Unavailable("did not come"), outcome(),
-    )  # fmt: skip
+    )
     assert invoke(["demo", "--kill-seeds", "3-6"]) == 1
     assert played == [3, 4, 5, 6]
     said = capsys.readouterr().out

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from metanode.runtime.config import load_config
-from metanode.runtime.home import Home, create_home
-from metanode.runtime.owner import Owner
-from metanode.runtime.process_lock import ProcessLock
-from metanode.runtime.signing_history import decode_history
-from metanode.runtime.signing_log import SigningLog
+from metanode.runtime.home.config import load_config
+from metanode.runtime.home.home import Home, create_home
+from metanode.runtime.home.owner import Owner
+from metanode.runtime.home.process_lock import ProcessLock
+from metanode.runtime.store.history import decode_history
+from metanode.runtime.store.signing_log import SigningLog
 from tests.cli.conftest import Run
 from tests.runtime.helpers import PASSPHRASE, config
-from tests.runtime.history_vectors import D1, D2, ME, NETWORK, S1, event, history
+from tests.runtime.store.history_vectors import D1, D2, ME, NETWORK, S1, event, history
 
 
 @pytest.fixture

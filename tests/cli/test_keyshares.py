@@ -15,12 +15,12 @@ import pytest
 
 from metanode.cli.main import invoke
 from metanode.errors import UserError
-from metanode.runtime.home import Home
-from metanode.runtime.keystore import load_identity, read_passphrase_file
-from metanode.runtime.passphrase_change import DRAFT, UNDONE
-from metanode.runtime.process_lock import ProcessLock
+from metanode.runtime.home.home import Home
+from metanode.runtime.home.process_lock import ProcessLock
+from metanode.runtime.secrets.keystore import load_identity, read_passphrase_file
+from metanode.runtime.secrets.passphrase_change import DRAFT, UNDONE
 from tests.runtime.helpers import PASSPHRASE, SECRET_TEXT, config
-from tests.runtime.keyshares_support import (
+from tests.runtime.secrets.support import (
     home_with_share,
     make_home,
     share_file,
@@ -189,7 +189,7 @@ def test_passphrase(home: Home, run: Run, tmp_path: Path) -> None:
         run("keyshares", "passphrase", *here, "--passphrase-file", new,
             "--to-passphrase-file", new),
         "the new passphrase is the old one",
-    )  # fmt: skip
+    )
 
 
 def test_killed_change_is_settled_by_the_next_command(home: Home, run: Run, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_killed_change_is_settled_by_the_next_command(home: Home, run: Run, tmp_
         os.rename = die_after
         try:
             invoke(["keyshares", "passphrase", "--home", str(home.path),
-                    "--to-passphrase-file", str(new)])  # fmt: skip
+                    "--to-passphrase-file", str(new)])
         finally:
             os._exit(0)  # the child must never return into the test run
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])

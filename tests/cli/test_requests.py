@@ -16,9 +16,9 @@ from attrs import define, field
 
 from metanode.cli.requests import changed_members, changed_numbers
 from metanode.errors import UserError
-from metanode.runtime.admin import AdminServer
-from metanode.runtime.config import Endpoint
-from metanode.runtime.home import Home
+from metanode.runtime.home.config import Endpoint
+from metanode.runtime.home.home import Home
+from metanode.runtime.operator.admin import AdminServer
 from tests.cli.conftest import Run
 
 EVENT = "ab" * 32
@@ -28,7 +28,7 @@ KEY = {"key_id": "ef" * 32, "epoch": 3, "roster": IDS[:4], "threshold": 3, "byza
 RESULT = {
     "public_key": "02" * 33, "address": "bcrt1qx", "digest": DIGEST, "r": "11" * 32,
     "s": "22" * 32, "recovery_id": 1, "der": "30", "signers": IDS[:3],
-}  # fmt: skip
+}
 
 
 @define
@@ -66,7 +66,7 @@ class Node:
 EXPIRY = {
     "renounced": 2, "needed": 3, "renounced_here": True, "released_here": False,
     "same_holders": True,
-}  # fmt: skip
+}
 
 
 def entry(status: str, votes: int = 0, session: str = "acked", **more: Any) -> dict[str, Any]:
@@ -74,12 +74,12 @@ def entry(status: str, votes: int = 0, session: str = "acked", **more: Any) -> d
     attempt = {
         "number": 7, "purpose": "sign", "coordinator": IDS[0], "votes": votes,
         "votes_needed": 3, "session": session,
-    }  # fmt: skip
+    }
     return {
         "event": EVENT, "kind": "sign", "status": status, "age_s": 1, "attempts": 1,
         "attempt": attempt, "lock": None, "asked": {"digest": DIGEST}, "overdue": False,
         "expires": 1, "result": None, **more,
-    }  # fmt: skip
+    }
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from metanode.protocol.machine import Effects, Tables
-from metanode.protocol.view import NodeView, Quorum
-from metanode.runtime.trace import FIRST_PREV, canonical_json, line_hash
+from metanode.protocol.tables.runner import Effects, Tables
+from metanode.protocol.tables.view import NodeView, Quorum
+from metanode.runtime.store.trace import FIRST_PREV, canonical_json, line_hash
 from model_checks.conformance import check_traces
 from model_checks.trace_log import Refusal
 from spec.protocol import PROTOCOL
-from tests.protocol.machine_support import MESSAGES
+from tests.protocol.tables.support import MESSAGES
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from metanode.errors import LocalFault
-from metanode.protocol.machine import Effects, Refused, Tables, Undefined
-from metanode.protocol.view import NodeView, Quorum
+from metanode.protocol.tables.runner import Effects, Refused, Tables, Undefined
+from metanode.protocol.tables.view import NodeView, Quorum
 from model_checks.suite import CONSTANTS, Bench, Case, name_of
-from spec.interpreter import Change, Value, enabled, first_false, holds, outcome
+from spec.language.interpreter import Change, Value, enabled, first_false, holds, outcome
 from spec.messages import MESSAGE_OF_CELL
 
 

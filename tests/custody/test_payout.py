@@ -10,7 +10,6 @@ from btclib.tx import Tx, TxOut
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metanode.chains.devnet_validation import STANDARD_FLAGS
 from metanode.custody.errors import Unpayable
 from metanode.custody.payout import (
     attach,
@@ -26,6 +25,7 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import data_script, key_script, script_of_address
 from metanode.custody.transaction import virtual_size
 from metanode.custody.types import Coin, Outpoint, Snapshot
+from metanode.devnet.validation import STANDARD_FLAGS
 from metanode.errors import LocalFault
 from tests.custody.helpers import (
     COIN,

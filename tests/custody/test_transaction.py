@@ -7,7 +7,6 @@ from btclib.hashes import hash160
 from btclib.script.engine import verify_transaction
 from btclib.tx import Tx, TxOut
 
-from metanode.chains.devnet_validation import STANDARD_FLAGS
 from metanode.custody.errors import BadSignature
 from metanode.custody.scripts import data_script, key_script
 from metanode.custody.transaction import (
@@ -20,6 +19,7 @@ from metanode.custody.transaction import (
     virtual_size,
 )
 from metanode.custody.types import Outpoint
+from metanode.devnet.validation import STANDARD_FLAGS
 from tests.custody.helpers import CUSTODY, CUSTODY_KEY, ident, public
 
 

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 import anyio
 from attrs import define, field
 
-from metanode.protocol.codec import Codec
-from metanode.protocol.endpoints import Endpoint
-from metanode.protocol.identity import Identity
-from metanode.runtime.certificates import make_credentials
-from metanode.runtime.config import load_config
-from metanode.runtime.keystore import load_identity, read_passphrase_file
-from metanode.runtime.links import LinkCallbacks, LinkManager
-from metanode.runtime.transport import STREAM_ERRORS, Channel, TcpNetwork, open_channel
+from metanode.identity import Identity
+from metanode.protocol.peers.endpoints import Endpoint
+from metanode.protocol.wire.codec import Codec
+from metanode.runtime.home.config import load_config
+from metanode.runtime.net.certificates import make_credentials
+from metanode.runtime.net.links import LinkCallbacks, LinkManager
+from metanode.runtime.net.transport import STREAM_ERRORS, Channel, TcpNetwork, open_channel
+from metanode.runtime.secrets.keystore import load_identity, read_passphrase_file
 from spec.messages import MESSAGES
 from spec.parameters import DEVNET
 from tests.integration.support import Live

@@ -21,9 +21,9 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from metanode.cli.local_network import LocalNetwork
+from metanode.devnet.local_network import LocalNetwork
 from metanode.errors import MetanodeError
-from metanode.runtime.admin import fetch_status
+from metanode.runtime.operator.admin import fetch_status
 from tests.integration.support import metanode, wait_until
 
 FOUNDERS = 4

@@ -23,16 +23,16 @@ from attrs import define, field, frozen
 from coincurve import PrivateKey
 
 from metanode.chains.amounts import base_units
-from metanode.chains.devnet_faucet import FAUCET_SCRIPT
-from metanode.chains.devnet_validation import COINBASE_MATURITY
 from metanode.chains.rpc import RpcClient
-from metanode.chains.wallet import deposit, faucet
-from metanode.cli.local_network import LocalNetwork, free_ports
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
+from metanode.devnet.faucet import FAUCET_SCRIPT
+from metanode.devnet.local_network import LocalNetwork, free_ports
+from metanode.devnet.validation import COINBASE_MATURITY
+from metanode.devnet.wallet import deposit, faucet
 from metanode.errors import MetanodeError
-from metanode.runtime.admin import fetch_status
-from metanode.runtime.home import Home
+from metanode.runtime.home.home import Home
+from metanode.runtime.operator.admin import fetch_status
 
 HRP = "bcrt"
 SIZE = 4

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metanode.runtime.home import Home
+from metanode.runtime.home.home import Home
 from tests.integration.support import Live, edit, metanode
 
 OUTPOINT = "ab" * 32 + ":0"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metanode.runtime.trace import read_trace
+from metanode.runtime.store.trace import read_trace
 from spec.parameters import DEVNET
 from tests.integration.support import Live
 from tools.bench_network import PHASES, moments, split

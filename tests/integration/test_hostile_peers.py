@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from metanode.errors import MetanodeError
-from metanode.protocol.codec import Codec, encode_canonical
-from metanode.protocol.endpoints import Endpoint
-from metanode.protocol.envelope import SIGNATURE_TAG, seal
-from metanode.protocol.framing import encode_frame
-from metanode.protocol.handshake import VERSION
-from metanode.protocol.identity import Identity
-from metanode.runtime.certificates import make_credentials
-from metanode.runtime.transport import Channel, TcpNetwork, open_channel
+from metanode.identity import Identity
+from metanode.protocol.links.handshake import VERSION
+from metanode.protocol.peers.endpoints import Endpoint
+from metanode.protocol.wire.codec import Codec, encode_canonical
+from metanode.protocol.wire.envelope import SIGNATURE_TAG, seal
+from metanode.protocol.wire.framing import encode_frame
+from metanode.runtime.net.certificates import make_credentials
+from metanode.runtime.net.transport import Channel, TcpNetwork, open_channel
 from spec import messages as m
 from spec.messages import HANDSHAKE_MESSAGES, Hello
 from spec.parameters import DEVNET

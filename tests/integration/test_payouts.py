@@ -16,7 +16,7 @@ from fastecdsa.point import Point
 
 from metanode.chains.amounts import base_units
 from metanode.custody.payout import custody_address, custody_script
-from metanode.protocol.identity import Identity
+from metanode.identity import Identity
 from spec.parameters import DEVNET
 from tests.integration.support import SIZE, Live, metanode, wait_until
 

@@ -15,9 +15,9 @@ from fastecdsa import ecdsa
 from fastecdsa.curve import secp256k1
 from fastecdsa.point import Point
 
-from metanode.cli.local_network import LocalNetwork
+from metanode.devnet.local_network import LocalNetwork
 from metanode.errors import MetanodeError
-from metanode.runtime.admin import fetch_status
+from metanode.runtime.operator.admin import fetch_status
 from tests.integration.support import metanode, wait_until
 
 SIZE = 4

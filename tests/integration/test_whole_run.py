@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from metanode.protocol.envelope import seal
-from metanode.runtime.trace import read_trace
+from metanode.protocol.wire.envelope import seal
+from metanode.runtime.store.trace import read_trace
 from spec import messages as m
 from tests.integration.attacker import CODEC, TARGET, member_gone_bad
 from tests.integration.support import Live, wait_until

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metanode.runtime.admin import fetch
+from metanode.runtime.operator.admin import fetch
 from tests.integration.attacker import MEMBER
 from tests.integration.support import SIZE, Live, metanode, wait_until
 

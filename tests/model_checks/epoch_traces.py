@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from metanode.protocol.machine import Tables
-from metanode.protocol.view import NodeView, Quorum
-from spec.interpreter import Value
+from metanode.protocol.tables.runner import Tables
+from metanode.protocol.tables.view import NodeView, Quorum
+from spec.language.interpreter import Value
 from spec.protocol import PROTOCOL
 from tests.conformance.recording import Record, Traces
-from tests.protocol.machine_support import MESSAGES
+from tests.protocol.tables.support import MESSAGES
 
 SLOT, LOCK_IN = 1, b"L" * 32
 _CALM: Mapping[str, Any] = {
@@ -23,7 +23,7 @@ _CALM: Mapping[str, Any] = {
     "members_valid": True, "digest_rebuilt": True, "is_member": True, "needs_all": False,
     "keygen_open": True, "keygen_certificate": True, "same_roster": True, "share_verified": True,
     "lock_in_valid": True, "share_checked": True, "locks_all_shown": True, "locks_taken": True,
-}  # fmt: skip
+}
 
 
 def node_id(name: str) -> bytes:
@@ -57,7 +57,7 @@ class Made:
         parameters: dict[str, Value] = {"p": me, **{k: said[k] for k in wanted if k != "p"}}
         facts = {**_CALM, **{k: v for k, v in said.items() if k not in wanted}}
         rules = machine.rules_for(tables.state(table, *(parameters[s] for s in machine.subject)),
-                                  event)  # fmt: skip
+                                  event)
         sent = {e.cell.name for rule in rules for e in rule.effects if e.cell.kept == "network"}
         carry = {cell: MESSAGES[cell] for cell in sent}
         tables.fire(table, event, given=facts, quorum=counts, carry=carry, **parameters)
@@ -93,7 +93,7 @@ class Made:
     def vote(
         self, names: Sequence[str], number: int, event: bytes, attempt: int, digest: bytes,
         **facts: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Let nodes vote for a digest with the shares of an epoch."""
         about = {**self._about(number, event, attempt, digest), **facts}
         for name in names:
@@ -108,7 +108,7 @@ class Made:
     def lock(
         self, names: Sequence[str], number: int, event: bytes, attempt: int, digest: bytes,
         counts: Quorum | None = None, **facts: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Let nodes lock on a digest that is certified; ``counts`` if they count otherwise."""
         about = {**self._about(number, event, attempt, digest), **facts}
         for name in names:
@@ -117,7 +117,7 @@ class Made:
     def sign(
         self, names: Sequence[str], number: int, event: bytes, attempt: int, digest: bytes,
         **facts: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Let nodes lock on a digest that is certified, release it, and come to no result."""
         self.lock(names, number, event, attempt, digest, **facts)
         about = {**self._about(number, event, attempt, digest), **facts}
@@ -130,7 +130,7 @@ class Made:
     def succeed(
         self, old: int, new: int, locks: Sequence[tuple[bytes, int, bytes, int]] = (),
         counts: Mapping[str, Quorum] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Hand the key over: each lock is event, attempt, digest and the epoch that certified it.
 
         ``counts`` are the holders that a row counts in the place of those whom it should.
@@ -140,7 +140,7 @@ class Made:
         facts = {
             "first_epoch": False, "follows": {(new, old): True}, "succession": False,
             "roster_has": {(holder, new): True for holder in after.holders},
-        }  # fmt: skip
+        }
         stay = [name for name in self.nodes if node_id(name) in before.holders]
         come = [name for name in self.nodes if node_id(name) in after.holders]
         for name in come:
@@ -151,19 +151,19 @@ class Made:
             for event, attempt, digest, _ in locks:
                 if self.nodes[name].view.get("lock_attempt", node_id(name), event) == attempt:
                     self.fire(name, "regroup", "ShowLock", after, h=old, k=new, e=event, a=attempt,
-                              d=digest, **facts)  # fmt: skip
+                              d=digest, **facts)
             self.fire(name, "regroup", "HandOver", after, h=old, k=new, **facts)
         facts["succession"] = {(new,): True}
         for name in come:
             for event, attempt, digest, certified in locks:
                 locked = self.nodes[name].view.get("lock_attempt", node_id(name), event)
                 shown = [s for s in stay if self.nodes[s].view.get(
-                    "lock_shown", node_id(s), new, event, attempt, digest)]  # fmt: skip
+                    "lock_shown", node_id(s), new, event, attempt, digest)]
                 if isinstance(locked, int) and locked >= attempt:
                     continue
                 count = counts.get("TakeOver", self.epochs[certified])
                 self.fire(name, "regroup", "TakeOver", count, h=new, q=node_id(shown[0]), e=event,
-                          a=attempt, d=digest, **facts)  # fmt: skip
+                          a=attempt, d=digest, **facts)
             self.fire(name, "regroup", "Activate", after, h=new, **facts)
         for name in stay:
             self.fire(name, "regroup", "Erase", after, h=old, k=new, **facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model_checks.engines.oracle import Instance
 from model_checks.system import Move, Network, Property, close
-from spec.language import Cell, Sort
+from spec.language.declarations import Cell, Sort
 
 
 def exchange() -> Instance:

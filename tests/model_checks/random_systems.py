@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.system import Move, Network, Property, System, close
-from spec import ir
-from spec.interpreter import evaluate
-from spec.language import Cell, Enum, Opt, Sort
+from spec.language import ir
+from spec.language.declarations import Cell, Enum, Opt, Sort
+from spec.language.interpreter import evaluate
 
 LAMP = Enum("RandomLamp", ("lamp_off", "lamp_dim", "lamp_bright"))
 CELLS = (
@@ -31,7 +31,7 @@ _GUARDS = (
     "mark < a", "a < mark", "any(wish[x] == d for x in Peer)", "liar[p]", "not liar[p]",
     "all(implies(lit[x], told[y]) for x in Peer for y in Digest)", "mark == none",
     "(lit[p] if bell else told[d])", "not (lit[p] and told[d])",
-)  # fmt: skip
+)
 _EFFECTS = (
     ("lit[p]", ("True", "False", "not lit[p]", "told[d]")),
     ("lamp[p]", ("lamp_off", "lamp_dim", "lamp_bright", "(lamp_dim if bell else lamp[p])")),
@@ -45,11 +45,11 @@ _FORMULAS = (
     "bell and any(told[y] for y in Digest)", "all(lamp[x] == lamp_bright for x in Peer)",
     "count(x for x in Peer if lit[x]) >= T", "mark != none", "all(told[y] for y in Digest)",
     "any(lit[x] and liar[x] for x in Peer)", "all(lamp[x] != lamp_dim for x in Peer)",
-)  # fmt: skip
+)
 _STEPS = (
     "implies(bell, after(bell))", "all(implies(told[y], after(told[y])) for y in Digest)",
     "all(wish[x] in (none, after(wish[x])) for x in Peer)", "mark <= after(mark)",
-)  # fmt: skip
+)
 
 
 def random_system(seed: int) -> System:

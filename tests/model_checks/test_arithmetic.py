@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from model_checks.engines.arithmetic import CLAIMS, ONE, Claim, Linear, always, linear
-from spec.ir import BOOL, INT, Arithmetic, Constant, Literal
-from spec.language import SpecError
+from spec.language.declarations import SpecError
+from spec.language.ir import BOOL, INT, Arithmetic, Constant, Literal
 from spec.parameters import faults_tolerated, quorum_fault, refund_quorum, threshold
 
 T, F, N, R = (Linear(0, ((name, 1),)) for name in "TFNR")

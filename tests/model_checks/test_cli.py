@@ -92,7 +92,7 @@ def test_misuse_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixtur
         (["findings", "--only", "F-99"], "no finding is named 'F-99'"),
         (["mutants", "--only", "nothing"], "no mutant is named 'nothing'"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -158,7 +158,7 @@ def test_a_released_share_is_not_forgotten(tmp_path: Path) -> None:
         "from": "IN_PROGRESS", "to": "FAILED", "reads": {}, "sends": [],
         "parameters": {"p": released["p"], "e": released["e"]},
         "writes": [f"status[{released['p']}, {released['e']}]"],
-    }  # fmt: skip
+    }
     here = f"released[{released['p']}, {released['e']}, {released['d']}]"
     records.insert(at + 1, {**line, "reads": {here: "False"}})
     refused(tmp_path, traces, at + 1, r"released\[.*\] is False, but the trace left it at True")

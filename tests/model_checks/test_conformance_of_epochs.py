@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metanode.protocol.view import Quorum
+from metanode.protocol.tables.view import Quorum
 from model_checks.conformance import check_traces
 from model_checks.epochs import Settings
 from model_checks.trace_log import Refusal

@@ -16,7 +16,7 @@ from model_checks.diagrams import (
     mermaid,
     with_diagram,
 )
-from spec.language import Row
+from spec.language.declarations import Row
 from spec.protocol import PROTOCOL
 from tests.spec.support import build
 

@@ -9,7 +9,7 @@ from model_checks.engines.edges import helps
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Oracle, Result
 from model_checks.system import Move, Network, Property, close
-from spec.language import Cell, Enum, SpecError
+from spec.language.declarations import Cell, Enum, SpecError
 from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, random_system
 
 STAGE = Enum("Stage", ("stage_one", "stage_two", "stage_three", "stage_four"))

@@ -10,7 +10,7 @@ from model_checks.engines.explicit import Explicit, Progress, SearchTooLarge
 from model_checks.engines.oracle import Instance, Oracle, ReplayError, Result, Step
 from model_checks.networks import two_phase_commit
 from model_checks.system import Move, Network, Property, close
-from spec.language import Cell, Enum, Sort
+from spec.language.declarations import Cell, Enum, Sort
 from tests.model_checks.random_systems import CONSTANTS, SIZES, random_system
 
 
@@ -44,7 +44,7 @@ def test_random_systems_like_the_oracle(seed: int) -> None:
     fast, slow = Explicit(instance).explore(), Oracle(instance).explore()
     assert (fast.distinct, fast.generated, fast.depth) == (
         slow.distinct, slow.generated, slow.depth,
-    )  # fmt: skip
+    )
     assert lengths(fast) == lengths(slow)
 
 
@@ -69,7 +69,7 @@ WIDE = Network(
         Property("FewPainted", "count(x for x in Seat if colour[x] == c7) <= 2"),
         Property("Two", "count(x for x in Seat if taken[x] and colour[x] == c7) == 2", "reachable"),
     ),
-)  # fmt: skip
+)
 
 
 def test_states_of_several_words() -> None:
@@ -99,7 +99,7 @@ def test_words_do_not_matter(
     assert (several.collision == 0.0) == coded
     assert (several.distinct, several.generated, several.depth) == (
         one.distinct, one.generated, one.depth,
-    )  # fmt: skip
+    )
     assert lengths(several) == lengths(one)
 
 

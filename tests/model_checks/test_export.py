@@ -10,7 +10,7 @@ import pytest
 from model_checks.export import every_network, golden_files, main, promela, tla
 from model_checks.networks import signing
 from model_checks.system import Move, Network, Property, close
-from spec.language import Cell, Sort
+from spec.language.declarations import Cell, Sort
 from tests.model_checks.exchange import exchange
 
 

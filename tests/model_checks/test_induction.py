@@ -11,8 +11,8 @@ from model_checks.engines.oracle import Instance, Oracle
 from model_checks.lemmas.cases import CONTROLS, PROOFS, ProofCase
 from model_checks.networks import signing, two_phase_commit
 from model_checks.system import Checked, Property, close
-from spec.interpreter import evaluate
-from spec.ir import BOOL, Literal
+from spec.language.interpreter import evaluate
+from spec.language.ir import BOOL, Literal
 
 
 def named(name: str) -> ProofCase:

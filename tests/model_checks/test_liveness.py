@@ -10,7 +10,7 @@ from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Oracle, Result
 from model_checks.networks import link_duplicates
 from model_checks.system import Move, Property, close
-from spec.language import SpecError
+from spec.language.declarations import SpecError
 from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, random_system
 from tests.model_checks.test_edges import explore, go
 

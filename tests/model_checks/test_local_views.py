@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from model_checks.local_views import JUSTIFIED, breaches, faults, lines, message_faults
-from spec.language import Row
+from spec.language.declarations import Row
 from spec.protocol import PROTOCOL
 from tests.spec.support import CELLS, build
 
@@ -28,7 +28,7 @@ def test_the_protocol_is_sound() -> None:
     "guard",
     ["vote[q, d]", "count(x for x in Peer if vote[x, d]) >= T", "all(vote[x, d] for x in Peer)",
      "not vote[p, d]", "rain", "lock[p] == none"],
-)  # fmt: skip
+)
 def test_sound_guards(guard: str) -> None:
     """Catches a check that lists what a node does know."""
     assert faults(build(row(guard)), {}) == []

@@ -147,7 +147,7 @@ def test_survivors_are_named_one_by_one() -> None:
 def test_a_survivor_without_a_reason_is_told() -> None:
     """Catches a gate that lets a new survivor through, or text that is there for nothing."""
     found = [Fate("a", "row", "survived", "-"), Fate("b", "row", "property", "-"),
-             Fate("c", "guard", "equivalent", "-"), Fate("d", "row", "survived", "x")]  # fmt: skip
+             Fate("c", "guard", "equivalent", "-"), Fate("d", "row", "survived", "x")]
     told, unexplained = lines(found, {"a": "because of something else"})
     assert unexplained == ["c: redundant (-)", "d: survives (x)"]
     assert "1 of 3 noticed, 33 %" in told

@@ -29,7 +29,7 @@ from model_checks.networks import (
 )
 from model_checks.networks.cases import CASES, Case, faults, manifest, manifest_text, record
 from model_checks.system import Network, close
-from spec.language import Enum, SpecError
+from spec.language.declarations import Enum, SpecError
 from spec.protocol import PROTOCOL
 
 FAST = [case for case in CASES if not case.deep]
@@ -94,7 +94,7 @@ TOYS: tuple[tuple[Network, Mapping[str, int], Mapping[str, int]], ...] = (
      {"N": 3, "F": 1, "T": 2}),
     (coordinator_rotation.NETWORK,
      {"Peer": 2, "Event": 1, "Attempt": 1, "Digest": 1, "Instance": 1}, {"N": 2, "F": 0, "T": 2}),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_like_the_oracle(
     fast, slow = Explicit(instance).explore(), Oracle(instance).explore()
     assert (fast.distinct, fast.generated, fast.depth) == (
         slow.distinct, slow.generated, slow.depth,
-    )  # fmt: skip
+    )
     for one, other in ((fast.violated, slow.violated), (fast.reached, slow.reached)):
         assert {k: len(v) for k, v in one.items()} == {k: len(v) for k, v in other.items()}
 
@@ -139,7 +139,7 @@ def test_a_row_that_is_not_there() -> None:
 def test_a_network_may_use_words_of_the_protocol_for_its_own() -> None:
     """Catches a spec of a user's own that the next value of a table's enum would break."""
     words = {value for cell in two_phase_commit.NETWORK.cells if isinstance(cell.type, Enum)
-             for value in cell.type.values}  # fmt: skip
+             for value in cell.type.values}
     theirs = {value for enum in PROTOCOL.names.enums.values() for value in enum.values}
     assert words & theirs == {"prepared"}
     manager = close(two_phase_commit.NETWORK).names.enum_of("prepared")

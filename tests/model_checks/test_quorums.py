@@ -11,8 +11,8 @@ from model_checks.engines.arithmetic import ONE, Linear
 from model_checks.engines.provers import PROVED, ask_z3
 from model_checks.engines.quorums import Quorums, canonical, threshold
 from model_checks.system import Network, Property, close
-from spec.ir import Compare, Node, Not, Quantified
-from spec.language import Cell, SpecError
+from spec.language.declarations import Cell, SpecError
+from spec.language.ir import Compare, Node, Not, Quantified
 from spec.parameters import faults_tolerated, refund_quorum
 from spec.parameters import threshold as shares_of
 

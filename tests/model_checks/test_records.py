@@ -16,9 +16,9 @@ from model_checks.records import RECORDS
 from model_checks.records.ping import PING
 from model_checks.records.record import SIZES, Record
 from model_checks.two_states import StepView
-from spec.assembly import Protocol
-from spec.interpreter import evaluate
-from spec.language import Row, SpecError
+from spec.language.assembly import Protocol
+from spec.language.declarations import Row, SpecError
+from spec.language.interpreter import evaluate
 from spec.protocol import PROTOCOL
 
 SEED = 20

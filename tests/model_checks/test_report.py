@@ -249,7 +249,7 @@ def test_a_run_that_is_stuck_from_the_start_is_shown_as_far_as_it_comes() -> Non
     )
     chosen, far = runner._chosen(case.instance, first), runner._farthest(case.instance, first)
     told = {"traces": {"CoordinatorRotates": ()}, "starts": {"CoordinatorRotates": chosen},
-            "farthest": {"CoordinatorRotates": tuple(map(str, far))}}  # fmt: skip
+            "farthest": {"CoordinatorRotates": tuple(map(str, far))}}
     model = results.Model(case.name, "explicit", "refuted", True, **told)
     text = "".join(findings_part.Page(results.Results(True, (model,))).findings())
     assert "CoordinatorRotates refuted from the first state on</a>" in text

@@ -32,7 +32,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             verdicts.append({**explore_case(case, None).as_json(), "expected": True, "faults": []})
     found = results.models({"holds": True, "models": verdicts}, "here")
     survivor = results.Mutant("a mutant with a long-name[p, e, r] := of.its_own", "guard",
-                              "survived", "tables", unexplained=True)  # fmt: skip
+                              "survived", "tables", unexplained=True)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(page(found, (survivor,)), encoding="utf-8")
     return path

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from metanode.protocol.machine import TableRunner, Tables
-from metanode.protocol.view import NodeView
+from metanode.protocol.tables.runner import TableRunner, Tables
+from metanode.protocol.tables.view import NodeView
 from model_checks import suite as generated
 from model_checks.suite import Bench, Case, bench_of
-from spec.assembly import Rule
+from spec.language.assembly import Rule
 from spec.protocol import PROTOCOL
 from tests.conformance.side_by_side import attempt, check_case, node_view
 

@@ -16,9 +16,9 @@ from model_checks.engines.provers import ask_z3, contradict
 from model_checks.engines.symbolic import SymbolicState, Symbols
 from model_checks.networks import keygen_lock_in, signing, two_phase_commit
 from model_checks.system import Action, Network, System, close
-from spec.interpreter import evaluate
-from spec.ir import BOOL, INT, Compare, Literal, Node
-from spec.language import SpecError
+from spec.language.declarations import SpecError
+from spec.language.interpreter import evaluate
+from spec.language.ir import BOOL, INT, Compare, Literal, Node
 
 SIZES = {"Peer": 3, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1, "Manager": 3, "Key": 1}
 CONSTANTS = {"N": 3, "T": 2, "F": 1, "R": 3}

@@ -86,7 +86,7 @@ SIGNING = {"Peer": 3, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1}
          {"N": 3, "F": 0, "T": 2, "R": 1}, ("Peer",)),
         (keygen_lock_in.ENDS_LOCALLY, {"Peer": 3, "Key": 2}, {"N": 3, "F": 0, "T": 3}, ("Peer",)),
     ],
-)  # fmt: skip
+)
 def test_verdicts_are_the_same(
     network: Network, sizes: dict[str, int], constants: dict[str, int], sorts: tuple[str, ...]
 ) -> None:

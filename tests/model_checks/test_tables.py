@@ -19,8 +19,8 @@ from model_checks.tables import (
     states_unreachable,
     values_unused,
 )
-from spec.assembly import Protocol
-from spec.language import Cell, Enum, Row
+from spec.language.assembly import Protocol
+from spec.language.declarations import Cell, Enum, Row
 from spec.protocol import PROTOCOL
 from tests.spec.support import CELLS, build
 
@@ -56,7 +56,7 @@ def overlaps(*rows: Row) -> list[str]:
         ("light[p] == green", "True"),
         ("(lock[p] if rain else none) == d", "lock[p] == none"),
     ],
-)  # fmt: skip
+)
 def test_rules_that_exclude_each_other(one: str, other: str) -> None:
     """Catches a proof that is too weak for guards as the tables have them."""
     assert overlaps(row("red", "green", one), row("red", "dark", other)) == []
@@ -91,7 +91,7 @@ def test_rules_that_may_both_run(one: str, other: str) -> None:
 def test_rules_of_other_pairs_are_not_compared() -> None:
     """Catches a report about rows that never meet."""
     assert overlaps(row("red", "green"), row("green", "dark"),
-                    row("red", "dark", event="Stop(p: Peer)")) == []  # fmt: skip
+                    row("red", "dark", event="Stop(p: Peer)")) == []
 
 
 def test_a_pair_that_is_too_hard_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_pairs_are_all_of_them() -> None:
         ("red", "Go", True), ("red", "Stop", False),
         ("green", "Go", False), ("green", "Stop", True),
         ("dark", "Go", False), ("dark", "Stop", False),
-    ]  # fmt: skip
+    ]
     assert check_table(build(), build().machines["lamp"]).undefined == 2
 
 
@@ -192,14 +192,14 @@ def test_cells_without_a_part() -> None:
         Row("red", "Go(p: Peer, d: Digest)", "green",
             then={"lock[p]": "lock[p] if rain else none", "last[p]": "none", "vote[p, d]": "True",
                   "secret[p]": "True"}, why="to test")
-    )  # fmt: skip
+    )
     assert cells_idle(busy) == []
 
 
 def test_values_without_a_use() -> None:
     """Catches a verdict that no row ever gives."""
     mood = Cell("mood", Enum("Mood", ("calm", "cross", "glad", "sad")), ("Peer",), "calm",
-                "memory", "")  # fmt: skip
+                "memory", "")
     protocol = build(
         Row("red", "Go(p: Peer)", "green", "mood[p] == cross", {"mood[p]": "glad"}, why="to test"),
         cells=(*CELLS, mood),
@@ -219,7 +219,7 @@ def test_a_report_adds_up() -> None:
     lamp = reports[0]
     assert (lamp.table, lamp.states, lamp.rows, lamp.events, lamp.undefined) == (
         "lamp", 3, 2, 1, 2,
-    )  # fmt: skip
+    )
     assert len(lamp.faults) == 1
     assert lamp.verdict == "1 faults"
     assert reports[1].verdict == "well formed"

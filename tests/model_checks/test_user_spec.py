@@ -16,7 +16,7 @@ from model_checks.user_spec import instance_of
 COMMIT = str(two_phase_commit.__file__)
 LAMP = '''"""A lamp for each peer."""
 from model_checks.system import Move, Network, Property
-from spec.language import Cell, Enum
+from spec.language.declarations import Cell, Enum
 
 LAMP = Enum("Lamp", ("dark", "lit"))
 NETWORK = Network(
@@ -37,8 +37,8 @@ NETWORK = Network(
 '''
 SIZE = ["--sort", "Peer=2", "--const", "T=1"]
 TABLE = """from model_checks.system import Network
-from spec.assembly import assemble
-from spec.language import Cell, Enum, Row, Sort, Table
+from spec.language.assembly import assemble
+from spec.language.declarations import Cell, Enum, Row, Sort, Table
 
 LAMP = Enum("Lamp", ("dark", "lit"))
 PROTOCOL = assemble(
@@ -172,7 +172,7 @@ def test_an_unfair_claim(check: Check) -> None:
         (["--sort", "Peer=9", "--const", "T=9", "--max-states", "100"],
          "more than 100 states: stopped at depth"),
     ],
-)  # fmt: skip
+)
 def test_bad_sizes_are_one_line(check: Check, arguments: list[str], message: str) -> None:
     """Catches a model that is explored at a size nobody asked for."""
     code, told = check(LAMP, *arguments)

@@ -9,9 +9,9 @@ import pytest
 
 from metanode.errors import PeerFault
 from metanode.protocol.context import keygen_event
-from metanode.protocol.envelope import Envelope
-from metanode.protocol.memory import Memory
 from metanode.protocol.node import NodeCore
+from metanode.protocol.restored import Memory
+from metanode.protocol.wire.envelope import Envelope
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE
 from tests.simulation.simulator import NETWORK_ID, START, Simulation, with_key
@@ -144,6 +144,6 @@ def test_a_node_votes_for_nothing_it_was_not_started_for() -> None:
     before = dict(sim.nodes[MIDDLE].disk.cells.get("voted", {}))
     for number in range(4):
         sim.inject(number if number != MIDDLE else 0, m.Vote(1, EVENT, made.ctx.round_number(),
-                   EVENT, made.ctx.epoch.roster), MIDDLE)  # fmt: skip
+                   EVENT, made.ctx.epoch.roster), MIDDLE)
     sim.run(3.0)
     assert sim.nodes[MIDDLE].disk.cells.get("voted", {}) == before

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metanode.runtime.config import Config, parse_config
-from metanode.runtime.keystore import LIGHT, Keystore, Passphrase
+from metanode.runtime.home.config import Config, parse_config
+from metanode.runtime.secrets.keystore import LIGHT, Keystore, Passphrase
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE_ID = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")

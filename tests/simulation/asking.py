@@ -8,7 +8,7 @@ from typing import Any
 
 from metanode.errors import UserError
 from metanode.protocol.node import NodeCore
-from metanode.protocol.request import Request, holders_id, make_document
+from metanode.protocol.requests.request import Request, holders_id, make_document
 from metanode.tss.verify import verify_signature
 from spec import messages as m
 from tests.simulation.simulator import Simulation, with_key

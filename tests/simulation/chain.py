@@ -14,16 +14,16 @@ from coincurve import PrivateKey
 
 from metanode.chains.base import BroadcastResult, ChainParameters, ChainUpdate
 from metanode.chains.bitcoin import BitcoinAdapter
-from metanode.chains.devnet_faucet import DEVNET_HRP, FAUCET_SCRIPT, pay_from_faucet
-from metanode.chains.devnet_ledger import DevnetLedger
-from metanode.chains.devnet_rpc import DevnetRpc
-from metanode.chains.devnet_types import DevnetError
-from metanode.chains.devnet_validation import parse_transaction
 from metanode.chains.rpc import RpcError
-from metanode.chains.wallet import sign_with
 from metanode.custody.scripts import address_of, data_script, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
+from metanode.devnet.faucet import DEVNET_HRP, FAUCET_SCRIPT, pay_from_faucet
+from metanode.devnet.ledger import DevnetLedger
+from metanode.devnet.rpc import DevnetRpc
+from metanode.devnet.types import DevnetError
+from metanode.devnet.validation import parse_transaction
+from metanode.devnet.wallet import sign_with
 from metanode.errors import Unavailable
 
 CONFIRMATIONS = 1

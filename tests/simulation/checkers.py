@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from metanode.protocol.codec import Codec
 from metanode.protocol.context import keygen_event, regroup_event
-from metanode.protocol.epoch import FIRST_EPOCH, KeyEpoch
-from metanode.protocol.lock_book import TakenOver
-from metanode.protocol.machine import Send, Write
-from metanode.protocol.plan import instance_of
-from metanode.protocol.view import Quorum
-from metanode.protocol.votes import certificate_fault
+from metanode.protocol.events.run_plan import instance_of
+from metanode.protocol.events.votes import certificate_fault
+from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch
+from metanode.protocol.reshare.shown_locks import TakenOver
+from metanode.protocol.tables.runner import Send, Write
+from metanode.protocol.tables.view import Quorum
+from metanode.protocol.wire.codec import Codec
 from metanode.tss.keyshare import confirmation_digest
 from spec import messages as m
-from spec.event import TABLE as EVENT_TABLE
-from spec.language import ANY, SAME
+from spec.language.declarations import ANY, SAME
+from spec.tables.event import TABLE as EVENT_TABLE
 from tests.simulation.plans import candidates
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Checkers:
             d for (e, d, number), who in self._shares.items()
             if e == event and len(who) + self._quorum(number).faulty
             >= self._quorum(number).threshold
-        }  # fmt: skip
+        }
         require(len(enough) <= 1, "NoDoubleSign", f"{len(enough)} digests of {event.hex()[:16]}")
         self._not_both(event)
         lock = self.disks[node].get("lock", node, event)
@@ -267,7 +267,7 @@ class Checkers:
 
     def _certificate_of(
         self, node: bytes, disk: FakeDisk, instance: bytes
-    ) -> m.Certificate | None:  # fmt: skip
+    ) -> m.Certificate | None:
         for _, event in disk.attachments.get("lock", {}):
             lock = disk.lock(event)
             if lock is None:

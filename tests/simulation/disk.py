@@ -1,6 +1,6 @@
 """A disk that keeps exactly what the effects wrote, so that a crash loses everything else.
 
-It repeats the refusals of the real stores (``metanode.runtime.disk``): a write whose ``before`` is
+It repeats the refusals of the real stores (``runtime.store.disk``): a write whose ``before`` is
 not what is there, a second vote in one attempt, a lock that goes back, a run used twice.
 """
 
@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from attrs import define, evolve, field
 
 from metanode.errors import LocalFault
-from metanode.protocol.blame_book import Ban, BlameList
-from metanode.protocol.codec import Codec, decode_canonical
-from metanode.protocol.epoch import KeyEpoch
-from metanode.protocol.key import USABLE
-from metanode.protocol.lock_book import TakenOver
-from metanode.protocol.machine import Write
-from metanode.protocol.memory import Memory
-from metanode.protocol.ping import Evidence
-from metanode.protocol.request import Request
+from metanode.protocol.blame.book import Ban, BlameList
+from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.keys.key import USABLE
+from metanode.protocol.peers.peer_list import Evidence
+from metanode.protocol.requests.request import Request
+from metanode.protocol.reshare.shown_locks import TakenOver
+from metanode.protocol.restored import Memory
+from metanode.protocol.tables.runner import Write
+from metanode.protocol.wire.codec import Codec, decode_canonical
 from spec import messages as m
-from spec.interpreter import Index, Value
+from spec.language.interpreter import Index, Value
 from spec.protocol import PROTOCOL
 
 FIRST: dict[str, Value] = {

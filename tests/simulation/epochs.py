@@ -16,11 +16,11 @@ from metanode.custody.payout import (
 )
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
+from metanode.identity import Identity
 from metanode.protocol.context import succession_event
-from metanode.protocol.envelope import SIGNATURE_TAG
-from metanode.protocol.epoch import KeyEpoch, Member
-from metanode.protocol.identity import Identity
-from metanode.protocol.request import Request, make_document
+from metanode.protocol.keys.epoch import KeyEpoch, Member
+from metanode.protocol.requests.request import Request, make_document
+from metanode.protocol.wire.envelope import SIGNATURE_TAG
 from metanode.tss import curve
 from metanode.tss.keyshare import PublicPackage
 from spec import messages as m

@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import evolve
 
-from metanode.protocol.envelope import open_envelope
-from metanode.protocol.view import Quorum
-from metanode.protocol.votes import sign_vote
+from metanode.protocol.events.votes import sign_vote
+from metanode.protocol.tables.view import Quorum
+from metanode.protocol.wire.envelope import open_envelope
 from spec import messages as m
 from tests.simulation.checkers import CODEC
 from tests.simulation.simulator import (
@@ -77,7 +77,7 @@ def network(seed: int, *, bad: int = OLDEST, deposit: bool = True, **options: An
 def certificate(
     sim: Simulation, voters: Iterable[int], *, event: bytes, digest: bytes, attempt: int,
     members: Iterable[int] | None = None, key_epoch: int = 1,
-) -> m.Certificate:  # fmt: skip
+) -> m.Certificate:
     """Return a certificate really signed by these nodes: more than f of them means collusion."""
     named = tuple(sorted(sim.nodes[n].node_id for n in (voters if members is None else members)))
     vote = m.Vote(key_epoch, event, attempt, digest, named)

@@ -9,13 +9,13 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from metanode.chains.devnet_faucet import found_blocks
-from metanode.chains.devnet_ledger import DevnetLedger
 from metanode.custody.scripts import key_script
+from metanode.devnet.faucet import found_blocks
+from metanode.devnet.ledger import DevnetLedger
 from metanode.errors import Malformed, PeerFault, Unavailable
-from metanode.protocol.machine import Effects, TransitionError
 from metanode.protocol.node import NodeCore
-from metanode.protocol.view import Quorum
+from metanode.protocol.tables.runner import Effects, TransitionError
+from metanode.protocol.tables.view import Quorum
 from spec.parameters import Preset
 from tests.simulation.chain import ChainClient, Paid, Users
 from tests.simulation.checkers import Checkers

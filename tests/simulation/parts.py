@@ -10,14 +10,14 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from metanode.chains.devnet_faucet import DEVNET_HRP
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
+from metanode.devnet.faucet import DEVNET_HRP
+from metanode.identity import Identity
 from metanode.protocol.context import Settings
-from metanode.protocol.envelope import Envelope, open_envelope, seal
-from metanode.protocol.identity import Identity
-from metanode.protocol.machine import Effects
 from metanode.protocol.node import NodeCore
+from metanode.protocol.tables.runner import Effects
+from metanode.protocol.wire.envelope import Envelope, open_envelope, seal
 from spec.parameters import DEVNET
 from tests.simulation.chain import CONFIRMATIONS, ChainClient
 from tests.simulation.checkers import CODEC

@@ -9,10 +9,10 @@ from btclib.script.sig_hash import PrecomputedTxData, segwit_v0
 from btclib.tx import Tx, TxOut
 
 from metanode.custody.scripts import key_script
-from metanode.protocol.codec import decode_canonical
-from metanode.protocol.epoch import FIRST_EPOCH, KeyEpoch
-from metanode.protocol.plan import KeygenPlan, Plan, RefreshPlan, ResharePlan, SignPlan
-from metanode.protocol.view import Quorum
+from metanode.protocol.events.run_plan import KeygenPlan, Plan, RefreshPlan, ResharePlan, SignPlan
+from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch
+from metanode.protocol.tables.view import Quorum
+from metanode.protocol.wire.codec import decode_canonical
 from spec import messages as m
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from metanode.protocol.threshold_set import signing_order
+from metanode.protocol.rounds.threshold_set import signing_order
 from tests.simulation.clockwork import SimulationFailure
 from tests.simulation.disk import FakeDisk
 from tests.simulation.network import Simulation

@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 from attrs import define, field
 
-from spec.assembly import Protocol, assemble
-from spec.expressions import Names, Parser
-from spec.interpreter import Environment, Index, Value, evaluate
-from spec.ir import BOOL, Node, Type, Variable, sort_type
-from spec.language import Cell, Definition, Enum, Opt, Row, Sort, Table
+from spec.language.assembly import Protocol, assemble
+from spec.language.declarations import Cell, Definition, Enum, Opt, Row, Sort, Table
+from spec.language.expressions import Names, Parser
+from spec.language.interpreter import Environment, Index, Value, evaluate
+from spec.language.ir import BOOL, Node, Type, Variable, sort_type
 from spec.messages import Certificate, LockedCandidate, OutpointRef
 
 LIGHT = Enum("Light", ("red", "green", "dark"))

@@ -10,10 +10,10 @@ import pytest
 
 import spec
 from model_checks.networks.cases import CASES
-from spec.assembly import cells_read
-from spec.interpreter import Index, Value, evaluate
 from spec.invariants import FORMULAS, LIVENESS, PROPERTIES, SAFETY, Property
-from spec.language import SpecError
+from spec.language.assembly import cells_read
+from spec.language.declarations import SpecError
+from spec.language.interpreter import Index, Value, evaluate
 from spec.protocol import PROTOCOL
 from tests.spec.support import Dictionary
 
@@ -30,7 +30,7 @@ LIVENESS_NAMES = """EventDecides CoordinatorRotates SessionEnds RoundProgress Co
 SORTS: dict[str, tuple[Value, ...]] = {
     "Peer": (0, 1, 2, 3), "Event": (5,), "Attempt": (1, 2), "Digest": (7, 8), "Key": (1, 2),
     "Link": (9,), "Instance": (3,), "Swap": (4,),
-}  # fmt: skip
+}
 
 
 def votes(attempt: int, digest: int, *voters: int) -> dict[tuple[str, Index], Value]:
@@ -59,7 +59,7 @@ BROKEN: dict[str, dict[tuple[str, Index], Value]] = {
     "AuthenticatedBeforeUse": {("link", (0, 9)): "established", ("other_end", (0, 9)): 1},
     "NoSelfLink": {("link", (0, 9)): "challenged", ("other_end", (0, 9)): 0},
     "CookieOnce": {("link_proved", (0, 9)): True},
-}  # fmt: skip
+}
 
 FINE: dict[tuple[str, Index], Value] = {
     **votes(1, 7, 0, 1, 2),
@@ -125,7 +125,7 @@ def test_no_formula_speaks_of_given_facts() -> None:
 def test_final_states_are_final() -> None:
     """Catches a way out of SUCCESS, EXPIRED, Completed or Refunded, or back to the beginning."""
     final = {"event": ("SUCCESS", "EXPIRED"), "swap": ("Completed", "Refunded"),
-             "session": ("finished", "expired")}  # fmt: skip
+             "session": ("finished", "expired")}
     for table, states in final.items():
         for rule in PROTOCOL.machines[table].rules:
             if rule.source in states:

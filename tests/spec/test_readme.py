@@ -10,7 +10,7 @@ import pytest
 import spec
 from spec.parameters import constants
 from spec.protocol import MODULES, PROTOCOL
-from spec.session import TABLE
+from spec.tables.session import TABLE
 
 README = Path(str(spec.__file__)).with_name("README.md").read_text(encoding="utf-8")
 REFERENCES = sorted(

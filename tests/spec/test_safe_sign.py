@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from spec.ir import BOOL
+from spec.language.ir import BOOL
 from spec.protocol import PROTOCOL
 from tests.spec.support import Dictionary, parse
 
@@ -35,7 +35,7 @@ def view(values: dict[tuple[str, tuple[object, ...]], object]) -> Dictionary:
 
 def holds(name: str, seen: Dictionary, p: int, a: int, d: int) -> bool:
     """Evaluate a formula for one peer, attempt and digest."""
-    from spec.interpreter import evaluate
+    from spec.language.interpreter import evaluate
 
     return bool(evaluate(FORMULAS[name], seen, {"p": p, "e": EVENT, "a": a, "d": d}))
 

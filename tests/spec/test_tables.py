@@ -18,9 +18,9 @@ from model_checks.tables import (
     states_unreachable,
     values_unused,
 )
-from spec.assembly import Machine
-from spec.interpreter import enabled
-from spec.language import Enum, Opt
+from spec.language.assembly import Machine
+from spec.language.declarations import Enum, Opt
+from spec.language.interpreter import enabled
 from spec.protocol import MODULES, PROTOCOL
 from tests.spec.support import Dictionary
 
@@ -34,7 +34,7 @@ def test_every_table_file_is_part_of_the_protocol() -> None:
     assert [m.table for m in MACHINES] == [module.TABLE for module in MODULES]
     assert set(PROTOCOL.machines) == {"peer", "ping", "round", "keygen", "regroup",
                                       "event", "payout", "session", "link", "block_list",
-                                      "swap"}  # fmt: skip
+                                      "swap"}
 
 
 @each_table

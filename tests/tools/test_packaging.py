@@ -53,7 +53,7 @@ def test_bootstrap_needs_the_standard_library_only() -> None:
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from metanode.chains import wallet
 from metanode.chains.blockscan import fee_rate_of
 from metanode.chains.rpc import RpcError
 from metanode.custody.types import Outpoint
+from metanode.devnet import wallet
 from metanode.errors import Unavailable, UserError
-from tests.chains.helpers import COIN, Devnet, devnet, key_of, public, script_of, spend
+from tests.devnet.support import COIN, Devnet, devnet, key_of, public, script_of, spend
 
 pytestmark = pytest.mark.anyio
 

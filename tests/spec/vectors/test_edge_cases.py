@@ -56,7 +56,7 @@ def test_names_are_unique_and_groups_complete() -> None:
     assert groups == {
         "ordinary", "range", "infinity", "wrap", "low", "high", "sum", "digest", "key", "der",
         "compact",
-    }  # fmt: skip
+    }
     assert sum(case["valid"] for case in CASES) == 80
 
 

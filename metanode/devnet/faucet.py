@@ -1,0 +1,145 @@
+"""Free coins of the embedded chain, and the founding of a chain whose stakes are already old.
+
+The faucet's key is public: coins of this chain are worth nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from coincurve import PrivateKey
+
+from metanode.custody.scripts import data_script, key_script
+from metanode.custody.transaction import Input, Output, UnsignedTransaction, virtual_size
+from metanode.custody.types import Outpoint
+from metanode.devnet.ledger import DevnetLedger
+from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode
+from metanode.devnet.validation import COINBASE_MATURITY, parse_transaction
+from metanode.devnet.wallet import sign_with
+from metanode.errors import UserError
+
+DEVNET_HRP = "bcrt"
+FAUCET_KEY = PrivateKey(hashlib.sha256(b"metanode devnet faucet").digest())
+FAUCET_SCRIPT = key_script(FAUCET_KEY.public_key.format())
+FAUCET_FEE_RATE = 2  # sat/vB
+
+STAKE_AGE_S = 73 * 3600  # the network asks for 72 h; one more hour leaves room for slow starts
+BLOCKS_OF_TODAY = 12  # eleven make the median time of the tip that of today; one to spare
+
+
+def pay_from_faucet(
+    ledger: DevnetLedger, payments: Sequence[tuple[int, bytes]], memo: bytes | None = None
+) -> ChainTransaction:
+    """Send (amount, script) payments, and a memo if given, from the faucet into the mempool.
+
+    Raises :class:`DevnetError` -6 when the faucet has run dry, -26 for dust.
+    """
+    outputs = [Output(amount, script) for amount, script in payments]
+    if memo is not None:
+        outputs.append(Output(0, data_script(memo)))
+    wanted = sum(amount for amount, _ in payments)
+    chosen: list[Input] = []
+    for ref, amount in _faucet_coins(ledger):
+        chosen.append(Input(Outpoint(*ref), amount))
+        scripts = [*(output.script for output in outputs), FAUCET_SCRIPT]
+        fee = FAUCET_FEE_RATE * virtual_size(len(chosen), scripts)
+        change = sum(spent.amount for spent in chosen) - wanted - fee
+        if change >= 1000:
+            # Change last, so that the payments have the indices 0, 1, ...
+            paid = (*outputs, Output(change, FAUCET_SCRIPT))
+            raw = sign_with(FAUCET_KEY, UnsignedTransaction(tuple(chosen), paid))
+            transaction = parse_transaction(raw.hex())
+            ledger.submit(transaction)
+            return transaction
+    raise DevnetError(RpcCode.INSUFFICIENT_FUNDS, "the faucet has run dry: mine more blocks")
+
+
+def found_chain(
+    directory: Path,
+    stakes: Sequence[tuple[bytes, int]],
+    now: int,
+    stake_age_s: int = STAKE_AGE_S,
+) -> tuple[Outpoint, ...]:
+    """Make a new chain in ``directory`` whose (script, amount) stakes are ``stake_age_s`` old.
+
+    The blocks up to the stakes are dated back, the last ones are dated ``now`` (unix seconds), so
+    that the median time of the tip is ``now`` and the age that nodes compute is real. Returns the
+    stakes' outpoints in order. The folder appears complete or not at all; one that has something in
+    it is refused with :class:`UserError`.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise UserError(f"{directory} is not empty: choose a new folder for the chain")
+    draft = directory.with_name(directory.name + ".new")
+    if draft.exists():
+        shutil.rmtree(draft)  # left by a founding that was interrupted
+    ledger = DevnetLedger(lambda: now, draft)
+    try:
+        outpoints = found_blocks(ledger, stakes, now, stake_age_s)
+    finally:
+        ledger.close()
+    if directory.exists():
+        directory.rmdir()
+    os.replace(draft, directory)
+    _flush_directory(directory.parent)
+    return outpoints
+
+
+def found_blocks(
+    ledger: DevnetLedger,
+    stakes: Sequence[tuple[bytes, int]],
+    now: int,
+    stake_age_s: int = STAKE_AGE_S,
+) -> tuple[Outpoint, ...]:
+    """Mine the first blocks of :func:`found_chain` into an empty ledger."""
+    # A block is later than the median of eleven, so times creep on: a second per six blocks.
+    ledger.set_mock_time(now - stake_age_s - COINBASE_MATURITY)
+    for _ in range(COINBASE_MATURITY + BLOCKS_OF_TODAY):
+        ledger.mine(FAUCET_SCRIPT)
+    outpoints: tuple[Outpoint, ...] = ()
+    if stakes:
+        payments = [(amount, script) for script, amount in stakes]
+        transaction = pay_from_faucet(ledger, payments)
+        outpoints = tuple(Outpoint(transaction.txid, i) for i in range(len(stakes)))
+    ledger.mine(FAUCET_SCRIPT)
+    ledger.set_mock_time(now)
+    for _ in range(BLOCKS_OF_TODAY):
+        ledger.mine(FAUCET_SCRIPT)
+    ledger.set_mock_time(0)
+    return outpoints
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make a rename in the directory durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _faucet_coins(ledger: DevnetLedger) -> list[tuple[Ref, int]]:
+    """Return the faucet's spendable coins, the largest first, those of the mempool last."""
+    next_height = ledger.tree.tip.height + 1
+    spenders = ledger.mempool.spenders
+    confirmed = [
+        (ref, coin.amount)
+        for ref, coin in ledger.tree.coins.items()
+        if coin.script == FAUCET_SCRIPT
+        and coin.amount > 0
+        and ref not in spenders
+        and (
+            not coin.coinbase
+            or (coin.height is not None and next_height - coin.height >= COINBASE_MATURITY)
+        )
+    ]
+    confirmed.sort(key=lambda item: -item[1])
+    unconfirmed: list[tuple[Ref, int]] = []
+    for txid, entry in ledger.mempool.entries.items():
+        for index, output in enumerate(entry.transaction.tx.vout):
+            if output.script_pub_key.script == FAUCET_SCRIPT and (txid, index) not in spenders:
+                unconfirmed.append(((txid, index), output.value))
+    return confirmed + unconfirmed

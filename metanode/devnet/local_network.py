@@ -1,0 +1,270 @@
+"""A local network of real processes: one devnet chain and n nodes, for the demo, benchmarks and
+tests.
+
+Homes are made by the ``init`` command and nodes run by the ``run`` command, exactly as an operator
+would do it by hand; only the stakes are put into the chain's first blocks, dated 73 hours back.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import attrs
+from attrs import define, field
+
+from metanode.custody.scripts import key_script
+from metanode.custody.types import Outpoint
+from metanode.devnet.faucet import DEVNET_HRP, found_chain
+from metanode.errors import MetanodeError, Unavailable
+from metanode.runtime.home.config import Outpoint as ConfiguredOutpoint
+from metanode.runtime.home.config import load_config
+from metanode.runtime.home.config_template import render
+from metanode.runtime.home.home import Home
+from metanode.runtime.operator.admin import fetch_status
+from metanode.runtime.secrets.keystore import read_node_id
+from metanode.runtime.store.files import atomic_write
+from spec.parameters import DEVNET, faults_tolerated, threshold
+
+STAKE = 2_000_000
+START_PATIENCE_S = 30.0
+PORTS = range(20_000, 32_000)
+STOP_PATIENCE_S = 5.0
+
+
+@define
+class LocalNetwork:
+    """A devnet chain and ``size`` founders below ``directory``; ``keygen_after_s`` from the
+    preparation. ``spares`` more homes have a stake and can join later.
+    """
+
+    directory: Path
+    size: int = 4
+    block_interval_s: float = 1.0
+    keygen_after_s: float = 5.0
+    keygen: str = "clock"
+    spares: int = 0
+    homes: list[Home] = field(factory=list)
+    rpc_url: str = ""
+    started: float = 0.0
+    _chain: subprocess.Popen[bytes] | None = None
+    _nodes: dict[int, subprocess.Popen[bytes]] = field(factory=dict)
+
+    async def prepare(self) -> None:
+        """Make the homes, found the chain with their stakes, and start the chain."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        port, *ports = free_ports(self.size + self.spares + 1)
+        self.rpc_url = f"http://127.0.0.1:{port}"
+        self.started = time.time()
+        until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
+        shared = [
+            "--preset",
+            "devnet",
+            "--name",
+            "local",
+            "--members",
+            str(self.size),
+            "--threshold",
+            str(threshold(self.size)),
+            "--byzantine",
+            str(faults_tolerated(self.size)),
+            "--hrp",
+            DEVNET_HRP,
+            "--keygen-until",
+            str(until * DEVNET.keygen_period_s + 1),
+            "--keygen",
+            self.keygen,
+            "--stake-minimum",
+            str(STAKE // 2),
+            "--rpc-url",
+            self.rpc_url,
+            "--confirmations",
+            "1",
+        ]
+        failures: list[Unavailable] = []
+        async with anyio.create_task_group() as tasks:
+            for number, listen in enumerate(ports):
+                home = Home(self.directory / f"node-{number + 1}")
+                self.homes.append(home)
+                options = [
+                    "--home",
+                    str(home.path),
+                    "--listen",
+                    f"127.0.0.1:{listen}",
+                    "--new-passphrase-file",
+                    str(self.directory / f"passphrase-{number + 1}"),
+                ]
+                if number:
+                    options += ["--peer", f"127.0.0.1:{ports[0]}"]
+                tasks.start_soon(self._command, ["init", *options, *shared], failures)
+        if failures:
+            raise failures[0]
+        stakes = await anyio.to_thread.run_sync(self._found_chain)
+        for home, stake in zip(self.homes, stakes, strict=True):
+            write_stake(home, stake)
+        await self._start_chain(port)
+
+    def start(self, number: int) -> None:
+        """Start the node of a number, counted from 0."""
+        home = self.homes[number]
+        home.admin.unlink(missing_ok=True)
+        self._nodes[number] = self._spawn(
+            ["run", "--home", str(home.path)], home.path / "output.log"
+        )
+
+    def join(self, number: int, public_key: str) -> None:
+        """Start a spare node that wants a share of the key with this public key (hex)."""
+        home = self.homes[number]
+        config = load_config(home.config)
+        node = attrs.evolve(config.node, joins=public_key)
+        atomic_write(home.config, render(attrs.evolve(config, node=node)).encode("utf-8"))
+        self.start(number)
+
+    def kill(self, number: int) -> None:
+        """SIGKILL a node: nothing of it gets a chance to tidy up."""
+        process = self._nodes[number]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def running(self) -> set[int]:
+        """Return the numbers of the nodes whose process runs."""
+        return {number for number, process in self._nodes.items() if process.poll() is None}
+
+    def fallen(self) -> dict[int, str]:
+        """Return what the nodes said that ended by themselves."""
+        said = {}
+        for number, process in self._nodes.items():
+            code = process.poll()
+            if code is not None and code != -signal.SIGKILL:
+                said[number] = (self.homes[number].path / "output.log").read_text().strip()
+        return said
+
+    def memory(self, number: int) -> int:
+        """Return the peak resident memory of a node in octets (Linux), or 0."""
+        path = Path(f"/proc/{self._nodes[number].pid}/status")
+        if not path.exists():
+            return 0
+        lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        return int(lines.get("VmHWM", "0 kB").split()[0]) * 1024
+
+    async def status(self, number: int) -> dict[str, Any] | None:
+        """Return what a node says of itself, or None while it does not answer."""
+        try:
+            return await anyio.to_thread.run_sync(fetch_status, self.homes[number])
+        except MetanodeError:
+            return None
+
+    async def statuses(self) -> list[dict[str, Any] | None]:
+        """Return what all nodes say."""
+        return [await self.status(number) for number in range(self.size)]
+
+    def judge_traces(
+        self, ends: Mapping[int, str], without: Collection[int] = ()
+    ) -> tuple[bool, str]:
+        """Return whether the nodes' traces together are a run of the protocol, and what was said.
+
+        ``ends`` are the hashes of last lines that statuses have shown, ``without`` the nodes whose
+        trace does not tell all that was sent in their name. The judge is a process of its own: the
+        node knows nothing of those who check it.
+        """
+        traces = {n: str(h.trace) for n, h in enumerate(self.homes) if n not in without}
+        options = [word for n, hash_ in ends.items() for word in ("--end", traces[n], hash_)]
+        done = subprocess.run(
+            [sys.executable, "-m", "model_checks.conformance", *traces.values(), *options],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = (done.stdout if done.returncode == 0 else done.stderr).strip()
+        return done.returncode == 0, said.rpartition("\n")[2]
+
+    def stop(self) -> None:
+        """End all processes: nodes by SIGTERM, then whatever is left by SIGKILL."""
+        processes = [*self._nodes.values(), *([self._chain] if self._chain else [])]
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        for process in processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _found_chain(self) -> tuple[Outpoint, ...]:
+        owners = [(key_script(read_node_id(home.identity)), STAKE) for home in self.homes]
+        return found_chain(self.directory / "chain", owners, int(time.time()))
+
+    async def _start_chain(self, port: int) -> None:
+        arguments = [
+            "chain",
+            "--data",
+            str(self.directory / "chain"),
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--interval",
+            str(self.block_interval_s),
+        ]
+        output = self.directory / "chain.log"
+        self._chain = self._spawn(arguments, output)
+        with anyio.move_on_after(START_PATIENCE_S):
+            while "devnet chain on" not in output.read_text():
+                if self._chain.poll() is not None:
+                    break
+                await anyio.sleep(0.05)
+            else:
+                return
+        raise Unavailable(f"the chain did not start: {output.read_text().strip()}")
+
+    async def _command(self, arguments: list[str], failures: list[Unavailable]) -> None:
+        result = await anyio.run_process(
+            [sys.executable, "-m", "metanode", *arguments], check=False
+        )
+        if result.returncode:
+            said = result.stderr.decode().strip()
+            failures.append(Unavailable(f"metanode {arguments[0]}: {said}"))
+
+    def _spawn(self, arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
+        with open(output, "ab") as stream:
+            return subprocess.Popen(
+                [sys.executable, "-m", "metanode", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+
+
+def write_stake(home: Home, stake: Outpoint) -> None:
+    """Write the stake's outpoint into the configuration of a home, as an operator does by hand."""
+    config = load_config(home.config)
+    section = attrs.evolve(config.stake, outpoint=ConfiguredOutpoint(stake.txid.hex(), stake.index))
+    atomic_write(home.config, render(attrs.evolve(config, stake=section)).encode("utf-8"))
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on, below the range of outgoing connections."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        if port in ports:
+            continue
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
+    return ports

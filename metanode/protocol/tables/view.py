@@ -1,0 +1,142 @@
+"""What one node knows: the value of every cell as this node sees it.
+
+Memory and disk cells hold the node's own truth; network cells hold what it sent and what it was
+sent by authenticated peers; given facts are passed in with each event. Views lag behind the network
+but never run ahead of it, because what was sent stays sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from attrs import define, field, frozen
+
+from metanode.errors import check
+from spec.language.assembly import Protocol
+from spec.language.interpreter import Index, Value
+from spec.parameters import refund_quorum
+from spec.trace_format import reference
+
+Facts = Mapping[str, "Value | Mapping[Index, Value]"]
+
+
+@frozen
+class Quorum:
+    """The share holders of a key epoch with the numbers of SAFE-SIGN 1: the meaning of Peer, N, T,
+    F, R.
+    """
+
+    holders: tuple[bytes, ...]
+    threshold: int
+    faulty: int
+
+    @property
+    def constants(self) -> Mapping[str, int]:
+        """The constants of the table language."""
+        n, t, f = len(self.holders), self.threshold, self.faulty
+        return {"N": n, "T": t, "F": f, "R": refund_quorum(n, t, f)}
+
+
+NOBODY = Quorum((), 1, 0)
+
+
+@define
+class NodeView:
+    """Implements ``spec.language.interpreter.View`` for one node."""
+
+    protocol: Protocol
+    quorum: Quorum = NOBODY
+    _values: dict[str, dict[Index, Value]] = field(factory=dict, repr=False)
+    _known: dict[str, set[Value]] = field(factory=dict, repr=False)
+    _named: dict[str, set[Value]] = field(factory=dict, repr=False)
+    _facts: Facts = field(factory=dict, repr=False)
+    _firsts: dict[str, Value] = field(factory=dict, repr=False)
+    reads: dict[str, Value] = field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        for cell in self.protocol.cells.values():
+            self._values[cell.name] = {}
+            words = {"False": False, "True": True, "none": None}
+            self._firsts[cell.name] = words.get(cell.first, cell.first)
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return the value of a cell; a given fact that was not passed in is a defect of the
+        caller.
+        """
+        if self.protocol.cells[cell].kept == "given":
+            check(cell in self._facts, f"the guard reads {cell}, which was not given")
+            fact = self._facts[cell]
+            value = fact.get(index, False) if isinstance(fact, Mapping) else fact
+        else:
+            value = self._values[cell].get(index, self._firsts[cell])
+        self.reads[reference(cell, index)] = value
+        return value
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the holders for Peer, else every individual that some cell mentions."""
+        if sort != "Peer":
+            return tuple(self._known.get(sort, ()))
+        self.constant("N")  # how many were asked belongs to what was read
+        return self.quorum.holders
+
+    def constant(self, name: str) -> int:
+        """Return N, T, F or R of the quorum in force."""
+        number = self.quorum.constants[name]
+        self.reads[name] = number
+        return number
+
+    def get(self, cell: str, *index: Value) -> Value:
+        """Return the value of a cell outside any guard."""
+        return self._values[cell].get(index, self._firsts[cell])
+
+    def entries(self, cell: str) -> Iterator[tuple[Index, Value]]:
+        """Iterate over what a cell holds besides first values."""
+        return iter(tuple(self._values[cell].items()))
+
+    def put(self, cell: str, index: Index, value: Value) -> None:
+        """Set a cell; only the table runner, recovery from disk and delivery call this."""
+        self._values[cell][index] = value
+        self._know(self.protocol.cells[cell].index, index)
+
+    def know(self, sort: str, individual: Value) -> None:
+        """Note an individual that no cell mentions yet: quantifiers range over it from now on."""
+        self._named.setdefault(sort, set()).add(individual)
+        self._known.setdefault(sort, set()).add(individual)
+
+    def deliver(self, cell: str, *index: Value) -> None:
+        """Note an authenticated message of a peer: ``index[0]`` is its sender."""
+        check(self.protocol.cells[cell].kept == "network", f"{cell} is not a network cell")
+        self.put(cell, index, True)
+
+    def forget(self, sort: str, keep: Iterable[Value]) -> None:
+        """Drop what memory and network cells hold about individuals that are not in ``keep``.
+
+        Bounds memory: old rounds are dropped. Disk cells are never swept (SAFE-SIGN 2).
+        """
+        kept = set(keep)
+        self._known = {sort: set(named) for sort, named in self._named.items()}
+        for cell in self.protocol.cells.values():
+            values = self._values[cell.name]
+            if sort in cell.index and cell.kept != "disk":
+                place = cell.index.index(sort)
+                for index in [i for i in values if i[place] not in kept]:
+                    del values[index]
+            for index in values:
+                self._know(cell.index, index)
+
+    def _know(self, sorts: tuple[str, ...], index: Index) -> None:
+        for sort, individual in zip(sorts, index, strict=True):
+            if sort != "Peer":
+                self._known.setdefault(sort, set()).add(individual)
+
+    @contextmanager
+    def given(self, facts: Facts, quorum: Quorum | None = None) -> Iterator[None]:
+        """Evaluate inside with these facts and, if named, with the holders of another key epoch."""
+        before = self._facts, self.quorum
+        self._facts, self.quorum = facts, quorum or self.quorum
+        self.reads = {}
+        try:
+            yield
+        finally:
+            self._facts, self.quorum = before

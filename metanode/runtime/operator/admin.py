@@ -1,0 +1,268 @@
+"""The operator's window over HTTP on loopback: pages to read, and what may be asked of the node.
+
+Every request needs the bearer token that the node writes to ``admin.json`` (mode 0600) when it
+starts: whoever may read the home may ask. One request per connection, bounded size, time and
+number of connections, so that a local program cannot tie the node up.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import anyio
+import h11
+from anyio.abc import SocketAttribute, SocketStream, TaskStatus
+from attrs import field, frozen
+
+from metanode.errors import Unavailable, UserError
+from metanode.runtime.home.config import Endpoint
+from metanode.runtime.home.home import Home
+from metanode.runtime.store.files import atomic_write, read_bounded, refuse_shared
+
+MAX_HEADER_BYTES = 8 << 10
+MAX_BODY_BYTES = 64 << 10
+MAX_CONNECTIONS = 16
+REQUEST_TIMEOUT_S = 5.0
+CLIENT_TIMEOUT_S = 5.0
+TOKEN_BYTES = 32
+MAX_ADMIN_FILE_BYTES = 4096
+JSON = "application/json"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+Answer = tuple[int, str, bytes]
+Page = Callable[[str], Mapping[str, Any] | None]
+"""The rest of the path ("" or "ID") → what is shown, or None where there is nothing."""
+
+Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""What was posted → the answer, when it is done and on disk; UserError says why it is refused."""
+
+
+@frozen
+class AdminServer:
+    """``status`` returns a JSON object, ``metrics`` exposition text; ``pages`` and ``actions`` are
+    further names to GET and to POST to.
+    """
+
+    home: Home
+    listen: Endpoint
+    status: Callable[[], Mapping[str, Any]]
+    metrics: Callable[[], bytes]
+    pages: Mapping[str, Page] = field(factory=dict)
+    actions: Mapping[str, Action] = field(factory=dict)
+    _token: str = field(factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
+
+    async def serve(self, *, task_status: TaskStatus[Endpoint] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Answer until cancelled; ``started`` gives the endpoint. UserError: the port is in use."""
+        try:
+            listener = await anyio.create_tcp_listener(
+                local_host=self.listen.host, local_port=self.listen.port
+            )
+        except OSError as error:
+            raise UserError(
+                f"admin.listen {self.listen} cannot be used ({error.strerror or error}): "
+                "choose another port, or 0"
+            ) from error
+        port = listener.extra(SocketAttribute.local_port)
+        bound = Endpoint(self.listen.host, port)
+        document = {"host": bound.host, "port": bound.port, "token": self._token}
+        atomic_write(self.home.admin, json.dumps(document).encode("ascii"))
+        task_status.started(bound)
+        slots = anyio.CapacityLimiter(MAX_CONNECTIONS)
+
+        async def bounded(stream: SocketStream) -> None:
+            async with slots, stream:
+                with anyio.move_on_after(REQUEST_TIMEOUT_S):
+                    await self._connection(stream)
+
+        try:
+            async with listener:
+                await listener.serve(bounded)
+        finally:
+            self.home.admin.unlink(missing_ok=True)
+
+    async def _connection(self, stream: SocketStream) -> None:
+        protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
+        try:
+            request = await self._request(protocol, stream)
+            if request is None:
+                return
+            code, kind, body = await self._answer(protocol, stream, request)
+        except h11.RemoteProtocolError:
+            code, kind, body = _error(400, "bad request")
+        except (TypeError, ValueError):
+            # A status that is no JSON is our defect; it must not end the node that it describes.
+            code, kind, body = _error(500, "the status cannot be shown")
+        headers = [
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            ("Cache-Control", "no-store"),
+        ]
+        try:
+            for event in (
+                h11.Response(status_code=code, headers=headers),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                await stream.send(protocol.send(event) or b"")
+        except (h11.LocalProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return  # the asker is gone, or sent what cannot be answered
+
+    async def _request(self, protocol: h11.Connection, stream: SocketStream) -> h11.Request | None:
+        """Return the request, or None when the connection ended before it was whole."""
+        while True:
+            event = protocol.next_event()
+            if isinstance(event, h11.Request):
+                return event
+            if event is not h11.NEED_DATA:
+                return None
+            try:
+                protocol.receive_data(await stream.receive(MAX_HEADER_BYTES))
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return None
+
+    async def _answer(
+        self, protocol: h11.Connection, stream: SocketStream, request: h11.Request
+    ) -> Answer:
+        headers = dict(request.headers)
+        wanted = f"Bearer {self._token}".encode("ascii")
+        if not hmac.compare_digest(headers.get(b"authorization", b""), wanted):
+            return _error(401, "the token of admin.json is needed")
+        name, _, rest = request.target.decode("latin-1").removeprefix("/").partition("/")
+        if request.method == b"POST" and name in self.actions and not rest:
+            return await self._act(self.actions[name], await self._body(protocol, stream))
+        if request.method != b"GET":
+            return _error(405, f"only GET is answered, and POST to /{', /'.join(self.actions)}")
+        if name == "status" and not rest:
+            return _json(self.status())
+        if name == "metrics" and not rest:
+            return 200, METRICS, self.metrics()
+        shown = self.pages[name](rest) if name in self.pages else None
+        if shown is not None:
+            return _json(shown)
+        return _error(404, f"there are /status, /metrics{''.join(', /' + p for p in self.pages)}")
+
+    async def _body(self, protocol: h11.Connection, stream: SocketStream) -> bytes | None:
+        """Return the whole body, or None when it is too long; h11 refuses one that ends early.
+
+        The rest of a body that is too long is read and dropped, within the time of a request: else
+        the asker would see a reset in place of the answer.
+        """
+        body: bytes | None = b""
+        while True:
+            event = protocol.next_event()
+            if isinstance(event, h11.Data):
+                fits = body is not None and len(body) + len(event.data) <= MAX_BODY_BYTES
+                body = body + bytes(event.data) if body is not None and fits else None
+            elif event is h11.NEED_DATA:
+                try:
+                    protocol.receive_data(await stream.receive(MAX_HEADER_BYTES))
+                except anyio.EndOfStream:
+                    protocol.receive_data(b"")
+            else:
+                return body
+
+    async def _act(self, action: Action, body: bytes | None) -> Answer:
+        if body is None:
+            return _error(413, f"the body is longer than {MAX_BODY_BYTES} octets")
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            return _error(400, "the body is no JSON")
+        if not isinstance(document, dict):
+            return _error(400, "the body is no JSON object")
+        try:
+            return _json(await action(document))
+        except UserError as refusal:
+            return _error(400, str(refusal))
+
+
+def _json(document: Mapping[str, Any]) -> Answer:
+    return 200, JSON, json.dumps(document, sort_keys=True).encode("utf-8")
+
+
+def _error(code: int, text: str) -> Answer:
+    return code, JSON, json.dumps({"error": text}).encode("utf-8")
+
+
+def fetch(home: Home, page: str) -> bytes:
+    """Ask the node that runs on ``home`` for a page such as "/status" and return the body.
+
+    Raises UserError when no node runs there, Unavailable when it does not answer.
+    """
+    code, body = _exchange(home, "GET", page)
+    if code != HTTPStatus.OK:
+        raise Unavailable(f"the node on {home.path} answered {code}: restart it")
+    return body
+
+
+def fetch_json(home: Home, page: str) -> dict[str, Any]:
+    """Return the JSON object of a page of the node that runs on ``home``; errors as :func:`fetch`.
+    """
+    return _object(home, fetch(home, page))
+
+
+def post(home: Home, page: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the node that runs on ``home`` to do something; return its answer.
+
+    Raises UserError when no node runs there or when it refuses, with its reason; Unavailable when
+    it does not answer.
+    """
+    code, body = _exchange(home, "POST", page, json.dumps(document).encode("utf-8"))
+    answer = _object(home, body)
+    if code == HTTPStatus.BAD_REQUEST:
+        raise UserError(str(answer.get("error")))
+    if code != HTTPStatus.OK:
+        raise Unavailable(f"the node on {home.path} answered {code}: {answer.get('error')}")
+    return answer
+
+
+def _object(home: Home, body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise Unavailable(f"the node on {home.path} sent no JSON: try again") from error
+    if not isinstance(document, dict):
+        raise Unavailable(f"the node on {home.path} sent no JSON object: try again")
+    return document
+
+
+def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Return the code and the body of an answer."""
+    import httpx
+
+    if not home.path.is_dir():
+        raise UserError(f"no home at {home.path}: make one with `init --home {home.path}`")
+    not_running = f"no node runs on {home.path}: start it with `run --home {home.path}`"
+    if not home.admin.exists():
+        raise UserError(not_running)
+    refuse_shared(home.admin)
+    try:
+        document = json.loads(read_bounded(home.admin, MAX_ADMIN_FILE_BYTES))
+        endpoint, token = Endpoint(document["host"], int(document["port"])), document["token"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{home.admin} is damaged: restart the node") from error
+    try:
+        # trust_env=False: a proxy of the environment must never see the token.
+        with httpx.Client(trust_env=False, timeout=CLIENT_TIMEOUT_S) as client:
+            answer = client.request(
+                method,
+                f"http://{endpoint}{page}",
+                headers={"Authorization": f"Bearer {token}"},
+                content=body,
+            )
+    except httpx.ConnectError as error:
+        raise UserError(not_running) from error
+    except httpx.HTTPError as error:
+        raise Unavailable(f"the node on {home.path} does not answer: try again") from error
+    return answer.status_code, answer.content
+
+
+def fetch_status(home: Home) -> dict[str, Any]:
+    """Return the status of the node that runs on ``home``; errors as :func:`fetch`."""
+    return fetch_json(home, "/status")

@@ -1,0 +1,91 @@
+"""The operator's desk: requests are put to the core here, and its events and blame are shown.
+
+Requests go through the same queue as every other input, so that nothing else touches the core, and
+the answer waits until what was asked is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import anyio
+from attrs import frozen
+
+from metanode.errors import UserError
+from metanode.protocol.node import NodeCore
+
+EVENT_HEX = 64
+Answer = TypeVar("Answer")
+
+
+@frozen
+class Desk:
+    """``put`` hands an input to the core; an input is taken when the effects of those before it
+    have been carried out.
+    """
+
+    core: NodeCore
+    put: Callable[[Callable[[float], None]], Awaitable[None]]
+
+    async def ask(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a request: ``kind``, its fields, and ``check`` if nothing is to be changed.
+
+        Returns the event as ``operator_view.Events`` describes it, or its id only after a check.
+        UserError says why the node refuses.
+        """
+        fields = dict(wanted)
+        kind, check = fields.pop("kind", None), fields.pop("check", False)
+        if type(kind) is not str or type(check) is not bool:
+            raise UserError('a request is {"kind": TEXT, its fields, and maybe "check": true}')
+        requests = self.core.requests
+        work = requests.check if check else requests.ask
+        request = await self._queued(lambda: work(kind, fields))
+        event = request.event(self.core.settings.network_id)
+        return {"event": event.hex()} if check else self.core.events.one(event) or {}
+
+    async def pardon(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Lift the ban of a ``node_id`` (hex) and return it; UserError says why it stays."""
+        name = wanted.get("node_id")
+        try:
+            peer = bytes.fromhex(name) if type(name) is str and len(wanted) == 1 else b""
+        except ValueError:
+            peer = b""
+        if not peer:
+            raise UserError('a pardon is {"node_id": HEX}')
+        ban = await self._queued(lambda: self.core.blames.pardon(peer))
+        return {"node_id": peer.hex(), "epoch": ban.epoch, "since": ban.since}
+
+    def blame(self, rest: str) -> dict[str, Any] | None:
+        """Return whom this node blames; there is one such page."""
+        return None if rest else self.core.blames.report()
+
+    async def _queued(self, work: Callable[[], Answer]) -> Answer:
+        """Do something to the core in its turn; what it wrote is on disk when this returns."""
+        outcome: list[Answer | UserError] = []
+        done = anyio.Event()
+
+        def take(now: float) -> None:
+            self.core.ctx.now = now
+            try:
+                outcome.append(work())
+            except UserError as refusal:
+                outcome.append(refusal)
+
+        await self.put(take)
+        await self.put(lambda _now: done.set())
+        await done.wait()
+        answer = outcome[0]
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    def events(self, name: str) -> dict[str, Any] | None:
+        """Return all events, or the one of an id in hex; None for an unknown one."""
+        if not name:
+            return {"events": self.core.events.all()}
+        try:
+            event = bytes.fromhex(name) if len(name) == EVENT_HEX else b""
+        except ValueError:
+            event = b""
+        return self.core.events.one(event) if event else None

@@ -1,0 +1,159 @@
+"""The meaning of a formula and of a row: the slow oracle that every engine is compared with.
+
+A :class:`View` answers what a cell holds and which individuals a sort has; ``evaluate`` computes a
+term on it, ``enabled`` finds the rules that a (state, event) pair allows, ``outcome`` computes the
+new values. Nothing is changed here: whoever runs a rule applies the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol as Interface
+
+from attrs import frozen
+
+from spec.language.assembly import Effect, Guard, Machine, Rule
+from spec.language.ir import (
+    And,
+    Arithmetic,
+    Choose,
+    Compare,
+    Constant,
+    Equal,
+    Implies,
+    Literal,
+    Node,
+    Not,
+    Nothing,
+    Or,
+    Quantified,
+    Read,
+    Variable,
+)
+
+Value = bool | int | str | bytes | None
+Index = tuple[Value, ...]
+Environment = Mapping[str, Value]
+
+
+class View(Interface):
+    """What formulas are evaluated on: the whole network in a model, at a node what it knows."""
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return the value of ``cell[index]``."""
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the individuals of a sort."""
+
+    def constant(self, name: str) -> int:
+        """Return the number of a constant such as T."""
+
+
+@frozen
+class Change:
+    """One effect with its values: ``cell[index]`` goes from ``before`` to ``after``."""
+
+    cell: str
+    kept: str
+    index: Index
+    before: Value
+    after: Value
+
+
+def evaluate(node: Node, view: View, environment: Environment) -> Value:
+    """Return the value of a term on a view."""
+    match node:
+        case Literal(value=value):
+            return value
+        case Nothing():
+            return None
+        case Constant(name=name):
+            return view.constant(name)
+        case Variable(name=name):
+            return environment[name]
+        case Read(cell=cell, index=index):
+            return view.read(cell, tuple(evaluate(term, view, environment) for term in index))
+        case Not(body=body):
+            return not evaluate(body, view, environment)
+        case And(parts=parts):
+            return all(evaluate(part, view, environment) for part in parts)
+        case Or(parts=parts):
+            return any(evaluate(part, view, environment) for part in parts)
+        case Implies(left=left, right=right):
+            return not evaluate(left, view, environment) or bool(evaluate(right, view, environment))
+        case Equal(left=left, right=right):
+            return evaluate(left, view, environment) == evaluate(right, view, environment)
+        case Compare(operator=operator, left=left, right=right):
+            sides = (evaluate(left, view, environment), evaluate(right, view, environment))
+            return _compare(operator, *sides)
+        case Choose(test=test, then=then, otherwise=otherwise):
+            chosen = then if evaluate(test, view, environment) else otherwise
+            return evaluate(chosen, view, environment)
+        case Arithmetic(operator=operator, left=left, right=right):
+            first, second = _number(left, view, environment), _number(right, view, environment)
+            return first + second if operator == "+" else first - second
+        case Quantified():
+            return _quantified(node, view, environment)
+    raise TypeError(f"no meaning for {type(node).__name__}")
+
+
+def holds(guard: Guard, view: View, environment: Environment) -> bool:
+    """Return whether one conjunct of a guard holds."""
+    return bool(evaluate(guard.formula, view, environment))
+
+
+def first_false(rule: Rule, view: View, environment: Environment) -> Guard | None:
+    """Return the first conjunct that does not hold, or None when the rule may run."""
+    return next((g for g in rule.guards if not holds(g, view, environment)), None)
+
+
+def enabled(
+    machine: Machine, state: str, event: str, view: View, environment: Environment
+) -> tuple[Rule, ...]:
+    """Return the rules that may run; more than one means that the table is not deterministic."""
+    return tuple(
+        rule
+        for rule in machine.rules_for(state, event)
+        if first_false(rule, view, environment) is None
+    )
+
+
+def outcome(rule: Rule, view: View, environment: Environment) -> tuple[Change, ...]:
+    """Return the changes of a rule's effects, all computed on the view before any of them."""
+    return tuple(_change(effect, view, environment) for effect in rule.effects)
+
+
+def _change(effect: Effect, view: View, environment: Environment) -> Change:
+    index = tuple(evaluate(term, view, environment) for term in effect.index)
+    before = view.read(effect.cell.name, index)
+    after = evaluate(effect.value, view, environment)
+    return Change(effect.cell.name, effect.cell.kept, index, before, after)
+
+
+def _quantified(node: Quantified, view: View, environment: Environment) -> bool | int:
+    tests = (
+        bool(evaluate(node.body, view, {**environment, node.variable: individual}))
+        for individual in view.individuals(node.sort)
+    )
+    if node.kind == "all":
+        return all(tests)
+    if node.kind == "any":
+        return any(tests)
+    return sum(tests)
+
+
+def _number(node: Node, view: View, environment: Environment) -> int:
+    value = evaluate(node, view, environment)
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a number")
+    return value
+
+
+def _compare(operator: str, left: Value, right: Value) -> bool:
+    # none lies below every individual of an ordered sort
+    first, second = (-1 if side is None else side for side in (left, right))
+    if not isinstance(first, int) or not isinstance(second, int):
+        raise TypeError(f"{left!r} and {right!r} have no order")
+    return {"<": first < second, "<=": first <= second, ">": first > second, ">=": first >= second}[
+        operator
+    ]

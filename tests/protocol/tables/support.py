@@ -1,0 +1,201 @@
+"""Random views of a node, and the comparison of a table runner with the interpreter on them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from metanode.errors import LocalFault
+from metanode.protocol.tables.runner import Refused, Tables, Undefined
+from metanode.protocol.tables.view import NodeView, Quorum
+from spec.language.assembly import Machine, Rule
+from spec.language.declarations import Cell, Enum, Opt
+from spec.language.interpreter import Value, enabled, first_false, outcome
+from spec.messages import MESSAGE_OF_CELL
+from spec.protocol import PROTOCOL
+from tests.spec.support import good
+
+HOLDERS = tuple(bytes([number]) * 33 for number in range(1, 5))
+QUORUM = Quorum(HOLDERS, 3, 1)
+INDIVIDUALS: Mapping[str, tuple[Value, ...]] = {
+    "Peer": HOLDERS,
+    "Event": (b"e" * 32,),
+    "Attempt": (0, 1, 2),
+    "Digest": (b"d" * 32, b"x" * 32),
+    "Instance": (b"i" * 32,),
+    "Key": (1, 2, 3, 4, 5),
+    "Swap": (b"s" * 32,),
+    "Link": (8, 9),
+    "Epoch": (1, 5),
+}
+MESSAGES = {cell: cls(**good(cls)) for cell, cls in MESSAGE_OF_CELL.items()}
+
+Facts = dict[str, Any]
+
+
+class Recording(NodeView):
+    """A view that remembers which cells a formula read, so that they can be changed."""
+
+    def read(self, cell: str, index: tuple[Value, ...]) -> Value:
+        """Read, and remember."""
+        vars(self).setdefault("seen", []).append((cell, index))
+        return super().read(cell, index)
+
+
+def random_value(rng: random.Random, cell: Cell, likely: float = 0.5) -> Value:
+    """Return a value of a cell's type."""
+    if isinstance(cell.type, Enum):
+        return rng.choice(cell.type.values)
+    if isinstance(cell.type, Opt):
+        return rng.choice((None, *INDIVIDUALS[cell.type.sort]))
+    return rng.random() < likely
+
+
+def sampled(seed: int) -> tuple[Recording, Facts]:
+    """Return a view whose every cell has a random value, and random given facts."""
+    rng = random.Random(seed)
+    view, facts, likely = Recording(PROTOCOL, QUORUM), {}, rng.random()
+    for cell in PROTOCOL.cells.values():
+        places = product(*(INDIVIDUALS[sort] for sort in cell.index))
+        values = {index: random_value(rng, cell, likely) for index in places}
+        if cell.kept == "given":
+            facts[cell.name] = values
+            continue
+        for index, value in values.items():
+            view.put(cell.name, index, value)
+    return view, facts
+
+
+def coax(
+    rng: random.Random, view: Recording, facts: Facts, rule: Rule, here: dict[str, Value]
+) -> None:
+    """Change cells that the rule's false conjuncts read, for a while, so that it may run.
+
+    Rows with many conjuncts hardly ever run on a random view. The state itself stays.
+    """
+    own = PROTOCOL.machines[rule.table]
+    record = (own.cell.name, tuple(here[name] for name in own.subject))
+    for _ in range(100):
+        vars(view)["seen"] = []
+        with view.given(facts):
+            if first_false(rule, view, here) is None:
+                return
+        read = [each for each in vars(view)["seen"] if each != record]
+        if not read:
+            return
+        name, index = rng.choice(read)
+        value = random_value(rng, PROTOCOL.cells[name])
+        if name in facts:
+            facts[name][index] = value
+        else:
+            view.put(name, index, value)
+
+
+def snapshot(view: NodeView) -> dict[str, dict[tuple[Value, ...], Value]]:
+    """Return everything that a view holds."""
+    return {cell: dict(view.entries(cell)) for cell in PROTOCOL.cells}
+
+
+def carried(rules: tuple[Rule, ...]) -> dict[str, object]:
+    """Return a message for each network cell that the rules write."""
+    cells = {effect.cell for rule in rules for effect in rule.effects}
+    return {cell.name: MESSAGES[cell.name] for cell in cells if cell.kept == "network"}
+
+
+def meant(
+    machine: Machine, state: str, event: str, view: NodeView, facts: Facts, here: dict[str, Value]
+) -> tuple[str, object]:
+    """Return what the interpreter says of an event: undefined, refused why, or the changes."""
+    rules = machine.rules_for(state, event)
+    if not rules:
+        return "undefined", None
+    with view.given(facts):
+        able = enabled(machine, state, event, view, here)
+        if not able:
+            false = [first_false(rule, view, here) for rule in rules]
+            return "refused", [f"({guard.text})" for guard in false if guard is not None]
+        return "runs", (able[0], outcome(able[0], view, here))
+
+
+def done(
+    tables: Tables, machine: Machine, event: str, facts: Facts, here: dict[str, Value]
+) -> tuple[str, object]:
+    """Return what the runner does with the same event, in the same words; the view is changed."""
+    subject = tuple(here[name] for name in machine.subject)
+    state = tables.state(machine.table.name, *subject)
+    with tables.view.given(facts):
+        able = enabled(machine, state, event, tables.view, here)
+    try:
+        rule = tables.fire(machine.table.name, event, given=facts, carry=carried(able), **here)
+    except Undefined:
+        return "undefined", None
+    except Refused as refusal:
+        return "refused", list(refusal.conjuncts)
+    return "runs", rule
+
+
+def cases(rng: random.Random, only: str) -> Iterator[tuple[Machine, str, str, dict[str, Value]]]:
+    """Yield every (table, state, event) with random individuals for the event's parameters.
+
+    ``only`` limits them to those of the rules with this name; empty means all.
+    """
+    for machine in PROTOCOL.machines.values():
+        for state, event in product(machine.states, machine.signatures):
+            names = {rule.name for rule in machine.rules_for(state, event)}
+            if only and only not in names:
+                continue
+            signature = machine.signatures[event]
+            yield (
+                machine,
+                state,
+                event,
+                {name: rng.choice(INDIVIDUALS[sort]) for name, sort in signature.items()},
+            )
+
+
+def disagreements(
+    make: Callable[[NodeView], Tables], seeds: range, only: str = ""
+) -> tuple[list[str], set[str]]:
+    """Run every table on sampled views; return where runner and interpreter differ, and what ran.
+
+    Every cell is compared after every event, so a change too many is seen as well as one too few.
+    """
+    found: list[str] = []
+    ran: set[str] = set()
+    for seed in seeds:
+        view, facts = sampled(seed)
+        tables, rng = make(view), random.Random(seed)
+        for machine, state, event, here in cases(rng, only):
+            subject = tuple(here[name] for name in machine.subject)
+            view.put(machine.cell.name, subject, state)
+            rules = machine.rules_for(state, event)
+            if rules and rng.random() < 0.7:
+                coax(rng, view, facts, rng.choice(rules), here)
+            before = snapshot(view)
+            verdict, detail = meant(machine, state, event, view, facts, here)
+            where = f"{machine.table.name}: {event} in {state}"
+            try:
+                did = done(tables, machine, event, facts, here)
+            except LocalFault as fault:
+                did = ("fault", str(fault))
+            after = snapshot(view)
+            expected = {cell: dict(values) for cell, values in before.items()}
+            if verdict == "runs":
+                rule, changes = detail  # type: ignore[misc]  # a pair when the verdict is "runs"
+                expected[machine.cell.name][subject] = rule.target
+                for change in changes:
+                    if change.kept == "ghost":
+                        continue  # for properties only: a node holds no such cell
+                    expected[change.cell][change.index] = change.after
+                ran.add(rule.name)
+                detail = rule
+            if did != (verdict, detail):
+                found.append(f"{where}: the interpreter says {verdict}, the runner {did[0]}")
+            elif after != expected:
+                found.append(f"{where}: other cells changed")
+            for cell, values in before.items():
+                for index, value in values.items():
+                    view.put(cell, index, value)
+    return found, ran

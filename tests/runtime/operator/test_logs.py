@@ -1,0 +1,93 @@
+"""Log lines: structured, and without secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from metanode.runtime.operator.logs import REDACTED, logger, set_up_logs
+from metanode.runtime.operator.metrics import Metrics
+from tests.runtime.helpers import PASSPHRASE, SECRET_TEXT
+
+
+@pytest.fixture(autouse=True)
+def restore() -> Iterator[None]:
+    """Put the logging set-up of the test run back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json_lines_hide_secrets() -> None:
+    """Catches a secret that reaches the log by its field's name, nested, or in a traceback."""
+    stream = io.StringIO()
+    set_up_logs(stream, as_json=True)
+    text = SECRET_TEXT.decode()
+    try:
+        raise ValueError(f"with {PASSPHRASE}")
+    except ValueError:
+        logger(node_id=b"\xab").exception(
+            "trial",
+            passphrase=text,
+            rpc_password=text,
+            key_share=SECRET_TEXT,
+            nested={"token": text, "list": [{"seed": text}]},
+            value=PASSPHRASE,
+            digest=b"\x01\x02",
+            long="x" * 10_000,
+        )
+    record = json.loads(stream.getvalue())
+    assert text not in stream.getvalue()
+    assert SECRET_TEXT.hex() not in stream.getvalue()
+    assert record["passphrase"] == record["rpc_password"] == record["key_share"] == REDACTED
+    assert record["nested"] == {"token": REDACTED, "list": [{"seed": REDACTED}]}
+    assert (record["event"], record["level"]) == ("trial", "error")
+    assert (record["node_id"], record["digest"]) == ("ab", "0102")
+    assert len(record["long"]) == 2000
+
+
+def test_plain_lines_and_level() -> None:
+    """Catches lines below the level, and `transitions` flooding the log at INFO."""
+    stream = io.StringIO()
+    set_up_logs(stream, as_json=False, level=logging.INFO)
+    logger().debug("hidden")
+    logger().info("shown", links=3)
+    logging.getLogger("transitions").info("hidden")
+    logging.getLogger("transitions.core").warning("shown too")
+    assert "hidden" not in stream.getvalue()
+    assert "links=3" in stream.getvalue()
+    assert "shown too" in stream.getvalue()
+
+
+def test_metrics_text() -> None:
+    """Catches a counter that does not count, and two nodes in one process sharing a registry."""
+    metrics, other = Metrics(), Metrics()
+    metrics.frame("in", 10)
+    metrics.frame("in", 20)
+    metrics.refused_frame("oversized")
+    metrics.round("signed")
+    metrics.transition("round")
+    metrics.rejected("round")
+    metrics.links(3)
+    metrics.listed(2)
+    text = metrics.render().decode()
+    for line in (
+        'metanode_frames_total{direction="in"} 2.0',
+        'metanode_frame_bytes_total{direction="in"} 30.0',
+        'metanode_frames_refused_total{reason="oversized"} 1.0',
+        'metanode_rounds_total{outcome="signed"} 1.0',
+        'metanode_transitions_total{table="round"} 1.0',
+        'metanode_rejected_total{table="round"} 1.0',
+        "metanode_links 3.0",
+        "metanode_peers_listed 2.0",
+    ):
+        assert line in text
+    assert 'direction="in"' not in other.render().decode()

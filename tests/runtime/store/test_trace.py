@@ -1,0 +1,75 @@
+"""The trace: numbered, chained, continued over restarts and files."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from metanode.errors import LocalFault
+from metanode.runtime.store.trace import REPAIRED, TraceWriter, read_trace, verify_trace
+
+
+def write(directory: Path, *numbers: int, max_file_bytes: int = 1 << 20) -> None:
+    """Append one record for each number."""
+    writer = TraceWriter(directory, max_file_bytes)
+    for number in numbers:
+        writer.append({"table": "round", "number": number, "id": b"\xff"})
+    writer.close()
+
+
+def test_chain_goes_on_after_restart(tmp_path: Path) -> None:
+    """Catches a restart that begins at 1 again or links to nothing."""
+    write(tmp_path, 1, 2)
+    write(tmp_path, 3)
+    records = list(read_trace(tmp_path))
+    assert [r["seq"] for r in records] == [1, 2, 3]
+    assert [r["number"] for r in records] == [1, 2, 3]
+    assert records[0]["prev"] == "0" * 64
+    assert records[2]["prev"] == records[1]["hash"]
+    assert records[0]["id"] == "ff"
+    assert stat.S_IMODE((tmp_path / "trace-000001.jsonl").stat().st_mode) == 0o600
+
+
+def test_chain_crosses_files(tmp_path: Path) -> None:
+    """Catches a rotation that breaks the chain, and a restart on an empty new file."""
+    write(tmp_path, 1, 2, 3, max_file_bytes=1)
+    write(tmp_path, 4, max_file_bytes=1)
+    files = sorted(tmp_path.glob("*.jsonl"))
+    assert len(files) == 5
+    assert verify_trace(tmp_path).seq == 4
+    assert verify_trace(files[2]).seq == 3
+
+
+def test_torn_last_line_is_cut_and_noted(tmp_path: Path) -> None:
+    """Catches a crash that leaves half a line, after which the chain could not go on."""
+    write(tmp_path, 1, 2)
+    path = tmp_path / "trace-000001.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"half":')
+    write(tmp_path, 3)
+    records = list(read_trace(tmp_path))
+    assert [r.get("kind") for r in records] == [None, None, REPAIRED, None]
+    assert records[2]["bytes_cut"] == 8
+    assert path.read_bytes().startswith(whole)
+
+
+def test_only_line_torn(tmp_path: Path) -> None:
+    """Catches a crash in the very first record."""
+    (tmp_path / "trace-000001.jsonl").write_bytes(b'{"ha')
+    write(tmp_path, 1)
+    assert verify_trace(tmp_path).seq == 2
+
+
+@pytest.mark.parametrize(
+    "fields", [{"seq": 1}, {"hash": ""}, {"prev": ""}, {"x": object()}, {"x": float("nan")}]
+)
+def test_bad_fields_are_refused(tmp_path: Path, fields: dict[str, object]) -> None:
+    """Catches a record that forges the chain's own fields or cannot be read back."""
+    writer = TraceWriter(tmp_path)
+    with pytest.raises(LocalFault):
+        writer.append(fields)
+    writer.append({"fine": True})
+    writer.close()
+    assert verify_trace(tmp_path).seq == 1
