@@ -64,9 +64,10 @@ SAFETY = (
                      "for a in Attempt for d in Digest for x in Digest if d != x)"),
     Property("DurableBeforeSend", "invariant",
              "A vote or a share that is out stands in the log of its sender.",
-             formula="all(implies(vote[p, e, a, d], voted[p, e, a] == d) and "
-                     "implies(share[p, e, d], released[p, e, d]) for p in Peer for e in Event "
-                     "for a in Attempt for d in Digest)"),
+             formula="all(implies(vote[p, e, a, d], voted[p, e, a] == d) "
+                     "for p in Peer for e in Event for a in Attempt for d in Digest) and "
+                     "all(implies(share[p, i], instance_used[p, i]) "
+                     "for p in Peer for i in Instance)"),
     Property("NoStepBeforeBegin", "invariant",
              "A session steps only under a lock, with its own digest certified and released.",
              formula="all(implies(session[p, e, a] == stepping and session_digest[p, e, a] == d, "

@@ -28,6 +28,7 @@ from spec.language.declarations import (
 )
 from spec.language.expressions import Names, Parser, cell_type
 from spec.language.ir import (
+    Among,
     And,
     Implies,
     Literal,
@@ -285,6 +286,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return parts
         case Not(body=body) | Quantified(body=body):
             return (body,)
+        case Among(index=index, body=body):
+            return (*index, body)
         case Implies(left=left, right=right):
             return (left, right)
     fields = ("left", "right", "test", "then", "otherwise")
