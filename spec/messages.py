@@ -439,3 +439,28 @@ MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
 def index_of(message: object) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
     return tuple(attrgetter(path)(message) for path in type(message).INDEX)  # type: ignore[attr-defined]  # every class of MESSAGES has it
+
+
+@frozen
+class Attachment:
+    """How what is stored beside a disk cell is tied to the row that writes the cell.
+
+    ``index`` names its fields that are the cell's index, without the node's own place; ``values``
+    maps a cell that the same row writes to the field that must equal what is written.
+    """
+
+    index: tuple[str, ...] = ()
+    values: Mapping[str, str] = {}
+
+
+ATTACHED: Mapping[str, Attachment] = {
+    "lock": Attachment(
+        ("certificate.event",),
+        {"lock": "certificate.digest", "lock_attempt": "certificate.attempt"},
+    ),
+    "signature_kept": Attachment(("event", "digest")),
+    "key": Attachment(("key",)),
+    "key_share": Attachment(("slot",)),
+    "holding": Attachment(("number",)),
+}
+"""What is stored beside a disk cell, where the node's stores keep more than the cell."""

@@ -49,8 +49,8 @@ class View(Interface):
     def constant(self, name: str) -> int:
         """Return the number of a constant such as T."""
 
-    def among(self, sorts: tuple[str, ...], index: Index) -> View:
-        """Return the view with Peer and constants of those whom the index names."""
+    def among(self, sorts: tuple[str, ...], index: Index) -> View | None:
+        """Return the view with Peer and constants of those whom the index names, if known."""
 
 
 @frozen
@@ -100,7 +100,9 @@ def evaluate(node: Node, view: View, environment: Environment) -> Value:
             return _quantified(node, view, environment)
         case Among(sorts=sorts, index=index, body=body):
             named = tuple(evaluate(term, view, environment) for term in index)
-            return evaluate(body, view.among(sorts, named), environment)
+            scoped = view.among(sorts, named)
+            # Of those whom nobody knows nothing holds, not even what holds of all of them.
+            return scoped is not None and evaluate(body, scoped, environment)
     raise TypeError(f"no meaning for {type(node).__name__}")
 
 

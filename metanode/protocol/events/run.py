@@ -1,4 +1,4 @@
-"""The public parameters of a run, and the name that binds them all.
+"""A run of a session's cryptography: its public parameters, and the name that binds them all.
 
 Every message of a run carries its instance: H(event, attempt, digest, plan, members). A node
 computes it from what it knows itself, so whoever holds one signed message of the run knows under
@@ -8,18 +8,22 @@ which parameters its sender took part: nobody can be judged by others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from metanode.hashing import tagged_hash
+from metanode.protocol.blame.frames import KeptFrames
 from metanode.protocol.context import whole
+from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import Codec
+from metanode.tss.abort import Abort, AbortKind
 from metanode.tss.keygen import keygen_run
 from metanode.tss.keyshare import PublicPackage
 from metanode.tss.public_run import PublicRun
 from metanode.tss.refresh import RefreshRun
 from metanode.tss.reshare import ReshareRun
+from metanode.tss.session import FINISHED, Session
 from metanode.tss.sign_run import SignedKey, SignRun
 from spec.fields import many, natural, octets, part, text
 from spec.messages import HASH_OCTETS, INPUTS_LIMIT, MEMBERS_LIMIT, NODE_ID_OCTETS
@@ -163,3 +167,55 @@ def instance_of(
 def lane_nonce(instance: bytes, lane: int) -> bytes:
     """Return the nonce of one lane's session: 32 octets, used for nothing else."""
     return tagged_hash("lane", instance, whole(lane))
+
+
+@define
+class Run:
+    """One instance in progress; ``roster`` gives the party indices, ``members`` are those who run
+    it.
+    """
+
+    purpose: str
+    key_epoch: int
+    event: bytes
+    attempt: int
+    digest: bytes
+    members: tuple[bytes, ...]
+    roster: tuple[bytes, ...]
+    quorum: Quorum
+    lanes: tuple[Session[Any], ...] = field(repr=False)
+    plan: Plan = field(repr=False, kw_only=True)
+    frames: KeptFrames = field(factory=KeptFrames, repr=False, kw_only=True)
+    instance: bytes = b""
+    active: float = 0.0
+    started: float = 0.0
+    broken_off: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        self.instance = instance_of(
+            self.event, self.attempt, self.digest, self.plan, self.members
+        )
+
+    def party(self, node_id: bytes) -> int:
+        """Return the party index of a member."""
+        return self.roster.index(node_id) + 1
+
+    @property
+    def results(self) -> tuple[Any, ...] | None:
+        """Every lane's result, or None while one is missing."""
+        if all(lane.state == FINISHED for lane in self.lanes):
+            return tuple(lane.result for lane in self.lanes)
+        return None
+
+    @property
+    def waiting_for(self) -> list[bytes]:
+        """The members whose messages some lane is waiting for."""
+        parties = {party for lane in self.lanes for party in lane.waiting_for}
+        return [self.roster[party - 1] for party in sorted(parties)]
+
+    @property
+    def abort(self) -> Abort | None:
+        """What ended the run, if a lane did: the others expire only because of it."""
+        aborts = [lane.abort for lane in self.lanes if lane.abort is not None]
+        reasons = [abort for abort in aborts if abort.kind != AbortKind.TIMEOUT]
+        return next(iter(reasons or aborts), None)
