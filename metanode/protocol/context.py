@@ -91,6 +91,7 @@ class Context:
     at hand. ``key`` is the epoch in force; ``epochs`` are all that this node knows, by number: an
     old lock is judged by its own. ``drafts`` are epochs that may follow, ``keys`` what key
     generations made, by slot; ``attempts`` says by whom each attempt is signed (F-19).
+    ``boundary`` is whether the tick at hand is the first one of a round.
     """
 
     settings: Settings
@@ -106,6 +107,8 @@ class Context:
     attempts: dict[Index, Signers] = field(factory=dict)
     links: set[bytes] = field(factory=set)
     input: Input | None = field(default=None, repr=False)
+    boundary: bool = False
+    _round_seen: int = -1
 
     def __attrs_post_init__(self) -> None:
         self.tables.me = self.me
@@ -189,6 +192,13 @@ class Context:
     def live_holders(self) -> set[bytes]:
         """The holders of the key that this node has a link to, and itself."""
         return {p for p in self.epoch.roster if p in self.links or p == self.me}
+
+    def at(self, now: float, entry: Input) -> None:
+        """Take up an input."""
+        self.now, self.input = now, entry
+        self.boundary = entry.kind == "tick" and self.round_number() != self._round_seen
+        if self.boundary:
+            self._round_seen = self.round_number()
 
     # --- what the cores do ---
 

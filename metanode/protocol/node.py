@@ -152,7 +152,7 @@ class NodeCore:
         a step that tried what its table does not allow; the other steps run all the same.
         """
         ctx, text = self.ctx, INPUTS[entry.kind]
-        ctx.now, ctx.input = now, entry
+        ctx.at(now, entry)
         fault: MetanodeError | None = None
         if isinstance(entry, inputs.Received):
             if not (self._may_send(text.sender, entry) and self._in_window(text.window, entry)):
