@@ -6,6 +6,7 @@ be able to notice it. It changes the node that runs in this process, and nothing
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -73,7 +74,7 @@ def _steps() -> Iterator[Mutation]:
                 f"trigger {name} {trigger}",
                 lambda name=name, rest=rest: _rewrite(name, rest),
             )
-        for place, (first, second) in enumerate(zip(triggers, triggers[1:], strict=False)):
+        for place, (first, second) in enumerate(itertools.pairwise(triggers)):
             if first != second:
                 swapped = (*triggers[:place], second, first, *triggers[place + 2 :])
                 yield Mutation(
