@@ -52,17 +52,19 @@ PROVED: Mapping[str, str] = {
 }
 """Findings whose rule is proved for every size, with the network of the proof."""
 
-_PROTOCOL = "tests/protocol/test_"
-_LIARS = "tests/misbehaviour/protocol/test_"
+_PROTOCOL = "tests/protocol/"
+_LIARS = "tests/misbehaviour/protocol/"
 _MEMBERS = "test_a_key_that_waits_for_a_liar_binds_its_members"
 
 TESTS: Mapping[str, tuple[str, ...]] = {
     "F-07": ("tests/custody/test_payout.py::test_event_and_checksum_depend_on_everything",),
-    "F-31": (f"{_PROTOCOL}peering.py::test_the_crawl_slows_down_when_enough_weight_is_known",),
-    "F-33": (f"{_LIARS}keygen.py::{_MEMBERS}",),
+    "F-31": (
+        f"{_PROTOCOL}peers/test_peering.py::test_the_crawl_slows_down_when_enough_weight_is_known",
+    ),
+    "F-33": (f"{_LIARS}keys/test_keygen.py::{_MEMBERS}",),
     "F-34": (
-        f"{_LIARS}round.py::test_a_member_that_never_votes_does_not_stop_the_payouts",
-        f"{_PROTOCOL}threshold_set.py::test_all_alive_take_one_step_a_member",
+        f"{_LIARS}rounds/test_round.py::test_a_member_that_never_votes_does_not_stop_the_payouts",
+        f"{_PROTOCOL}rounds/test_threshold_set.py::test_all_alive_take_one_step_a_member",
     ),
 }
 """Tests that carry a finding and do not name it."""
