@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spec.language.assembly import Machine, Rule
+from model_checks.by_state import everywhere
+from spec.language.assembly import Machine
 from spec.protocol import PROTOCOL
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -30,11 +31,11 @@ def mermaid(machine: Machine) -> str:
     Events between the same two states share an arrow. What may happen in every state without
     leaving it is told in a note, and so is a crash, where the table's state is kept in memory.
     """
-    everywhere = _everywhere(machine)
+    common = everywhere(machine)
     lines = ["stateDiagram-v2", f"    [*] --> {machine.first}"]
     arrows: dict[tuple[str, str], list[str]] = {}
     for rule in machine.rules:
-        if rule.event not in everywhere:
+        if rule.event not in common:
             events = arrows.setdefault((rule.source, rule.target), [])
             if rule.event not in events:
                 events.append(rule.event)
@@ -42,24 +43,13 @@ def mermaid(machine: Machine) -> str:
         f"    {source} --> {target}: {' / '.join(events)}"
         for (source, target), events in arrows.items()
     ]
-    notes = [f"in every state: {', '.join(everywhere)}"] if everywhere else []
+    notes = [f"in every state: {', '.join(common)}"] if common else []
     if machine.cell.kept == "memory":
         notes.append(f"a crash, from any state: {machine.first}")
     if notes:
         lines += [f"    note right of {machine.first}", *(f"        {n}" for n in notes)]
         lines.append("    end note")
     return "\n".join(lines)
-
-
-def _everywhere(machine: Machine) -> list[str]:
-    """Return the events that leave every state as it is, in the order of the table."""
-
-    def stays(rules: list[Rule]) -> bool:
-        return {rule.source for rule in rules} == set(machine.states) and all(
-            rule.source == rule.target for rule in rules
-        )
-
-    return [e for e in machine.signatures if stays([r for r in machine.rules if r.event == e])]
 
 
 def with_diagram(text: str, diagram: str) -> str:

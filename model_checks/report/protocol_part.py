@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from model_checks.by_state import everywhere, reference, values
 from model_checks.networks.cases import CASES
 from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
-from model_checks.report.state_chart import chart, everywhere
+from model_checks.report.state_chart import chart
 from model_checks.system import Network
 from spec.findings import FINDINGS
 from spec.language.assembly import Machine, Protocol
-from spec.language.declarations import Cell, Enum, Opt
 from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
@@ -94,7 +94,7 @@ def cells(protocol: Protocol) -> Iterator[Html]:
         (
             row(
                 CELL_HEADINGS,
-                (element("code", _reference(c)), _values(c), element("code", c.first), c.kept,
+                (element("code", reference(c)), values(c), element("code", c.first), c.kept,
                  c.doc),
                 id=anchor("cell", c.name),
             )
@@ -112,16 +112,6 @@ def cells(protocol: Protocol) -> Iterator[Html]:
             for d in protocol.names.definitions.values()
         ),
     )
-
-
-def _reference(cell: Cell) -> str:
-    return f"{cell.name}[{', '.join(cell.index)}]" if cell.index else cell.name
-
-
-def _values(cell: Cell) -> str:
-    if isinstance(cell.type, Enum):
-        return ", ".join(cell.type.values)
-    return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
 
 
 def all_networks() -> list[Network]:

@@ -6,6 +6,7 @@ which rows first lead to them.
 
 from __future__ import annotations
 
+from model_checks.by_state import everywhere
 from model_checks.report.markup import Html, anchor, element
 from spec.language.assembly import Machine, Rule
 
@@ -19,18 +20,6 @@ MARGIN = 12
 def row_anchor(rule: Rule) -> str:
     """Return the id of the row that a rule comes from."""
     return anchor("row", rule.table, str(rule.number))
-
-
-def everywhere(machine: Machine) -> list[str]:
-    """Return the events that leave every state as it is, in the order of the table."""
-    found = []
-    for event in machine.signatures:
-        rules = [rule for rule in machine.rules if rule.event == event]
-        if {rule.source for rule in rules} == set(machine.states) and all(
-            rule.source == rule.target for rule in rules
-        ):
-            found.append(event)
-    return found
 
 
 def states_in_order(machine: Machine) -> list[str]:

@@ -37,21 +37,23 @@ def test_rows_exist(table: str, name: str) -> None:
 
 def test_names_exist() -> None:
     """Catches a constant, cell, formula or file that was renamed."""
-    files = {path.name for path in Path(str(spec.__file__)).parent.iterdir()}
+    root = Path(str(spec.__file__)).parent
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*.*")}
+    files |= {f"{path.name}/" for path in root.iterdir() if path.is_dir()}
     known = {constant.name for constant in constants()} | set(PROTOCOL.cells) | files
     known |= set(PROTOCOL.names.definitions) | set(PROTOCOL.machines) | {"keygen_until", "delay"}
     known |= {"memory", "disk", "network", "given", "ghost", "any", "same"}
     known |= {state for machine in PROTOCOL.machines.values() for state in machine.states}
     known |= {event for machine in PROTOCOL.machines.values() for event in machine.signatures}
     known |= {sort.lower()[0] for sort in PROTOCOL.names.sorts}
-    named = set(re.findall(r"`\"?([a-z_A-Z]+(?:\.py|\.cddl)?)\"?`", README))
+    named = set(re.findall(r"`\"?([a-z_A-Z/]+(?:\.py|\.cddl|\.md)?)\"?`", README))
     assert named - known == set()
 
 
 def test_every_table_file_is_in_the_reading_order() -> None:
     """Catches a table that a reader would not find."""
     for module in MODULES:
-        assert f"| `{module.__name__.rpartition('.')[2]}.py` |" in README
+        assert f"| `{module.__name__.removeprefix('spec.').replace('.', '/')}.py` |" in README
 
 
 def test_the_example_is_the_row() -> None:
@@ -60,3 +62,13 @@ def test_the_example_is_the_row() -> None:
     example = README[README.index("```python") : README.index("```\n", README.index("```python"))]
     for text in (*row.only_if, row.why, *row.then, *row.then.values()):
         assert f'"{text}"' in example
+
+
+def test_the_glossary_has_the_words_of_the_field() -> None:
+    """Catches a word without its meaning or without what others call it."""
+    section = README.split("## Words")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) > 30
+    for row in rows:
+        assert len(row) == 3, row
+        assert all(cell.strip() for cell in row), row
