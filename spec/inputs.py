@@ -16,7 +16,10 @@ network cell of its class, under its own index, before the steps run.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Mapping
+from typing import Any, get_type_hints
 
 from attrs import frozen
 
@@ -242,27 +245,53 @@ def position_after(triggers: tuple[str, ...], trigger: str, position: int) -> in
     return next((n for n in range(position, len(triggers)) if triggers[n] == trigger), None)
 
 
-def _check() -> None:
-    """Refuse, at import, a text that names what is not there; the error says where."""
+def check_inputs(steps: Mapping[str, Step], inputs: Mapping[str, Input]) -> None:
+    """Refuse a text that names what is not there; the error gives file, line and name."""
     known = {f"{name}.{event}" for name, m in PROTOCOL.machines.items() for event in m.signatures}
-    for each in STEPS.values():
+    for each in steps.values():
         for trigger in each.triggers:
             if trigger not in known:
-                raise SpecError(f"spec/inputs.py: step {each.name}: no table has {trigger}")
-    for entry in INPUTS.values():
-        for name in entry.names:
-            if name not in STEPS:
-                raise SpecError(f"spec/inputs.py: input {entry.kind}: there is no step {name}")
+                raise _refusal(f'step("{each.name}"', f"step {each.name}: no table has {trigger}")
+    for entry in inputs.values():
+        where, unknown = f'Input("{entry.kind}"', [n for n in entry.names if n not in steps]
+        if unknown:
+            raise _refusal(where, f"input {entry.kind}: there is no step {unknown[0]}")
         if entry.sender not in SENDERS or entry.window not in WINDOWS:
-            raise SpecError(f"spec/inputs.py: input {entry.kind}: its sender or window is no rule")
-    for cls in (*HANDSHAKE, *ENVELOPED):
-        if vars(cls)["KIND"] not in INPUTS:
-            raise SpecError(f"spec/inputs.py: no input takes the message {cls.__name__}")
-    used = {name for entry in INPUTS.values() for name in entry.names}
-    fired = {trigger for name in used for trigger in STEPS[name].triggers}
-    if STEPS.keys() - used or known - fired:
-        raise SpecError(f"spec/inputs.py: used nowhere: {sorted(STEPS.keys() - used)},"
-                        f" never fired: {sorted(known - fired)}")
+            raise _refusal(where, f"input {entry.kind}: its sender or its window is no rule")
+    used = {name for entry in inputs.values() for name in entry.names}
+    if unused := sorted(steps.keys() - used):
+        raise _refusal(f'step("{unused[0]}"', f"step {unused[0]}: no input runs it")
+    if never := sorted(known - {t for name in used for t in steps[name].triggers}):
+        raise _refusal("STEPS = ", f"no step has the trigger {never[0]}")
 
 
-_check()
+def check_message(message: type, inputs: Mapping[str, Input]) -> None:
+    """Refuse a message that no input takes, or whose index is not that of its cell."""
+    said = vars(message)
+    cell = PROTOCOL.cells[said["CELL"]]
+    # The sender has its place by its signature; a link's number is each end's own.
+    wanted = [sort for sort in cell.index[1:] if sort != "Link"]
+    where = f"{inspect.getsourcefile(message)}:{inspect.getsourcelines(message)[1]}"
+    if said["KIND"] not in inputs:
+        raise SpecError(f"{where}: message {message.__name__}: no input takes it")
+    if len(said["INDEX"]) != len(wanted):
+        raise SpecError(f"{where}: cell {cell.name} has the index {wanted}, not {said['INDEX']}")
+    for path in said["INDEX"]:
+        kind: Any = message
+        for name in path.split("."):
+            hints = get_type_hints(kind) if isinstance(kind, type) else {}
+            if name not in hints:
+                raise SpecError(f"{where}: cell {cell.name}: there is no index field {path}")
+            kind = hints[name]
+
+
+def _refusal(text: str, reason: str) -> SpecError:
+    """Return the refusal of what stands in this file under a text."""
+    lines, _ = inspect.getsourcelines(sys.modules[__name__])
+    line = next((number for number, found in enumerate(lines, start=1) if text in found), 0)
+    return SpecError(f"{__file__}:{line}: {reason}")
+
+
+check_inputs(STEPS, INPUTS)
+for _message in (*HANDSHAKE, *ENVELOPED):
+    check_message(_message, INPUTS)

@@ -237,6 +237,8 @@ def _rules(
         for name in cells_read(guard.formula):
             if names.cells[name].kept == "ghost":
                 raise SpecError(f"{guard.text!r} reads the ghost cell {name}")
+        if _denies_among(guard.formula):
+            raise SpecError(f"{guard.text!r} denies what holds among those who may be unknown")
     effects = tuple(_effect(parser, target, value, owners) for target, value in row.then.items())
     written = [(effect.cell.name, effect.index) for effect in effects]
     if len(set(written)) != len(written):
@@ -267,6 +269,16 @@ def _effect(parser: Parser, target: str, value: str, owners: Mapping[str, str]) 
     if cell.kept == "network" and node != Literal(kind, True):
         raise SpecError(f"{target}: what was sent stays sent, so a network cell only becomes True")
     return Effect(cell, index, node)
+
+
+def _denies_among(node: Node, denied: bool = False) -> bool:
+    """Return whether ``among``, which is false of those whom nobody knows, could make this true."""
+    if isinstance(node, Among) and denied:
+        return True
+    if isinstance(node, Implies):
+        return _denies_among(node.left, not denied) or _denies_among(node.right, denied)
+    turned = not denied if isinstance(node, Not) else denied
+    return any(_denies_among(child, turned) for child in children(node))
 
 
 def cells_read(node: Node) -> set[str]:
