@@ -215,7 +215,7 @@ class BitcoinAdapter:
             gone.append(block_hash)
             kept -= 1
         if gone and self._visited[0].height > self._birth_height:
-            raise Unavailable("a reorganisation deeper than the window: restart to index again")
+            raise Unavailable("a reorganisation deeper than the window: restart the node")
         return tuple(gone), 0
 
     async def _block_at(self, height: int, coins: set[Outpoint]) -> BlockSummary | None:

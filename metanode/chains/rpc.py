@@ -71,7 +71,10 @@ class RpcClient:
         request = {"jsonrpc": "1.0", "id": self._calls, "method": method, "params": list(params)}
         status, body = await self._post(json_decimal.dumps(request).encode())
         if status in (401, 403):
-            raise UserError(f"{self._url} refuses the RPC user or password: check the config")
+            raise UserError(
+                f"{self._url} refuses the RPC user or password: correct chain.rpc_user or the file "
+                "named in chain.rpc_password_file"
+            )
         if status not in _BODY_STATUSES:
             raise Unavailable(f"{self._url} answers {method} with HTTP status {status}")
         try:

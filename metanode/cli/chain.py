@@ -59,7 +59,7 @@ def command(data: Path, listen: str, interval: float, auth_file: Path | None) ->
     if endpoint.host not in ("127.0.0.1", "::1", "localhost"):
         raise UserError(f"--listen: {listen} is not a loopback address: use 127.0.0.1:port")
     if not 0 <= interval <= 86_400:
-        raise UserError("--interval: 0..86400 seconds are allowed")
+        raise UserError(f"--interval: {interval} is out of bounds: give 0 to 86400 seconds")
     credentials = None
     if auth_file is not None:
         refuse_shared(auth_file)

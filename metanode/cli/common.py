@@ -115,7 +115,7 @@ def prompt_passphrase(*, confirm: bool, text: str = "Passphrase") -> Passphrase:
     if not sys.stdin.isatty():
         raise UserError(
             "no passphrase: give --passphrase-file FILE, set node.passphrase_file, "
-            "or use a terminal"
+            "or run the command in a terminal, where it asks"
         )
     typed = click.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True)
     return Passphrase(typed.encode("utf-8"))

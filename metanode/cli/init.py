@@ -98,7 +98,7 @@ def _read_network_file(path: Path | None) -> dict[str, dict[str, Any]]:
     found = {} if path is None else load_toml(path)
     for section, keys in found.items():
         if not isinstance(keys, dict):
-            raise UserError(f"{path}: {section} is no section: write [{section}]")
+            raise UserError(f"{path}: {section} is a value, not a section: write [{section}]")
     return found
 
 

@@ -134,7 +134,8 @@ def verify_command(home: Path, passphrase_file: Path | None) -> None:
                     click.echo(f"  {line}")
     if faults:
         more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise UserError(f"{len(faults)} of {good + len(faults)} not good: {faults[0]}{more}")
+        count = f"{len(faults)} of {good + len(faults)} shares are not good"
+        raise UserError(f"{count}: {faults[0]}{more}")
     click.echo(f"{good} good, none bad" if good else "no shares yet")
 
 

@@ -56,7 +56,8 @@ class Asking:
         events = {self._post(home, check=True)["event"] for home in self.homes}
         if len(events) != 1:
             raise UserError(
-                "your nodes do not see the same key and epoch: wait until `status` shows the same"
+                "your nodes do not see the same key and epoch: wait until `status` shows the same "
+                "key and epoch at each"
             )
         self.event = events.pop()
         for home in self.homes:
@@ -330,7 +331,7 @@ def changed_members(
             raise UserError(f"{old[:70]} is no holder and cannot leave: `status` lists the roster")
     for new in joining:
         if new in roster:
-            raise UserError(f"{new[:70]} is a holder already and cannot join")
+            raise UserError(f"{new[:70]} is a holder already: name only nodes that hold no share")
     if len(set(leaving)) != len(leaving) or len(set(joining)) != len(joining):
         raise UserError("a node id is given twice: name each node once")
     return sorted((set(roster) - set(leaving)) | set(joining))

@@ -23,6 +23,7 @@ MAGIC = b"metanode-devnet-1\n"
 MAX_PAYLOAD_BYTES = 4_000_000  # the largest block there can be
 
 _KINDS: dict[bytes, Kind] = {b"B": b"B", b"I": b"I", b"R": b"R"}
+_MEND = "put a copy of it back, or begin a new chain in another folder"
 _HEAD_BYTES = 5
 _CHECKSUM_BYTES = 8
 
@@ -82,14 +83,14 @@ class BlockFile:
         end = position + _HEAD_BYTES + length
         if len(data) < position + _HEAD_BYTES or len(data) < end + _CHECKSUM_BYTES:
             if length > MAX_PAYLOAD_BYTES:
-                raise UserError(f"{self._path} is damaged at byte {position}: restore a copy")
+                raise UserError(f"{self._path} is damaged at byte {position}: {_MEND}")
             return None
         checksum = hashlib.sha256(data[position:end]).digest()[:_CHECKSUM_BYTES]
         kind = _KINDS.get(data[position : position + 1])
         if kind is None or checksum != data[end : end + _CHECKSUM_BYTES]:
             if end + _CHECKSUM_BYTES == len(data):
                 return None
-            raise UserError(f"{self._path} is damaged at byte {position}: restore a copy")
+            raise UserError(f"{self._path} is damaged at byte {position}: {_MEND}")
         return kind, data[position + _HEAD_BYTES : end], end + _CHECKSUM_BYTES
 
     def _write(self, data: bytes) -> None:

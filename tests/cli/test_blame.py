@@ -132,7 +132,7 @@ def test_bad_input_is_refused_in_one_line(run: Run, home: Home, tmp_path: Path) 
 def test_a_pardon_waits_for_fresh_shares_and_a_stopped_node(run: Run, home: Home) -> None:
     """Catches a pardon beside a running node, or on the transfers that were guessed at."""
     peer = PEER.hex()
-    refused(run("blame", "pardon", "--home", home.path, peer), "refreshed first")
+    refused(run("blame", "pardon", "--home", home.path, peer), "run `keyrefresh`, then pardon")
     refreshed(home, 2)
     with ProcessLock(home.lock):
         refused(run("blame", "pardon", "--home", home.path, peer), "already runs")

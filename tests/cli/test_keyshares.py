@@ -128,7 +128,7 @@ def test_verify(home: Home, run: Run) -> None:
     path = sorted(home.keyshares.iterdir())[1]
     path.write_bytes(path.read_bytes()[:-1])
     result = run("keyshares", "verify", "--home", home.path)
-    refused(result, f"1 of 2 not good: {path} is damaged")
+    refused(result, f"1 of 2 shares are not good: {path} is damaged")
     assert f"{name} 1: ok\n" in result[1]
     assert f"{name} 2: NOT GOOD\n" in result[1]
 

@@ -146,7 +146,7 @@ def test_a_request_ends_with_its_holders_and_is_asked_for_again() -> None:
     assert signature(sim, 0, event) is None
     with pytest.raises(UserError, match="this node holds no share of the key"):
         ask_to_sign(sim, (3,))
-    with pytest.raises(UserError, match=f"epoch {epoch} is not the current one"):
+    with pytest.raises(UserError, match=f"epoch {epoch} is not in force"):
         key_id = sim.core(0).ctx.epoch.key_id.hex()
         ask(sim, 0, "keyrefresh", key_id=key_id, epoch=epoch)
     again = ask_to_sign(sim, (0, 1, 4))

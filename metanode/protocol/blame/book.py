@@ -213,8 +213,8 @@ def lift(tables: Tables, me: bytes, peer: bytes, ban: Ban | None, epoch: int) ->
         )
     except TransitionError as refusal:
         raise UserError(
-            f"the ban of {name} cannot be lifted: it is of key epoch {ban.epoch}, and epoch "
-            f"{epoch} is in force; let the shares be refreshed first, then pardon"
+            f"the ban of {name} cannot be lifted yet: it is of key epoch {ban.epoch}, and epoch "
+            f"{epoch} is in force: run `keyrefresh`, then pardon"
         ) from refusal
     return ban
 

@@ -81,9 +81,9 @@ class Requests:
         if known is not None and self.settlement.status(event) == DONE:
             return known
         if self.settlement.status(event) == "EXPIRED" or self.has_renounced(event):
-            raise UserError("this node has renounced it for good: ask with another --label")
+            raise UserError("this node has renounced the request permanently: use another --label")
         if known is None and len(self.open()) >= OPEN_LIMIT:
-            raise UserError(f"{OPEN_LIMIT} requests are open here: wait until some are done")
+            raise UserError(f"{OPEN_LIMIT} requests are open here: wait until `events` shows fewer")
         {
             "sign": self._check_sign,
             "keygen": self._check_keygen,
@@ -312,7 +312,7 @@ class Requests:
         self._check_key(request)
         self._check_share()
         if not request.names(self.ctx.epoch.quorum):
-            raise UserError("others hold the key now: do not name holders, the node does it")
+            raise UserError("others hold the key now: leave the field `holders` out")
         self._check_up()
 
     def _check_keygen(self, _request: Request) -> None:
@@ -335,7 +335,7 @@ class Requests:
         self._check_key(request)
         epoch, current = request.fields["epoch"], self.ctx.epoch.number
         if epoch != current:
-            raise UserError(f"epoch {epoch} is not the current one: ask for epoch {current}")
+            raise UserError(f"epoch {epoch} is not in force: ask for epoch {current}, which is")
         if request.kind == "keyrefresh":
             self._check_share()
             self._check_all_up()
@@ -347,14 +347,14 @@ class Requests:
         numbers = (wanted["threshold"], wanted["byzantine"])
         fault = quorum_fault(len(members), *numbers)
         if fault is not None:
-            raise UserError(f"such a quorum is refused: {fault}: choose other numbers")
+            raise UserError(f"these numbers are unsafe: {fault}: choose other numbers")
         now = (list(key.roster), key.quorum.threshold, key.quorum.faulty)
         if (members, *numbers) == now:
             raise UserError("that is the quorum already: `keyrefresh` renews the shares alone")
         staying = {m for m in members if m in key.roster}
         down = sorted(staying - self.ctx.live_holders())
         if down:
-            raise UserError(f"{down[0].hex()} would hold a share and is not up: start it")
+            raise UserError(f"{down[0].hex()} is to hold a share, but it is not up: start it")
         self._check_up()
         for member in [m for m in members if m not in key.roster]:
             reason = self.stake_fault(member)
@@ -368,7 +368,8 @@ class Requests:
             raise UserError(NO_KEY)
         if request.fields["key_id"] != self.ctx.key.key_id:
             raise UserError(
-                f"this node knows another key, {self.ctx.key.key_id.hex()}: ask its own network"
+                f"this node knows another key, {self.ctx.key.key_id.hex()}: ask a node that holds "
+                "the one you named"
             )
 
     def _check_share(self) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from metanode.errors import UserError
-from metanode.runtime.store.files import atomic_write, make_directory
+from metanode.runtime.store.files import LOST, atomic_write, make_directory
 
 if TYPE_CHECKING:  # these load cryptography and SQLAlchemy, which `--help` does not need
     from metanode.identity import Identity
@@ -110,11 +110,7 @@ class Home:
                 )
         for file, title in ((self.signing_log, "signing log"), (self.events, "event store")):
             if not file.is_file():
-                raise UserError(
-                    f"{title} missing: {file}; this node refuses to sign without it: put the "
-                    "file itself back (an older copy could make it sign twice), or make a new "
-                    "home with `init`"
-                )
+                raise UserError(f"{title} missing: {file}; {LOST}")
         make_directory(self.keyshares)
         make_directory(self.trace)
 

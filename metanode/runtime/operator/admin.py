@@ -65,7 +65,7 @@ class AdminServer:
         except OSError as error:
             raise UserError(
                 f"admin.listen {self.listen} cannot be used ({error.strerror or error}): "
-                "choose another port, or 0"
+                "set another port there, or port 0 for any that is free"
             ) from error
         port = listener.extra(SocketAttribute.local_port)
         bound = Endpoint(self.listen.host, port)

@@ -15,6 +15,7 @@ from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keyshares import list_shares
 from metanode.runtime.secrets.keystore import read_node_id
 from metanode.runtime.store.cells import TITLE, CellStore, CellWrite, Index, Value
+from metanode.runtime.store.files import DAMAGED
 from metanode.runtime.store.trace import TraceWriter
 from spec.protocol import PROTOCOL
 from spec.trace_format import TRANSITION
@@ -46,7 +47,7 @@ def _decoded(kind: type[Any], data: bytes) -> Any:
     try:
         return kind.decode(data)
     except Malformed as fault:
-        raise UserError(f"{TITLE} damaged ({fault}): restore it from a backup") from fault
+        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
 
 
 def stored_report(home: Home) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def stored_record(home: Home, name: str) -> BlameRecord:
     fitting = [record for record in records if record.id.startswith(name.lower())]
     if len(fitting) != 1:
         verdict = "several records begin" if fitting else "no record begins"
-        raise UserError(f"{verdict} with {name!r}: `blame` lists them")
+        raise UserError(f"{verdict} with {name!r}: run `blame` to see their names")
     return fitting[0]
 
 

@@ -36,7 +36,13 @@ from metanode.runtime.secrets.keystore import (
     write_sealed,
 )
 from metanode.runtime.store.cells import TITLE, CellStore
-from metanode.runtime.store.files import atomic_write, make_directory, read_bounded, sync_directory
+from metanode.runtime.store.files import (
+    DAMAGED,
+    atomic_write,
+    make_directory,
+    read_bounded,
+    sync_directory,
+)
 from metanode.tss.keyshare import Keyshare
 
 LOCKED_IN = "locked_in"
@@ -87,9 +93,7 @@ def _known(home: Home, node_id: bytes) -> list[ShareEntry]:
                 epoch = decode_epoch(data)
                 position = epoch.index_of(node_id)
             except (Malformed, ValueError) as error:
-                raise UserError(
-                    f"{TITLE} damaged: {home.events}; restore it from a backup of this home"
-                ) from error
+                raise UserError(f"{TITLE} damaged: {home.events}; {DAMAGED}") from error
             label = ShareLabel(epoch.key_id, epoch.number, epoch.public_key)
             made = keys.get(index) if cell == "key_share" else None
             state = str(made if made not in (None, LOCKED_IN) else

@@ -78,7 +78,7 @@ class Passphrase:
         if not value:
             raise UserError("the passphrase is empty: give one of at least one character")
         if len(value) > MAX_PASSPHRASE_BYTES:
-            raise UserError(f"the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes")
+            raise UserError(f"the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes: cut it")
 
     def __repr__(self) -> str:
         return "Passphrase(...)"
@@ -93,7 +93,7 @@ def read_passphrase_file(path: Path) -> Passphrase:
     text = read_bounded(path, MAX_PASSPHRASE_BYTES + 2)
     line = text.removesuffix(b"\n").removesuffix(b"\r")
     if b"\n" in line:
-        raise UserError(f"{path} has several lines: a passphrase file holds exactly one")
+        raise UserError(f"{path} has several lines: leave only the one with the passphrase")
     if not line:
         raise UserError(f"{path} is empty: write the passphrase into its first line")
     return Passphrase(line)
@@ -102,7 +102,7 @@ def read_passphrase_file(path: Path) -> Passphrase:
 def write_passphrase_file(path: Path) -> Passphrase:
     """Make a new random passphrase of 256 bits in a new file of mode 0600 and return it."""
     if path.exists():
-        raise UserError(f"{path} exists already and is never overwritten")
+        raise UserError(f"{path} exists already and is never overwritten: name another file")
     passphrase = Passphrase(secrets.token_urlsafe(32).encode("ascii"))
     atomic_write(path, passphrase.secret + b"\n")
     return passphrase
@@ -185,7 +185,7 @@ def _take_apart(path: Path, data: bytes) -> _Sealed:
         raise UserError(f"{path} is damaged (its checksum does not match): {mend}")
     version, kind, log2_n, r, p = body[len(MAGIC) : len(MAGIC) + 5]
     if version != FORMAT:
-        raise UserError(f"{path} has format {version}, this program reads {FORMAT}: {mend}")
+        raise UserError(f"{path} has format {version}, not {FORMAT}: use the program that wrote it")
     try:
         cost = KdfCost(log2_n, r, p)
     except LocalFault as error:
@@ -230,7 +230,7 @@ def write_sealed(
 ) -> None:
     """Seal ``secret`` into a new file; UserError when the file exists."""
     if path.exists():
-        raise UserError(f"{path} exists already and is never overwritten")
+        raise UserError(f"{path} exists already and is never overwritten: name another file")
     atomic_write(path, seal(kind, label, secret, passphrase, cost))
 
 
@@ -257,7 +257,7 @@ def load_identity(path: Path, passphrase: Passphrase) -> Identity:
     label, secret = open_sealed(path, KIND_IDENTITY, passphrase)
     identity = Identity.from_secret(int.from_bytes(secret[:SECRET_BYTES], "big"))
     if len(secret) != SECRET_BYTES or identity.node_id != label:
-        raise UserError(f"{path} holds a key that is not the node's: restore it from a backup")
+        raise UserError(f"{path} holds a key that is not its node's: restore it from a backup")
     return identity
 
 

@@ -18,6 +18,7 @@ from attrs import field, frozen
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from metanode.errors import LocalFault, UserError
+from metanode.runtime.store.files import DAMAGED
 from metanode.runtime.store.sqlite import Database
 
 KIND = "metanode cell store 1"
@@ -86,9 +87,7 @@ def _decode(path: Path, data: bytes) -> Any:
     try:
         return cbor2.loads(data)
     except (cbor2.CBORError, ValueError) as error:
-        raise UserError(
-            f"{TITLE} damaged: {path}; restore it from a backup of this home"
-        ) from error
+        raise UserError(f"{TITLE} damaged: {path}; {DAMAGED}") from error
 
 
 class CellStore:

@@ -25,7 +25,8 @@ from metanode.protocol.tables.runner import Write
 from metanode.protocol.wire.codec import Codec, decode_canonical
 from metanode.runtime.operator.blame import bans_in, blames_in
 from metanode.runtime.secrets.keystore import Keystore
-from metanode.runtime.store.cells import CellStore, CellWrite
+from metanode.runtime.store.cells import TITLE, CellStore, CellWrite
+from metanode.runtime.store.files import DAMAGED
 from metanode.runtime.store.signing_log import (
     Lock,
     Release,
@@ -176,9 +177,9 @@ class Disk:
         try:
             message = self.codec.decode(data)
         except Malformed as fault:
-            raise UserError(f"the store is damaged ({fault}): restore it from a backup") from fault
+            raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
         if type(message) is not kind:
-            raise UserError(f"the store is damaged (no {kind.__name__}): restore it from a backup")
+            raise UserError(f"{TITLE} damaged (no {kind.__name__}); {DAMAGED}")
         return message
 
     def _load_epoch(self, document: bytes, holding: Mapping[Index, Value]) -> KeyEpoch:
@@ -194,7 +195,7 @@ def _request(data: bytes) -> Request:
     try:
         return Request.decode(data)
     except Malformed as fault:
-        raise UserError(f"the store is damaged ({fault}): restore it from a backup") from fault
+        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
 
 
 def _evidence(data: bytes) -> Evidence:

@@ -19,6 +19,16 @@ PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
+# Remedies for the two stores that say what a node has signed: a back-up never holds them.
+LOST = (
+    "this node refuses to sign without it: put the file itself back (an older copy could make it "
+    "sign twice), or make a new home with `init`"
+)
+DAMAGED = (
+    "restore the newest copy of this whole home, then `history import` the newest export (without "
+    "it an older copy could sign twice), or make a new home with `init`"
+)
+
 
 def sync_directory(directory: Path) -> None:
     """Flush the names in ``directory`` to the disk."""
@@ -64,7 +74,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > max_bytes:
-        raise UserError(f"{path} is longer than {max_bytes} bytes: not the file it should be")
+        raise UserError(f"{path} is longer than {max_bytes} bytes: put the right file there")
     return data
 
 

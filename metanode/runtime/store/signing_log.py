@@ -288,11 +288,6 @@ class SigningLog:
     @classmethod
     def open(cls, path: Path, node_id: bytes) -> SigningLog:
         """Open the log of ``node_id``; UserError, and with it no signing, when it is not there."""
-        if not path.is_file():
-            raise UserError(
-                f"{TITLE} missing: {path}; this node refuses to sign without its history: restore "
-                "the file from a backup, or make a new home with `init`"
-            )
         return cls(Database.open(path, KIND, node_id, TITLE))
 
     def record(self, records: Sequence[Record]) -> None:

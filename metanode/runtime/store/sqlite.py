@@ -18,7 +18,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from metanode.errors import Unavailable, UserError
-from metanode.runtime.store.files import PRIVATE_FILE, sync_directory
+from metanode.runtime.store.files import DAMAGED, LOST, PRIVATE_FILE, sync_directory
 
 BUSY_TIMEOUT_S = 5.0
 metadata_table = sa.Table(
@@ -71,7 +71,7 @@ class Database:
     def create(cls, path: Path, kind: str, owner: bytes, tables: sa.MetaData) -> Database:
         """Make the file with its tables; refuses (UserError) to touch a file that is there."""
         if path.exists():
-            raise UserError(f"{path} exists already and is never overwritten")
+            raise UserError(f"{path} exists already and is never overwritten: name another home")
         try:
             path.touch(mode=PRIVATE_FILE, exist_ok=False)
             database = cls(path, _engine(path))
@@ -92,7 +92,7 @@ class Database:
         ``title`` names the file in messages ("signing log").
         """
         if not path.is_file():
-            raise UserError(f"{title} missing: {path}; restore it from a backup of this home")
+            raise UserError(f"{title} missing: {path}; {LOST}")
         database = cls(path, _engine(path))
         try:
             with database._engine.begin() as connection:
@@ -102,15 +102,13 @@ class Database:
         except sa.exc.DatabaseError as error:
             database.close()
             if isinstance(error, sa.exc.OperationalError) and "locked" in str(error.orig):
-                raise Unavailable(f"{path} is held by another process") from error
-            raise UserError(
-                f"{title} damaged: {path} ({error.orig}); restore it from a backup of this home"
-            ) from error
+                raise Unavailable(f"{path} is held by another process: stop it") from error
+            raise UserError(f"{title} damaged: {path} ({error.orig}); {DAMAGED}") from error
         fault = None
         if verdict != "ok":
-            fault = f"{title} damaged: {path} ({verdict}); restore it from a backup of this home"
+            fault = f"{title} damaged: {path} ({verdict}); {DAMAGED}"
         elif found.get("kind") != kind.encode():
-            fault = f"{path} is no {title} of this version; restore it from a backup of this home"
+            fault = f"{path} is no {title} of this version; put this node's own {title} back"
         elif found.get("owner") != owner:
             fault = f"{path} belongs to another node; put this node's own {title} back"
         if fault is not None:

@@ -29,6 +29,7 @@ from spec.trace_format import (
 from spec.trace_format import canonical_json as format_json
 
 MAX_FILE_BYTES = 64 << 20
+_MEND = "move the trace away (evidence is lost, safety is not)"
 
 
 def canonical_json(record: Mapping[str, Any]) -> bytes:
@@ -167,8 +168,11 @@ class TraceWriter:
             record = _parse(line) or {}
             seq, prev = record.get("seq"), record.get("prev")
             if type(seq) is not int or not isinstance(prev, str):
-                raise UserError(f"{path}: the last line is no trace record; move the trace away")
-            return _check_line(f"{path}: last line", line, TraceEnd(seq - 1, prev))
+                raise UserError(f"{path}: the last line is no trace record: {_MEND}")
+            try:
+                return _check_line(f"{path}: last line", line, TraceEnd(seq - 1, prev))
+            except UserError as fault:
+                raise UserError(f"{fault}: {_MEND}") from None
         return TraceEnd()
 
     def _open(self) -> None:

@@ -51,7 +51,7 @@ def test_an_expired_request_is_refused_and_can_be_asked_for_with_another_label()
     sim.run_until(lambda: expired(sim, event), LATE_S, "expired")
     sim.tamper.clear()
     for number in range(4):
-        with pytest.raises(UserError, match="has renounced it for good: ask with another --label"):
+        with pytest.raises(UserError, match="has renounced the request permanently"):
             ask_to_sign(sim, (number,))
     again = ask_to_sign(sim, range(4), label="second try")
     assert again != event

@@ -193,7 +193,7 @@ def test_a_foreign_key_an_old_epoch_and_too_few_up_are_refused() -> None:
     key = sim.core(0).ctx.epoch
     mine = key.key_id.hex()
     refused(sim, "knows another key", "sign", key_id="00" * 32, digest=DIGEST.hex())
-    refused(sim, "epoch 2 is not the current one: ask for epoch 1", "keyrefresh",
+    refused(sim, "epoch 2 is not in force: ask for epoch 1", "keyrefresh",
             key_id=mine, epoch=2)
     ask(sim, 0, "keyrefresh", key_id=mine, epoch=1)
     sim.crash(1)

@@ -150,7 +150,7 @@ def test_a_ban_is_lifted_by_fresh_transfers_and_a_pardon_only() -> None:
     with pytest.raises(UserError, match="no ban"):
         core.blames.pardon(peer)
     core.blames.ban(peer, core.ctx.epoch.number)
-    with pytest.raises(UserError, match="refreshed first"):
+    with pytest.raises(UserError, match="run `keyrefresh`, then pardon"):
         core.blames.pardon(peer)
     assert core.ctx.tables.view.get("pair_banned", core.ctx.me, peer)
     core.blames.bans[peer] = evolve(core.blames.bans[peer], epoch=core.ctx.epoch.number - 1)

@@ -72,7 +72,7 @@ def test_conflict_inside_one_batch(log: SigningLog) -> None:
 def test_missing_log_refuses_to_sign(tmp_path: Path) -> None:
     """Catches a node that takes a lost history for a clean one (F-04)."""
     path = tmp_path / "signing_log.sqlite"
-    with pytest.raises(UserError, match="signing log missing.*refuses to sign.*restore"):
+    with pytest.raises(UserError, match="signing log missing.*refuses to sign.*file itself back"):
         SigningLog.open(path, NODE_ID)
     assert not path.exists()
 
