@@ -14,7 +14,7 @@ import z3
 from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.engines.provers import ask_z3, contradict
 from model_checks.engines.symbolic import SymbolicState, Symbols
-from model_checks.networks import keygen_lock_in, signing, two_phase_commit
+from model_checks.models import keygen_lock_in, signing, two_phase_commit
 from model_checks.system import Action, Network, System, close
 from spec.language.declarations import SpecError
 from spec.language.interpreter import evaluate

@@ -13,7 +13,7 @@ from model_checks.engines.check import check
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Result
 from model_checks.engines.symmetry import SymmetryRefused, comparators
-from model_checks.networks import (
+from model_checks.models import (
     block_list,
     keygen_lock_in,
     link_duplicates,

@@ -1,16 +1,17 @@
-"""Every network: the expected verdicts and numbers, and the oracle's word at toy size."""
+"""Every model: the expected verdicts and numbers, and the oracle's word at toy size."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 
 import pytest
 from attrs import evolve
 
+from model_checks.cases import Case, Counts
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Oracle
-from model_checks.networks import (
+from model_checks.models import (
+    CASES,
     block_list,
     cooldown,
     coordinator_rotation,
@@ -27,41 +28,33 @@ from model_checks.networks import (
     swap_settlement,
     two_phase_commit,
 )
-from model_checks.networks.cases import CASES, Case, faults, manifest, manifest_text, record
 from model_checks.system import Network, close
 from spec.language.declarations import Enum, SpecError
 from spec.protocol import PROTOCOL
 
 FAST = [case for case in CASES if not case.deep]
-RECORDED = manifest()
 
 
 @pytest.mark.parametrize("case", FAST, ids=lambda case: case.name)
 def test_expected_outcome(case: Case) -> None:
     """Catches a rule that no longer holds, a variant that is no longer refuted, any other count."""
-    assert faults(case, case.run(), RECORDED.get(case.name)) == []
-
-
-def test_manifest_is_complete() -> None:
-    """Catches a case without numbers, numbers without a case, and text that does not read back."""
-    assert list(RECORDED) == [case.name for case in CASES]
-    assert tomllib.loads(manifest_text(RECORDED)) == RECORDED
+    assert case.faults(case.run()) == []
 
 
 def test_what_faults_tell() -> None:
     """Catches a comparison that overlooks a difference."""
     case = next(c for c in FAST if c.network.name == "link_whoever_notices")
     result = case.run()
-    recorded = record(case, result)
-    assert faults(case, result, recorded) == []
-    assert faults(case, result, None) == ["the manifest does not know this case"]
-    assert faults(case, result, {**recorded, "depth": 3}) == ["depth is 21, recorded is 3"]
+    assert Counts.of(result) == case.pinned
+    assert case.faults(result) == []
+    shallow = evolve(case, pinned=evolve(case.pinned, depth=3))
+    assert shallow.faults(result) == ["depth is 21, pinned is 3"]
     surprised = evolve(case, refuted=("LinkForms",))
-    assert faults(surprised, result, recorded) == ["WinnerStays is violated: 16 steps"]
+    assert surprised.faults(result) == ["WinnerStays is violated: 16 steps"]
     hopeful = evolve(case, refuted=("LinkForms", "WinnerStays", "NoSelfLink"))
-    assert faults(hopeful, result, recorded) == ["NoSelfLink is not refuted any more"]
+    assert hopeful.faults(result) == ["NoSelfLink is not refuted any more"]
     shy = evolve(case, unreached=("BothUp",))
-    assert faults(shy, result, recorded) == ["witness BothUp is reached"]
+    assert shy.faults(result) == ["witness BothUp is reached"]
 
 
 TOYS: tuple[tuple[Network, Mapping[str, int], Mapping[str, int]], ...] = (
