@@ -174,8 +174,6 @@ TOLD_AGAIN = evolve(
     doc="who has erased its share of the epoch before shows its locks to members who were away",
     rows=(*NETWORK.rows, ("regroup", "Erase")),
 )
-OURS = (NETWORK, TOLD_AGAIN, CLOCKS_APART)
-"""The rule that is to hold, in a calm night and where nodes were away or their clocks differ."""
 
 LOCKS_FORGOTTEN = evolve(
     NETWORK,

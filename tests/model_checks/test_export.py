@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_checks.export import golden_files, main, promela, tla
-from model_checks.models import NETWORKS, signing
+from model_checks.models import NETWORKS, signing, signing_variants
 from model_checks.system import Move, Network, Property, close
 from spec.language.declarations import Cell, Sort
 from tests.model_checks.exchange import exchange
@@ -73,7 +73,7 @@ def test_bullets_are_aligned() -> None:
 
 def test_a_crash_resets_the_memory_of_one_peer() -> None:
     """Catches a crash that leaves memory alone, or empties everybody's."""
-    text = tla.module(close(signing.LOCK_IN_MEMORY))
+    text = tla.module(close(signing_variants.LOCK_IN_MEMORY))
     assert (
         "  /\\ lock' = [i0 \\in Peer, i1 \\in Event |-> IF i0 = p THEN None ELSE lock[i0, i1]]"
         in text
