@@ -11,9 +11,9 @@ from model_checks import mutants as scoring
 from model_checks.compared import SMALL, labelled_edges, search_original
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
+from model_checks.models import two_phase_commit
 from model_checks.mutants import Fate, broken_lock, fate_of, lines, reasons, select
 from model_checks.mutations import DROPPED, ORIGINAL, Mutant, mutants
-from model_checks.networks import two_phase_commit
 from model_checks.system import Network, close
 
 ALL = tuple(mutants())

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from model_checks.networks.one_epoch import IN_FORCE
+from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, one_event, quorum
+from model_checks.models.one_epoch import IN_FORCE
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 from spec.protocol import PROTOCOL
@@ -127,4 +128,81 @@ OWN_WORD = evolve(
     doc="F-16: a node that released nothing itself lets the event expire",
     definitions=(IN_FORCE, evolve(_CERTIFICATE, text="True")),
     properties=tuple(p for p in NETWORK.properties if not p.name.startswith("Liars")),
+)
+
+LEMMAS = (
+    Property(
+        "ExpiredIsCertified",
+        "all(implies(status[p, e] == EXPIRED, refund_certificate(e)) for p in Peer for e in Event)",
+        "lemma",
+        "R statements were there, and statements stay",
+    ),
+    Property(
+        "ShareIsARelease",
+        "all(implies(released_in[p, e, a, d], released[p, e, d]) "
+        "for p in Peer for e in Event for a in Attempt for d in Digest)",
+        "lemma",
+        "both are written by one row",
+    ),
+)
+"""Why no event is paid and refunded, for every n: F-16."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, one_event(4), quorum(4, 1, 3) | {"R": 3}, EACH_PEER,
+            pinned=Counts(
+                distinct=21083, generated=176954, depth=30,
+                reached={"CanPay": 11, "CanRefund": 6, "LiarsPay": 10, "LiarsRefund": 5},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(5), quorum(5, 1, 4) | {"R": 3}, EACH_PEER,
+            deep=True,
+            pinned=Counts(
+                distinct=100281, generated=1021489, depth=37,
+                reached={"CanPay": 16, "CanRefund": 6, "LiarsPay": 15, "LiarsRefund": 5},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(4), quorum(4, 1, 3) | {"R": 2}, EACH_PEER,
+            refuted=("NoPayAndRefund",), whole=False, findings=("F-16",),
+            pinned=Counts(
+                distinct=4504, generated=24393, depth=15,
+                reached={"CanPay": 11, "CanRefund": 4, "LiarsPay": 10, "LiarsRefund": 3},
+                violated={"NoPayAndRefund": 14},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(5), quorum(5, 1, 4) | {"R": 2}, EACH_PEER,
+            refuted=("NoPayAndRefund",), whole=False, findings=("F-16",),
+            pinned=Counts(
+                distinct=23336, generated=170074, depth=20,
+                reached={"CanPay": 16, "CanRefund": 4, "LiarsPay": 15, "LiarsRefund": 3},
+                violated={"NoPayAndRefund": 19},
+            ),
+        ),
+        Case(
+            OWN_WORD, one_event(4), quorum(4, 1, 3) | {"R": 3}, EACH_PEER,
+            refuted=("NoPayAndRefund",), whole=False,
+            pinned=Counts(
+                distinct=3885, generated=20525, depth=14,
+                reached={"CanPay": 11, "CanRefund": 3},
+                violated={"NoPayAndRefund": 13},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=95, findings=("F-16",)),
+    ),
+    controls=(
+        ProofCase(
+            OWN_WORD, LEMMAS,
+            fails=(
+                "NoPayAndRefund / session.Release",
+                "NoPayAndRefund / event.Expire",
+            ),
+        ),
+    ),
 )

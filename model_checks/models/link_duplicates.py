@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.cases import Case, Counts, Model, ProofCase
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Opt
 
@@ -98,4 +99,29 @@ WHOEVER_NOTICES = evolve(
     name="link_whoever_notices",
     doc="F-29: of two links, whoever notices closes one",
     given={**NETWORK.given, "outranks[p, l, w]": "l != w"},
+)
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, {"Peer": 2, "Link": 2},
+            pinned=Counts(
+                distinct=360, generated=890, depth=18,
+                reached={"BothUp": 16, "LoserDropped": 16},
+            ),
+        ),
+        Case(
+            WHOEVER_NOTICES, {"Peer": 2, "Link": 2},
+            refuted=("LinkForms", "WinnerStays"),
+            pinned=Counts(
+                distinct=396, generated=970, depth=21,
+                reached={"BothUp": 16, "LoserDropped": 16},
+                violated={"LinkForms": 20, "WinnerStays": 16},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, obligations=14),
+    ),
 )

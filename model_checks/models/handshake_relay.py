@@ -23,6 +23,7 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
+from model_checks.cases import Case, Counts, Model, ProofCase
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Definition, Opt
 
@@ -218,5 +219,142 @@ COOKIE_TWICE = evolve(
             {"cookie_spent[p, l]": "True"},
             "a bad answer; the link stays",
         ),
+    ),
+)
+
+_EACH_END = "for p in Peer for l in Link"
+_CORRECT = "not faulty[p] and at(p, l)"
+
+LEMMAS = (
+    Property(
+        "ReadyWasProved",
+        f"all(implies({_CORRECT} and ready_sent[p, l], link_proved[p, l]) {_EACH_END})",
+        "lemma",
+        "a correct peer is ready when the other end has proved itself",
+    ),
+    Property(
+        "ProvedIsAtTheOtherEnd",
+        "all(implies(not faulty[p] and not faulty[q] and link_proved[p, l] and "
+        "other_end[p, l] == q, joined(p, q, l) and other_end[q, l] == p and proof_sent[q, l]) "
+        "for p in Peer for q in Peer for l in Link)",
+        "lemma",
+        "the proof that held was made for this channel",
+    ),
+    Property(
+        "UpIsProved",
+        f"all(implies(link[p, l] == established, link_proved[p, l] and {_CORRECT}) {_EACH_END})",
+        "lemma",
+        "only rows establish, and they run at a correct peer's own ends",
+    ),
+    Property(
+        "UpSaidHello",
+        f"all(implies(link[p, l] != closed, {_CORRECT} and hello_sent[p, l]) {_EACH_END})",
+        "lemma",
+        "a link that was closed is never opened again",
+    ),
+    Property(
+        "CorrectChannel",
+        "all(implies(joined(p, q, l) and not faulty[p] and not faulty[q], "
+        "passed_of[l] == none and passed_at[l] == none) "
+        "for p in Peer for q in Peer for l in Link)",
+        "lemma",
+        "between correct peers no liar has a say",
+    ),
+    Property(
+        "AnsweredOnce",
+        f"all(implies({_CORRECT} and (link_proved[p, l] or other_end[p, l] != none), "
+        "other_end[p, l] != none and proof_sent[p, l] and hello_sent[p, l] and "
+        f"link[p, l] != connected) {_EACH_END})",
+        "lemma",
+        "one hello is answered a link, and what was answered stays",
+    ),
+)
+"""Why nobody is taken for a correct peer, for every number of peers, liars and links: F-28.
+
+A correct peer signs one proof a link, after the hello that it answered, and what it signed never
+changes. A proof that names the keys of both ends was made for this very channel.
+"""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, {"Peer": 3, "Link": 2}, {"F": 1},
+            pinned=Counts(
+                distinct=340992, generated=1280112, depth=17,
+                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+            ),
+        ),
+        Case(
+            CERTIFICATES, {"Peer": 3, "Link": 2}, {"F": 1},
+            deep=True,
+            pinned=Counts(
+                distinct=311616, generated=1166256, depth=17,
+                reached={"CanLink": 7, "LiarLinks": 6},
+            ),
+        ),
+        Case(
+            NETWORK, {"Peer": 4, "Link": 2}, {"F": 2},
+            deep=True,
+            pinned=Counts(
+                distinct=5393280, generated=20928072, depth=17,
+                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+            ),
+        ),
+        Case(
+            REFLECTED, {"Peer": 3, "Link": 1}, {"F": 1},
+            pinned=Counts(
+                distinct=1008, generated=1848, depth=9,
+                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+            ),
+        ),
+        Case(
+            COOKIE_ONLY, {"Peer": 3, "Link": 2}, {"F": 1},
+            refuted=("PeerBound", "PeerMeant"), whole=False,
+            pinned=Counts(
+                distinct=286200, generated=1005984, depth=11,
+                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+                violated={"PeerBound": 10, "PeerMeant": 10},
+            ),
+        ),
+        Case(
+            WITHOUT_IDS, {"Peer": 3, "Link": 2}, {"F": 1},
+            refuted=("PeerBound", "PeerMeant"), whole=False,
+            pinned=Counts(
+                distinct=285540, generated=1004808, depth=11,
+                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+                violated={"PeerBound": 10, "PeerMeant": 10},
+            ),
+        ),
+        Case(
+            WITHOUT_KEYS, {"Peer": 3, "Link": 2}, {"F": 1},
+            refuted=("PeerBound",), whole=False,
+            pinned=Counts(
+                distinct=285420, generated=1004592, depth=11,
+                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+                violated={"PeerBound": 10},
+            ),
+        ),
+        Case(
+            WITHOUT_ROLE, {"Peer": 3, "Link": 1}, {"F": 1},
+            refuted=("PeerBound",), whole=False,
+            pinned=Counts(
+                distinct=804, generated=1284, depth=6,
+                reached={"CanLink": 5, "LiarNames": 4},
+                violated={"PeerBound": 5},
+            ),
+        ),
+        Case(
+            COOKIE_TWICE, {"Peer": 3, "Link": 2}, {"F": 1},
+            refuted=("CookieOnce",), whole=False,
+            pinned=Counts(
+                distinct=130800, generated=379872, depth=7,
+                reached={"LiarLinks": 6, "LiarNames": 4},
+                violated={"CookieOnce": 6},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=100, findings=("F-28",)),
     ),
 )

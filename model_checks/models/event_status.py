@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from model_checks.networks import refund_against_payout as refund
+from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, one_event, quorum
+from model_checks.models import refund_against_payout as refund
 from model_checks.system import Network, Property
 
 _EVERYONE = "for p in Peer for e in Event"
@@ -89,4 +90,32 @@ FAILED_IS_FINAL = evolve(
     name="event_status_failed_is_final",
     doc="F-35: a protocol error with nothing released fails the event for good",
     rows=tuple(row for row in NETWORK.rows if row != ("event", "Retry")),
+)
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, one_event(3, 2), quorum(3, 0, 2) | {"R": 2}, EACH_PEER,
+            pinned=Counts(
+                distinct=172771, generated=1590752, depth=29,
+                reached={"CanExpire": 6, "CanFail": 3, "CanRecover": 9, "FailedTakesSignature": 11,
+                         "LateSignature": 11},
+            ),
+        ),
+        Case(
+            FAILED_IS_FINAL, one_event(3, 2), quorum(3, 0, 2) | {"R": 2}, EACH_PEER,
+            refuted=("EventDecides",),
+            pinned=Counts(
+                distinct=172771, generated=1548410, depth=29,
+                reached={"CanExpire": 6, "CanFail": 3, "CanRecover": 9, "FailedTakesSignature": 11,
+                         "LateSignature": 11},
+                violated={"EventDecides": 6},
+                stuck={"EventDecides": 7},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, obligations=19),
+    ),
 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, one_event, quorum
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Definition, Opt
 from spec.protocol import PROTOCOL
@@ -173,8 +174,6 @@ TOLD_AGAIN = evolve(
     doc="who has erased its share of the epoch before shows its locks to members who were away",
     rows=(*NETWORK.rows, ("regroup", "Erase")),
 )
-OURS = (NETWORK, TOLD_AGAIN, CLOCKS_APART)
-"""The rule that is to hold, in a calm night and where nodes were away or their clocks differ."""
 
 LOCKS_FORGOTTEN = evolve(
     NETWORK,
@@ -206,4 +205,104 @@ ALL_VOTE = evolve(
     name="regroup_all_vote",
     doc="F-24: who has a share of the new epoch votes there, before it took the locks over",
     without=(*NETWORK.without, ("session.Ack", "works(p, e, a)")),
+)
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=73409, generated=756594, depth=45,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=416430, generated=5501755, depth=42,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+            ),
+        ),
+        Case(
+            TOLD_AGAIN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=255065, generated=3522946, depth=48,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            TOLD_AGAIN, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=1403184, generated=21079491, depth=44,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+            ),
+        ),
+        Case(
+            CLOCKS_APART, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=125900, generated=1211706, depth=45,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            CLOCKS_APART, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=750832, generated=9044602, depth=42,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 0, 2), PEERS_AND_DIGESTS,
+            deep=True,
+            pinned=Counts(
+                distinct=3917451, generated=55619531, depth=45,
+                reached={"CanActivate": 10, "LockTravels": 10, "NewSigns": 18, "OldSignsOn": 8},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(4, 3, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            deep=True,
+            pinned=Counts(
+                distinct=11391368, generated=179488402, depth=59,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            LOCKS_FORGOTTEN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=31501, generated=312541, depth=26,
+                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 25},
+            ),
+        ),
+        Case(
+            NO_FENCE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=36803, generated=402809, depth=24,
+                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 23},
+            ),
+        ),
+        Case(
+            ALL_VOTE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=1665160, generated=23852287, depth=28,
+                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 27},
+            ),
+        ),
+        Case(
+            TAKEN_EARLY, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=70859, generated=477718, depth=18,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 17},
+            ),
+        ),
+    ),
 )

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from model_checks.networks.one_epoch import ALL_WORK
+from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, one_event, quorum
+from model_checks.models.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Definition
 
@@ -186,5 +187,61 @@ OWN_HEIGHT = evolve(
             "refuted although nobody is silent",
         ),
         Property("CanSign", _SIGNED, "reachable", "it works while all are at one block"),
+    ),
+)
+
+LEMMAS = (
+    Property(
+        "LockIsCertified",
+        "all(implies(lock[p, e] != none and lock_attempt[p, e] == a, "
+        "any(certified(e, a, d) for d in Digest)) for p in Peer for e in Event for a in Attempt)",
+        "lemma",
+        "SAFE-SIGN 3: only with a certificate does a node lock",
+    ),
+)
+"""Why a session steps only under a certified lock, for every n."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            OWN_HEIGHT, one_event(3), quorum(3, 1, 2), EACH_PEER,
+            refuted=("CoordinatorRotates",),
+            pinned=Counts(
+                distinct=41766, generated=219276, depth=25,
+                reached={"CanSign": 12},
+                violated={"CoordinatorRotates": 0},
+                stuck={"CoordinatorRotates": 54},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
+            pinned=Counts(
+                distinct=1971814, generated=19849616, depth=40,
+                reached={"CanSign": 12, "SilentFirst": 12, "TakenOver": 12},
+            ),
+        ),
+        Case(
+            ALL_MUST_ANSWER, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
+            refuted=("CoordinatorRotates",), unreached=("SilentFirst",),
+            pinned=Counts(
+                distinct=610534, generated=6087984, depth=40,
+                reached={"CanSign": 16, "TakenOver": 16},
+                violated={"CoordinatorRotates": 0},
+                stuck={"CoordinatorRotates": 106},
+            ),
+        ),
+        Case(
+            SAME_COORDINATOR, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
+            refuted=("CoordinatorRotates",),
+            pinned=Counts(
+                distinct=1000809, generated=10048375, depth=40,
+                violated={"CoordinatorRotates": 0},
+                stuck={"CoordinatorRotates": 6},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=51),
     ),
 )

@@ -6,7 +6,8 @@ waits for somebody else is fair here. Only the clock is: an idle session expires
 
 from __future__ import annotations
 
-from model_checks.networks.one_epoch import ALL_WORK
+from model_checks.cases import Case, Counts, Model, one_event, quorum
+from model_checks.models.one_epoch import ALL_WORK
 from model_checks.system import Network, Property
 
 _OPEN = "session[p, e, a] in (created, acked, begun, stepping)"
@@ -58,5 +59,18 @@ NETWORK = Network(
             "F-23: each run is entered under a name that was never used before",
         ),
         Property("CanFinish", f"any(session[p, e, a] == finished {_EACH})", "reachable"),
+    ),
+)
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, one_event(2, 2) | {"Instance": 2}, quorum(2, 0, 2),
+            pinned=Counts(
+                distinct=7016, generated=39293, depth=21,
+                reached={"CanFinish": 9},
+            ),
+        ),
     ),
 )

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.cases import Case, Counts, Model, ProofCase, quorum
+from model_checks.engines.provers import ATTEMPT_STEPS
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Definition
 
@@ -205,5 +207,133 @@ TWO_SUCCESSORS = evolve(
         if m.event.startswith("Dec")
         else m
         for m in NETWORK.moves
+    ),
+)
+
+_HOLDS = "holding[p, h] in (prepared, active, fenced)"
+
+PROVES = ("SharesHeld", "OneFollows")
+"""The invariants that these lemmas prove; KeyAvailable is the first of them, counted."""
+
+LEMMAS = (
+    Property(
+        "MissedIsALiar",
+        f"all(implies(missed[p, q, h] and not faulty[p], faulty[q]) {_EACH_SHARE} for q in Peer)",
+        "lemma",
+        "in a calm network correct members miss nobody but liars",
+    ),
+    Property(
+        "ReadyHasShare",
+        f"all(implies(ready_said[p, h] and not faulty[p] and not first_epoch[h], {_HOLDS} or "
+        f"holding[p, h] == erased) {_EACH_SHARE})",
+        "lemma",
+        "a correct member says so when the share is on its disk",
+    ),
+    Property(
+        "VotedIsHeld",
+        "all(implies(handed_over[q, h] and not faulty[q] and not faulty[p], not first_epoch[h] and "
+        f"({_HOLDS} or any(rivals(k, h) and succession[k] for k in Epoch))) {_EACH_SHARE} "
+        "for q in Peer)",
+        "lemma",
+        "what a correct member voted for all correct members hold, unless another one is decided",
+    ),
+    Property(
+        "DecidedIsHeld",
+        f"all(implies(succession[h], not first_epoch[h] and (faulty[p] or {_HOLDS})) "
+        f"{_EACH_SHARE})",
+        "lemma",
+        "of T voters one is correct",
+    ),
+    Property(
+        "ErasedIsSucceeded",
+        f"all(implies(holding[p, h] == erased and not faulty[p], any(succession[k] and "
+        f"(follows[k, h] or rivals(h, k)) for k in Epoch)) {_EACH_SHARE})",
+        "lemma",
+        "no share is erased before something is decided",
+    ),
+    Property(
+        "FirstIsHeld",
+        f"all(implies(first_epoch[h], holding[p, h] != prepared) {_EACH_SHARE})",
+        "lemma",
+        "shares of the first epoch come from key generation",
+    ),
+)
+"""Why the correct members can always sign, with old shares or with new ones, for every n: F-25.
+
+Either nothing is decided, and nobody erased a share of the first epoch. Or one attempt is: T
+holders voted for it, one of them correct, after all of its members had said that they have their
+shares; and shares of the attempt that is decided are not erased.
+"""
+
+_ONE_NIGHT = {"Peer": 3, "Event": 1, "Attempt": 1, "Digest": 1, "Epoch": 3}
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, _ONE_NIGHT, quorum(3, 1, 2),
+            pinned=Counts(
+                distinct=239677, generated=2873458, depth=29,
+                reached={"LateReady": 11, "LiarDecides": 8, "SecondAttempt": 9},
+            ),
+        ),
+        Case(
+            NIGHT_SKIPPED, _ONE_NIGHT, quorum(3, 1, 2),
+            refuted=("RegroupEnds",),
+            pinned=Counts(
+                distinct=127321, generated=1549882, depth=29,
+                reached={"LiarDecides": 9},
+                violated={"RegroupEnds": 6},
+            ),
+        ),
+        Case(
+            BLOCKS_DECIDE, _ONE_NIGHT, quorum(3, 1, 2),
+            refuted=("RegroupIgnoresBlocks", "KeyAvailable"), whole=False,
+            pinned=Counts(
+                distinct=7849, generated=37462, depth=8,
+                reached={"LiarDecides": 7},
+                violated={"KeyAvailable": 7, "RegroupIgnoresBlocks": 1, "SharesHeld": 7},
+            ),
+        ),
+        Case(
+            ERASED_AT_ONCE, _ONE_NIGHT, quorum(3, 1, 2),
+            refuted=("KeyAvailable",), whole=False,
+            pinned=Counts(
+                distinct=1271, generated=4798, depth=6,
+                violated={"KeyAvailable": 5, "SharesHeld": 5},
+            ),
+        ),
+        Case(
+            NOT_ALL_READY, _ONE_NIGHT, quorum(3, 1, 2),
+            refuted=("KeyAvailable",), whole=False,
+            pinned=Counts(
+                distinct=1043, generated=3298, depth=5,
+                reached={"LiarDecides": 4},
+                violated={"KeyAvailable": 4, "SharesHeld": 4},
+            ),
+        ),
+        Case(
+            CORRECT_LEFT_OUT, _ONE_NIGHT, quorum(3, 1, 2),
+            refuted=("KeyAvailable",), whole=False,
+            pinned=Counts(
+                distinct=13531, generated=90244, depth=10,
+                reached={"LiarDecides": 8, "SecondAttempt": 9},
+                violated={"KeyAvailable": 9, "SharesHeld": 9},
+            ),
+        ),
+        Case(
+            TWO_SUCCESSORS, _ONE_NIGHT, quorum(3, 1, 2),
+            refuted=("OneFollows", "KeyAvailable"), whole=False,
+            pinned=Counts(
+                distinct=29534, generated=196025, depth=13,
+                reached={"LateReady": 11, "LiarDecides": 6, "SecondAttempt": 8},
+                violated={"KeyAvailable": 12, "OneFollows": 11, "SharesHeld": 12},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(
+            NETWORK, LEMMAS, PROVES, obligations=136, steps=4 * ATTEMPT_STEPS, findings=("F-25",),
+        ),
     ),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.cases import Case, Counts, Model, ProofCase, quorum
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 
@@ -122,4 +123,84 @@ WORD_IS_ENOUGH = evolve(
         **NETWORK.given,
         "evidence_verified[p, q]": "conflicting[q] or any(faulty[x] for x in Peer)",
     },
+)
+
+LEMMAS = (
+    Property(
+        "OnlyLiarsConflict",
+        "all(implies(conflicting[q], faulty[q]) for q in Peer)",
+        "lemma",
+        "a correct peer signs one body",
+    ),
+)
+"""Why no correct peer is ever blocked, for every n: F-06."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, {"Peer": 3}, quorum(3, 1, 2),
+            pinned=Counts(
+                distinct=15232, generated=129796, depth=18,
+                reached={"CanBlock": 2, "CanSuspect": 2},
+            ),
+        ),
+        Case(
+            SETS, {"Peer": 4}, quorum(4, 1, 3),
+            pinned=Counts(
+                distinct=113, generated=549, depth=8,
+                reached={"CanBlock": 2},
+            ),
+        ),
+        Case(
+            BLOCKS_SHAPE_SETS, {"Peer": 4}, quorum(4, 1, 3),
+            refuted=("SetPossible",), whole=False,
+            pinned=Counts(
+                distinct=351, generated=649, depth=3,
+                reached={"CanBlock": 1},
+                violated={"BlockNeedsProof": 1, "HonestTogether": 1, "SetPossible": 2},
+            ),
+        ),
+        Case(
+            SILENCE_IS_GUILT, {"Peer": 3}, quorum(3, 1, 2),
+            refuted=("HonestTogether",), whole=False,
+            pinned=Counts(
+                distinct=100, generated=136, depth=3,
+                reached={"CanBlock": 2, "CanSuspect": 2},
+                violated={"BlockNeedsProof": 2, "HonestTogether": 2},
+            ),
+        ),
+        Case(
+            WORD_IS_ENOUGH, {"Peer": 3}, quorum(3, 1, 2),
+            refuted=("HonestTogether",), whole=False,
+            pinned=Counts(
+                distinct=37, generated=37, depth=2,
+                reached={"CanBlock": 1},
+                violated={"BlockNeedsProof": 1, "HonestTogether": 1},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=30, findings=("F-06", "F-09")),
+    ),
+    controls=(
+        ProofCase(
+            SILENCE_IS_GUILT, LEMMAS,
+            fails=(
+                "BlockNeedsProof / block_list.Block",
+                "HonestTogether / block_list.Block",
+                "BlockNeedsProof / block_list.Block#2",
+                "HonestTogether / block_list.Block#2",
+            ),
+        ),
+        ProofCase(
+            WORD_IS_ENOUGH, LEMMAS,
+            fails=(
+                "BlockNeedsProof / block_list.Block",
+                "HonestTogether / block_list.Block",
+                "BlockNeedsProof / block_list.Block#2",
+                "HonestTogether / block_list.Block#2",
+            ),
+        ),
+    ),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, quorum
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 
@@ -140,6 +141,83 @@ LATE_IS_REFUNDED = evolve(
             {"swap[p, s]": "PendingRefund"},
             "the published row, from Cancelled",
             fair=True,
+        ),
+    ),
+)
+
+LEMMAS = (
+    Property(
+        "PayoutHasMemo",
+        "all(implies(swap[p, s] in (PendingRelease, Completed), memo_valid[s]) "
+        "for p in Peer for s in Swap)",
+        "lemma",
+        "the memo on the chain decides, the same for all",
+    ),
+    Property(
+        "RefundHasNone",
+        "all(implies(swap[p, s] in (PendingRefund, Refunded), not memo_valid[s]) "
+        "for p in Peer for s in Swap)",
+        "lemma",
+        "the memo on the chain decides, the same for all",
+    ),
+    Property(
+        "PaidHasMemo",
+        "all(implies(paid[s], memo_valid[s]) and implies(refunded[s], not memo_valid[s]) "
+        "for s in Swap)",
+        "lemma",
+        "of T signers one is correct",
+    ),
+)
+"""Why a node's book says what the chain did, for every n: SAFE-SIGN 6."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=280, generated=1196, depth=11,
+                reached={"CanPay": 5, "CanRefund": 5, "LiarsSign": 4},
+            ),
+        ),
+        Case(
+            NETWORK, {"Peer": 4, "Swap": 2}, quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=116980, generated=1041248, depth=21,
+                reached={"CanPay": 5, "CanRefund": 5, "LiarsSign": 4},
+            ),
+        ),
+        Case(
+            OTHER_COINS, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
+            refuted=("SwapExclusive",), whole=False,
+            pinned=Counts(
+                distinct=1622, generated=7575, depth=12,
+                reached={"CanPay": 6, "CanRefund": 5, "LiarsSign": 5},
+                violated={"BookIsTrue": 7, "SwapExclusive": 11},
+            ),
+        ),
+        Case(
+            LATE_IS_REFUNDED, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
+            refuted=("BookIsTrue", "SwapSettles"),
+            pinned=Counts(
+                distinct=438, generated=1729, depth=19,
+                reached={"CanPay": 5, "CanRefund": 5, "LiarsSign": 4},
+                violated={"BookIsTrue": 8, "SwapSettles": 7},
+                stuck={"SwapSettles": 3},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=85),
+    ),
+    controls=(
+        ProofCase(
+            OTHER_COINS, LEMMAS,
+            fails=(
+                "RefundHasNone / swap.Deposit#4",
+                "RefundHasNone / swap.Deposit#5",
+                "RefundHasNone / swap.Deposit#6",
+            ),
         ),
     ),
 )

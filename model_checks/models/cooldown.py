@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from model_checks.networks.one_epoch import ALL_WORK
+from model_checks.cases import EACH_PEER, Case, Counts, Model, one_event, quorum
+from model_checks.models.one_epoch import ALL_WORK
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 
@@ -106,5 +107,34 @@ ENDS = evolve(
             "while rounds go on, no node stays in Cooldown",
         ),
         Property("CanRest", "any(phase[p] == Cooldown for p in Peer)", "reachable"),
+    ),
+)
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, one_event(4), quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=73, generated=189, depth=22,
+                reached={"AllSign": 12},
+            ),
+        ),
+        Case(
+            ADVERTISED, one_event(4), quorum(4, 1, 3), EACH_PEER,
+            refuted=("RestAfterSigning", "RoundProgress"),
+            pinned=Counts(
+                distinct=75, generated=204, depth=22,
+                reached={"AllSign": 12},
+                violated={"RestAfterSigning": 13, "RoundProgress": 13},
+            ),
+        ),
+        Case(
+            ENDS, one_event(2, 2), quorum(2, 0, 1),
+            pinned=Counts(
+                distinct=4046, generated=9301, depth=22,
+                reached={"CanRest": 2},
+            ),
+        ),
     ),
 )

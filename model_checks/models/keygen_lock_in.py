@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, quorum
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Opt
 
@@ -188,4 +189,111 @@ COUNTED_ROSTERS = evolve(
         **ROSTERS.given,
         "same_roster[p, k]": _SAME_AS.format(states="certified_by_all, locked_in"),
     },
+)
+
+LEMMAS = (
+    Property(
+        "LockedInIsSigned",
+        "all(implies(key[p, k] == locked_in, lock_in_valid[k]) for p in Peer for k in Key)",
+        "lemma",
+        "the key signed its own name",
+    ),
+    Property(
+        "SignedOnce",
+        "all(not (lock_in_valid[k] and lock_in_valid[j]) for k in Key for j in Key if k != j)",
+        "lemma",
+        "lock-in is one event for the network",
+    ),
+    Property(
+        "CertifiedByAll",
+        "all(implies(key[p, k] in (certified_by_all, locked_in), confirmed[q, k]) "
+        "for p in Peer for q in Peer for k in Key)",
+        "lemma",
+        "all members confirmed, and what was sent stays sent",
+    ),
+)
+"""Why there is one key and everybody holds a share of it, for every n: F-27."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            ROSTERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=170155, generated=1186231, depth=37,
+                reached={"CanLockIn": 14},
+            ),
+        ),
+        Case(
+            ANY_MEMBERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
+            refuted=("LockInAgreement",), whole=False,
+            pinned=Counts(
+                distinct=336176, generated=2539403, depth=29,
+                reached={"CanLockIn": 14},
+                violated={"LockInAgreement": 28},
+            ),
+        ),
+        Case(
+            COUNTED_ROSTERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
+            refuted=("LockInAgreement",), whole=False,
+            pinned=Counts(
+                distinct=336176, generated=2478239, depth=29,
+                reached={"CanLockIn": 14},
+                violated={"LockInAgreement": 28},
+            ),
+        ),
+        Case(
+            NETWORK, {"Peer": 3, "Key": 3}, quorum(3, 0, 3), EACH_PEER,
+            unreached=("LiarHasNoShare",),
+            pinned=Counts(
+                distinct=111336, generated=707914, depth=32,
+                reached={"CanLockIn": 11, "CanRetire": 14},
+            ),
+        ),
+        Case(
+            NETWORK, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=12187, generated=72736, depth=30,
+                reached={"CanLockIn": 11, "CanRetire": 14, "LiarHasNoShare": 11},
+            ),
+        ),
+        Case(
+            ENDS_LOCALLY, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
+            refuted=("LockInAgreement", "KeyAvailable"), whole=False,
+            pinned=Counts(
+                distinct=4937, generated=23188, depth=9,
+                reached={"CanLockIn": 4, "CanRetire": 7, "LiarHasNoShare": 5},
+                violated={"KeyAvailable": 4, "LockInAgreement": 8},
+            ),
+        ),
+        Case(
+            LOCK_IN_UNSIGNED, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
+            refuted=("LockInAgreement",), whole=False,
+            pinned=Counts(
+                distinct=12627, generated=76076, depth=19,
+                reached={"CanLockIn": 9, "CanRetire": 12, "LiarHasNoShare": 9},
+                violated={"LockInAgreement": 18},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=72, findings=("F-27",)),
+    ),
+    controls=(
+        ProofCase(
+            ENDS_LOCALLY, LEMMAS,
+            fails=(
+                "CertifiedByAll / keygen.Certify",
+                "LockInAgreement / keygen.LockIn",
+                "LockedInIsSigned / keygen.LockIn",
+            ),
+        ),
+        ProofCase(
+            LOCK_IN_UNSIGNED, LEMMAS,
+            fails=(
+                "LockInAgreement / keygen.LockIn",
+                "LockedInIsSigned / keygen.LockIn",
+            ),
+        ),
+    ),
 )

@@ -7,6 +7,7 @@ is moves. Expected with three managers: 288 states, 1,146 generated, depth 11; w
 
 from __future__ import annotations
 
+from model_checks.cases import Case, Counts, Model, ProofCase
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Enum, Sort
 
@@ -72,5 +73,92 @@ NETWORK = Network(
         ),
         Property("CanCommit", "all(manager[m] == committed for m in Manager)", "reachable"),
         Property("CanAbort", "all(manager[m] == aborted for m in Manager)", "reachable"),
+    ),
+)
+
+LEMMAS = (
+    Property(
+        "SaidWasPrepared",
+        "all(implies(said_prepared[m], manager[m] != working) for m in Manager)",
+        "lemma",
+        "a manager prepares before it says so, and never works again",
+    ),
+    Property(
+        "HeardWasSaid",
+        "all(implies(heard_prepared[m], said_prepared[m]) for m in Manager)",
+        "lemma",
+        "only what was said is heard",
+    ),
+    Property(
+        "CommitWasDecided",
+        "implies(said_commit, decision == decided_commit)",
+        "lemma",
+        "the message follows the decision, which is final",
+    ),
+    Property(
+        "AbortWasDecided",
+        "implies(said_abort, decision == decided_abort)",
+        "lemma",
+        "the message follows the decision, which is final",
+    ),
+    Property(
+        "CommitHeardAll",
+        "implies(decision == decided_commit, all(heard_prepared[m] for m in Manager))",
+        "lemma",
+        "it commits when all are prepared",
+    ),
+    Property(
+        "CommittedWasTold",
+        "all(implies(manager[m] == committed, said_commit) for m in Manager)",
+        "lemma",
+        "no manager commits by itself",
+    ),
+    Property(
+        "PreparedAbortsWhenTold",
+        "all(implies(said_prepared[m] and manager[m] == aborted, said_abort) for m in Manager)",
+        "lemma",
+        "a prepared manager waits for the decision",
+    ),
+)
+"""Why two-phase commit agrees, for any number of managers."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, {"Manager": 3},
+            records="Manager",
+            pinned=Counts(
+                distinct=288, generated=1146, depth=11,
+                reached={"CanAbort": 3, "CanCommit": 10},
+            ),
+        ),
+        Case(
+            NETWORK, {"Manager": 6},
+            records="Manager",
+            pinned=Counts(
+                distinct=50816, generated=402306, depth=20,
+                reached={"CanAbort": 6, "CanCommit": 19},
+            ),
+        ),
+        Case(
+            NETWORK, {"Manager": 7}, {}, ("Manager",),
+            records="Manager",
+            pinned=Counts(
+                distinct=920, generated=8410, depth=23,
+                reached={"CanAbort": 7, "CanCommit": 22},
+            ),
+        ),
+        Case(
+            NETWORK, {"Manager": 8},
+            records="Manager",
+            pinned=Counts(
+                distinct=1745408, generated=18507778, depth=26,
+                reached={"CanAbort": 8, "CanCommit": 25},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=64),
     ),
 )
