@@ -20,6 +20,8 @@ from tests.integration.regroups import FOUNDERS, Regroups
 from tests.integration.signatures import verified_by_all
 from tests.integration.support import metanode, wait_until
 
+pytestmark = pytest.mark.timeout(400)  # every wait has a patience of its own
+
 DIGEST = hashlib.sha256(b"an invoice").digest()
 OTHER = hashlib.sha256(b"another invoice").digest()
 
