@@ -12,16 +12,12 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot, Spend
+from tests.support import key_of
 
 HRP = "bcrt"
 COIN = 100_000_000
 NETWORK_ID = hashlib.sha256(b"network").digest()
 KEY_ID = hashlib.sha256(b"key").digest()
-
-
-def key_of(name: str) -> PrivateKey:
-    """Return the same key for the same name in every run."""
-    return PrivateKey(hashlib.sha256(name.encode()).digest())
 
 
 def public(name: str) -> bytes:
