@@ -48,8 +48,9 @@ class Property:
 SAFETY = (
     Property("NoDoubleSign", "invariant",
              "Of one event, at most one digest can gather t shares, F of them from liars.",
-             formula="all(not (count(p for p in Peer if released_in[p, e, a, d]) + F >= T and "
-                     "count(p for p in Peer if released_in[p, e, b, x]) + F >= T) "
+             formula="all(not ("
+                     "among(e, a, count(p for p in Peer if released_in[p, e, a, d]) + F >= T) and "
+                     "among(e, b, count(p for p in Peer if released_in[p, e, b, x]) + F >= T)) "
                      "for e in Event for a in Attempt for b in Attempt "
                      "for d in Digest for x in Digest if d != x)"),
     Property("NoDoubleSignLocal", "invariant",
@@ -112,7 +113,7 @@ SAFETY = (
     Property("KeyAvailable", "invariant",
              "Who has locked a key in holds its share, and so do enough others to sign.",
              formula="all(implies(key[p, k] == locked_in, key_share[p, k] and "
-                     "count(q for q in Peer if key_share[q, k]) >= T) "
+                     "among(k, count(q for q in Peer if key_share[q, k]) >= T)) "
                      "for p in Peer for k in Key)"),
     Property("LockInAgreement", "invariant",
              "No two nodes lock in different keys.",

@@ -1,29 +1,15 @@
-"""Runs of the simulator as the traces that real nodes would have written, and edits of them."""
+"""Runs of the simulator as the traces that real nodes would have written."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from metanode.protocol.tables.runner import Effects, Tables
-from metanode.protocol.tables.view import NodeView, Quorum
-from metanode.runtime.store.trace import FIRST_PREV, canonical_json, line_hash
-from model_checks.conformance import check_traces
-from model_checks.trace_log import Refusal
-from spec.protocol import PROTOCOL
-from tests.protocol.tables.support import MESSAGES
+from metanode.protocol.tables.runner import Effects
+from tests.model_checks.trace_files import Record, Traces
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation
-
-NODE = "node-1"
-"""The node whose trace is edited."""
-Record = dict[str, Any]
-Traces = dict[str, list[Record]]
 
 
 def recorded(sim: Simulation, resumed: bool = False) -> Traces:
@@ -55,31 +41,6 @@ def _watcher(
     return watch
 
 
-def chained(records: list[Record]) -> list[Record]:
-    """Number the records and chain them by hash, as the writer of the trace does."""
-    done: list[Record] = []
-    for number, record in enumerate(records, start=1):
-        bare = {name: value for name, value in record.items() if name != "hash"}
-        bare = json.loads(canonical_json(bare))
-        bare.update(seq=number, prev=done[-1]["hash"] if done else FIRST_PREV)
-        done.append({**bare, "hash": line_hash(bare)})
-    return done
-
-
-def written(root: Path, traces: Traces) -> list[Path]:
-    """Write traces, chained, as the directories of their nodes."""
-    for name, records in traces.items():
-        save(root / name, chained(records))
-    return [root / name for name in sorted(traces)]
-
-
-def save(directory: Path, records: list[Record]) -> None:
-    """Write records as they are."""
-    directory.mkdir(parents=True, exist_ok=True)
-    lines = b"".join(canonical_json(record) + b"\n" for record in records)
-    (directory / "trace-000001.jsonl").write_bytes(lines)
-
-
 @lru_cache
 def run(seed: int = 5, crashes: tuple[Crash, ...] = ()) -> str:
     """Return, as JSON, the traces of a run with these crashes and one more of node 2."""
@@ -96,46 +57,3 @@ def run(seed: int = 5, crashes: tuple[Crash, ...] = ()) -> str:
     sim.run(0.6)
     sim.settle(40.0)
     return json.dumps(traces)
-
-
-def whole_run() -> Traces:
-    """Return the traces of four nodes from key generation to a settled payout, with one crash."""
-    traces: Traces = json.loads(run())
-    return traces
-
-
-def keygen_alone(me: bytes, slot: int) -> list[Record]:
-    """Return the trace of a node that makes a key all by itself."""
-    tables = Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)))
-    facts = {"keygen_open": True, "keygen_certificate": True, "same_roster": True}
-    tables.fire("peer", "KeygenTick", p=me, given=facts)
-    tables.fire("keygen", "Start", p=me, k=slot, given=facts)
-    carry = {"confirmed": MESSAGES["confirmed"]}
-    tables.fire("keygen", "Store", p=me, k=slot, given={"share_verified": True}, carry=carry)
-    tables.fire("keygen", "Certify", p=me, k=slot)
-    carry = {"key_announced": MESSAGES["key_announced"]}
-    tables.fire("keygen", "LockIn", p=me, k=slot, given={"lock_in_valid": True}, carry=carry)
-    lines = [{"kind": "transition", "at": 1.0, **line} for line in tables.effects.trace]
-    return [{"kind": "started", "at": 1.0}, *lines]
-
-
-def place(records: list[Record], table: str, event: str, source: str = "") -> int:
-    """Return where the first line of an event stands."""
-    return next(
-        number
-        for number, record in enumerate(records)
-        if (record.get("table"), record.get("event")) == (table, event)
-        and source in ("", record["from"])
-    )
-
-
-def key(record: Record, start: str) -> str:
-    """Return the cell that a line has read whose name begins so."""
-    return next(name for name in record["reads"] if name.startswith(start))
-
-
-def refused(root: Path, traces: Traces, line: int, match: str, name: str = NODE) -> None:
-    """Write the traces, whose chains are whole again, and expect the refusal of a line."""
-    with pytest.raises(Refusal, match=match) as caught:
-        check_traces(written(root, traces))
-    assert caught.value.where == f"{root / name / 'trace-000001.jsonl'}:{line + 1}"

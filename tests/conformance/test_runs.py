@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from model_checks.conformance import check_traces
-from tests.conformance.recording import recorded, run, written
+from tests.conformance.recording import recorded, run
+from tests.model_checks.trace_files import written
 from tests.simulation.parts import Crash, writes_cell
 from tests.simulation.simulator import Simulation
 
