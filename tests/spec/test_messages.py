@@ -113,7 +113,8 @@ def test_no_class_is_left_out() -> None:
         for cls in vars(messages).values()
         if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == messages.__name__
     }
-    assert declared - {messages.Attachment} == set(CLASSES)  # that one says what is stored, not sent
+    declared.remove(messages.Attachment)  # it says what is stored, not what is sent
+    assert declared == set(CLASSES)
 
 
 def test_byte_strings_are_shown_in_short() -> None:
