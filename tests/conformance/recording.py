@@ -24,19 +24,23 @@ def recorded(sim: Simulation, resumed: bool = False) -> Traces:
 def _watcher(
     sim: Simulation, node: Node, records: list[Record], resumed: bool
 ) -> Callable[[Effects], None]:
-    starts = 0
+    starts = inputs = 0
 
     def watch(effects: Effects) -> None:
-        nonlocal starts
+        nonlocal starts, inputs
         at = round(sim.now, 3)
         if node.starts != starts:
-            starts = node.starts
+            starts, inputs = node.starts, 0
             records.append({"kind": "started", "at": at, "resumed": resumed})
         coming = (c for c in sim.crashes if c.node == node.number and c.when(effects))
         crash = next(coming, None)
         if crash is not None and crash.point != "amid":
             return  # killed before the flush, or between the flush and the trace
-        records.extend({"kind": "transition", "at": at, **line} for line in effects.trace)
+        inputs += 1
+        records.extend(
+            {"kind": "transition", "at": at, **line, "turn": [inputs, *line["turn"]]}
+            for line in effects.trace
+        )
 
     return watch
 
