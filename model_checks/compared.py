@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
 from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
@@ -18,8 +18,8 @@ from model_checks.engines.fingerprint import keys_of
 from model_checks.engines.induction import Induction, chosen
 from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Result
-from model_checks.lemmas.cases import PROOFS
-from model_checks.networks import (
+from model_checks.models import (
+    PROOFS,
     block_list,
     cooldown,
     coordinator_rotation,
@@ -67,7 +67,7 @@ SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...
 
 @frozen
 class Numbers:
-    """What a search says: verdicts, and the counts that the manifest pins."""
+    """What a search says: verdicts, and the counts that the models pin."""
 
     violated: frozenset[str]
     reached: frozenset[str]
@@ -179,9 +179,8 @@ def first_unproved(protocol: Protocol, tables: Collection[str] = ()) -> str:
     for number, case in enumerate(PROOFS):
         if not runs(case.network, tables):
             continue
-        network = evolve(case.network, properties=(*case.network.properties, *case.lemmas))
         try:
-            system, original = close(network, protocol), _proved_original(number)
+            system, original = case.system(protocol), _proved_original(number)
         except SpecError as error:
             return f"{case.name}: {error}"
         changed = _changed_actions(system, original)
@@ -199,8 +198,7 @@ def first_unproved(protocol: Protocol, tables: Collection[str] = ()) -> str:
 
 @cache
 def _proved_original(number: int) -> System:
-    case = PROOFS[number]
-    return close(evolve(case.network, properties=(*case.network.properties, *case.lemmas)))
+    return PROOFS[number].system()
 
 
 def _changed_actions(system: System, original: System) -> set[str]:

@@ -2,9 +2,10 @@
 
 Individuals are whole numbers, ``none`` is −1, enum values are their positions, cells are functions.
 Equality, order and the values of one cell therefore mean what they mean in the language. A
-quantified formula is opaque: one truth value (a count: one number) per distinct formula, the same
-in both guards. That is sound: what is impossible here is impossible in the language. Where it is
-too coarse, a pair is reported although it never occurs; such a pair is hard to read as well.
+quantified formula is opaque, and so is what is said ``among`` others: one truth value (a count: one
+number) per distinct formula, the same in both guards. That is sound: what is impossible here is
+impossible in the language. Where it is too coarse, a pair is reported although it never occurs;
+such a pair is hard to read as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from spec.language.assembly import Machine, Protocol, Rule
 from spec.language.expressions import cell_type
 from spec.language.ir import (
     BOOL,
+    Among,
     And,
     Arithmetic,
     Choose,
@@ -106,8 +108,8 @@ class _Terms:
             case Arithmetic(operator=operator, left=left, right=right):
                 one, other = self.of(left), self.of(right)
                 return one + other if operator == "+" else one - other
-            case Quantified(kind=kind):
-                return self._quantified(node, kind)
+            case Quantified() | Among():
+                return self._whole(node)
         raise TypeError(f"no z3 term for {type(node).__name__}")
 
     def describe(self, model: Any) -> str:
@@ -140,10 +142,10 @@ class _Terms:
         self._reads[str(term)] = term
         return term
 
-    def _quantified(self, node: Quantified, kind: str) -> Any:
+    def _whole(self, node: Node) -> Any:
         if node not in self._opaque:
-            name = f"{kind} {len(self._opaque)}"
-            self._opaque[node] = self._number(name, 0) if kind == "count" else z3.Bool(name)
+            name = f"formula {len(self._opaque)}"
+            self._opaque[node] = z3.Bool(name) if node.type == BOOL else self._number(name, 0)
         return self._opaque[node]
 
 

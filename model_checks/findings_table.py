@@ -19,9 +19,9 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
+from model_checks.cases import Case, ProofCase
 from model_checks.engines.arithmetic import CLAIMS
-from model_checks.lemmas.cases import CONTROLS, PROOFS
-from model_checks.networks.cases import CASES, Case
+from model_checks.models import CASES, CONTROLS, PROOFS
 from model_checks.runner import break_proof, explore_case, judge, prove
 from model_checks.system import Network
 from spec.findings import FINDINGS, Finding
@@ -31,38 +31,19 @@ from spec.protocol import PROTOCOL
 TESTS_FOLDER = Path(__file__).resolve().parent.parent / "tests"
 HEADINGS = ("finding", "shown by", "engine", "result", "depth", "verdict")
 
-REFUTED: Mapping[str, tuple[str, ...]] = {
-    "F-01": ("signing Peer=5 Event=1 Attempt=2 Digest=2 Instance=1 N=5 F=1 T=3",
-             "signing Peer=4 Event=1 Attempt=2 Digest=2 Instance=1 N=4 F=0 T=2"),
-    "F-16": ("refund_against_payout Peer=4 Event=1 Attempt=1 Digest=1 Instance=1 N=4 F=1 T=3 R=2",
-             "refund_against_payout Peer=5 Event=1 Attempt=1 Digest=1 Instance=1 N=5 F=1 T=4 R=2"),
-}
-"""Cases that refute a finding's rule without naming it: the numbers are the variant."""
-
-PROVED: Mapping[str, str] = {
-    "F-04": "signing",
-    "F-06": "block_list",
-    "F-09": "block_list",
-    "F-14": "signing",
-    "F-16": "refund_against_payout",
-    "F-25": "regroup_retry",
-    "F-27": "keygen_lock_in",
-    "F-28": "handshake_relay",
-    "F-32": "signing",
-}
-"""Findings whose rule is proved for every size, with the network of the proof."""
-
-_PROTOCOL = "tests/protocol/test_"
-_LIARS = "tests/misbehaviour/protocol/test_"
+_PROTOCOL = "tests/protocol/"
+_LIARS = "tests/misbehaviour/protocol/"
 _MEMBERS = "test_a_key_that_waits_for_a_liar_binds_its_members"
 
 TESTS: Mapping[str, tuple[str, ...]] = {
     "F-07": ("tests/custody/test_payout.py::test_event_and_checksum_depend_on_everything",),
-    "F-31": (f"{_PROTOCOL}peering.py::test_the_crawl_slows_down_when_enough_weight_is_known",),
-    "F-33": (f"{_LIARS}keygen.py::{_MEMBERS}",),
+    "F-31": (
+        f"{_PROTOCOL}peers/test_peering.py::test_the_crawl_slows_down_when_enough_weight_is_known",
+    ),
+    "F-33": (f"{_LIARS}keys/test_keygen.py::{_MEMBERS}",),
     "F-34": (
-        f"{_LIARS}round.py::test_a_member_that_never_votes_does_not_stop_the_payouts",
-        f"{_PROTOCOL}threshold_set.py::test_all_alive_take_one_step_a_member",
+        f"{_LIARS}rounds/test_round.py::test_a_member_that_never_votes_does_not_stop_the_payouts",
+        f"{_PROTOCOL}rounds/test_threshold_set.py::test_all_alive_take_one_step_a_member",
     ),
 }
 """Tests that carry a finding and do not name it."""
@@ -99,8 +80,13 @@ def variants(finding: str) -> list[Case]:
         for case in CASES
         if case.refuted
         and not case.deep
-        and (finding in _numbers(case.network.doc) or case.name in REFUTED.get(finding, ()))
+        and (finding in _numbers(case.network.doc) or finding in case.findings)
     ]
+
+
+def proved(finding: str) -> list[ProofCase]:
+    """Return what proves the rule of a finding for every size."""
+    return [case for case in PROOFS if finding in case.findings]
 
 
 def ours(finding: str) -> list[Case]:
@@ -167,14 +153,13 @@ class Table:
                 fault = self.proofs(f"control {number}")
                 shown = f"{control.name}: {control.fails[0]}"
                 yield Line(finding.id, shown, "z3", "refuted", "", fault)
-        if finding.id in PROVED:
-            network = PROVED[finding.id]
-            fault = self.proofs(network)
-            yield Line(finding.id, f"{network}, every size", "z3, cvc5", "proved", "", fault)
+        for proof in proved(finding.id):
+            fault = self.proofs(proof.name)
+            yield Line(finding.id, f"{proof.name}, every size", "z3, cvc5", "proved", "", fault)
 
     def _explore(self, case: Case) -> Mapping[str, tuple[str, ...]]:
         if case.name not in self.traces:
-            self.traces[case.name] = explore_case(case, None).traces
+            self.traces[case.name] = explore_case(case).traces
         return self.traces[case.name]
 
     def _prove(self, name: str) -> str:

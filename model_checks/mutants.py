@@ -31,14 +31,11 @@ from attrs import asdict, evolve, frozen
 from model_checks import local_views
 from model_checks.compared import first_unproved, in_networks
 from model_checks.console import Unusable, table, write
-from model_checks.engines.induction import Induction, chosen
 from model_checks.engines.one_step import OneStep, Unmet, same_steps
 from model_checks.engines.provers import PROVED, ask_cvc5, contradict, smt_lib
-from model_checks.lemmas.cases import PROOFS
+from model_checks.models import PROOFS, signing
 from model_checks.mutations import DROPPED, ORIGINAL, Mutant, Source, mutants
-from model_checks.networks import signing
 from model_checks.records import RECORDS
-from model_checks.system import close
 from model_checks.tables import cells_idle, check_table, values_unused
 from spec.language.assembly import Protocol
 from spec.language.declarations import SpecError
@@ -154,9 +151,8 @@ def broken_lock(name: str) -> list[str]:
     if in_networks(protocol)[0] != "property":
         missed.append("search")
     case = next(case for case in PROOFS if case.name == signing.NETWORK.name)
-    network = evolve(case.network, properties=(*case.network.properties, *case.lemmas))
-    system = close(network, protocol)
-    induction = Induction(system, chosen(system, case.proves))
+    induction = case.induction(protocol)
+    system = induction.system
     asked = (
         induction.obligation(checked, action)
         for action in system.actions

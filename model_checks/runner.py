@@ -2,7 +2,7 @@
 
 A :class:`Verdict` is one line of the table. ``faults`` is what is wrong with it, one line each: a
 property that fails, a negative control that is no longer refuted, a number that differs from the
-manifest. No faults: as expected.
+pinned one. No faults: as expected.
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from model_checks.cases import Case, Counts
 from model_checks.console import Unusable, Watch
 from model_checks.engines.arithmetic import CLAIMS
-from model_checks.engines.check import check
 from model_checks.engines.explicit import MAX_STATES, SearchTooLarge
 from model_checks.engines.one_step import OneStep
 from model_checks.engines.oracle import Instance, Oracle, State, Step, trace_of
-from model_checks.lemmas.cases import CONTROLS, PROOFS
-from model_checks.manifest_file import entry
-from model_checks.networks.cases import CASES, Case, faults
+from model_checks.models import CASES, CONTROLS, PROOFS
 from model_checks.records import RECORDS
 from spec.language.declarations import SpecError
 from spec.trace_format import reference, show
 
-Records = Mapping[str, Mapping[str, Any]]
 MAX_STUCK_STATES = 2_000
 """States that are looked at to show how far a stuck run comes."""
 WORKERS = 2
@@ -37,7 +34,7 @@ WORKERS = 2
 
 @frozen
 class Verdict:
-    """The outcome of one model with one engine; ``record`` is what the manifest keeps of it."""
+    """The outcome of one model with one engine; ``counts`` is what a search counted."""
 
     name: str
     engine: str
@@ -55,7 +52,7 @@ class Verdict:
     farthest: Mapping[str, tuple[str, ...]] = field(factory=dict)
     """How far a run comes that is stuck from its first state on."""
     note: str = ""
-    record: Mapping[str, Any] = field(factory=dict)
+    counts: Counts | None = None
 
     @property
     def as_expected(self) -> bool:
@@ -92,22 +89,17 @@ class Verdict:
 HEADINGS = ("verdict", "result", "engine", "states", "generated", "depth", "time", "model")
 
 
-def explore_case(
-    case: Case, recorded: Mapping[str, Any] | None, max_states: int = MAX_STATES
-) -> Verdict:
+def explore_case(case: Case, max_states: int = MAX_STATES) -> Verdict:
     """Return the verdict of the explicit engine; raises :class:`Unusable` beyond ``max_states``."""
     began = time.perf_counter()
-    until = () if case.whole else case.refuted
     try:
-        result = check(
-            case.instance, case.symmetry, case.records, max_states, Watch(case.name), until
-        )
+        result = case.run(max_states, Watch(case.name))
     except SearchTooLarge as error:
         raise Unusable(f"{case.name}: {error}") from None
     traces = _written(result.violated)
     stuck = (name for name in result.stuck if traces.get(name) == ())
     farthest = {name: _farthest(case.instance, result.starts[name]) for name in stuck}
-    wrong = list(faults(case, result, recorded))
+    wrong = case.faults(result)
     for name, steps in traces.items():
         if any(fault.startswith(f"{name} is violated") for fault in wrong):
             wrong += [f"{number:>5}  {step}" for number, step in enumerate(steps, start=1)]
@@ -124,7 +116,7 @@ def explore_case(
         {name: _chosen(case.instance, first) for name, first in sorted(result.starts.items())},
         _written(result.loops),
         _written(farthest),
-        record=entry(case, result),
+        counts=Counts.of(result),
     )
 
 
@@ -262,7 +254,6 @@ class Job:
     number: int
     deep: bool = False
     max_states: int = MAX_STATES
-    records: Records = field(factory=dict)
 
     @property
     def name(self) -> str:
@@ -285,20 +276,16 @@ class Job:
 
     def _run(self) -> Verdict:
         if self.kind == "search":
-            case = CASES[self.number]
-            return explore_case(case, self.records.get(case.name), self.max_states)
+            return explore_case(CASES[self.number], self.max_states)
         if self.kind == "control":
             return break_proof(self.number, deep=self.deep)
         runs = {"record": check_record, "proof": prove, "claim": judge}
         return runs[self.kind](self.number)
 
 
-def run(selection: Selection, recorded: Records) -> Iterator[Verdict]:
+def run(selection: Selection) -> Iterator[Verdict]:
     """Yield the verdicts in order, from several processes at once."""
-    jobs = [
-        evolve(job, records={job.name: recorded[job.name]} if job.name in recorded else {})
-        for job in selection.jobs()
-    ]
+    jobs = selection.jobs()
     workers = min(selection.workers, len(jobs))
     if workers < 2:
         yield from map(Job.run, jobs)

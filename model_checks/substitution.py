@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, fields_dict
 
 from spec.language.assembly import children
-from spec.language.ir import Node, Quantified, Read, Variable, sort_type
+from spec.language.ir import Among, Node, Quantified, Read, Variable, sort_type
 
 StandIns = Mapping[str, tuple[tuple[str, ...], Node]]
 """For each cell that is replaced: the names of its indices, and the formula over them."""
@@ -41,6 +41,13 @@ def bind(node: Node, values: Mapping[str, Node]) -> Node:
 def _free(node: Node) -> set[str]:
     """Return the variables of a term without quantifiers."""
     return {getattr(node, "name", "")}.union(*(_free(child) for child in children(node)))
+
+
+def one_population(node: Node) -> Node:
+    """Return the formula where all peers are one population: ``among`` names nobody else."""
+    if isinstance(node, Among):
+        return one_population(node.body)
+    return rebuild(node, one_population)
 
 
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
-from model_checks.substitution import StandIns, substitute
+from model_checks.substitution import StandIns, one_population, substitute
 from model_checks.two_states import AFTER, later_text, with_later
 from spec.language.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
 from spec.language.declarations import (
@@ -216,7 +216,7 @@ def _stand_ins(network: Network, names: Names) -> StandIns:
             formula = Parser(names, scope).parse(text, cell_type(cell))
         except SpecError as error:
             raise SpecError(f"network {network.name}, given {reference}: {error}") from None
-        found[cell.name] = (variables, substitute(formula, found))
+        found[cell.name] = (variables, _closed(formula, found))
     for name, (_, formula) in found.items():
         for other in cells_read(formula) & found.keys():
             raise SpecError(f"network {network.name}: given {name} reads {other}: put it below")
@@ -267,12 +267,12 @@ def _action(rule: Rule, network: Network, names: Names, stand_ins: StandIns) -> 
         # Parsed anew, because a variant may have definitions of its own.
         row = guard.text in rule.row.only_if
         formula = Parser(names, scope).parse(guard.text) if row else guard.formula
-        guards.append(Guard(guard.text, substitute(formula, stand_ins)))
+        guards.append(Guard(guard.text, _closed(formula, stand_ins)))
     if network.honest and "p" in rule.parameters:
         guards.insert(0, Guard(network.honest, Parser(names, scope).parse(network.honest)))
     guards = [g for g in guards if g.formula != Literal(BOOL, True)]
     updates = tuple(
-        Update(e.cell.name, e.index, substitute(e.value, stand_ins))
+        Update(e.cell.name, e.index, _closed(e.value, stand_ins))
         for e in rule.effects
         if e.cell.name not in stand_ins
     )
@@ -290,7 +290,7 @@ def _move(move: Move, names: Names, stand_ins: StandIns) -> Action:
     updates = []
     for target, text in move.then.items():
         cell, index = Parser(names, scope).parse_reference(target)
-        value = substitute(Parser(names, scope).parse(text, cell_type(cell)), stand_ins)
+        value = _closed(Parser(names, scope).parse(text, cell_type(cell)), stand_ins)
         updates.append(Update(cell.name, index, value))
     return Action(event, parameters, guards, tuple(updates), move.fair, "adversary")
 
@@ -327,9 +327,16 @@ def _parse(
     names: Names, scope: Mapping[str, Node], text: str, stand_ins: StandIns, where: str
 ) -> Node:
     try:
-        return substitute(Parser(names, scope).parse(text), stand_ins)
+        return _closed(Parser(names, scope).parse(text), stand_ins)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
+
+
+def _closed(node: Node, stand_ins: StandIns) -> Node:
+    """Return a formula as the engines read it: what stands in is in its place, and all peers of a
+    system are one population, of which ``among`` speaks everywhere.
+    """
+    return one_population(substitute(node, stand_ins))
 
 
 def _cone(

@@ -15,6 +15,7 @@ from model_checks.disjoint import example_of_both
 from spec.language.assembly import Machine, Protocol, Rule, cells_read, children
 from spec.language.declarations import ANY, Enum
 from spec.language.ir import (
+    Among,
     And,
     Choose,
     Compare,
@@ -134,14 +135,18 @@ def cells_idle(protocol: Protocol) -> list[str]:
 
 
 def values_unused(protocol: Protocol) -> list[str]:
-    """Return the values of enum types that no first value, row or formula uses."""
+    """Return the values of enum types that no first value, row or formula uses.
+
+    Of a given fact rows need not name every value: what none of them names they treat alike.
+    """
     used = {cell.first for cell in protocol.cells.values()}
     for machine in protocol.machines.values():
         for rule in machine.rules:
             used |= {rule.source, rule.target}
             for node in (*(g.formula for g in rule.guards), *(e.value for e in rule.effects)):
                 used |= _literals(node)
-    enums = {c.type.name: c.type for c in protocol.cells.values() if isinstance(c.type, Enum)}
+    cells = [c for c in protocol.cells.values() if c.kept != "given"]
+    enums = {c.type.name: c.type for c in cells if isinstance(c.type, Enum)}
     return [
         f"enum {enum.name}: {value} is never used"
         for enum in enums.values()
@@ -208,7 +213,7 @@ def _denied(protocol: Protocol, node: Node, own: str, *, positive: bool) -> set[
             return of(left, False) | of(right, True)
         case And(parts=parts) | Or(parts=parts):
             return set().union(*(of(part, True) for part in parts))
-        case Quantified(body=body):
+        case Quantified(body=body) | Among(body=body):
             return of(body, True)
         case Choose(test=test, then=then, otherwise=otherwise):
             return of(test, True) | of(test, False) | of(then, True) | of(otherwise, True)

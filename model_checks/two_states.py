@@ -68,3 +68,7 @@ class StepView:
     def constant(self, name: str) -> int:
         """Return a constant."""
         return self.before.constant(name)
+
+    def among(self, sorts: tuple[str, ...], index: Index) -> StepView:
+        """Return the same view: all peers of a system are one population."""
+        return self

@@ -44,7 +44,7 @@ FINDINGS = (
             " from other coins.",
             "SAFE-SIGN 6: a payout spends its own deposits, and the next one waits until it is"
             " final.",
-            ("cell transfer_eligible", "payout: BROADCAST -Final-> COMPLETED",
+            ("formula open_payout", "payout: BROADCAST -Final-> COMPLETED",
              "metanode/custody/payout.py", "metanode/protocol/payouts/settlement.py")),
     Finding("F-04", "M, T: nothing remembers that a share went out.",
             "A keeps B's share for d1 to itself; B gives up and signs d2 with C.",
@@ -94,7 +94,7 @@ FINDINGS = (
     Finding("F-13", "M: the ping names a stake transaction.",
             "Ten peers show the same stake; old pings are sent again.",
             "A stake is paid to its node's own id; a ping has a sequence number and a time.",
-            ("cell stake_owned", "cell ping_fresh", "ping: checking -Stake-> listed")),
+            ("cell stake", "cell ping_good", "ping: checking -Stake-> listed")),
     Finding("F-14", "T: a crash takes an event from IN_PROGRESS back to PENDING.",
             "A and B release d1 and crash, X has the signature; A, B and D then sign d2.",
             "SAFE-SIGN 2 to 4 and 6: the event is tried again, with the lock that is on disk.",
@@ -130,11 +130,11 @@ FINDINGS = (
             "One node is at block 999, another at 1000: they accept different coordinators.",
             "The attempt's number names the coordinator and is in the set-up; there is a grace"
             " window, and a higher attempt takes over while nothing is released.",
-            ("cell is_coordinator", "session: acked -Supersede-> expired")),
+            ("cell coordinator", "session: acked -Supersede-> expired")),
     Finding("F-21", "T: one coordinator for 1000 blocks.",
             "It is offline, or ignores an event: silence for days.",
             "The coordinator is roster[(epoch + attempt) mod n], and attempts grow with the clock.",
-            ("cell is_coordinator", "session: absent -Coordinate-> created",
+            ("cell coordinator", "session: absent -Coordinate-> created",
              "metanode/protocol/events/coordinator.py")),
     Finding("F-22", "T: the coordinator waits for everyone whom it chose.",
             "One of them is dead, and the event waits for ever.",
@@ -156,7 +156,7 @@ FINDINGS = (
             "Two members have switched, two never finish: nobody has t shares of one kind.",
             "Old shares are erased when all members of the attempt have new ones on disk, and the"
             " attempt is decided.",
-            ("regroup: fenced -Erase-> erased", "formula all_ready", "cell succession")),
+            ("regroup: fenced -Erase-> erased", "formula all_ready", "cell succession_signed")),
     Finding("F-26", "M: if somebody misbehaves, the regroup is skipped.",
             "One griefer, or one silent member, skips it every night.",
             "The same night is tried again, without it where the others can bear that (F-38): by t"
@@ -183,7 +183,7 @@ FINDINGS = (
     Finding("F-30", "N: one open cookie an endpoint.",
             "Four dials that never finish keep everyone behind the same address out.",
             "Cookies hold no state: a time, a nonce and a MAC bound to the channel.",
-            ("cell cookie_in_time", "metanode/protocol/links/handshake.py")),
+            ("cell proof", "metanode/protocol/links/handshake.py")),
     Finding("F-31", "N: the stake that must be online is an amount, 6e37 raw.",
             "All stake together is 1.33e37: it can never be enough.",
             "The minimum is a share of the known total.",
@@ -212,7 +212,7 @@ FINDINGS = (
             " last, so that every choice of liars is left out of some round; to begin with another"
             " member each time is not enough when two of them stand apart. A coordinator takes its"
             " voters in turn as well, and those last who were silent in earlier runs.",
-            ("cell set_is_mutual", "metanode/protocol/rounds/threshold_set.py",
+            ("formula threshold_set_known", "metanode/protocol/rounds/threshold_set.py",
              "metanode/protocol/events/coordinator.py")),
     Finding("F-35", "T: a protocol error with nothing released fails the event.",
             "A liar makes the session of n − t + 1 members fail before the release point: nobody"
@@ -225,7 +225,7 @@ FINDINGS = (
             " deposit as a release, n − t + 1 as a refund, and no payout has t members. Found by"
             " the search for states without a way out.",
             "The deposit's own memo decides, whatever was heard before.",
-            ("swap: Cancelled -Deposit-> PendingRelease", "metanode/custody/transfers.py")),
+            ("swap: none_yet -Deposit-> PendingRelease", "metanode/custody/transfers.py")),
     Finding("F-37", "Ours, as first written: t + f acknowledgements activate an attempt's shares.",
             "X acknowledges the first attempt late, when the second one, without it, is complete:"
             " some members activate the one, some the other, and neither has t. Found by the"
@@ -233,7 +233,7 @@ FINDINGS = (
             "Acknowledgements make an attempt eligible. What succeeds an epoch is decided once, by"
             " t votes of its holders under SAFE-SIGN, who are fenced before they vote.",
             ("regroup: fenced -HandOver-> fenced", "regroup: prepared -Outdone-> erased",
-             "cell succession")),
+             "cell succession_signed")),
     Finding("F-38", "Ours, for F-26: a member that t signed absences name is left out.",
             "X hides its messages from B alone. The others wait for B, and with X's word t holders"
             " missed it. B is left out, X stays: with n = 4 it is one of the t = 3 that are left,"

@@ -4,7 +4,7 @@ A formula, where there is one, is in the table language and is parsed and type-c
 protocol here, at import. It speaks of correct nodes: the cells of a Byzantine peer hold whatever it
 likes, and ``F`` stands for what it may add. ``N``, ``T`` and ``F`` are those of the key epoch that
 signs the attempt in question. A property without a formula says where it is looked at instead: it
-is about two states, about bytes, or about a whole run. ``networks/NAME.py`` is a network of
+is about two states, about bytes, or about a whole run. ``models/NAME.py`` is a model of
 ``model_checks`` that is asked the property under its name, ``tests/FILE.py::NAME`` a test of the
 running code that pins it.
 """
@@ -64,9 +64,10 @@ SAFETY = (
                      "for a in Attempt for d in Digest for x in Digest if d != x)"),
     Property("DurableBeforeSend", "invariant",
              "A vote or a share that is out stands in the log of its sender.",
-             formula="all(implies(vote[p, e, a, d], voted[p, e, a] == d) and "
-                     "implies(share[p, e, d], released[p, e, d]) for p in Peer for e in Event "
-                     "for a in Attempt for d in Digest)"),
+             formula="all(implies(vote[p, e, a, d], voted[p, e, a] == d) "
+                     "for p in Peer for e in Event for a in Attempt for d in Digest) and "
+                     "all(implies(share[p, i], instance_used[p, i]) "
+                     "for p in Peer for i in Instance)"),
     Property("NoStepBeforeBegin", "invariant",
              "A session steps only under a lock, with its own digest certified and released.",
              formula="all(implies(session[p, e, a] == stepping and session_digest[p, e, a] == d, "
@@ -80,7 +81,7 @@ SAFETY = (
              "A signing message enters only the run that it names.",
              looked_at="tests/protocol/events/test_sessions.py::"
                        "test_an_instance_names_everything_about_its_run; that a name is used once:"
-                       " networks/session_end.py"),
+                       " models/session_end.py"),
     Property("NoSlotReuse", "step",
              "One keygen slot, chain nonce or input serves one event.",
              looked_at="tests/custody/test_payout.py::"
@@ -92,7 +93,7 @@ SAFETY = (
                      "for p in Peer for q in Peer for e in Event for d in Digest)"),
     Property("NoDoubleSignAcrossEpochs", "step",
              "The holders of a new key epoch sign nothing against a lock of the old one.",
-             looked_at="networks/regroup_handover.py (F-24)"),
+             looked_at="models/regroup_handover.py (F-24)"),
     Property("NoForgedMember", "step",
              "Who takes part in a session is in the roster, and each vote is signed by its voter.",
              looked_at="tests/misbehaviour/protocol/events/test_votes.py::"
@@ -107,7 +108,7 @@ SAFETY = (
                      "for p in Peer for q in Peer)"),
     Property("RegroupIgnoresBlocks", "step",
              "No block list decides who is in the next key epoch.",
-             looked_at="networks/regroup_retry.py (F-26); no other table reads standing"),
+             looked_at="models/regroup_retry.py (F-26); no other table reads standing"),
     Property("KeyAvailable", "invariant",
              "Who has locked a key in holds its share, and so do enough others to sign.",
              formula="all(implies(key[p, k] == locked_in, key_share[p, k] and "
@@ -119,7 +120,7 @@ SAFETY = (
                      "for p in Peer for q in Peer for k in Key for j in Key if k != j)"),
     Property("StatusMonotone", "step",
              "SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again.",
-             looked_at="networks/event_status.py"),
+             looked_at="models/event_status.py"),
     Property("AuthenticatedBeforeUse", "invariant",
              "A link carries the protocol only after the other end has proved itself.",
              formula="all(implies(link[p, l] == established, "
@@ -135,7 +136,7 @@ SAFETY = (
                      "for p in Peer for l in Link)"),
     Property("PeerBound", "step",
              "A proof convinces on one channel, for one pair of identities, in one role.",
-             looked_at="networks/handshake_relay.py (F-28): what a proof covers, as data"),
+             looked_at="models/handshake_relay.py (F-28): what a proof covers, as data"),
     Property("LimitsHeld", "step",
              "No table, queue, frame or message grows beyond its bound.",
              looked_at="tests/spec/test_messages.py::test_every_field_is_bounded;"
@@ -143,13 +144,13 @@ SAFETY = (
                        "test_a_too_long_frame_is_refused_at_its_prefix"),
     Property("SwapExclusive", "step",
              "A swap is paid or refunded, never both.",
-             looked_at="networks/swap_settlement.py; SAFE-SIGN 6"),
+             looked_at="models/swap_settlement.py; SAFE-SIGN 6"),
 )
 """What holds in every reachable state, or in every step."""
 
 LIVENESS = tuple(
     Property(name, "liveness", meaning,
-             looked_at=f"networks/{network}.py, once the network is calm and at least T correct"
+             looked_at=f"models/{network}.py, once the network is calm and at least T correct"
                        " nodes stay up")
     for name, network, meaning in (
         ("EventDecides", "event_status", "Every event ends in SUCCESS or EXPIRED."),

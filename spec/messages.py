@@ -1,7 +1,10 @@
 """Every message: its fields, their bounds, and the network cell that it stands for.
 
 An effect on a network cell is a send, and the message that it sends is the one that names that cell
-in ``CELL``; data that rides along (documents, proofs, payloads) are its other fields. On the wire a
+in ``CELL``. ``INDEX`` names the fields that are the cell's index, after the sender's own place and
+without a link's number, which is each end's own: what is sent carries the index of the row that
+sends it, and what is heard is noted under the index that it carries. Data that rides along
+(documents, proofs, payloads) are the other fields. On the wire a
 message is the map ``{"b": {fields}, "k": KIND}`` in deterministic CBOR inside a signed envelope
 (``wire.cddl``). A field out of bounds raises ``ValueError`` or ``TypeError`` at construction,
 wherever it comes from.
@@ -10,7 +13,8 @@ wherever it comes from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, TypeVar
+from operator import attrgetter
+from typing import Any, ClassVar, TypeVar
 
 from attrs import field, frozen
 from attrs.validators import optional
@@ -87,6 +91,7 @@ class Hello:
 
     KIND: ClassVar[str] = "hello"
     CELL: ClassVar[str] = "hello_sent"
+    INDEX: ClassVar[tuple[str, ...]] = ()
     version: int = natural(1 << 16)
     network: bytes = octets(HASH_OCTETS)
     node_id: bytes = octets(NODE_ID_OCTETS)
@@ -99,6 +104,7 @@ class Proof:
 
     KIND: ClassVar[str] = "proof"
     CELL: ClassVar[str] = "proof_sent"
+    INDEX: ClassVar[tuple[str, ...]] = ()
     salt: bytes = octets(HASH_OCTETS)
     signature: bytes = octets(SIGNATURE_OCTETS)
 
@@ -109,6 +115,7 @@ class Ready:
 
     KIND: ClassVar[str] = "ready"
     CELL: ClassVar[str] = "ready_sent"
+    INDEX: ClassVar[tuple[str, ...]] = ()
 
 
 # --- peering ------------------------------------------------------------------------------------
@@ -120,6 +127,7 @@ class Ping:
 
     KIND: ClassVar[str] = "ping"
     CELL: ClassVar[str] = "pinged"
+    INDEX: ClassVar[tuple[str, ...]] = ()
     sequence: int = natural()
     time_ms: int = natural()
     phase: str = text(16)
@@ -135,6 +143,7 @@ class Keepalive:
 
     KIND: ClassVar[str] = "keepalive"
     CELL: ClassVar[str] = "kept_alive"
+    INDEX: ClassVar[tuple[str, ...]] = ()
     endpoints: tuple[str, ...] = many(8)
 
 
@@ -144,6 +153,7 @@ class Publish:
 
     KIND: ClassVar[str] = "publish"
     CELL: ClassVar[str] = "published"
+    INDEX: ClassVar[tuple[str, ...]] = ()
     seen: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
 
 
@@ -156,6 +166,7 @@ class Offer:
 
     KIND: ClassVar[str] = "offer"
     CELL: ClassVar[str] = "offered"
+    INDEX: ClassVar[tuple[str, ...]] = ("round",)
     round: int = natural()
     height: int = natural(1 << 32)
     block: bytes = octets(HASH_OCTETS)
@@ -171,6 +182,7 @@ class Proposal:
 
     KIND: ClassVar[str] = "proposal"
     CELL: ClassVar[str] = "proposed"
+    INDEX: ClassVar[tuple[str, ...]] = ("round", "document_hash")
     round: int = natural()
     key_epoch: int = natural()
     document_hash: bytes = octets(HASH_OCTETS)
@@ -184,6 +196,7 @@ class SigningSet:
 
     KIND: ClassVar[str] = "signing_set"
     CELL: ClassVar[str] = "set_sent"
+    INDEX: ClassVar[tuple[str, ...]] = ("round",)
     round: int = natural()
     key_epoch: int = natural()
     members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
@@ -195,6 +208,7 @@ class Vote:
 
     KIND: ClassVar[str] = "vote"
     CELL: ClassVar[str] = "vote"
+    INDEX: ClassVar[tuple[str, ...]] = ("event", "attempt", "digest")
     key_epoch: int = natural()
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
@@ -211,9 +225,11 @@ class Setup:
 
     KIND: ClassVar[str] = "setup"
     CELL: ClassVar[str] = "setup_sent"
+    INDEX: ClassVar[tuple[str, ...]] = ("event", "attempt", "digest")
     key_epoch: int = natural()
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
+    digest: bytes = octets(HASH_OCTETS)
     purpose: str = text(16)
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
     members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
@@ -228,6 +244,11 @@ class Begin:
 
     KIND: ClassVar[str] = "begin"
     CELL: ClassVar[str] = "begin_sent"
+    INDEX: ClassVar[tuple[str, ...]] = (
+        "certificate.event",
+        "certificate.attempt",
+        "certificate.digest",
+    )
     certificate: Certificate = part(Certificate)  # noqa: RUF009 - declares a field, makes no value
 
 
@@ -237,6 +258,7 @@ class Release:
 
     KIND: ClassVar[str] = "release"
     CELL: ClassVar[str] = "share"
+    INDEX: ClassVar[tuple[str, ...]] = ("instance",)
     instance: bytes = octets(HASH_OCTETS)
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
@@ -250,6 +272,7 @@ class Step:
 
     KIND: ClassVar[str] = "step"
     CELL: ClassVar[str] = "stepped"
+    INDEX: ClassVar[tuple[str, ...]] = ("instance",)
     instance: bytes = octets(HASH_OCTETS)
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
@@ -263,7 +286,9 @@ class SignatureFound:
 
     KIND: ClassVar[str] = "signature_found"
     CELL: ClassVar[str] = "announced"
+    INDEX: ClassVar[tuple[str, ...]] = ("event", "digest")
     event: bytes = octets(HASH_OCTETS)
+    digest: bytes = octets(HASH_OCTETS)
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
     signers: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
     signatures: tuple[EcdsaSignature, ...] = many(INPUTS_LIMIT)
@@ -275,6 +300,7 @@ class Renounced:
 
     KIND: ClassVar[str] = "renounced"
     CELL: ClassVar[str] = "renounced_said"
+    INDEX: ClassVar[tuple[str, ...]] = ("event",)
     event: bytes = octets(HASH_OCTETS)
 
 
@@ -287,6 +313,7 @@ class Confirmation:
 
     KIND: ClassVar[str] = "confirmation"
     CELL: ClassVar[str] = "confirmed"
+    INDEX: ClassVar[tuple[str, ...]] = ("key",)
     key: int = natural()
     key_epoch: int = natural()
     digest: bytes = octets(HASH_OCTETS)
@@ -306,6 +333,7 @@ class Confirmations:
 
     KIND: ClassVar[str] = "confirmations"
     CELL: ClassVar[str] = "confirmations_shown"
+    INDEX: ClassVar[tuple[str, ...]] = ("key",)
     key: int = natural()
     key_epoch: int = natural()
     digest: bytes = octets(HASH_OCTETS)
@@ -318,6 +346,7 @@ class KeyLocked:
 
     KIND: ClassVar[str] = "key_locked"
     CELL: ClassVar[str] = "key_announced"
+    INDEX: ClassVar[tuple[str, ...]] = ("key",)
     key: int = natural()
     key_epoch: int = natural()
     roster: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
@@ -336,6 +365,7 @@ class SharePrepared:
 
     KIND: ClassVar[str] = "share_prepared"
     CELL: ClassVar[str] = "ready_said"
+    INDEX: ClassVar[tuple[str, ...]] = ("epoch",)
     epoch: int = natural()
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
 
@@ -346,6 +376,12 @@ class LockShown:
 
     KIND: ClassVar[str] = "lock_shown"
     CELL: ClassVar[str] = "lock_shown"
+    INDEX: ClassVar[tuple[str, ...]] = (
+        "epoch",
+        "locked.certificate.event",
+        "locked.certificate.attempt",
+        "locked.certificate.digest",
+    )
     epoch: int = natural()
     locked: LockedCandidate = part(LockedCandidate)  # noqa: RUF009 - declares a field
 
@@ -361,6 +397,7 @@ class HandedOver:
 
     KIND: ClassVar[str] = "handed_over"
     CELL: ClassVar[str] = "handed_over"
+    INDEX: ClassVar[tuple[str, ...]] = ("epoch",)
     epoch: int = natural()
     locks: bytes = octets(HASH_OCTETS)
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
@@ -373,6 +410,7 @@ class Missed:
 
     KIND: ClassVar[str] = "missed"
     CELL: ClassVar[str] = "missed"
+    INDEX: ClassVar[tuple[str, ...]] = ("absent", "epoch")
     epoch: int = natural()
     absent: bytes = octets(NODE_ID_OCTETS)
 
@@ -396,3 +434,33 @@ MESSAGES = _by_kind((*HANDSHAKE, *ENVELOPED))
 
 MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
 """The message that an effect on a network cell sends."""
+
+
+def index_of(message: object) -> tuple[Any, ...]:
+    """Return the index under which a message stands in its cell, without the sender."""
+    return tuple(attrgetter(path)(message) for path in type(message).INDEX)  # type: ignore[attr-defined]  # every class of MESSAGES has it
+
+
+@frozen
+class Attachment:
+    """How what is stored beside a disk cell is tied to the row that writes the cell.
+
+    ``index`` names its fields that are the cell's index, without the node's own place; ``values``
+    maps a cell that the same row writes to the field that must equal what is written.
+    """
+
+    index: tuple[str, ...] = ()
+    values: Mapping[str, str] = {}
+
+
+ATTACHED: Mapping[str, Attachment] = {
+    "lock": Attachment(
+        ("certificate.event",),
+        {"lock": "certificate.digest", "lock_attempt": "certificate.attempt"},
+    ),
+    "signature_kept": Attachment(("event", "digest")),
+    "key": Attachment(("key",)),
+    "key_share": Attachment(("slot",)),
+    "holding": Attachment(("number",)),
+}
+"""What is stored beside a disk cell, where the node's stores keep more than the cell."""

@@ -44,6 +44,7 @@ class Preset:
     setup_share: float = quantity(0.5, "of a slot", "rule: no key generation begins later")
     slot_share: float = quantity(0.95, "of a slot", "rule: a key generation ends with its slot")
     clock_skew_s: float = quantity(30.0, "s", "rule: pings dated otherwise are not fresh (F-13)")
+    attempts_kept: int = quantity(2, "rounds", "rule: F-15, votes of so many rounds back count")
     rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
 
     regroup_patience: int = quantity(

@@ -27,7 +27,11 @@ PROTOCOL = assemble(
     sorts=SORTS,
     cells=(cell for module in (safe_sign, *MODULES) for cell in module.CELLS),
     tables=tuple(module.TABLE for module in MODULES),
-    definitions=(*safe_sign.DEFINITIONS, *regroup.DEFINITIONS, *event.DEFINITIONS),
+    definitions=tuple(
+        definition
+        for module in (safe_sign, *MODULES)
+        for definition in getattr(module, "DEFINITIONS", ())
+    ),
     constants=CONSTANTS,
 )
 """What the node runs and what ``model_checks`` checks: the same object."""

@@ -5,7 +5,8 @@
 3. At most one signed vote per (event, attempt). t equal votes are a certificate. Only with a
    certificate does a node lock and release.
 4. Locked on d at attempt a: a vote for another digest needs a certificate for it from an attempt
-   between a and the current one.
+   between a and the current one. (4b) A vote for another digest in a later attempt is a promise:
+   from then on no earlier attempt locks any more (F-32).
 5. The release point is the first signing message that leaves the node.
 6. Every attempt of one event spends the same exclusive resource (for a payout: the outpoint of its
    first deposit), so that even two signatures can never both take effect.
@@ -15,7 +16,10 @@ The rules stand as guards in ``session.py``, ``peer.py`` and ``event.py``; they 
 
 from __future__ import annotations
 
-from spec.language.declarations import Cell, Definition, Opt
+from spec.language.declarations import Cell, Definition, Enum, Opt
+
+KIND = Enum("EventKind", ("unknown_kind", "payout", "sign", "key_request", "keygen", "lock_in",
+                          "regroup", "succession"))
 
 CELLS = (
     Cell("voted", Opt("Digest"), ("Peer", "Event", "Attempt"), "none", "disk",
@@ -30,24 +34,28 @@ CELLS = (
          "the first signing message for this digest left p, or was about to"),
     Cell("released_in", "bool", ("Peer", "Event", "Attempt", "Digest"), "False", "ghost",
          "p released its share for d in attempt a: only shares of one attempt make a signature"),
-    Cell("share", "bool", ("Peer", "Event", "Digest"), "False", "network",
-         "signing messages of p for this digest are out"),
+    Cell("share", "bool", ("Peer", "Instance"), "False", "network",
+         "Release: the first signing messages of p in this run are out"),
     Cell("instance_used", "bool", ("Peer", "Instance"), "False", "disk",
          "p has taken part in this run; a run is never entered twice"),
-    Cell("needs_all", "bool", ("Event",), "False", "given",
-         "key generation and regroup: every member takes part, so every member's vote is needed"),
-    Cell("without_epoch", "bool", ("Event",), "False", "given",
-         "e makes shares or hands them over: a key generation, a lock-in, a regroup, a succession"),
+    Cell("kind", KIND, ("Event",), "unknown_kind", "given",
+         "what e is about, as p has derived it from the chain, the clock or an operator's request"),
     Cell("epoch_signs", "bool", ("Epoch", "Event", "Attempt"), "False", "given",
          "attempt a of e is signed with the shares of epoch h: it stands in the votes"),
 )
 
 DEFINITIONS = (
     Definition("certified(e: Event, a: Attempt, d: Digest)",
-               "count(q for q in Peer if vote[q, e, a, d]) >= T",
-               "t equal signed votes: anyone who holds them can show them to anyone"),
+               "among(e, a, count(q for q in Peer if vote[q, e, a, d]) >= T)",
+               "t equal signed votes: anyone who holds them can show them to anyone; holders and t"
+               " are those of the epoch that signs this attempt (F-19)"),
+    Definition("needs_all(e: Event)", "kind[e] in (keygen, regroup)",
+               "where shares are made every member takes part, so every member's vote is needed"),
+    Definition("without_epoch(e: Event)", "kind[e] in (keygen, lock_in, regroup, succession)",
+               "e makes shares or hands them over; everything else is signed by an epoch in force"),
     Definition("enough_votes(e: Event, a: Attempt, d: Digest)",
-               "certified(e, a, d) and implies(needs_all[e], all(vote[q, e, a, d] for q in Peer))",
+               "certified(e, a, d) and implies(needs_all(e), "
+               "among(e, a, all(vote[q, e, a, d] for q in Peer)))",
                "a certificate, of all members where all take part"),
     Definition("first_vote(p: Peer, e: Event, a: Attempt, d: Digest)",
                "voted[p, e, a] in (none, d)",
@@ -57,7 +65,7 @@ DEFINITIONS = (
                "any(lock_attempt[p, e] < b and b < a and certified(e, b, d) for b in Attempt)",
                "SAFE-SIGN 4: the lock, or a newer certificate that overrides it"),
     Definition("share_in_force(p: Peer, e: Event, a: Attempt)",
-               "without_epoch[e] or "
+               "without_epoch(e) or "
                "any(epoch_signs[h, e, a] and holding[p, h] == active for h in Epoch)",
                "F-24: neither before p took over what was locked, nor after it handed over"),
     Definition("works(p: Peer, e: Event, a: Attempt)",

@@ -1,8 +1,17 @@
-"""What every test shares: one deterministic hypothesis profile."""
+"""What every test shares: one deterministic hypothesis profile, and what stands for slow parts.
+
+``scheduling.py`` decides which worker runs what.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.scheduling import ByFile, rank_of
 
 # derandomize: a red run is the same red run everywhere; no deadline: the machine may be busy.
 settings.register_profile(
@@ -13,3 +22,23 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("metanode")
+
+
+@pytest.fixture(scope="module")
+def ideal_base_transfers() -> Iterator[None]:
+    """Let every dealing of a module use ideal base transfers, which cost next to nothing."""
+    from tests.tss.ideal import ideal_transfers
+
+    with ideal_transfers():
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within a file, and among its like, the order stays."""
+    items.sort(key=lambda item: rank_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Hand out whole files."""
+    return ByFile(config, log)

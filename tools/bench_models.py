@@ -23,8 +23,7 @@ from model_checks.console import table
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
 from model_checks.export import promela
-from model_checks.lemmas.cases import PROOFS
-from model_checks.networks import signing, two_phase_commit
+from model_checks.models import PROOFS, signing, two_phase_commit
 from model_checks.system import close
 
 PEERS_AND_DIGESTS = ("Peer", "Digest")

@@ -8,8 +8,8 @@ file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
@@ -18,15 +18,29 @@ from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault
 from metanode.hashing import tagged_hash
 from metanode.identity import Identity
+from metanode.protocol.inputs import Input
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.tables.runner import Call, Tables
+from metanode.protocol.tables.effects import Note, Request
+from metanode.protocol.tables.runner import Recipients, Tables
 from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import Codec
-from spec.messages import Certificate, OutpointRef
+from spec.language.assembly import Rule, cells_read
+from spec.language.interpreter import Index, Value
+from spec.messages import OutpointRef, index_of
 from spec.parameters import Preset
+from spec.protocol import PROTOCOL
 
-WITHOUT_EPOCH = ("keygen", "lock_in", "regroup", "succession")
-"""What makes shares or hands them over; everything else is signed with an epoch in force."""
+Item = TypeVar("Item")
+
+HEARD = frozenset(
+    name
+    for machine in PROTOCOL.machines.values()
+    for rule in machine.rules
+    for guard in rule.guards
+    for name in cells_read(guard.formula)
+    if PROTOCOL.cells[name].kept == "network"
+)
+"""The network cells that some guard asks: of the others a node need not remember who sent them."""
 
 
 @frozen(kw_only=True)
@@ -57,13 +71,27 @@ class Settings:
         return self.keygen == "clock" and now < self.keygen_until
 
 
+@frozen
+class Signers:
+    """Who signs one attempt of an event: the epoch's number, and its holders with t and f.
+
+    ``shown``: a certificate of the attempt says so.
+    """
+
+    epoch: int
+    quorum: Quorum
+    shown: bool = False
+
+
 @define
 class Context:
     """Shared by the cores of one node.
 
-    ``now`` is unix time in seconds; ``links`` the peers with an established link; ``frame`` the
-    envelope of the message at hand, kept where it may become evidence. ``key`` is the epoch in
-    force; ``epochs`` are all that this node knows, by number: an old lock is judged by its own.
+    ``now`` is unix time in seconds; ``links`` the peers with an established link; ``input`` what is
+    at hand. ``key`` is the epoch in force; ``epochs`` are all that this node knows, by number: an
+    old lock is judged by its own. ``drafts`` are epochs that may follow, ``keys`` what key
+    generations made, by slot; ``attempts`` says by whom each attempt is signed (F-19).
+    ``boundary`` is whether the tick at hand is the first one of a round.
     """
 
     settings: Settings
@@ -74,8 +102,17 @@ class Context:
     now: float = 0.0
     key: KeyEpoch | None = None
     epochs: dict[int, KeyEpoch] = field(factory=dict)
+    drafts: dict[int, KeyEpoch] = field(factory=dict)
+    keys: dict[int, KeyEpoch] = field(factory=dict)
+    attempts: dict[Index, Signers] = field(factory=dict)
     links: set[bytes] = field(factory=set)
-    frame: bytes = field(default=b"", repr=False)
+    input: Input | None = field(default=None, repr=False)
+    boundary: bool = False
+    _round_seen: int = -1
+
+    def __attrs_post_init__(self) -> None:
+        self.tables.me = self.me
+        self.tables.view.scopes = self.quorum_named
 
     @property
     def me(self) -> bytes:
@@ -110,22 +147,31 @@ class Context:
         known = self.epochs.get(epoch)
         return None if known is None else known.quorum
 
-    def signing_facts(self, purpose: str, epoch: int, event: bytes, attempt: int) -> dict[str, Any]:
-        """Return with which shares an attempt is signed, as facts for its rows."""
-        return {
-            "without_epoch": purpose in WITHOUT_EPOCH,
-            "epoch_signs": {(epoch, event, attempt): True},
-        }
+    def quorum_named(self, sorts: tuple[str, ...], index: Index) -> Quorum | None:
+        """Return those whom ``among`` names in a formula, or None if they are not known here."""
+        if sorts == ("Event", "Attempt"):
+            signers = self.attempts.get(index)
+            return None if signers is None else signers.quorum
+        (number,) = index
+        known = (self.keys,) if sorts == ("Key",) else (self.epochs, self.drafts)
+        found = next((epochs[number] for epochs in known if number in epochs), None)
+        return None if found is None else found.quorum
 
-    def makes_shares(self, certificate: Certificate) -> bool:
-        """Return whether what a certificate is about is done without an epoch in force."""
-        network_id, number, event = self.settings.network_id, certificate.attempt, certificate.event
-        events = {keygen_event(network_id, number), lock_in_event(network_id)}
-        if self.key is not None:
-            key_id = self.key.key_id
-            events.add(regroup_event(network_id, key_id, number))
-            events.add(succession_event(network_id, key_id, certificate.key_epoch))
-        return event in events
+    def signed_by(
+        self, event: bytes, attempt: int, epoch: int, quorum: Quorum, *, shown: bool = False
+    ) -> bool:
+        """Note by whom an attempt is signed; return whether that is so: it has one epoch.
+
+        As long as this node has not voted in it, it may change its mind; ``shown`` says that a
+        certificate tells, which is final.
+        """
+        wanted = Signers(epoch, quorum, shown)
+        known = self.attempts.get((event, attempt))
+        voted = self.tables.view.get("voted", self.me, event, attempt) is not None
+        if known is None or not (voted or known.shown):
+            self.attempts[event, attempt] = wanted
+            return True
+        return (known.epoch, known.quorum) == (epoch, quorum)
 
     def round_number(self) -> int:
         """The number of the current round: the wall clock divided by the round period."""
@@ -147,13 +193,45 @@ class Context:
         """The holders of the key that this node has a link to, and itself."""
         return {p for p in self.epoch.roster if p in self.links or p == self.me}
 
+    def at(self, now: float, entry: Input) -> None:
+        """Take up an input."""
+        self.now, self.input = now, entry
+        self.boundary = entry.kind == "tick" and self.round_number() != self._round_seen
+        if self.boundary:
+            self._round_seen = self.round_number()
+
+    # --- what the cores do ---
+
+    def fire(self, trigger: str, *, to: Recipients = None, **parameters: Value) -> Rule:
+        """Run a row about this node, as :meth:`Tables.fire`."""
+        return self.tables.fire(trigger, to=to, **parameters)
+
+    def tries(self, trigger: str, *, to: Recipients = None, **parameters: Value) -> bool:
+        """Run a row about this node if its table allows it now; return whether it ran."""
+        return self.tables.tries(trigger, to=to, **parameters)
+
+    def state(self, table: str, *subject: Value) -> str:
+        """Return the state of a record of this node."""
+        return self.tables.state(table, *subject)
+
+    def each(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield individuals, for each of which the triggers of the step at hand begin anew."""
+        turn = self.tables.turn
+        return iter(tuple(items)) if turn is None else turn.each(items)
+
+    def hear(self, message: object, sender: bytes) -> None:
+        """Note that ``sender`` has signed a message that counts here: by its own index."""
+        cell = vars(type(message))["CELL"]
+        if cell in HEARD:
+            self.tables.view.deliver(cell, sender, *index_of(message))
+
     def note(self, event: str, **fields: object) -> None:
         """Leave a line for the log and the operator's progress display; never a secret."""
-        self.tables.effects.calls.append(Call("note", {"event": event, **fields}))
+        self.ask(Note(event, fields))
 
-    def call(self, name: str, **arguments: object) -> None:
+    def ask(self, request: Request) -> None:
         """Ask the shell for something that is neither a write nor a send."""
-        self.tables.effects.calls.append(Call(name, arguments))
+        self.tables.effects.requests.append(request)
 
 
 def whole(number: int) -> bytes:

@@ -1,8 +1,9 @@
 """The whole node without sockets, files or a clock: inputs in, effects out.
 
 The shell calls one ``on_…`` method per input, then takes the effects and carries them out in their
-order: flush the writes, append the trace, send, call. The same core runs on real sockets and in the
-simulator.
+order: flush the writes, append the trace, send, ask. The same core runs on real sockets and in the
+simulator. What an input may do is not written here: :meth:`NodeCore.take_in` runs the text of
+``spec/inputs.py``.
 """
 
 from __future__ import annotations
@@ -12,41 +13,51 @@ from typing import Any
 
 from attrs import define, field
 
-from metanode.chains.base import ChainUpdate
-from metanode.custody.errors import LedgerMismatch
+from metanode.chains.base import ChainUpdate, StakeReason, TxState
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
-from metanode.errors import Equivocation, PeerFault
+from metanode.errors import Equivocation, MetanodeError, PeerFault
 from metanode.identity import Identity
-from metanode.protocol.blame.book import BlameBook
-from metanode.protocol.context import Context, Settings, outpoint_of, outpoint_ref
-from metanode.protocol.events.coordinator import Coordinators, Task
-from metanode.protocol.events.runs import Runs
+from metanode.protocol import inputs
+from metanode.protocol.blame.book import Ban, BlameBook
+from metanode.protocol.context import Context, Settings
+from metanode.protocol.events.coordinator import Coordinators
+from metanode.protocol.events.event_book import EventBook
+from metanode.protocol.events.purpose import Purposes
 from metanode.protocol.events.sessions import Sessions
-from metanode.protocol.events.votes import VoteBook, frame_of
+from metanode.protocol.events.signatures import Signatures
+from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.keys.epoch_chain import EpochChain
 from metanode.protocol.keys.keygen import Keygen
-from metanode.protocol.operator_view import Events
-from metanode.protocol.payouts.settlement import Settlement
-from metanode.protocol.peers.peer_list import Pings
-from metanode.protocol.report import report_of
+from metanode.protocol.keys.lock_in import LockIn
+from metanode.protocol.operator_view import OperatorView
+from metanode.protocol.payouts.payouts import Payouts
+from metanode.protocol.payouts.swaps import Swaps
+from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.requests.expiry import Expiry
+from metanode.protocol.requests.request import Request
 from metanode.protocol.requests.requests import Requests
+from metanode.protocol.reshare.drafts import Drafts
 from metanode.protocol.reshare.handover import Handover
 from metanode.protocol.reshare.regroup import Regroups
-from metanode.protocol.reshare.shown_locks import TakenOver
-from metanode.protocol.restored import Memory
+from metanode.protocol.reshare.wishes import Wishes
+from metanode.protocol.restored import Restored
 from metanode.protocol.rounds.candidate import Candidates
-from metanode.protocol.rounds.inbox import Hearing
+from metanode.protocol.rounds.inbox import Inbox
 from metanode.protocol.rounds.round import Rounds
-from metanode.protocol.tables.runner import Effects, Tables
+from metanode.protocol.tables.effects import Effects
+from metanode.protocol.tables.registry import ADMISSION, STEP, check_complete, homes_in
+from metanode.protocol.tables.runner import Tables, TransitionError
+from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView
 from metanode.protocol.wire.codec import Codec
 from metanode.protocol.wire.envelope import Envelope
 from spec import messages as m
+from spec.inputs import INPUTS
 from spec.protocol import PROTOCOL
 
-FROM_ANYONE = (m.Ping, m.Keepalive)
+check_complete()  # every fact, message, step and admission has its home, or nothing starts
 
 
 @define
@@ -58,343 +69,209 @@ class NodeCore:
     entropy: Callable[[int], bytes] = field(repr=False)
     codec: Codec = field(factory=lambda: Codec(m.MESSAGES))
     ctx: Context = field(init=False)
-    ledger: Ledger = field(init=False)
-    candidates: Candidates = field(init=False)
+    book: EventBook = field(init=False)
     votes: VoteBook = field(init=False)
-    pings: Pings = field(init=False)
-    settlement: Settlement = field(init=False)
+    peers: PeerList = field(init=False)
+    blocks: BlockList = field(init=False)
+    blames: BlameBook = field(init=False)
+    candidates: Candidates = field(init=False)
+    inbox: Inbox = field(init=False)
+    sessions: Sessions = field(init=False)
+    coordinators: Coordinators = field(init=False)
+    signatures: Signatures = field(init=False)
     requests: Requests = field(init=False)
     expiry: Expiry = field(init=False)
-    hearing: Hearing = field(init=False)
-    blames: BlameBook = field(init=False)
-    runs: Runs = field(init=False)
-    sessions: Sessions = field(init=False)
     keygen: Keygen = field(init=False)
-    regroups: Regroups = field(init=False)
+    lock_in: LockIn = field(init=False)
+    wishes: Wishes = field(init=False)
     handover: Handover = field(init=False)
+    regroups: Regroups = field(init=False)
     chain: EpochChain = field(init=False)
-    coordinators: Coordinators = field(init=False)
+    payouts: Payouts = field(init=False)
+    swaps: Swaps = field(init=False)
     rounds: Rounds = field(init=False)
-    events: Events = field(init=False)
-    _round_seen: int = -1
+    operator_view: OperatorView = field(init=False)
+    _steps: dict[str, Callable[[], None]] = field(factory=dict, repr=False)
+    _admissions: dict[str, Callable[[bytes, Any], bool]] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         tables = Tables(PROTOCOL, NodeView(PROTOCOL))
         ctx = self.ctx = Context(self.settings, self.identity, self.codec, tables, self.entropy)
-        self.ledger = Ledger(self.settings.custody)
-        self.candidates = Candidates(ctx, self.ledger)
+        purposes = Purposes(ctx)
+        book = self.book = EventBook(ctx, purposes)
         self.votes = VoteBook(ctx)
-        self.pings = Pings(ctx)
-        self.settlement = Settlement(ctx, self.candidates)
-        self.requests = Requests(ctx, self.settlement, self.pings.members, self.pings.stake_fault)
-        self.expiry = Expiry(ctx, self.settlement, self.requests)
-        self.hearing = Hearing(ctx)
-        self.keygen = Keygen(
-            ctx,
-            self.pings.members,
-            self.settlement.create,
-            lambda: bool(self.requests.open("keygen")),
-        )
-        self.regroups = Regroups(ctx, self.pings.staked, self.requests, self.settlement.create)
-        self.handover = self.regroups.handover = Handover(
-            ctx,
-            self.votes,
-            self.settlement.locks_to_show,
-            self.settlement.create,
-            self.regroups.wanted,
-        )
-        self.chain = EpochChain(
-            ctx,
-            self.handover,
-            self.settlement.create,
-            self.keygen.announce_to,
-            lambda: self.keygen.announcement,
-        )
-        self.blames = BlameBook(ctx, self.pings)
-        self.runs = Runs(
-            ctx,
-            self.hearing,
-            self.settlement,
-            self.keygen,
-            self.regroups,
-            self.requests,
-            self.blames,
-        )
-        self.sessions = self.runs.sessions
-        self.coordinators = Coordinators(
-            ctx,
-            self.votes,
-            self._task,
-            self.settlement.prepare,
-            self.settlement.lock_of,
-            self.settlement.recover,
-            self.runs.begin_task,
-            self.sessions.silences,
-        )
+        self.blocks = BlockList(ctx)
+        self.peers = PeerList(ctx, self.blocks)
+        self.blames = BlameBook(ctx, self.blocks)
+        self.candidates = Candidates(ctx, Ledger(self.settings.custody))
+        self.inbox = Inbox(ctx)
+        self.sessions = Sessions(ctx, book, purposes, self.blames)
+        self.coordinators = Coordinators(ctx, book, self.votes, purposes, self.sessions)
+        self.signatures = Signatures(ctx, book, purposes)
+        self.requests = Requests(ctx, book, self.peers)
+        self.expiry = Expiry(ctx, book, self.requests)
+        self.keygen = Keygen(ctx, book, self.peers, self.requests)
+        self.lock_in = LockIn(ctx, book, self.keygen)
+        self.wishes = Wishes(ctx, self.requests)
+        drafts = Drafts(ctx, self.wishes)
+        self.handover = Handover(ctx, book, self.votes, self.wishes, drafts)
+        self.regroups = Regroups(ctx, book, self.peers, self.wishes, self.handover)
+        self.chain = EpochChain(ctx, book, self.handover, self.keygen)
+        self.payouts = Payouts(ctx, book, self.candidates, self.inbox)
+        self.swaps = Swaps(ctx, self.candidates)
         self.rounds = Rounds(
-            ctx,
-            self.hearing,
-            self.candidates,
-            self.votes,
-            self.settlement.locks,
-            self.settlement.open_payout,
-            self.settlement.prepare,
-            self.settlement.recover,
-            self.runs.begin_round,
-            self.sessions.drop,
+            ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.sessions
         )
-        self.runs.finished = self.rounds.finished
-        self.events = Events(ctx, self.expiry, self.regroups, self.votes, self.coordinators)
+        for purpose in (
+            self.keygen, self.lock_in, self.regroups, self.handover, self.requests, self.payouts
+        ):
+            purposes.add(purpose)
+        self.operator_view = OperatorView(self)
+        for core in self._cores():
+            for kind, name, method in homes_in(core):
+                if kind == STEP:
+                    self._steps[name] = method
+                elif kind == ADMISSION:
+                    self._admissions[name] = method
+
+    def _cores(self) -> Sequence[object]:
+        return (
+            self.book, self.votes, self.blocks, self.peers, self.blames, self.candidates,
+            self.inbox, self.sessions, self.coordinators, self.signatures, self.requests,
+            self.expiry, self.keygen, self.lock_in, self.wishes, self.handover.drafts,
+            self.handover.books, self.handover, self.regroups, self.chain, self.payouts, self.swaps,
+            self.rounds,
+        )
 
     # --- inputs ---
 
-    def start(self, now: float, memory: Memory) -> None:
+    def take_in(self, now: float, entry: inputs.Input) -> None:
+        """Run the text of an input: who may send it, its window, its admission, its steps.
+
+        Raises PeerFault when the message must not have been sent, and the first TransitionError of
+        a step that tried what its table does not allow; the other steps run all the same.
+        """
+        ctx, text = self.ctx, INPUTS[entry.kind]
+        ctx.at(now, entry)
+        fault: MetanodeError | None = None
+        if isinstance(entry, inputs.Received):
+            if not (self._may_send(text.sender, entry) and self._in_window(text.window, entry)):
+                return
+            try:
+                if not self._admissions[entry.kind](entry.sender, entry.message):
+                    return
+                ctx.hear(entry.message, entry.sender)
+            except Equivocation as found:
+                entry.evidence = fault = found
+        turn = ctx.tables.turn = Turn(text)
+        for number, name in enumerate(text.names):
+            turn.begin(number)
+            try:
+                self._steps[name]()
+            except (TransitionError, PeerFault) as found:
+                fault = fault or found
+        ctx.tables.turn = None
+        if fault is not None:
+            raise fault
+
+    def _may_send(self, rule: str, entry: inputs.Received) -> bool:
+        """Return whether a message's sender may send it: the rules of ``spec.inputs.SENDERS``."""
+        key, sender = self.ctx.key, entry.sender
+        listed = self.peers.is_listed(sender)
+        holder = key is not None and sender in key.roster
+        part = listed if key is None else holder or sender in self.wishes.parties()
+        return {
+            "anyone": True,
+            "listed": part or listed,
+            "part": part,
+            "holder": holder and sender != self.ctx.me,
+        }[rule]
+
+    def _in_window(self, rule: str, entry: inputs.Received) -> bool:
+        """Return whether a message comes in time: the rules of ``spec.inputs.WINDOWS``."""
+        now, preset = self.ctx.round_number(), self.ctx.preset
+        if rule == "round":
+            return bool(0 <= entry.message.round - now <= preset.rounds_buffered)
+        if rule == "attempt" and self.ctx.key is not None:
+            ahead, back = preset.rounds_buffered, preset.attempts_kept
+            return bool(-back <= entry.message.attempt - now <= ahead)
+        return True
+
+    def start(self, now: float, restored: Restored) -> None:
         """Begin with what the store holds: sessions are lost, locks are not."""
         ctx = self.ctx
         ctx.now = now
-        for cell, values in memory.cells.items():
+        for cell, values in restored.cells.items():
             for index, value in values.items():
                 ctx.tables.view.put(cell, index, value)
         self.rounds.began_in = ctx.round_number()
-        self.pings.blocks = dict(memory.blocks)
-        self.blames.lists, self.blames.bans = dict(memory.blames), dict(memory.bans)
-        found = self.requests.restore(memory.requests, memory.signatures)
-        self.settlement.restore(list(memory.locks), found)
-        for (_, event), status in ctx.tables.view.entries("status"):
-            if status == "IN_PROGRESS" and isinstance(event, bytes):
-                self.settlement.recover(event)
-        for (_, slot), state in ctx.tables.view.entries("key"):
-            if state == "generating" and isinstance(slot, int):
-                self.keygen.failed(slot)
-        self.keygen.restore(list(memory.keys), memory.announcement)
-        for signature in memory.signatures:
-            self.chain.remember(signature)
-        self.chain.restore()
-        self.handover.restore(list(memory.epochs), self.chain.successors())
+        self.blocks.restore(restored.blocks)
+        self.blames.restore(restored.blames, restored.bans)
+        self.requests.restore(restored.requests)
+        self.keygen.restore(restored.keys, restored.announcement)
+        self.chain.restore(restored.signatures)
+        self.handover.restore(restored.epochs, self.chain.successors())
+        self.book.restore(restored.locks, restored.signatures)
+        self.take_in(now, inputs.Start())
         ctx.note("node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None)
 
     def on_tick(self, now: float) -> None:
         """Move with the clock."""
-        ctx = self.ctx
-        ctx.now = now
-        number = ctx.round_number()
-        if number != self._round_seen:
-            self._boundary(number)
-        self.pings.tick()
-        self.handover.tick()
-        self.regroups.settle_requests()
-        self.expiry.tick()
-        due = (self.keygen.tick(), self.regroups.due(), self.handover.due())
-        for task in (*due, *self.requests.tick()):
-            if task is not None:
-                self.coordinators.propose(task)
-        self.coordinators.tick()
-        self.sessions.tick()
-        self.rounds.tick()
-        self.settlement.tick()
+        self.take_in(now, inputs.Tick())
 
-    def on_link(self, peer: bytes, up: bool) -> None:
+    def on_link(self, now: float, peer: bytes, up: bool) -> None:
         """A link to a peer was established, or ended."""
-        if not up:
-            self.ctx.links.discard(peer)
-            return
-        self.ctx.links.add(peer)
-        self.keygen.on_link(peer)
-        self.handover.on_link(peer)
-        self.settlement.announce_to(peer)
-        self.requests.announce_to(peer)
-        self.expiry.announce_to(peer)
-        self._publish(self.candidates.seen_by(self.ctx.me)[-m.TRANSFERS_LIMIT :], to=peer)
+        (self.ctx.links.add if up else self.ctx.links.discard)(peer)
+        self.take_in(now, inputs.LinkUp(peer) if up else inputs.LinkDown(peer))
 
     def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
         """Take a message that ``sender`` signed; raises PeerFault when it must not have sent it."""
-        self.ctx.now = now
-        self.ctx.frame = envelope.raw
-        try:
-            self._dispatch(sender, message, envelope)
-        except Equivocation as fault:
-            if not self.pings.is_blocked(sender):
-                self.pings.block(sender, fault.reason, fault.frames)
-            raise
-        self.rounds.tick()
+        if type(message) not in m.ENVELOPED:
+            raise PeerFault("a message that does not belong inside an envelope", sender)
+        self.take_in(now, inputs.Received(sender, message, envelope))
 
     def on_chain(self, now: float, update: ChainUpdate, sightings: Sequence[Outpoint]) -> None:
         """Take new blocks and unconfirmed deposits of the custody address."""
         self.ctx.now = now
-        news = [o for o in sightings if self.candidates.note_seen(o, self.ctx.me)]
-        self._publish(news)
-        try:
-            for block_hash in update.disconnected:
-                self.settlement.disconnected(self.ledger.disconnect(block_hash))
-            for block in update.connected:
-                self.ledger.connect(block)
-                self.settlement.connected(block)
-        except LedgerMismatch as fault:
-            self.ctx.note("chain.reindex", reason=str(fault))
-            self.ctx.call("reindex")
-            return
-        self.settlement.resume()
+        if self.candidates.index(update, sightings):
+            self.take_in(now, inputs.ChainNews(update, sightings))
+
+    def on_stake(
+        self, now: float, peer: bytes, stake: Outpoint, verdict: StakeReason, height: int
+    ) -> None:
+        """Take the chain's answer about a stake."""
+        self.take_in(now, inputs.StakeAnswer(peer, stake, verdict, height))
+
+    def on_payout(self, now: float, event: bytes, state: TxState) -> None:
+        """Take the chain's answer about a payout."""
+        self.take_in(now, inputs.PayoutAnswer(event, state))
+
+    def on_endpoints(self, now: float, peer: bytes, addresses: tuple[str, ...]) -> None:
+        """Tell a peer the endpoints that peering has for it."""
+        self.take_in(now, inputs.Endpoints(peer, addresses))
+
+    def on_request(self, now: float, kind: str, fields: dict[str, Any]) -> Request:
+        """Take a request of this node's operator; UserError says why it cannot be met."""
+        self.ctx.now = now
+        request = self.requests.check(kind, fields)
+        self.take_in(now, inputs.OperatorRequest(request))
+        return request
+
+    def on_pardon(self, now: float, peer: bytes) -> Ban:
+        """Lift the ban of a peer at the operator's word; UserError says why it stays."""
+        self.ctx.now = now
+        ban = self.blames.pardonable(peer)
+        self.take_in(now, inputs.OperatorPardon(peer))
+        return ban
 
     def reset_ledger(self) -> None:
         """Forget the chain index; the shell scans the chain again."""
-        self.ledger = self.candidates.ledger = Ledger(self.settings.custody)
-
-    def on_stake(self, now: float, peer: bytes, stake: Outpoint, reason: str, height: int) -> None:
-        """Take the chain's answer about a stake."""
-        self.ctx.now = now
-        self.pings.on_stake(peer, stake, reason, height)
-
-    def on_payout(self, now: float, event: bytes, state: str) -> None:
-        """Take the chain's answer about a payout."""
-        self.ctx.now = now
-        self.settlement.on_status(event, state)
+        self.candidates.ledger = Ledger(self.settings.custody)
 
     def take(self) -> Effects:
         """Return the effects since the last call."""
-        effects = self.ctx.tables.take()
-        for write in effects.writes:
-            if isinstance(write.attachment, m.LockedCandidate):
-                self.settlement.note_lock(write.attachment)
-            elif isinstance(write.attachment, TakenOver):
-                self.settlement.note_lock(write.attachment.candidate)
-            elif isinstance(write.attachment, m.SignatureFound):
-                self.chain.remember(write.attachment)
-        return effects
-
-    # --- messages ---
-
-    def _is_member(self, sender: bytes) -> bool:
-        """Return whether a node may take part: it holds a share, or may get one."""
-        key = self.ctx.key
-        if key is None:
-            return self.pings.is_listed(sender)
-        return sender in key.roster or sender in self.regroups.parties()
-
-    def _dispatch(self, sender: bytes, message: Any, envelope: Envelope) -> None:
-        if not isinstance(message, FROM_ANYONE) and not self._is_member(sender):
-            # A stranger may ping, gossip, and show what the key itself has signed: who was away
-            # for long knows none of today's holders.
-            if isinstance(message, m.SignatureFound) and self.pings.is_listed(sender):
-                self.chain.on_signature(message)
-            return
-        match message:
-            case m.Ping():
-                self.pings.on_ping(sender, message)
-                self.chain.on_ping(sender, message)
-            case m.Release() | m.Step():
-                self.sessions.receive(sender, message)
-            case m.Offer():
-                self.hearing.on_offer(sender, message)
-            case m.Proposal():
-                self.hearing.on_proposal(sender, message)
-            case m.SigningSet():
-                self.hearing.on_set(sender, message)
-            case m.Vote():
-                self._on_vote(sender, message, envelope)
-            case m.Setup():
-                self.requests.tell(sender, message.event)
-                self.coordinators.on_setup(sender, message)
-            case m.Begin():
-                self.coordinators.on_begin(sender, message)
-            case m.Publish():
-                self._on_publish(sender, message)
-            case m.SignatureFound():
-                self._on_signature(sender, message)
-            case m.Confirmation():
-                self.keygen.on_confirmation(sender, message, envelope.signature)
-            case m.Confirmations():
-                self.keygen.on_confirmations(sender, message)
-            case m.KeyLocked():
-                self._on_key_locked(sender, message)
-            case m.SharePrepared():
-                self.handover.on_prepared(sender, message, envelope.signature)
-            case m.LockShown():
-                self.handover.books.on_lock_shown(sender, message)
-            case m.HandedOver():
-                self.handover.on_handed_over(sender, message)
-            case m.Missed():
-                self.regroups.on_missed(sender, message)
-            case m.Renounced():
-                self.expiry.on_renounced(sender, message)
-            case m.Keepalive():
-                self.ctx.call("keepalive", peer=sender, endpoints=message.endpoints)
-            case _:
-                raise PeerFault("a message that does not belong inside an envelope", sender)
-
-    def _on_vote(self, sender: bytes, vote: m.Vote, envelope: Envelope) -> None:
-        limit = self.ctx.round_number() + 1
-        if self.ctx.key is not None and not limit - 3 <= vote.attempt <= limit:
-            return
-        earlier = self.votes.add(sender, vote, envelope.signature)
-        if earlier is not None:
-            first = frame_of(self.codec, earlier[0], sender, earlier[1].signature)
-            frames = (first, envelope.raw)
-            raise Equivocation("two votes in one attempt", sender, frames)
-        self.coordinators.on_vote(vote)
-
-    def _on_publish(self, sender: bytes, message: m.Publish) -> None:
-        self.ctx.tables.view.deliver("published", sender)
-        for reference in message.seen:
-            self.candidates.note_seen(outpoint_of(reference), sender)
-
-    def _publish(self, outpoints: Sequence[Outpoint], to: bytes | None = None) -> None:
-        if outpoints:
-            message = m.Publish(tuple(outpoint_ref(o) for o in outpoints[: m.TRANSFERS_LIMIT]))
-            self.ctx.tables.fire(
-                "peer", "Publish", p=self.ctx.me, carry={"published": [(to, message)]}
-            )
-
-    def _on_signature(self, sender: bytes, message: m.SignatureFound) -> None:
-        if self.chain.on_signature(message):
-            return
-        if message.event == self.keygen.lock_in and self.ctx.key is None:
-            self.runs.on_lock_in(message)
-            return
-        if self.requests.concerns(message):
-            self.requests.on_signature(sender, message)
-            return
-        document = self.settlement.on_signature(sender, message)
-        if document is not None:
-            self.rounds.finished(document.event, document.digest)
-
-    def _on_key_locked(self, sender: bytes, message: m.KeyLocked) -> None:
-        mine = self.keygen.on_key_locked(sender, message)
-        if mine is not None:
-            self.runs.lock_in(*mine, ())
-
-    def _task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
-        """Return an attempt as this node itself would set it up (F-17)."""
-        for part in (self.keygen, self.regroups, self.handover, self.requests):
-            task = part.task(purpose, event, attempt)
-            if task is not None:
-                return task
-        return None
-
-    # --- the clock ---
-
-    def _boundary(self, number: int) -> None:
-        self._round_seen = number
-        self.requests.boundary(number)
-        if self.ctx.key is not None:
-            self.pings.boundary()
-        self.keygen.show_all()
-        slot, lock_in = self.ctx.keygen_slot(), self.keygen.lock_in
-        rounds_only = self.ctx.key is not None
-        self.votes.forget(
-            lambda event, attempt: (
-                attempt >= (number if rounds_only or event == lock_in else slot) - 2
-            )
-        )
-        limits = {"keygen": slot, "lock_in": number, "sign": number}
-        limits |= {"regroup": number - 1, "succession": number}
-        for task in self.coordinators.overdue(limits):
-            waited_for = self.runs.give_up(task.purpose, task.event, task.attempt)
-            if task.purpose == "regroup":
-                voted = self.votes.of(task.event, task.attempt)
-                silent = [member for member in task.members if member not in voted]
-                self.regroups.failed(task.attempt, silent or waited_for)
-        self.expiry.boundary(number)
+        return self.ctx.tables.take()
 
     def report(self) -> dict[str, Any]:
         """Return the node's state as plain values: no secrets."""
-        return report_of(self)
+        return self.operator_view.report()

@@ -40,8 +40,6 @@ from spec.language.ir import Node, Quantified
 INITIAL = "initial"
 """What stands for an action where the initial states are asked for."""
 
-PROVABLE = ("invariant", "lemma")
-
 SMALL = {"Peer": 4, "Event": 1, "Attempt": 3}
 """So many individuals take part in the search for a breaking step ..."""
 

@@ -75,6 +75,10 @@ class StateView:
         """Return a constant."""
         return self.instance.constants[name]
 
+    def among(self, sorts: tuple[str, ...], index: Index) -> StateView:
+        """Return the same view: all peers of a system are one population."""
+        return self
+
 
 @frozen
 class Step:

@@ -9,18 +9,16 @@ anew. Exit code 0: done, and nothing is violated; 1: SPIN found a violation; 2: 
 from __future__ import annotations
 
 import argparse
-import pkgutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 
-from model_checks import networks
 from model_checks.console import Unusable
 from model_checks.engines.oracle import Instance
 from model_checks.export import promela, tla
-from model_checks.system import Network, System, close
+from model_checks.models import NETWORKS
+from model_checks.system import System, close
 from model_checks.user_spec import system_of
 from spec.language.declarations import SpecError
 
@@ -29,19 +27,9 @@ KEPT = ("two_phase_commit", "signing", "event_status", "keygen_lock_in", "refund
 """The networks whose modules are kept, so that a change of the tables shows in them."""
 
 
-def every_network() -> dict[str, Network]:
-    """Return every network of ``model_checks.networks`` by name, the variants included."""
-    found: dict[str, Network] = {}
-    for entry in pkgutil.iter_modules(networks.__path__):
-        module = import_module(f"{networks.__name__}.{entry.name}")
-        found |= {each.name: each for each in vars(module).values() if isinstance(each, Network)}
-    return found
-
-
 def golden_files() -> dict[Path, str]:
     """Return what the kept modules must say."""
-    known = every_network()
-    return {GOLDEN / f"{name}.tla": tla.module(close(known[name])) for name in KEPT}
+    return {GOLDEN / f"{name}.tla": tla.module(close(NETWORKS[name])) for name in KEPT}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,10 +60,9 @@ def _system(name: str) -> System:
     """Return the system of a network of ours, or of a user's own file; raises ValueError."""
     if name.endswith(".py"):
         return system_of(Path(name))
-    known = every_network()
-    if name not in known:
-        raise ValueError(f"no network {name!r}: there are {', '.join(sorted(known))}")
-    return close(known[name])
+    if name not in NETWORKS:
+        raise ValueError(f"no network {name!r}: there are {', '.join(sorted(NETWORKS))}")
+    return close(NETWORKS[name])
 
 
 def export(

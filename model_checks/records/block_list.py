@@ -13,12 +13,12 @@ BLOCK_LIST = Record(
     table="block_list",
     taken={
         "Silence": "standing[p, q] == clear and pings_missed[p, q]",
-        "GoodPing": "standing[p, q] == suspect and ping_fresh[p, q]",
+        "GoodPing": "standing[p, q] == suspect and ping_good[p, q]",
         "Block": "evidence_verified[p, q]",
         "Over": "standing[p, q] == blocked and block_over[p, q]",
-        "Ban": "ot_cheating[p, q]",
-        "Blame": "run_fault[p, q]",
-        "Pardon": "pair_banned[p, q] and fresh_transfers[p, q] and pardoned[p, q]",
+        "Ban": "conduct[p, q] not in (blameless, at_fault)",
+        "Blame": "conduct[p, q] in (at_fault, cheating)",
+        "Pardon": "pair_banned[p, q] and fresh_transfers[p, q]",
     },
     then={
         "Silence": "after(standing[p, q]) == suspect",
@@ -35,12 +35,11 @@ BLOCK_LIST = Record(
         "StoredOnEvidence": "implies(after(block_until[p, q]), "
         "block_until[p, q] or evidence_verified[p, q])",
         "BannedForCheating": "implies(after(pair_banned[p, q]), "
-        "pair_banned[p, q] or ot_cheating[p, q])",
+        "pair_banned[p, q] or conduct[p, q] == cheating)",
         "BanOutlastsItsTransfers": "implies(pair_banned[p, q], after(pair_banned[p, q]) "
         "or fresh_transfers[p, q])",
-        "BanOutlastsTheOperatorsWish": "implies(pair_banned[p, q], after(pair_banned[p, q]) "
-        "or pardoned[p, q])",
-        "BlamedForAFault": "implies(after(blamed[p, q]), blamed[p, q] or run_fault[p, q])",
+        "BlamedForAFault": "implies(after(blamed[p, q]), "
+        "blamed[p, q] or conduct[p, q] != blameless)",
         "BlameIsKept": "implies(blamed[p, q], after(blamed[p, q]))",
         "OthersStay": f"all({_AS_BEFORE} for x in Peer if x != q)",
     },

@@ -11,12 +11,15 @@ from model_checks.records.safe_sign import first_vote, lock_permits
 _FINAL = "status[p, e] in (SUCCESS, EXPIRED)"
 _NOTHING_OUT = "all(not released[p, e, d] for d in Digest)"
 _CERTIFIED = "not count(x for x in Peer if renounced_said[x, e]) < R"
+_REQUEST = (
+    "kind[e] not in (unknown_kind, payout, keygen, lock_in, regroup, succession)"
+)
 _SIGNED = "any(after(signature_kept[p, e, d]) and signature_valid[e, d] for d in Digest)"
 
 EVENT = Record(
     table="event",
     taken={
-        "Create": "status[p, e] == UNKNOWN and event_known[e]",
+        "Create": "status[p, e] == UNKNOWN and kind[e] != unknown_kind",
         "Setup": f"{_FINAL} or (status[p, e] == PENDING and not event_over[e] "
         f"and {first_vote()} and {lock_permits()})",
         "Signature": f"{_FINAL} or (status[p, e] != UNKNOWN and signature_valid[e, d])",
@@ -29,7 +32,7 @@ EVENT = Record(
         "ProtocolError": f"{_FINAL} or status[p, e] == IN_PROGRESS",
         "Retry": "status[p, e] == FAILED and not event_over[e]",
         "Announce": "status[p, e] == SUCCESS and signature_kept[p, e, d]",
-        "Ask": f"status[p, e] != UNKNOWN and not ({_FINAL}) and event_known[e]",
+        "Ask": f"status[p, e] != UNKNOWN and not ({_FINAL}) and {_REQUEST}",
     },
     then={
         "Create": "after(status[p, e]) == PENDING",
@@ -64,7 +67,7 @@ EVENT = Record(
         "signature_kept[p, e, d] or signature_valid[e, d]) for d in Digest)",
         "SaidIfKept": "all(implies(after(announced[p, e, d]), announced[p, e, d] or "
         "after(signature_kept[p, e, d])) for d in Digest)",
-        "AskedIfKnown": "implies(after(asked[p, e]), asked[p, e] or event_known[e])",
+        "AskedIfARequest": f"implies(after(asked[p, e]), asked[p, e] or {_REQUEST})",
         "AskedForGood": "implies(asked[p, e], after(asked[p, e]))",
         "KeptForGood": "all(implies(signature_kept[p, e, d], after(signature_kept[p, e, d])) "
         "for d in Digest)",

@@ -10,13 +10,12 @@ from __future__ import annotations
 from model_checks.records.record import Record
 
 _WELCOME = (
-    "(same_version[p, l] and same_network[p, l] and certified[p, l, q] and p != q "
-    "and not own_cookie_back[p, l])"
+    "(p != q and hello[p, l] not in (old_version, wrong_network, own_nonce, other_identity))"
 )
 _UP = "link[p, l] in (connected, challenged, established)"
 _GOOD_PROOF = (
-    "(not cookie_spent[p, l] and cookie_in_time[p, l] and other_end[p, l] == q "
-    "and proof_holds[p, l])"
+    "(not cookie_spent[p, l] and other_end[p, l] == q "
+    "and proof[p, l] not in (proof_late, proof_bad))"
 )
 _CLOSES = "after(link[p, l]) == closed"
 
@@ -29,7 +28,7 @@ LINK = Record(
         "Ready": f"{_UP} and implies(link[p, l] == challenged and link_proved[p, l] "
         "and other_end[p, l] == q, ready_sent[q, l])",
         "Garbage": _UP,
-        "Overdue": "link[p, l] in (connected, challenged) and handshake_overdue[p, l]",
+        "Overdue": "link[p, l] in (connected, challenged) and link_silent[p, l]",
         "Quiet": "link[p, l] == established and link_silent[p, l]",
         "Supersede": "link[p, l] == established and link[p, w] == established "
         "and other_end[p, l] == other_end[p, w] and outranks[p, w, l]",
@@ -60,7 +59,7 @@ LINK = Record(
         "not cookie_spent[p, l] and after(cookie_spent[p, l]))",
         "SpentForGood": "implies(cookie_spent[p, l], after(cookie_spent[p, l]))",
         "ProofsForTheCertified": "implies(after(proof_sent[p, l]) and not proof_sent[p, l], "
-        "any(certified[p, l, q] and after(other_end[p, l]) == q for q in Peer))",
+        "hello[p, l] == welcome and after(other_end[p, l]) != none)",
         "OtherLinksStay": "all(after(link[p, x]) == link[p, x] for x in Link if x != l)",
     },
     crash="all(after(link[p, l]) == closed and after(other_end[p, l]) == none "

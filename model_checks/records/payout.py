@@ -10,11 +10,12 @@ PAYOUT = Record(
     table="payout",
     taken={
         "Finish": "settlement[p, e] == UNSIGNED and status[p, e] == SUCCESS",
-        "Accepted": "settlement[p, e] in (SIGNED, REORGED) and chain_has_it[e]",
-        "Dropped": "settlement[p, e] == BROADCAST and not chain_has_it[e]",
-        "Final": "settlement[p, e] == BROADCAST and chain_final[e]",
-        "Reorg": "settlement[p, e] in (BROADCAST, COMPLETED) and left_its_block[e]",
-        "Conflict": "settlement[p, e] in (SIGNED, BROADCAST, REORGED) and chain_conflict[e]",
+        "Accepted": "settlement[p, e] in (SIGNED, REORGED) "
+        "and on_chain[e] not in (unseen, disconnected, displaced)",
+        "Dropped": "settlement[p, e] == BROADCAST and on_chain[e] == unseen",
+        "Final": "settlement[p, e] == BROADCAST and on_chain[e] == final",
+        "Reorg": "settlement[p, e] in (BROADCAST, COMPLETED) and on_chain[e] == disconnected",
+        "Conflict": "settlement[p, e] in (SIGNED, BROADCAST, REORGED) and on_chain[e] == displaced",
     },
     then={
         "Finish": "after(settlement[p, e]) == SIGNED",
@@ -28,7 +29,8 @@ PAYOUT = Record(
         "SignedForGood": "implies(settlement[p, e] != UNSIGNED, "
         "after(settlement[p, e]) != UNSIGNED)",
         "FinalBeforeCompleted": "implies(settlement[p, e] != COMPLETED and "
-        "after(settlement[p, e]) == COMPLETED, chain_final[e] and settlement[p, e] == BROADCAST)",
+        "after(settlement[p, e]) == COMPLETED, "
+        "on_chain[e] == final and settlement[p, e] == BROADCAST)",
         "RevertedForGood": "implies(settlement[p, e] == REVERTED, "
         "after(settlement[p, e]) == REVERTED)",
     },

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from model_checks.records.record import Record
 
-_GOOD_PING = "(ping_fresh[p, q] and ping_proof_valid[p, q])"
-_STAKE = "(stake_owned[p, q] and stake_unspent[p, q] and stake_enough[p, q] and stake_aged[p, q])"
+_STAKE = (
+    "stake[p, q] not in (stake_unconfirmed, stake_spent, stake_short, stake_young, stake_foreign)"
+)
 
 PING = Record(
     table="ping",
     taken={
-        "Ping": _GOOD_PING,
+        "Ping": "ping_good[p, q]",
         "Stake": "listing[p, q] == checking",
         "Silence": "listing[p, q] == listed and pings_missed[p, q]",
         "Boundary": "True",

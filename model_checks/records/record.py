@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 SIZES = {
-    "Peer": 2, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 2, "Key": 4, "Swap": 1, "Link": 2,
+    "Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 2, "Key": 4, "Swap": 1, "Link": 2,
     "Epoch": 3,
 }
-"""So many individuals: two that differ, and as many as a count in a table asks for."""
-CONSTANTS = {"N": 2, "T": 2, "F": 0, "R": 1}
+"""So many individuals: two that differ, and as many as a count in a table asks for; of peers, so
+many that T of them leave one out."""
+CONSTANTS = {"N": 3, "T": 2, "F": 0, "R": 2}
 
 
 @frozen(kw_only=True)

@@ -8,29 +8,31 @@ from model_checks.records.record import Record
 from model_checks.records.safe_sign import certificate
 
 _HOLDING = "holding[p, h]"
+_FIRST = "all(not follows[h, g] for g in Epoch)"
 _READY = "all(ready_said[q, k] or not roster_has[q, k] for q in Peer)"
 _STEPPED_BACK = "all(implies(follows[h, g], holding[p, g] != active) for g in Epoch)"
 
 REGROUP = Record(
     table="regroup",
     taken={
-        "Found": f"{_HOLDING} == no_share and roster_has[p, h] and first_epoch[h]",
+        "Found": f"{_HOLDING} == no_share and roster_has[p, h] and {_FIRST}",
         "Prepare": f"{_HOLDING} == no_share and roster_has[p, h] and share_checked[p, h] "
-        "and not first_epoch[h]",
-        "Miss": f"{_HOLDING} in (no_share, prepared) and overdue[p, q, h] and not first_epoch[h]",
-        "Tell": f"{_HOLDING} == prepared and not first_epoch[h]",
-        "Fence": f"{_HOLDING} == active and follows[k, h] and ({_READY} or succession[k])",
+        f"and not {_FIRST}",
+        "Miss": f"{_HOLDING} in (no_share, prepared) and overdue[p, q, h] and not {_FIRST}",
+        "Tell": f"{_HOLDING} == prepared and not {_FIRST}",
+        "Fence": f"{_HOLDING} == active and follows[k, h] and ({_READY} or succession_signed[k])",
         "ShowLock": f"{_HOLDING} in (fenced, erased) and follows[k, h] and lock[p, e] == d "
         "and lock_attempt[p, e] == a",
         "HandOver": f"{_HOLDING} in (fenced, erased) and follows[k, h] "
-        f"and ({_READY} or succession[k]) and locks_all_shown[p, k]",
+        f"and ({_READY} or succession_signed[k]) and locks_all_shown[p, k]",
         "TakeOver": f"{_HOLDING} == prepared and lock_shown[q, h, e, a, d] "
         f"and {certificate()} and lock_attempt[p, e] < a and {_STEPPED_BACK}",
-        "Activate": f"{_HOLDING} == prepared and locks_taken[p, h] and succession[h] "
+        "Activate": f"{_HOLDING} == prepared and locks_taken[p, h] and succession_signed[h] "
         f"and {_STEPPED_BACK}",
-        "Erase": f"{_HOLDING} in (prepared, active, fenced) and follows[k, h] and succession[k] "
-        "and implies(roster_has[p, k], holding[p, k] in (active, fenced, erased))",
-        "Outdone": f"{_HOLDING} == prepared and succession[k] and k != h "
+        "Erase": f"{_HOLDING} in (prepared, active, fenced) and follows[k, h] "
+        "and succession_signed[k] and implies(roster_has[p, k], "
+        "holding[p, k] in (active, fenced, erased))",
+        "Outdone": f"{_HOLDING} == prepared and succession_signed[k] and k != h "
         "and any(follows[k, g] and follows[h, g] for g in Epoch)",
     },
     then={

@@ -7,15 +7,16 @@ from __future__ import annotations
 from model_checks.records.record import Record
 
 _HEARD = "heard[p, q, r]"
+_IDLE = "(not roster_has[q, x] or holding[p, x] != active)"
 
 ROUND = Record(
     table="round",
     taken={
-        "Hear": f"{_HEARD} == silent and in_roster[p, q]",
+        "Hear": f"{_HEARD} == silent and not all({_IDLE} for x in Epoch)",
         "Accept": f"{_HEARD} == heard_proposal and proposed[p, r, d] and proposal_of[p, q, r] == d "
         "and share_proof_valid[p, q, r] and id_hash_matches[p, q, r]",
         "HearSet": f"{_HEARD} == accepted and set_large_enough[p, q, r]",
-        "Equivocate": f"{_HEARD} != equivocated and two_bodies[p, q, r]",
+        "Equivocate": f"{_HEARD} != equivocated and evidence_verified[p, q]",
     },
     then={
         "Hear": f"after({_HEARD}) == heard_proposal and after(proposal_of[p, q, r]) == d",

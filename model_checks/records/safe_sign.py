@@ -27,15 +27,15 @@ def lock_permits(a: str = "a") -> str:
 def works(a: str = "a") -> str:
     """A share of the epoch that signs is in force, for what is signed at all; nothing renounced."""
     return (
-        f"(not renounced[p, e] and (without_epoch[e] or not all(not epoch_signs[x, e, {a}] "
-        "or holding[p, x] != active for x in Epoch)))"
+        f"(not renounced[p, e] and (kind[e] in (keygen, lock_in, regroup, succession) "
+        f"or not all(not epoch_signs[x, e, {a}] or holding[p, x] != active for x in Epoch)))"
     )
 
 
 def may_lock(a: str = "a") -> str:
     """A certificate, of all where all take part; no newer lock, and no newer vote for another."""
     return (
-        f"({certificate(a)} and (not needs_all[e] or all(vote[x, e, {a}, d] for x in Peer)) "
-        f"and lock_attempt[p, e] < {a} and all(b <= {a} or voted[p, e, b] == none "
-        "or voted[p, e, b] == d for b in Attempt))"
+        f"({certificate(a)} and (kind[e] not in (keygen, regroup) "
+        f"or all(vote[x, e, {a}, d] for x in Peer)) and lock_attempt[p, e] < {a} "
+        f"and all(b <= {a} or voted[p, e, b] == none or voted[p, e, b] == d for b in Attempt))"
     )

@@ -10,33 +10,41 @@ from model_checks.records.safe_sign import certificate, first_vote, lock_permits
 _SESSION = "session[p, e, a]"
 _OPEN = f"{_SESSION} in (created, acked, begun, stepping)"
 _OVER = f"{_SESSION} in (finished, expired)"
+_MINE_TO_LEAD = "coordinator[e, a] == p"
 _MINE = "session_digest[p, e, a] == d"
 _LOCKED = "lock[p, e] == d and lock_attempt[p, e] == a"
 _LOCKS = "after(lock[p, e]) == d and after(lock_attempt[p, e]) == a"
 
+
+def _led(said: str) -> str:
+    """What the attempt's coordinator has said of the digest; what others say counts for nothing."""
+    return f"not all({said}[x, e, a, d] == False or coordinator[e, a] != x for x in Peer)"
+
+
 SESSION = Record(
     table="session",
     taken={
-        "Coordinate": f"{_SESSION} == absent and is_coordinator[p, a] and status[p, e] == PENDING "
+        "Coordinate": f"{_SESSION} == absent and {_MINE_TO_LEAD} and status[p, e] == PENDING "
         "and digest_rebuilt[e, d]",
-        "Setup": f"{_SESSION} == absent and not is_coordinator[p, a] and from_coordinator[e, a] "
+        "Setup": f"{_SESSION} == absent and not {_MINE_TO_LEAD} and {_led('setup_sent')} "
         "and members_valid[e, a] and status[p, e] == PENDING and digest_rebuilt[e, d]",
         "Ack": f"{_SESSION} == created and {_MINE} and status[p, e] == IN_PROGRESS "
         f"and {works()} and {first_vote()} and {lock_permits()}",
-        "Convene": f"{_SESSION} == acked and {_MINE} and is_coordinator[p, a] and {works()} "
+        "Convene": f"{_SESSION} == acked and {_MINE} and {_MINE_TO_LEAD} and {works()} "
         f"and {may_lock()}",
-        "Begin": f"{_SESSION} == acked and {_MINE} and not is_coordinator[p, a] "
-        f"and from_coordinator[e, a] and is_member[p, e, a] and {works()} and {may_lock()}",
-        "NotChosen": f"{_SESSION} == acked and from_coordinator[e, a] and not is_member[p, e, a]",
+        "Begin": f"{_SESSION} == acked and {_MINE} and not {_MINE_TO_LEAD} "
+        f"and {_led('begin_sent')} and is_member[p, e, a] and {works()} and {may_lock()}",
+        "NotChosen": f"{_SESSION} == acked and {_MINE} and {_led('begin_sent')} "
+        "and not is_member[p, e, a]",
         "Certified": f"{_SESSION} == absent and phase[p] == Signing and {_LOCKED} "
         f"and is_member[p, e, a] and {certificate()}",
         "Release": f"{_SESSION} == begun and {_MINE} and {_LOCKED} and is_member[p, e, a] "
         f"and {works()} and not instance_used[p, i] "
         "and all(session[p, e, b] != stepping for b in Attempt if b != a)",
-        "Step": f"{_SESSION} == stepping or {_OVER}",
-        "Finish": f"{_SESSION} == stepping and {_MINE} and result_valid[e, d]",
-        "Expire": f"({_OPEN} and session_idle[e, a]) or {_OVER}",
-        "Abort": f"({_OPEN} and peer_fault[e, a]) or {_OVER}",
+        "Step": f"({_SESSION} == stepping and instance_used[p, i]) or {_OVER}",
+        "Finish": f"{_SESSION} == stepping and {_MINE} and run[e, a] == verified",
+        "Expire": f"({_OPEN} and run[e, a] == silent_run) or {_OVER}",
+        "Abort": f"({_OPEN} and run[e, a] == faulty) or {_OVER}",
         "Supersede": f"{_OPEN} and {_SESSION} != stepping and a < b",
     },
     then={
@@ -50,9 +58,9 @@ SESSION = Record(
         "NotChosen": f"after({_SESSION}) == expired",
         "Certified": f"after({_SESSION}) == begun and after(session_digest[p, e, a]) == d",
         "Release": f"after({_SESSION}) == stepping and after(released[p, e, d]) "
-        "and after(instance_used[p, i]) and after(share[p, e, d]) "
+        "and after(instance_used[p, i]) and after(share[p, i]) "
         "and after(released_in[p, e, a, d])",
-        "Step": f"{_OVER} or (after({_SESSION}) == stepping and after(stepped[p, e, a]))",
+        "Step": f"{_OVER} or (after({_SESSION}) == stepping and after(stepped[p, i]))",
         "Finish": f"after({_SESSION}) == finished",
         "Expire": f"{_OVER} or after({_SESSION}) == expired",
         "Abort": f"{_OVER} or after({_SESSION}) == expired",

@@ -5,22 +5,18 @@ from __future__ import annotations
 from model_checks.records.record import Record
 
 _SWAP = "swap[p, s]"
-_PAYABLE = "(float_enough[s] and memo_valid[s])"
 _OWED = f"{_SWAP} in (PendingRelease, PendingRefund)"
 
 SWAP = Record(
     table="swap",
     taken={
-        "Initiate": f"{_SWAP} == none_yet and request_known[s]",
-        "Cancel": f"{_SWAP} == Waiting and request_over[s]",
-        "Deposit": f"{_SWAP} in (none_yet, Waiting, Cancelled) and deposit_confirmed[s]",
-        "Settled": f"{_OWED} and payout_final[s]",
-        "Removed": f"{_OWED} and deposit_gone[s]",
+        "Deposit": f"{_SWAP} == none_yet and deposit[s] not in (no_deposit, spent)",
+        "Settled": f"{_OWED} and deposit[s] == spent",
+        "Removed": f"{_OWED} and deposit[s] == no_deposit",
     },
     then={
-        "Initiate": f"after({_SWAP}) == Waiting",
-        "Cancel": f"after({_SWAP}) == Cancelled",
-        "Deposit": f"after({_SWAP}) == (PendingRelease if {_PAYABLE} else PendingRefund)",
+        "Deposit": f"after({_SWAP}) == "
+        "(PendingRefund if deposit[s] == refundable else PendingRelease)",
         "Settled": f"after({_SWAP}) == (Completed if {_SWAP} == PendingRelease else Refunded)",
         "Removed": f"after({_SWAP}) == none_yet",
     },

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from model_checks import findings_table
-from model_checks.lemmas.cases import CONTROLS
+from model_checks.models import CONTROLS
 from model_checks.report.markup import Html, anchor, element, fold, join, link
 from model_checks.report.outcomes import EVERY_SIZE, trace_anchor
 from model_checks.report.results import Model, Results
@@ -78,8 +78,8 @@ class Page:
         for control in CONTROLS:
             if re.search(rf"\b{finding.id}\b", control.network.doc):
                 yield self._by_proof(control.name, "a proof that must fail")
-        if finding.id in findings_table.PROVED:
-            yield self._by_proof(findings_table.PROVED[finding.id], "our rule")
+        for proof in findings_table.proved(finding.id):
+            yield self._by_proof(proof.name, "our rule")
         for name, model in self.proofs.items():
             if re.search(rf"\b{finding.id}\b", name):
                 yield join((_code(name), f" ({model.engine}): {model.result}"))

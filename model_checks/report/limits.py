@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from model_checks.models import NETWORKS
 from model_checks.report.markup import Html, element, join, link
 from model_checks.report.outcomes import answers
-from model_checks.report.protocol_part import all_networks
 from model_checks.report.results import Results
 from model_checks.report.sequence import rule_of
 from model_checks.report.state_chart import row_anchor
@@ -76,7 +76,7 @@ def limits(results: Results) -> Iterator[Html]:
 def rows_outside() -> Iterator[Html]:
     """Yield links to the rows that play no part in any network, in the order of the tables."""
     run = set()
-    for network in all_networks():
+    for network in NETWORKS.values():
         for action in close(network).actions:
             rule = rule_of(action)
             if rule is not None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from model_checks.lemmas.cases import CONTROLS, PROOFS, ProofCase
+from model_checks.cases import Case, ProofCase
+from model_checks.models import CONTROLS, PROOFS
 from model_checks.mutants import reasons
-from model_checks.networks.cases import Case
 from model_checks.report.markup import Html, anchor, element, fold, join, link, row, table
 from model_checks.report.results import Model, Mutant, Results
 from model_checks.report.sequence import searched
@@ -110,8 +110,6 @@ def summary(results: Results, mutants: Sequence[Mutant]) -> Iterator[Html]:
         figures.append((_score(mutants), "mutants noticed"))
     boxes = (element("li", element("b", number), label) for number, label in figures)
     yield element("ul", *boxes, class_="counts")
-    for line in results.stale:
-        yield element("p", line, class_="bad")
 
 
 def models(results: Results) -> Iterator[Html]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from model_checks.by_state import everywhere, reference, values
-from model_checks.networks.cases import CASES
+from model_checks.models import NETWORKS
 from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
 from model_checks.report.state_chart import chart
 from model_checks.system import Network
@@ -114,11 +114,6 @@ def cells(protocol: Protocol) -> Iterator[Html]:
     )
 
 
-def all_networks() -> list[Network]:
-    """Return every network that is searched, once, in the order of the cases."""
-    return list({case.network.name: case.network for case in CASES}.values())
-
-
 def networks() -> Iterator[Html]:
     """Yield every network: who else moves, and what is asked."""
     yield element("h2", "The networks", id="networks")
@@ -128,7 +123,7 @@ def networks() -> Iterator[Html]:
         " they are written here. A variant keeps a rule of the sources, or leaves one of ours out:"
         " it must fail.",
     )
-    for network in all_networks():
+    for network in NETWORKS.values():
         title = join((element("code", network.name), ": ", with_findings(network.doc)))
         parts = [table(ASKED_HEADINGS, _asked(network))]
         if network.moves:

@@ -63,11 +63,10 @@ class Model:
 
 @frozen
 class Results:
-    """All models of a run; ``stale`` are the faults of the manifest."""
+    """All models of a run."""
 
     holds: bool
     models: tuple[Model, ...]
-    stale: tuple[str, ...] = ()
 
 
 @frozen
@@ -95,7 +94,6 @@ def models(found: Any, where: str) -> Results:
         return Results(
             bool(found["holds"]),
             tuple(_model(each) for each in found["models"]),
-            tuple(str(line) for line in found.get("stale", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unusable(

@@ -12,7 +12,8 @@ from functools import cache
 
 from attrs import frozen
 
-from model_checks.networks.cases import CASES, Case
+from model_checks.cases import Case
+from model_checks.models import CASES
 from model_checks.report.markup import Html, anchor, element
 from model_checks.report.results import Run
 from model_checks.report.state_chart import row_anchor

@@ -28,6 +28,7 @@ from spec.language.declarations import (
 )
 from spec.language.expressions import Names, Parser, cell_type
 from spec.language.ir import (
+    Among,
     And,
     Implies,
     Literal,
@@ -236,6 +237,8 @@ def _rules(
         for name in cells_read(guard.formula):
             if names.cells[name].kept == "ghost":
                 raise SpecError(f"{guard.text!r} reads the ghost cell {name}")
+        if _denies_among(guard.formula):
+            raise SpecError(f"{guard.text!r} denies what holds among those who may be unknown")
     effects = tuple(_effect(parser, target, value, owners) for target, value in row.then.items())
     written = [(effect.cell.name, effect.index) for effect in effects]
     if len(set(written)) != len(written):
@@ -268,6 +271,16 @@ def _effect(parser: Parser, target: str, value: str, owners: Mapping[str, str]) 
     return Effect(cell, index, node)
 
 
+def _denies_among(node: Node, denied: bool = False) -> bool:
+    """Return whether ``among``, which is false of those whom nobody knows, could make this true."""
+    if isinstance(node, Among) and denied:
+        return True
+    if isinstance(node, Implies):
+        return _denies_among(node.left, not denied) or _denies_among(node.right, denied)
+    turned = not denied if isinstance(node, Not) else denied
+    return any(_denies_among(child, turned) for child in children(node))
+
+
 def cells_read(node: Node) -> set[str]:
     """Return the names of the cells that a formula reads."""
     found = {node.cell} if isinstance(node, Read) else set()
@@ -285,6 +298,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return parts
         case Not(body=body) | Quantified(body=body):
             return (body,)
+        case Among(index=index, body=body):
+            return (*index, body)
         case Implies(left=left, right=right):
             return (left, right)
     fields = ("left", "right", "test", "then", "otherwise")

@@ -3,8 +3,9 @@
 The language is a whitelisted subset of Python expressions: names, ``cell[i, j]``, ``and or not``,
 ``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``,
 ``implies(a, b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``,
-``none``, and calls of definitions, which are expanded in place. Python's own parser reads the text;
-nothing is ever executed.
+``none``, ``among(e, a, φ)`` (φ with Peer, N, T, F and R of those who sign attempt a of e; or of an
+epoch, or of a key), and calls of definitions, which are expanded in place. Python's own parser
+reads the text; nothing is ever executed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from spec.language.declarations import Cell, Definition, Enum, Opt, Sort, SpecEr
 from spec.language.ir import (
     BOOL,
     INT,
+    Among,
     And,
     Arithmetic,
     Choose,
@@ -40,6 +42,8 @@ from spec.language.ir import (
 )
 
 _UNTYPED_NONE: Type = ("opt", "?")
+SCOPES = (("Event", "Attempt"), ("Epoch",), ("Key",))
+"""What ``among`` may name: who signs an attempt, the holders of an epoch, the members of a key."""
 _COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 
@@ -221,9 +225,19 @@ class Parser:
             generator = arguments[0]
             if isinstance(generator, ast.GeneratorExp):
                 return self._quantified(name, generator)
+        if name == "among" and arguments:
+            return self._among(arguments, tree)
         if name in self.names.definitions:
             return self._expand(self.names.definitions[name], arguments)
         raise SpecError(f"{ast.unparse(tree)!r} is not in the table language")
+
+    def _among(self, arguments: list[ast.expr], tree: ast.AST) -> Node:
+        index = tuple(self._walk(argument) for argument in arguments[:-1])
+        sorts = tuple(term.type[1] for term in index if term.type[0] == "sort")
+        if len(sorts) != len(index) or sorts not in SCOPES:
+            meant = " or ".join(", ".join(scope) for scope in SCOPES)
+            raise SpecError(f"{ast.unparse(tree)!r}: among takes {meant}, then a formula")
+        return Among(BOOL, sorts, index, self._boolean(arguments[-1]))
 
     def _expand(self, definition: Definition, arguments: list[ast.expr]) -> Node:
         _, parameters = parse_signature(definition.signature)

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from spec.language.assembly import Effect, Guard, Machine, Rule
 from spec.language.ir import (
+    Among,
     And,
     Arithmetic,
     Choose,
@@ -47,6 +48,9 @@ class View(Interface):
 
     def constant(self, name: str) -> int:
         """Return the number of a constant such as T."""
+
+    def among(self, sorts: tuple[str, ...], index: Index) -> View | None:
+        """Return the view with Peer and constants of those whom the index names, if known."""
 
 
 @frozen
@@ -94,6 +98,11 @@ def evaluate(node: Node, view: View, environment: Environment) -> Value:
             return first + second if operator == "+" else first - second
         case Quantified():
             return _quantified(node, view, environment)
+        case Among(sorts=sorts, index=index, body=body):
+            named = tuple(evaluate(term, view, environment) for term in index)
+            scoped = view.among(sorts, named)
+            # Of those whom nobody knows nothing holds, not even what holds of all of them.
+            return scoped is not None and evaluate(body, scoped, environment)
     raise TypeError(f"no meaning for {type(node).__name__}")
 
 

@@ -136,6 +136,19 @@ class Quantified(Node):
 
 
 @frozen
+class Among(Node):
+    """``body`` with Peer, N, T, F and R of those whom the index names (F-19).
+
+    An event and an attempt name the holders who sign it, an epoch or a key its own holders.
+    ``sorts`` are those of the index.
+    """
+
+    sorts: tuple[str, ...]
+    index: tuple[Node, ...]
+    body: Node
+
+
+@frozen
 class Arithmetic(Node):
     """``+`` or ``-`` on numbers."""
 

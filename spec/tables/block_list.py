@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from spec.language.declarations import Cell, Enum, Row, Table
 
+CONDUCT = Enum("Conduct", ("blameless", "at_fault", "cheating"))
 STANDING = Enum("Standing", ("clear", "suspect", "blocked"))
 
 _PAIR = ("Peer", "Peer")
@@ -22,13 +23,12 @@ CELLS = (
     Cell("evidence_verified", "bool", _PAIR, "False", "given",
          "the evidence convinces a third party"),
     Cell("block_over", "bool", _PAIR, "False", "given", "clock: the hour of the entry has passed"),
-    Cell("ot_cheating", "bool", _PAIR, "False", "given",
-         "a consistency check of the multiplication failed: an accepted guess would leak a secret"),
-    Cell("run_fault", "bool", _PAIR, "False", "given",
-         "a check of a run of p failed that q alone can have made fail"),
+    Cell("conduct", CONDUCT, _PAIR, "blameless", "given",
+         "q in the run of p that has just ended: a check failed that q alone can have made fail; or"
+         " it was a consistency check of the multiplication, where an accepted guess would leak a"
+         " secret"),
     Cell("fresh_transfers", "bool", _PAIR, "False", "given",
          "the shares in force, with the pair's base transfers, were made after the ban"),
-    Cell("pardoned", "bool", _PAIR, "False", "given", "p's operator lets q off"),
 )
 
 _BLOCK = "Block(p: Peer, q: Peer)"
@@ -37,7 +37,7 @@ _KEEP = {"block_until[p, q]": "True"}
 TABLE = Table("block_list", "standing[p, q]", "suspects and blocks", rows=(
     Row("clear", "Silence(p: Peer, q: Peer)", "suspect", "pings_missed[p, q]",
         why="dialled less often, still welcome"),
-    Row("suspect", "GoodPing(p: Peer, q: Peer)", "clear", "ping_fresh[p, q]",
+    Row("suspect", "GoodPing(p: Peer, q: Peer)", "clear", "ping_good[p, q]",
         why="F-09: a short partition must not become an outage of days"),
     Row(("clear", "suspect"), _BLOCK, "blocked", "evidence_verified[p, q]", _KEEP,
         why="for 72 h, on evidence alone"),
@@ -45,12 +45,15 @@ TABLE = Table("block_list", "standing[p, q]", "suspects and blocks", rows=(
         why="new evidence extends the entry"),
     Row("blocked", "Over(p: Peer, q: Peer)", "clear", "block_over[p, q]",
         why="the entry runs out"),
-    Row("any", "Ban(p: Peer, q: Peer)", "same", "ot_cheating[p, q]", {"pair_banned[p, q]": "True"},
+    Row("any", "Ban(p: Peer, q: Peer)", "same", "conduct[p, q] == cheating",
+        {"pair_banned[p, q]": "True"},
         why="until fresh base transfers: q may have learned one bit by guessing"),
-    Row("any", "Blame(p: Peer, q: Peer)", "same", "run_fault[p, q]", {"blamed[p, q]": "True"},
+    Row("any", "Blame(p: Peer, q: Peer)", "same", "conduct[p, q] != blameless",
+        {"blamed[p, q]": "True"},
         why="what q did is there to be read after a restart, and to be shown to others"),
     Row("any", "Pardon(p: Peer, q: Peer)", "same",
-        ("pair_banned[p, q]", "fresh_transfers[p, q]", "pardoned[p, q]"),
+        ("pair_banned[p, q]", "fresh_transfers[p, q]"),
         {"pair_banned[p, q]": "False"},
-        why="fresh transfers make the guessed bit worthless; who cheated is a person's decision"),
+        why="fresh transfers make the guessed bit worthless; whether p signs with q again is its"
+            " operator's decision"),
 ))

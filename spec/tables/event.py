@@ -22,8 +22,6 @@ CELLS = (
          "the finished signatures are in p's store"),
     Cell("asked", "bool", ("Peer", "Event"), "False", "disk",
          "p's own operator asked for e; written with what was asked and until when it is tried"),
-    Cell("event_known", "bool", ("Event",), "False", "given",
-         "the event follows from the chain, the clock or an operator's command, as seen by p"),
     Cell("key_made", "bool", ("Event",), "False", "given",
          "the event was about a key: p stored its share, or what was asked for is in force"),
     Cell("event_over", "bool", ("Event",), "False", "given", "the event ran out of time"),
@@ -45,7 +43,7 @@ _SIGNATURE = "Signature(p: Peer, e: Event, d: Digest)"
 _LEARNED = {"signature_kept[p, e, d]": "True", "announced[p, e, d]": "True"}
 
 TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
-    Row("UNKNOWN", "Create(p: Peer, e: Event)", "PENDING", "event_known[e]",
+    Row("UNKNOWN", "Create(p: Peer, e: Event)", "PENDING", "kind[e] != unknown_kind",
         why="an event is derived locally, never taken from a coordinator's word (F-17)"),
     Row("PENDING", _SETUP, "IN_PROGRESS",
         ("not event_over[e]", "first_vote(p, e, a, d)", "lock_permits(p, e, a, d)"),
@@ -84,7 +82,8 @@ TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
         why="finished events ignore everything"),
     Row(("SUCCESS", "EXPIRED"), "ProtocolError(p: Peer, e: Event)", "same",
         why="finished events ignore everything"),
-    Row(("PENDING", "IN_PROGRESS", "FAILED"), "Ask(p: Peer, e: Event)", "same", "event_known[e]",
+    Row(("PENDING", "IN_PROGRESS", "FAILED"), "Ask(p: Peer, e: Event)", "same",
+        "kind[e] in (sign, key_request)",
         {"asked[p, e]": "True"},
         why="F-17: each operator asks at their own node; asking again gives the event more time"),
 ))

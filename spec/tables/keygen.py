@@ -45,7 +45,7 @@ TABLE = Table("keygen", "key[p, k]", "a key from its slot to lock-in", rows=(
         then={"confirmations_shown[p, k]": "True"},
         why="what one member knows all may know: else a key could count at some nodes only"),
     Row("stored", "Certify(p: Peer, k: Key)", "certified_by_all",
-        "all(confirmed[q, k] for q in Peer)",
+        "among(k, all(confirmed[q, k] for q in Peer))",
         why="F-27: one missing confirmation would mean two views of the key"),
     Row("certified_by_all", "LockIn(p: Peer, k: Key)", "locked_in",
         ("lock_in_valid[k]", "not any(key[p, j] == locked_in for j in Key)"),

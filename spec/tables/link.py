@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from spec.language.declarations import Cell, Enum, Opt, Row, Table
 
+HELLO = Enum("HelloVerdict", ("welcome", "old_version", "wrong_network", "own_nonce",
+                              "other_identity"))
+PROOF = Enum("ProofVerdict", ("proof_good", "proof_late", "proof_bad"))
 LINK_STATE = Enum("LinkState", ("closed", "connected", "challenged", "established"))
 
 _END = ("Peer", "Link")
@@ -24,16 +27,16 @@ CELLS = (
     Cell("proof_sent", "bool", _END, "False", "network",
          "Proof: signature over version, role, network, ids, cookies, salt, both channel keys"),
     Cell("ready_sent", "bool", _END, "False", "network", "Ready: the other end's proof has held"),
-    Cell("same_version", "bool", _END, "False", "given", "the hello has our version"),
-    Cell("same_network", "bool", _END, "False", "given", "the hello has our network id"),
-    Cell("own_cookie_back", "bool", _END, "False", "given", "the hello has our own cookie"),
-    Cell("certified", "bool", (*_END, "Peer"), "False", "given",
-         "the identity signed the key of the channel's other end"),
-    Cell("cookie_in_time", "bool", _END, "False", "given", "our cookie is no older than allowed"),
-    Cell("proof_holds", "bool", _END, "False", "given",
-         "the proof verifies against the claimed identity and all that this end knows of the link"),
-    Cell("handshake_overdue", "bool", _END, "False", "given", "clock: it has taken too long"),
-    Cell("link_silent", "bool", _END, "False", "given", "clock: no frame for the idle timeout"),
+    Cell("hello", HELLO, _END, "other_identity", "given",
+         "the hello at hand: of another version; of another network; with our own cookie; of an"
+         " identity that did not sign the key of the channel's other end (the first that applies);"
+         " or none of these"),
+    Cell("proof", PROOF, _END, "proof_bad", "given",
+         "the proof at hand: it came later than our cookie allows; it does not verify against the"
+         " claimed identity and all that this end knows of the link; or it holds"),
+    Cell("link_silent", "bool", _END, "False", "given",
+         "clock: the handshake takes longer than a cookie lives, or no frame came for the idle"
+         " timeout"),
     Cell("outranks", "bool", ("Peer", "Link", "Link"), "False", "given",
          "the smaller id dialled the first and not the second; or this end dialled both, and the"
          " first is newer (the dialling end decides, so that the two cannot decide differently)"),
@@ -51,42 +54,40 @@ TABLE = Table("link", "link[p, l]", "one connection, as one of its ends sees it"
 
     # the other end's hello
     Row("connected", _HELLO, "challenged",
-        ("same_version[p, l]", "same_network[p, l]", "q != p", "not own_cookie_back[p, l]",
-         "certified[p, l, q]", "hello_sent[q, l]"),
+        ("hello[p, l] == welcome", "q != p", "hello_sent[q, l]"),
         {"other_end[p, l]": "q", "proof_sent[p, l]": "True"},
         why="F-28: a cookie is answered only for the identity that owns this channel's key"),
-    Row("connected", _HELLO, "closed", "not same_version[p, l]",
+    Row("connected", _HELLO, "closed", "hello[p, l] == old_version",
         why="old version: there is one, and no fallback that an attacker could ask for"),
-    Row("connected", _HELLO, "closed", ("same_version[p, l]", "not same_network[p, l]"),
+    Row("connected", _HELLO, "closed", "hello[p, l] == wrong_network",
         why="wrong network: the peer belongs to another one"),
-    Row("connected", _HELLO, "closed", ("same_version[p, l]", "same_network[p, l]", "q == p"),
+    Row("connected", _HELLO, "closed",
+        ("hello[p, l] not in (old_version, wrong_network)", "q == p"),
         why="own id: the node has dialled itself, or somebody claims to be it"),
     Row("connected", _HELLO, "closed",
-        ("same_version[p, l]", "same_network[p, l]", "q != p", "own_cookie_back[p, l]"),
+        ("hello[p, l] == own_nonce", "q != p"),
         why="own nonce: our cookie came back, so the answer would be our own proof"),
     Row("connected", _HELLO, "closed",
-        ("same_version[p, l]", "same_network[p, l]", "q != p", "not own_cookie_back[p, l]",
-         "not certified[p, l, q]"),
+        ("hello[p, l] == other_identity", "q != p"),
         why="other identity: the channel belongs to another key than the hello names (F-28)"),
     Row(("challenged", "established"), _HELLO, "closed",
         why="second query: one cookie a link, so no second answer can be asked for"),
 
     # the other end's proof: the cookie is spent by any answer, good or bad
     Row("challenged", _PROOF, "same",
-        ("not cookie_spent[p, l]", "other_end[p, l] == q", "cookie_in_time[p, l]",
-         "proof_holds[p, l]", "proof_sent[q, l]"),
+        ("not cookie_spent[p, l]", "other_end[p, l] == q", "proof[p, l] == proof_good",
+         "proof_sent[q, l]"),
         {"cookie_spent[p, l]": "True", "link_proved[p, l]": "True", "ready_sent[p, l]": "True"},
         why="the other end has proved itself, and is told: its channel cannot tell it"),
     Row("challenged", _PROOF, "closed", ("not cookie_spent[p, l]", "other_end[p, l] != q"),
         {"cookie_spent[p, l]": "True"},
         why="bad signature: the proof is another identity's than the hello named"),
     Row("challenged", _PROOF, "closed",
-        ("not cookie_spent[p, l]", "other_end[p, l] == q", "not cookie_in_time[p, l]"),
+        ("not cookie_spent[p, l]", "other_end[p, l] == q", "proof[p, l] == proof_late"),
         {"cookie_spent[p, l]": "True"},
         why="late answer: after the cookie's lifetime it may be a stored one"),
     Row("challenged", _PROOF, "closed",
-        ("not cookie_spent[p, l]", "other_end[p, l] == q", "cookie_in_time[p, l]",
-         "not proof_holds[p, l]"),
+        ("not cookie_spent[p, l]", "other_end[p, l] == q", "proof[p, l] == proof_bad"),
         {"cookie_spent[p, l]": "True"},
         why="bad signature: it does not prove the identity that the hello named"),
     Row("challenged", _PROOF, "closed", "cookie_spent[p, l]",
@@ -109,7 +110,7 @@ TABLE = Table("link", "link[p, l]", "one connection, as one of its ends sees it"
     Row(_UP, "Garbage(p: Peer, l: Link)", "closed",
         why="malformed: an empty, oversized or undecodable frame"),
     Row(("connected", "challenged"), "Overdue(p: Peer, l: Link)", "closed",
-        "handshake_overdue[p, l]",
+        "link_silent[p, l]",
         why="timeout: a half-open link must not keep its place"),
     Row("established", "Quiet(p: Peer, l: Link)", "closed", "link_silent[p, l]",
         why="idle: a dead connection is noticed by its silence only; the peer is dialled anew"),

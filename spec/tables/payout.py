@@ -7,15 +7,13 @@ from spec.language.declarations import Cell, Enum, Row, Table
 SETTLEMENT = Enum("Settlement", ("UNSIGNED", "SIGNED", "BROADCAST", "COMPLETED", "REVERTED",
                                  "REORGED"))
 
+ON_CHAIN = Enum("OnChain", ("unseen", "present", "final", "disconnected", "displaced"))
+
 CELLS = (
     Cell("settlement", SETTLEMENT, ("Peer", "Event"), "UNSIGNED", "disk", "e's transaction, at p"),
-    Cell("chain_has_it", "bool", ("Event",), "False", "given",
-         "chain: in the mempool or in a block"),
-    Cell("chain_final", "bool", ("Event",), "False", "given", "chain: deep enough to be final"),
-    Cell("chain_conflict", "bool", ("Event",), "False", "given",
-         "chain: final, but another transaction spent an input"),
-    Cell("left_its_block", "bool", ("Event",), "False", "given",
-         "chain: its block was disconnected"),
+    Cell("on_chain", ON_CHAIN, ("Event",), "unseen", "given",
+         "chain: e's transaction is nowhere; in the mempool or a block; deep enough to be final; or"
+         " its block was disconnected; or another transaction, final by now, spent an input"),
 )
 
 _ON_CHAIN = ("BROADCAST", "COMPLETED")
@@ -23,15 +21,16 @@ _ON_CHAIN = ("BROADCAST", "COMPLETED")
 TABLE = Table("payout", "settlement[p, e]", "a signed payout and the chain", rows=(
     Row("UNSIGNED", "Finish(p: Peer, e: Event)", "SIGNED", "status[p, e] == SUCCESS",
         why="every node that knows the signatures can bring the payout to the chain"),
-    Row(("SIGNED", "REORGED"), "Accepted(p: Peer, e: Event)", "BROADCAST", "chain_has_it[e]",
+    Row(("SIGNED", "REORGED"), "Accepted(p: Peer, e: Event)", "BROADCAST",
+        "on_chain[e] in (present, final)",
         why="the chain was asked: the reply to a broadcast alone is never trusted"),
-    Row("BROADCAST", "Dropped(p: Peer, e: Event)", "SIGNED", "not chain_has_it[e]",
+    Row("BROADCAST", "Dropped(p: Peer, e: Event)", "SIGNED", "on_chain[e] == unseen",
         why="dropped from the mempool: the same transaction is sent again, never fresh inputs"),
-    Row("BROADCAST", "Final(p: Peer, e: Event)", "COMPLETED", "chain_final[e]",
+    Row("BROADCAST", "Final(p: Peer, e: Event)", "COMPLETED", "on_chain[e] == final",
         why="only now may the next payout begin"),
-    Row(_ON_CHAIN, "Reorg(p: Peer, e: Event)", "REORGED", "left_its_block[e]",
+    Row(_ON_CHAIN, "Reorg(p: Peer, e: Event)", "REORGED", "on_chain[e] == disconnected",
         why="its block left the chain; it is sent again"),
     Row(("SIGNED", "BROADCAST", "REORGED"), "Conflict(p: Peer, e: Event)", "REVERTED",
-        "chain_conflict[e]",
+        "on_chain[e] == displaced",
         why="an input went elsewhere for good; the deposits that remain are a new event"),
 ))

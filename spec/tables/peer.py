@@ -8,7 +8,7 @@ of a round; the round is the attempt of the event that it tries to settle.
 
 from __future__ import annotations
 
-from spec.language.declarations import Cell, Enum, Opt, Row, Table
+from spec.language.declarations import Cell, Definition, Enum, Opt, Row, Table
 
 PHASE = Enum("Phase", ("Idle", "Keygen", "Proposing", "SetBuilding", "ThresholdSet", "Signing",
                        "Cooldown", "Regroup"))
@@ -29,19 +29,26 @@ CELLS = (
     Cell("began_in_round", "bool", ("Peer", "Attempt"), "False", "given",
          "clock: p was started in round r, and may have spoken in it before a crash"),
     Cell("transfer_eligible", "bool", ("Peer",), "False", "given",
-         "chain: at least one transfer can be paid and no earlier payout is open"),
+         "chain: at least one transfer can be paid, or a locked payout can be tried again"),
     Cell("regroup_near", "bool", ("Peer",), "False", "given", "clock: within the regroup margin"),
     Cell("deadline_passed", "bool", ("Peer",), "False", "given",
          "clock: this phase's share is over"),
-    Cell("set_is_mutual", "bool", ("Peer", "Attempt"), "False", "given",
-         "the signing sets heard hold a set of exactly T holders who all see each other, p among"
-         " them"),
-    Cell("set_without_me", "bool", ("Peer", "Attempt"), "False", "given",
-         "the same, with p not among them"),
+    Cell("in_threshold_set", "bool", ("Peer", "Peer", "Attempt"), "False", "given",
+         "the signing sets that p has heard give a set of exactly T holders who all see each other,"
+         " and q is in it"),
     Cell("votes_conflict", "bool", ("Peer", "Attempt"), "False", "given",
          "a member of the threshold set signed another checksum"),
     Cell("signature_valid", "bool", ("Event", "Digest"), "False", "given",
          "computed: the signatures of this document verify under the key, in two libraries"),
+)
+
+DEFINITIONS = (
+    Definition("open_payout(p: Peer)",
+               "any(settlement[p, e] in (SIGNED, BROADCAST, REORGED) for e in Event)",
+               "F-03: a signed payout that is not final yet: the next one waits for it"),
+    Definition("threshold_set_known(p: Peer, r: Attempt)",
+               "count(q for q in Peer if in_threshold_set[p, q, r]) >= T",
+               "the signing sets have settled who signs"),
 )
 
 TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
@@ -62,12 +69,12 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
 
     # a signing round
     Row("Idle", "Offer(p: Peer, r: Attempt)", "Idle",
-        ("holds_epoch(p)", "transfer_eligible[p]", "not regroup_near[p]", "not offered[p, r]",
-         "not began_in_round[p, r]", "round[p] < r"),
+        ("holds_epoch(p)", "transfer_eligible[p]", "not open_payout(p)", "not regroup_near[p]",
+         "not offered[p, r]", "not began_in_round[p, r]", "round[p] < r"),
         {"offered[p, r]": "True"},
         why="peers exchange what they can validate, so that they can agree on one candidate"),
     Row("Idle", "RoundTick(p: Peer, r: Attempt, d: Digest)", "Proposing",
-        ("offered[p, r]", "transfer_eligible[p]", "round[p] < r"),
+        ("offered[p, r]", "transfer_eligible[p]", "not open_payout(p)", "round[p] < r"),
         {"round[p]": "r", "proposed[p, r, d]": "True"},
         why="one proposal per peer and round, for the candidate rebuilt here"),
     Row("Proposing", "Matched(p: Peer, r: Attempt)", "SetBuilding",
@@ -75,12 +82,13 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
         {"set_sent[p, r]": "True"},
         why="t proposals equal ours: tell the others whom we accepted"),
     Row("SetBuilding", "SetFound(p: Peer, e: Event, r: Attempt, d: Digest)", "ThresholdSet",
-        ("round[p] == r", "set_is_mutual[p, r]", "proposed[p, r, d]", "status[p, e] == IN_PROGRESS",
-         "works(p, e, r)", "first_vote(p, e, r, d)", "lock_permits(p, e, r, d)"),
+        ("round[p] == r", "threshold_set_known(p, r)", "in_threshold_set[p, p, r]",
+         "proposed[p, r, d]", "status[p, e] == IN_PROGRESS", "works(p, e, r)",
+         "first_vote(p, e, r, d)", "lock_permits(p, e, r, d)"),
         {"voted[p, e, r]": "d", "vote[p, e, r, d]": "True"},
         why="the checksum of the threshold set is p's vote: flushed, then sent"),
     Row("SetBuilding", "SetElsewhere(p: Peer, r: Attempt)", "Cooldown",
-        ("round[p] == r", "set_without_me[p, r]"),
+        ("round[p] == r", "threshold_set_known(p, r)", "not in_threshold_set[p, p, r]"),
         why="t others sign; p waits for the signature they announce"),
     Row("ThresholdSet", "Certified(p: Peer, e: Event, r: Attempt, d: Digest)", "Signing",
         ("round[p] == r", "voted[p, e, r] == d", "works(p, e, r)", "may_lock(p, e, r, d)"),

@@ -38,7 +38,6 @@ CELLS = (
          "HandedOver: h may follow; p signs nothing else in the epoch before and showed its locks"),
     Cell("missed", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
          "Missed: p waited in vain for q's part in attempt h"),
-    Cell("first_epoch", "bool", ("Epoch",), "False", "given", "h is what key generation made"),
     Cell("follows", "bool", ("Epoch", "Epoch"), "False", "given",
          "the first one would follow the other, or does: what its attempt was begun for"),
     Cell("roster_has", "bool", _SHARE, "False", "given",
@@ -48,9 +47,9 @@ CELLS = (
          "the session that makes h's shares ended at p, and every check of it held"),
     Cell("overdue", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
          "clock: p waits too long for q's part in attempt h"),
-    Cell("succession", "bool", ("Epoch",), "False", "given",
-         "computed: the shares of the epoch before signed h's name: T of their holders handed over"
-         " to h first, and by SAFE-SIGN to no other epoch for good"),
+    Cell("succession_signed", "bool", ("Epoch",), "False", "given",
+         "computed: a signature of the key over h's name, as what follows the epoch before,"
+         " verifies"),
     Cell("locks_taken", "bool", _SHARE, "False", "given",
          "of each event, p's lock is as new as those that T holders handed over to h"),
     Cell("locks_all_shown", "bool", _SHARE, "False", "given",
@@ -59,8 +58,10 @@ CELLS = (
 )
 
 DEFINITIONS = (
+    Definition("first_epoch(h: Epoch)", "not any(follows[h, g] for g in Epoch)",
+               "h is what key generation made"),
     Definition("all_ready(k: Epoch)",
-               "all(implies(roster_has[q, k], ready_said[q, k]) for q in Peer)",
+               "among(k, all(implies(roster_has[q, k], ready_said[q, k]) for q in Peer))",
                "every member of the attempt has its share on disk"),
     Definition("works_before(p: Peer, h: Epoch)",
                "any(follows[h, g] and holding[p, g] == active for g in Epoch)",
@@ -79,21 +80,21 @@ DEFINITIONS = (
 )
 
 TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasure", rows=(
-    Row("no_share", "Found(p: Peer, h: Epoch)", "active", ("first_epoch[h]", "roster_has[p, h]"),
+    Row("no_share", "Found(p: Peer, h: Epoch)", "active", ("first_epoch(h)", "roster_has[p, h]"),
         why="key generation has put this share in store; it works since the key is locked in"),
     Row("no_share", "Prepare(p: Peer, h: Epoch)", "prepared",
-        ("not first_epoch[h]", "roster_has[p, h]", "share_checked[p, h]"),
+        ("not first_epoch(h)", "roster_has[p, h]", "share_checked[p, h]"),
         {"ready_said[p, h]": "True"},
         why="the new share is on disk before anybody is told"),
-    Row("prepared", "Tell(p: Peer, h: Epoch)", "same", "not first_epoch[h]",
+    Row("prepared", "Tell(p: Peer, h: Epoch)", "same", "not first_epoch(h)",
         {"ready_said[p, h]": "True"},
         why="a peer that was away is told again"),
     Row(("no_share", "prepared"), "Miss(p: Peer, h: Epoch, q: Peer)", "same",
-        ("not first_epoch[h]", "overdue[p, q, h]"), {"missed[p, q, h]": "True"},
+        ("not first_epoch(h)", "overdue[p, q, h]"), {"missed[p, q, h]": "True"},
         why="F-26: one silent member costs one attempt, not the night"),
 
     Row("active", "Fence(p: Peer, h: Epoch, k: Epoch)", "fenced",
-        ("follows[k, h]", "all_ready(k) or succession[k]"),
+        ("follows[k, h]", "all_ready(k) or succession_signed[k]"),
         why="F-24: what is handed over must not grow; F-25: no step back before all have shares"),
     Row(("fenced", "erased"),
         "ShowLock(p: Peer, h: Epoch, k: Epoch, e: Event, a: Attempt, d: Digest)", "same",
@@ -101,7 +102,7 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
         {"lock_shown[p, k, e, a, d]": "True"},
         why="F-24: a lock goes to those who will sign next"),
     Row(("fenced", "erased"), "HandOver(p: Peer, h: Epoch, k: Epoch)", "same",
-        ("follows[k, h]", "all_ready(k) or succession[k]", "locks_all_shown[p, k]"),
+        ("follows[k, h]", "all_ready(k) or succession_signed[k]", "locks_all_shown[p, k]"),
         {"handed_over[p, k]": "True"},
         why="who has said so may sign that k succeeds; later it tells those who were away"),
 
@@ -113,13 +114,13 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
         why="F-24: the certificate convinces a member who was not there; F-32: a holder who voted"
             " for another digest since must not release this one with its old share"),
     Row("prepared", "Activate(p: Peer, h: Epoch)", "active",
-        ("succession[h]", "not works_before(p, h)", "locks_taken[p, h]"),
+        ("succession_signed[h]", "not works_before(p, h)", "locks_taken[p, h]"),
         why="F-24, F-25: decided for all, and nothing that was locked is forgotten"),
     Row(("prepared", "active", "fenced"), "Erase(p: Peer, h: Epoch, k: Epoch)", "erased",
-        ("follows[k, h]", "succession[k]",
+        ("follows[k, h]", "succession_signed[k]",
          "holding[p, k] in (active, fenced, erased) or not roster_has[p, k]"),
         why="F-25: an old share goes when the new one works"),
     Row("prepared", "Outdone(p: Peer, h: Epoch, k: Epoch)", "erased",
-        ("rivals(h, k)", "succession[k]"),
+        ("rivals(h, k)", "succession_signed[k]"),
         why="the share of an attempt that failed signs nothing"),
 ))

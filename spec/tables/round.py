@@ -6,7 +6,7 @@ id to the document, with lengths and a tag; the share proof is bound to peer, ke
 
 from __future__ import annotations
 
-from spec.language.declarations import Cell, Enum, Opt, Row, Table
+from spec.language.declarations import Cell, Definition, Enum, Opt, Row, Table
 
 HEARD = Enum("Heard", ("silent", "heard_proposal", "accepted", "in_view", "equivocated"))
 
@@ -15,21 +15,23 @@ CELLS = (
          "q's part in round r, at p"),
     Cell("proposal_of", Opt("Digest"), ("Peer", "Peer", "Attempt"), "none", "memory",
          "the document that q proposed first"),
-    Cell("in_roster", "bool", ("Peer", "Peer"), "False", "given",
-         "q holds a share of this epoch's key"),
     Cell("id_hash_matches", "bool", ("Peer", "Peer", "Attempt"), "False", "given",
          "computed: the second hash is that of q's id and our document"),
     Cell("share_proof_valid", "bool", ("Peer", "Peer", "Attempt"), "False", "given",
          "computed: q knows its share, proved for this peer, epoch and round"),
     Cell("set_large_enough", "bool", ("Peer", "Peer", "Attempt"), "False", "given",
          "q's signing set has at least T distinct holders, q among them"),
-    Cell("two_bodies", "bool", ("Peer", "Peer", "Attempt"), "False", "given",
-         "q signed two different messages where one is allowed; both are at hand"),
+)
+
+DEFINITIONS = (
+    Definition("holds_with(p: Peer, q: Peer)",
+               "any(holding[p, h] == active and roster_has[q, h] for h in Epoch)",
+               "p and q hold shares of the epoch in force"),
 )
 
 TABLE = Table("round", "heard[p, q, r]", "proposals and signing sets of one round", rows=(
     Row("silent", "Hear(p: Peer, q: Peer, r: Attempt, d: Digest)", "heard_proposal",
-        "in_roster[p, q]", {"proposal_of[p, q, r]": "d"},
+        "holds_with(p, q)", {"proposal_of[p, q, r]": "d"},
         why="kept whether or not it matches, so that a second, different one is noticed (F-05)"),
     Row("heard_proposal", "Accept(p: Peer, q: Peer, r: Attempt, d: Digest)", "accepted",
         ("proposal_of[p, q, r] == d", "proposed[p, r, d]", "id_hash_matches[p, q, r]",
@@ -39,6 +41,6 @@ TABLE = Table("round", "heard[p, q, r]", "proposals and signing sets of one roun
         "set_large_enough[p, q, r]",
         why="sets that do not meet the threshold are ignored"),
     Row(("silent", "heard_proposal", "accepted", "in_view"),
-        "Equivocate(p: Peer, q: Peer, r: Attempt)", "equivocated", "two_bodies[p, q, r]",
+        "Equivocate(p: Peer, q: Peer, r: Attempt)", "equivocated", "evidence_verified[p, q]",
         why="two signed bodies are evidence; q counts nowhere for the rest of the round"),
 ))

@@ -6,10 +6,12 @@ the equal checksums of a signing round. A session lives in memory: none survives
 
 from __future__ import annotations
 
-from spec.language.declarations import Cell, Enum, Opt, Row, Table
+from spec.language.declarations import Cell, Definition, Enum, Opt, Row, Table
 
 SESSION = Enum("Session", ("absent", "created", "acked", "begun", "stepping", "finished",
                            "expired"))
+
+RUN = Enum("Run", ("going", "silent_run", "faulty", "verified"))
 
 _KEY = ("Peer", "Event", "Attempt")
 CELLS = (
@@ -19,23 +21,29 @@ CELLS = (
          "Setup: H(setup) is in each vote"),
     Cell("begin_sent", "bool", (*_KEY, "Digest"), "False", "network",
          "Begin: with the certificate"),
-    Cell("stepped", "bool", _KEY, "False", "network", "Step: later messages of the session"),
-    Cell("is_coordinator", "bool", ("Peer", "Attempt"), "False", "given",
-         "p = roster[(epoch + attempt) mod n] (F-20, F-21)"),
-    Cell("from_coordinator", "bool", ("Event", "Attempt"), "False", "given",
-         "the message is signed by this attempt's coordinator, within the grace window"),
+    Cell("stepped", "bool", ("Peer", "Instance"), "False", "network",
+         "Step: later messages of the run"),
+    Cell("coordinator", Opt("Peer"), ("Event", "Attempt"), "none", "given",
+         "members[(epoch + attempt) mod n] of the attempt (F-20, F-21); none if p sees no such"
+         " attempt"),
     Cell("members_valid", "bool", ("Event", "Attempt"), "False", "given",
          "members are distinct, sorted, of this epoch's roster, and include p (F-18)"),
     Cell("digest_rebuilt", "bool", ("Event", "Digest"), "False", "given",
          "p built the same document from its own view (F-17)"),
     Cell("is_member", "bool", ("Peer", "Event", "Attempt"), "False", "given",
          "p's vote is in the certificate"),
-    Cell("result_valid", "bool", ("Event", "Digest"), "False", "given",
-         "computed: the session's result verifies"),
-    Cell("session_idle", "bool", ("Event", "Attempt"), "False", "given",
-         "clock: idle for too long"),
-    Cell("peer_fault", "bool", ("Event", "Attempt"), "False", "given",
-         "the cryptography aborted, with or without a culprit"),
+    Cell("run", RUN, ("Event", "Attempt"), "going", "given",
+         "what has become of the run: silent for too long or beyond its time, aborted with or"
+         " without a culprit, or ended with a result that verifies"),
+)
+
+DEFINITIONS = (
+    Definition("asked_for(e: Event, a: Attempt, d: Digest)",
+               "among(e, a, any(coordinator[e, a] == q and setup_sent[q, e, a, d] for q in Peer))",
+               "this attempt's coordinator, and nobody else, has asked for d"),
+    Definition("convened(e: Event, a: Attempt, d: Digest)",
+               "among(e, a, any(coordinator[e, a] == q and begin_sent[q, e, a, d] for q in Peer))",
+               "this attempt's coordinator, and nobody else, has shown a certificate for d"),
 )
 
 _P = "p: Peer, e: Event, a: Attempt"
@@ -45,12 +53,12 @@ _OVER = ("finished", "expired")
 
 TABLE = Table("session", "session[p, e, a]", "one attempt of an event", rows=(
     Row("absent", f"Coordinate({_P}, d: Digest)", "created",
-        ("is_coordinator[p, a]", "status[p, e] == PENDING", "digest_rebuilt[e, d]"),
+        ("coordinator[e, a] == p", "status[p, e] == PENDING", "digest_rebuilt[e, d]"),
         {"session_digest[p, e, a]": "d", "setup_sent[p, e, a, d]": "True"},
         why="this attempt's coordinator asks all eligible members, not a fixed few (F-22)"),
     Row("absent", f"Setup({_P}, d: Digest)", "created",
-        ("from_coordinator[e, a]", "members_valid[e, a]", "digest_rebuilt[e, d]",
-         "status[p, e] == PENDING", "not is_coordinator[p, a]"),
+        ("asked_for(e, a, d)", "members_valid[e, a]", "digest_rebuilt[e, d]",
+         "status[p, e] == PENDING", "coordinator[e, a] != p"),
         {"session_digest[p, e, a]": "d"},
         why="a set-up is a request: the document is rebuilt here, or refused"),
     Row("created", f"Ack({_P}, d: Digest)", "acked",
@@ -59,16 +67,16 @@ TABLE = Table("session", "session[p, e, a]", "one attempt of an event", rows=(
         {"voted[p, e, a]": "d", "vote[p, e, a, d]": "True"},
         why="the vote is durable before the ACK leaves"),
     Row("acked", f"Convene({_P}, d: Digest)", "begun",
-        ("is_coordinator[p, a]", "session_digest[p, e, a] == d", "works(p, e, a)",
+        ("coordinator[e, a] == p", "session_digest[p, e, a] == d", "works(p, e, a)",
          "may_lock(p, e, a, d)"),
         {**_LOCK, "begin_sent[p, e, a, d]": "True"},
         why="BEGIN names t of the voters, others in each attempt (F-34), and carries their votes"),
     Row("acked", f"Begin({_P}, d: Digest)", "begun",
-        ("from_coordinator[e, a]", "session_digest[p, e, a] == d", "is_member[p, e, a]",
-         "not is_coordinator[p, a]", "works(p, e, a)", "may_lock(p, e, a, d)"), _LOCK,
+        ("convened(e, a, d)", "session_digest[p, e, a] == d", "is_member[p, e, a]",
+         "coordinator[e, a] != p", "works(p, e, a)", "may_lock(p, e, a, d)"), _LOCK,
         why="only the certificate begins a session; the lock is durable before the first step"),
-    Row("acked", f"NotChosen({_P})", "expired",
-        ("from_coordinator[e, a]", "not is_member[p, e, a]"),
+    Row("acked", f"NotChosen({_P}, d: Digest)", "expired",
+        ("convened(e, a, d)", "session_digest[p, e, a] == d", "not is_member[p, e, a]"),
         why="exactly t sign; the others wait for the signature"),
     Row("absent", f"Certified({_P}, d: Digest)", "begun",
         ("phase[p] == Signing", "lock[p, e] == d", "lock_attempt[p, e] == a", "is_member[p, e, a]",
@@ -79,21 +87,23 @@ TABLE = Table("session", "session[p, e, a]", "one attempt of an event", rows=(
         ("session_digest[p, e, a] == d", "lock[p, e] == d", "lock_attempt[p, e] == a",
          "is_member[p, e, a]", "works(p, e, a)", "not instance_used[p, i]",
          "not any(session[p, e, b] == stepping for b in Attempt if b != a)"),
-        {"released[p, e, d]": "True", "instance_used[p, i]": "True", "share[p, e, d]": "True",
+        {"released[p, e, d]": "True", "instance_used[p, i]": "True", "share[p, i]": "True",
          "released_in[p, e, a, d]": "True"},
         why="the release point: recorded and flushed, then the first signing message leaves"),
-    Row("stepping", f"Step({_P})", "stepping", then={"stepped[p, e, a]": "True"},
+    Row("stepping", f"Step({_P}, i: Instance)", "stepping", "instance_used[p, i]",
+        {"stepped[p, i]": "True"},
         why="later rounds of the same run"),
     Row("stepping", f"Finish({_P}, d: Digest)", "finished",
-        ("session_digest[p, e, a] == d", "result_valid[e, d]"),
+        ("session_digest[p, e, a] == d", "run[e, a] == verified"),
         why="a result is verified before anyone hears of it"),
-    Row(_OPEN, f"Expire({_P})", "expired", "session_idle[e, a]",
+    Row(_OPEN, f"Expire({_P})", "expired", "run[e, a] == silent_run",
         why="silence ends a session; the event table decides what comes next"),
-    Row(_OPEN, f"Abort({_P})", "expired", "peer_fault[e, a]",
+    Row(_OPEN, f"Abort({_P})", "expired", "run[e, a] == faulty",
         why="cheating ends a session; blame is recorded where it can be proved"),
     Row(("created", "acked", "begun"), f"Supersede({_P}, b: Attempt)", "expired", "a < b",
         why="F-20: a higher attempt takes over while nothing was released"),
-    Row(_OVER, f"Step({_P})", "same", why="finished and expired sessions ignore everything"),
+    Row(_OVER, f"Step({_P}, i: Instance)", "same",
+        why="finished and expired sessions ignore everything"),
     Row(_OVER, f"Expire({_P})", "same", why="finished and expired sessions ignore everything"),
     Row(_OVER, f"Abort({_P})", "same", why="finished and expired sessions ignore everything"),
 ))

@@ -9,42 +9,28 @@ from __future__ import annotations
 
 from spec.language.declarations import Cell, Enum, Row, Table
 
-SWAP_STATE = Enum("SwapState", ("none_yet", "Waiting", "PendingRelease", "PendingRefund",
-                                "Cancelled", "Completed", "Refunded"))
+SWAP_STATE = Enum("SwapState", ("none_yet", "PendingRelease", "PendingRefund", "Completed",
+                                "Refunded"))
+DEPOSIT = Enum("Deposit", ("no_deposit", "payable", "refundable", "spent"))
 
 CELLS = (
     Cell("swap", SWAP_STATE, ("Peer", "Swap"), "none_yet", "disk", "swap s, at p"),
-    Cell("deposit_confirmed", "bool", ("Swap",), "False", "given",
-         "chain: the deposit is confirmed"),
-    Cell("deposit_gone", "bool", ("Swap",), "False", "given", "chain: a reorganisation removed it"),
-    Cell("memo_valid", "bool", ("Swap",), "False", "given", "the memo names a payout address"),
-    Cell("float_enough", "bool", ("Swap",), "False", "given", "the custody can pay it"),
-    Cell("request_known", "bool", ("Swap",), "False", "given", "a user announced the swap"),
-    Cell("request_over", "bool", ("Swap",), "False", "given", "clock: 2 h without a deposit"),
-    Cell("payout_final", "bool", ("Swap",), "False", "given",
-         "chain: the paying transaction is final"),
+    Cell("deposit", DEPOSIT, ("Swap",), "no_deposit", "given",
+         "chain: the deposit is not in the chain, or not deep enough; its memo names an address to"
+         " pay; it does not; or the deposit is spent, deep enough, which only the custody key can"
+         " do"),
 )
 
-_DEPOSIT = "Deposit(p: Peer, s: Swap)"
-_BEFORE = ("none_yet", "Waiting", "Cancelled")
-_PAYABLE = "memo_valid[s] and float_enough[s]"
-
 TABLE = Table("swap", "swap[p, s]", "a swap", rows=(
-    Row("none_yet", "Initiate(p: Peer, s: Swap)", "Waiting", "request_known[s]",
-        why="the user announced a deposit and was shown the custody address"),
-    Row("Waiting", "Cancel(p: Peer, s: Swap)", "Cancelled", "request_over[s]",
-        why="no deposit came within two hours"),
-    Row(_BEFORE, _DEPOSIT, "PendingRelease",
-        ("deposit_confirmed[s]", _PAYABLE),
-        why="the memo says where to pay and the custody can"),
-    Row(_BEFORE, _DEPOSIT, "PendingRefund",
-        ("deposit_confirmed[s]", f"not ({_PAYABLE})"),
-        why="nowhere to pay, or nothing to pay with: back to the sender"),
-    Row("PendingRelease", "Settled(p: Peer, s: Swap)", "Completed", "payout_final[s]",
+    Row("none_yet", "Deposit(p: Peer, s: Swap)", "PendingRelease", "deposit[s] == payable",
+        why="the memo says where to pay, and the deposit itself pays it"),
+    Row("none_yet", "Deposit(p: Peer, s: Swap)", "PendingRefund", "deposit[s] == refundable",
+        why="nowhere to pay: back to the sender"),
+    Row("PendingRelease", "Settled(p: Peer, s: Swap)", "Completed", "deposit[s] == spent",
         why="the payout is final"),
-    Row("PendingRefund", "Settled(p: Peer, s: Swap)", "Refunded", "payout_final[s]",
+    Row("PendingRefund", "Settled(p: Peer, s: Swap)", "Refunded", "deposit[s] == spent",
         why="the refund is final"),
     Row(("PendingRelease", "PendingRefund"), "Removed(p: Peer, s: Swap)", "none_yet",
-        "deposit_gone[s]",
+        "deposit[s] == no_deposit",
         why="a reorganisation took the deposit away before it was settled"),
 ))

@@ -12,17 +12,8 @@ from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
 from metanode.devnet.faucet import FAUCET_KEY
 from metanode.errors import LocalFault, Unavailable
-from tests.devnet.support import (
-    COIN,
-    NOW,
-    Devnet,
-    address,
-    devnet,
-    key_of,
-    public,
-    script_of,
-    spend,
-)
+from tests.devnet.support import COIN, NOW, Devnet, address, devnet, public, script_of, spend
+from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
 
@@ -31,12 +22,6 @@ USER = key_of("user")
 OWNER = key_of("owner")
 MEMO = b"pay:" + address(key_of("payee")).encode()
 HOURS_72 = 72 * 3600
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run every test on both event loops: the node must not care."""
-    return str(request.param)
 
 
 async def deposit(net: Devnet, amount: int = COIN, memo: bytes | None = MEMO) -> Outpoint:

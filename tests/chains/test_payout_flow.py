@@ -17,7 +17,8 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
-from tests.devnet.support import COIN, Devnet, address, devnet, key_of, public, script_of
+from tests.devnet.support import COIN, Devnet, address, devnet, public, script_of
+from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,12 +31,6 @@ POLICY = CustodyPolicy(
     service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3
 )
 NETWORK_ID, KEY_ID = b"n" * 32, b"k" * 32
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run every test on both event loops."""
-    return str(request.param)
 
 
 async def follow(net: Devnet, index: Ledger) -> None:

@@ -17,12 +17,6 @@ from metanode.errors import Unavailable, UserError
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run every test on both event loops."""
-    return str(request.param)
-
-
 @asynccontextmanager
 async def answering(reply: bytes, limit: int = 1000) -> AsyncIterator[RpcClient]:
     """Serve the same bytes to whoever connects; b"" never answers."""

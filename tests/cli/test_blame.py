@@ -19,6 +19,7 @@ from tests.cli.conftest import Run
 from tests.protocol.blame.support import true_record
 from tests.runtime.operator.test_blame import ME, PEER, ban, flush, refreshed
 from tests.runtime.secrets.support import home_with_share
+from tests.support import refused
 
 
 @pytest.fixture
@@ -100,16 +101,6 @@ def test_an_exported_record_convicts_and_a_word_does_not(
     lie = tmp_path / "lie.blame"
     lie.write_bytes(evolve(proved, culprit=proved.accuser).encode())
     assert run("blame", "verify", lie)[0] == 1
-
-
-def refused(outcome: tuple[int, str, str], *words: str) -> None:
-    """Assert one line that names the cause, and exit code 2."""
-    code, out, err = outcome
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    for word in words:
-        assert word in err
 
 
 def test_bad_input_is_refused_in_one_line(run: Run, home: Home, tmp_path: Path) -> None:

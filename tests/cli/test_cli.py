@@ -21,7 +21,8 @@ from metanode.runtime.home.config import Config, load_config
 from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keystore import Passphrase, load_identity, read_passphrase_file
 from tests.cli.conftest import Run
-from tests.runtime.helpers import ROOT
+from tests.runtime.support import ROOT
+from tests.support import refused
 
 OUTPOINT = "ab" * 32 + ":0"
 
@@ -36,15 +37,6 @@ def home(tmp_path: Path, run: Run) -> Path:
     )
     assert (code, errors) == (0, "")
     return path
-
-
-def refused(result: tuple[int, str, str], complaint: str) -> None:
-    """Check for exactly one error line that holds ``complaint``, and exit code 2."""
-    code, _, errors = result
-    assert code == 2, errors
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
-    assert complaint in errors
 
 
 @pytest.fixture

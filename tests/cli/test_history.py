@@ -15,8 +15,9 @@ from metanode.runtime.home.process_lock import ProcessLock
 from metanode.runtime.store.history import decode_history
 from metanode.runtime.store.signing_log import SigningLog
 from tests.cli.conftest import Run
-from tests.runtime.helpers import PASSPHRASE, config
 from tests.runtime.store.history_vectors import D1, D2, ME, NETWORK, S1, event, history
+from tests.runtime.support import PASSPHRASE, config
+from tests.support import refused
 
 
 @pytest.fixture
@@ -39,15 +40,6 @@ def votes(home: Home) -> dict[int, str]:
     found = {attempt: digest.hex() for (_, attempt), digest in log.load().votes.items()}
     log.close()
     return found
-
-
-def refused(result: tuple[int, str, str], complaint: str) -> None:
-    """Check for exactly one error line that holds ``complaint``, and exit code 2."""
-    code, _, errors = result
-    assert code == 2, errors
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
-    assert complaint in errors
 
 
 def test_import_then_export(home: Home, run: Run, tmp_path: Path) -> None:

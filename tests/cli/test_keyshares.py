@@ -19,7 +19,6 @@ from metanode.runtime.home.home import Home
 from metanode.runtime.home.process_lock import ProcessLock
 from metanode.runtime.secrets.keystore import load_identity, read_passphrase_file
 from metanode.runtime.secrets.passphrase_change import DRAFT, UNDONE
-from tests.runtime.helpers import PASSPHRASE, SECRET_TEXT, config
 from tests.runtime.secrets.support import (
     home_with_share,
     make_home,
@@ -27,6 +26,8 @@ from tests.runtime.secrets.support import (
     share_of,
     store_share,
 )
+from tests.runtime.support import PASSPHRASE, SECRET_TEXT, config
+from tests.support import refused
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -59,15 +60,6 @@ def home(tmp_path: Path) -> Home:
     """A home with a share; its configuration names the passphrase file."""
     file = private(tmp_path / "passphrase", SECRET_TEXT + b"\n")
     return home_with_share(tmp_path / "home", settings=config("node.passphrase_file", str(file)))
-
-
-def refused(result: tuple[int, str, str], complaint: str) -> None:
-    """Check for exactly one error line that holds ``complaint``, and exit code 2."""
-    code, _, errors = result
-    assert code == 2, errors
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
-    assert complaint in errors
 
 
 def test_list(home: Home, run: Run) -> None:
@@ -128,7 +120,7 @@ def test_verify(home: Home, run: Run) -> None:
     path = sorted(home.keyshares.iterdir())[1]
     path.write_bytes(path.read_bytes()[:-1])
     result = run("keyshares", "verify", "--home", home.path)
-    refused(result, f"1 of 2 shares are not good: {path} is damaged")
+    refused(result, f"1 of 2 shares are not good: {path} is damaged", printed=True)
     assert f"{name} 1: ok\n" in result[1]
     assert f"{name} 2: NOT GOOD\n" in result[1]
 

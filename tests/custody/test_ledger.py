@@ -10,7 +10,7 @@ from metanode.custody.errors import LedgerMismatch, OutsideWindow
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import BlockSummary, Deposit, Spend
 from metanode.errors import LocalFault
-from tests.custody.helpers import block, coin, deposit, ident, policy
+from tests.custody.support import block, coin, deposit, ident, policy
 
 
 def test_deposit_then_spend() -> None:

@@ -27,7 +27,7 @@ from metanode.custody.transaction import virtual_size
 from metanode.custody.types import Coin, Outpoint, Snapshot
 from metanode.devnet.validation import STANDARD_FLAGS
 from metanode.errors import LocalFault
-from tests.custody.helpers import (
+from tests.custody.support import (
     COIN,
     CUSTODY,
     HOME,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.custody.helpers import policy
+from tests.custody.support import policy
 
 
 @pytest.mark.parametrize(

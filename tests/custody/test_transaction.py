@@ -20,7 +20,7 @@ from metanode.custody.transaction import (
 )
 from metanode.custody.types import Outpoint
 from metanode.devnet.validation import STANDARD_FLAGS
-from tests.custody.helpers import CUSTODY, CUSTODY_KEY, ident, public
+from tests.custody.support import CUSTODY, CUSTODY_KEY, ident, public
 
 
 def transaction(inputs: int = 3) -> UnsignedTransaction:

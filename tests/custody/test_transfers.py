@@ -6,7 +6,7 @@ import pytest
 
 from metanode.custody.scripts import MAX_MEMO_BYTES, address_of, key_script
 from metanode.custody.transfers import Declined, Transfer, classify, classify_all, transfer_id
-from tests.custody.helpers import CUSTODY, HOME, HRP, MEMO, deposit, policy, public, snapshot_of
+from tests.custody.support import CUSTODY, HOME, HRP, MEMO, deposit, policy, public, snapshot_of
 
 PAYEE_SCRIPT = key_script(public("payee"))
 USER_SCRIPT = key_script(public("user"))

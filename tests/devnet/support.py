@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,11 +23,6 @@ from metanode.devnet.server import DevnetSettings, serve_ledger
 
 NOW = 1_800_000_000  # every test's clock starts here
 COIN = 100_000_000
-
-
-def key_of(name: str) -> PrivateKey:
-    """Return the same key for the same name in every run."""
-    return PrivateKey(hashlib.sha256(name.encode()).digest())
 
 
 def public(key: PrivateKey) -> bytes:

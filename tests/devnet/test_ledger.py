@@ -19,7 +19,8 @@ from metanode.devnet.ledger import BLOCK_FILE_NAME, DevnetLedger
 from metanode.devnet.types import DevnetError, RpcCode, UnspentCoin
 from metanode.devnet.validation import parse_transaction
 from metanode.errors import UserError
-from tests.devnet.support import COIN, NOW, founded_ledger, key_of, script_of, spend
+from tests.devnet.support import COIN, NOW, founded_ledger, script_of, spend
+from tests.support import key_of
 
 USER = key_of("user")
 OTHER = key_of("other")

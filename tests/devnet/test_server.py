@@ -15,17 +15,12 @@ from metanode.chains.rpc import RpcClient, RpcError
 from metanode.devnet.faucet import FAUCET_SCRIPT
 from metanode.devnet.server import DevnetSettings, read_credentials, serve
 from metanode.errors import Unavailable, UserError
-from tests.devnet.support import COIN, NOW, address, devnet, key_of, script_of, spend
+from tests.devnet.support import COIN, NOW, address, devnet, script_of, spend
+from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
 
 USER = key_of("user")
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run every test on both event loops."""
-    return str(request.param)
 
 
 async def refusal(rpc: RpcClient, method: str, *params: Any) -> int:

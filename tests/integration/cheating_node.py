@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from metanode.cli.main import invoke
+from metanode.protocol.events import runs
 from metanode.protocol.events.sessions import Run, Sessions
-from metanode.protocol.operator_view import runs
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.messages import Message

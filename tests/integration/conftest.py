@@ -1,4 +1,7 @@
-"""One network of four nodes and a chain, shared by all tests of a run."""
+"""One network of four nodes and a chain, shared by all tests of a run.
+
+With several workers, ``tests/scheduling.py`` gives all tests that use it to one of them.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,15 @@ from tests.integration.support import HandMadeNetwork, Live
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Four homes made by hand, running, linked, with a key; each test leaves it that way."""
+    """Four homes made by hand, running, linked, with a key; each test leaves it that way.
+
+    At the end the traces of all nodes must be a run of the protocol, whichever tests were run.
+    """
     network = HandMadeNetwork(tmp_path_factory.mktemp("network"))
     try:
         running = Live(network)
         running.begin()
         yield running
+        running.assert_legal()
     finally:
         network.stop()

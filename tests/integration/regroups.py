@@ -53,14 +53,17 @@ class Regroups:
 
     @classmethod
     def begin(cls, directory: Path) -> Regroups:
-        """Start four founders and make the key by command; one spare node waits for its turn."""
+        """Start four founders that make no key before they are told to; one spare node waits."""
         made = cls(LocalNetwork(directory, size=FOUNDERS, keygen="command", spares=1))
         anyio.run(made.network.prepare, backend="trio")
         for number in made.holders:
             made.network.start(number)
-        wait_until("all founders are listed", lambda: made._everywhere(made.holders, made._listed))
-        made.key = made.answer("keygen", made.holders)
+        wait_until("all founders are listed", lambda: made.everywhere(made.holders, made._listed))
         return made
+
+    def make_key(self) -> None:
+        """Make the key, as its founders' operators do."""
+        self.key = self.answer("keygen", self.holders)
 
     def status(self, number: int) -> dict[str, Any]:
         """Return what a node says of itself."""
@@ -114,7 +117,7 @@ class Regroups:
         def knows(status: dict[str, Any]) -> bool:
             return status["key"] is not None and len(status["links"]) >= everybody
 
-        wait_until("the spare node knows the key", lambda: self._everywhere([number], knows))
+        wait_until("the spare node knows the key", lambda: self.everywhere([number], knows))
         return str(self.status(number)["node_id"])
 
     def _regroup(
@@ -141,10 +144,11 @@ class Regroups:
             key = status["key"]
             return bool(key and key["epoch"] > before and key["holds_share"])
 
-        wait_until("the new shares work", lambda: self._everywhere(after, in_force), COMMAND_S)
-        wait_until("all are linked", lambda: self._everywhere(after, self._linked))
+        wait_until("the new shares work", lambda: self.everywhere(after, in_force), COMMAND_S)
+        wait_until("all are linked", lambda: self.everywhere(after, self.linked))
 
-    def _everywhere(self, numbers: Sequence[int], condition: Any) -> bool:
+    def everywhere(self, numbers: Sequence[int], condition: Any) -> bool:
+        """Return whether a condition holds of what each of these nodes says of itself."""
         fallen = self.network.fallen()
         assert not fallen, f"a node ended by itself: {fallen}"
         try:
@@ -152,11 +156,12 @@ class Regroups:
         except MetanodeError:
             return False
 
-    def _linked(self, status: dict[str, Any]) -> bool:
+    def linked(self, status: dict[str, Any]) -> bool:
+        """Return whether a node is linked with all founders, or with as many."""
         return len(status["links"]) >= FOUNDERS - 1
 
     def _listed(self, status: dict[str, Any]) -> bool:
-        return self._linked(status) and (
+        return self.linked(status) and (
             sum(peer["listing"] == "listed" for peer in status["peers"]) == FOUNDERS
         )
 
@@ -189,6 +194,7 @@ def campaign(directory: Path) -> None:
     """Kill a node in each phase of a refresh and of a quorum change; say what was seen."""
     made = Regroups.begin(directory)
     try:
+        made.make_key()
         for place, phase in enumerate(PHASES):
             began = time.monotonic()
             made.refresh(made.holders[place % FOUNDERS], phase)

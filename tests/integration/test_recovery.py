@@ -1,4 +1,4 @@
-"""A node that is killed in a round, and a chain that goes away: nothing is lost or paid twice."""
+"""A node killed in a round, a second one on its home, a chain that goes away: nothing is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import http.client
 import json
 import time
 
+import pytest
+
 from tests.integration.support import SIZE, Live, metanode, wait_until
+from tests.support import refused
 
 VICTIM, WITNESS = 0, 1
 IN_A_ROUND = ("Proposing", "SetBuilding", "ThresholdSet", "Signing")
@@ -59,7 +62,6 @@ def test_a_node_killed_in_the_middle_of_a_round_comes_back(live: Live) -> None:
         return {payout["txid"], later["txid"]} <= known
 
     wait_until("the killed node to know both payouts", learnt)
-    live.assert_legal()
 
 
 def test_a_network_whose_chain_dies_says_so_and_goes_on_when_it_is_back(live: Live) -> None:
@@ -89,4 +91,12 @@ def test_a_network_whose_chain_dies_says_so_and_goes_on_when_it_is_back(live: Li
     [(spenders, received)] = live.accounts(made)
     assert spenders == [payout["txid"]]
     assert len(received) == 1
-    live.assert_legal()
+
+
+@pytest.mark.parametrize("form", [["run", "--home"], ["--home"]])
+def test_a_second_node_on_a_home_is_refused(live: Live, form: list[str]) -> None:
+    """Catches two processes that sign from one signing log."""
+    home = live.network.homes[1]
+    done = metanode(*form, home.path)
+    refused((done.returncode, done.stdout, done.stderr), str(home.path))
+    assert live.ready()

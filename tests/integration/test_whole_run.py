@@ -64,4 +64,3 @@ def test_a_member_that_contradicts_itself_is_blocked_and_the_others_go_on(live: 
     assert liar.identity.node_id.hex() not in payout["signers"]
     [(spenders, received)] = live.accounts(made)
     assert (spenders, len(received)) == ([payout["txid"]], 1)
-    live.assert_legal()

@@ -121,4 +121,3 @@ def test_a_cheat_is_named_proved_and_banned_and_payouts_go_on(live: Live, tmp_pa
     live.network.start(victim)
     wait_until("the node is back", lambda: live.status(victim))
     assert blame(live, victim) == kept
-    live.assert_legal()

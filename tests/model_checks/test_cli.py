@@ -11,7 +11,7 @@ from attrs import evolve
 from model_checks import __main__ as command
 from model_checks import console, runner
 from model_checks.engines.arithmetic import CLAIMS
-from model_checks.networks.cases import CASES
+from model_checks.models import CASES
 from model_checks.records import RECORDS
 from spec.protocol import PROTOCOL
 

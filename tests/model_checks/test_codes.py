@@ -8,7 +8,7 @@ import pytest
 from model_checks.engines import codes
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Result
-from model_checks.networks import keygen_lock_in, signing
+from model_checks.models import keygen_lock_in, signing
 from model_checks.system import close
 from tests.model_checks.random_systems import CONSTANTS, SIZES, random_system
 

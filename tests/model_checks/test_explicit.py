@@ -8,7 +8,7 @@ import pytest
 from model_checks.engines import fingerprint, packed
 from model_checks.engines.explicit import Explicit, Progress, SearchTooLarge
 from model_checks.engines.oracle import Instance, Oracle, ReplayError, Result, Step
-from model_checks.networks import two_phase_commit
+from model_checks.models import two_phase_commit
 from model_checks.system import Move, Network, Property, close
 from spec.language.declarations import Cell, Enum, Sort
 from tests.model_checks.random_systems import CONSTANTS, SIZES, random_system

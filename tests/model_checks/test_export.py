@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model_checks.export import every_network, golden_files, main, promela, tla
-from model_checks.networks import signing
+from model_checks.export import golden_files, main, promela, tla
+from model_checks.models import NETWORKS, signing, signing_variants
 from model_checks.system import Move, Network, Property, close
 from spec.language.declarations import Cell, Sort
 from tests.model_checks.exchange import exchange
@@ -28,10 +28,10 @@ def test_the_kept_modules_are_current(path: Path, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("name", sorted(every_network()))
+@pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_module_is_well_formed(name: str) -> None:
     """Catches a name that is not declared, a parenthesis left open, a quote in a variable."""
-    system = close(every_network()[name])
+    system = close(NETWORKS[name])
     text = tla.module(system)
     code = "\n".join(line.partition("\\*")[0] for line in text.splitlines())
     code = re.sub(r'"\w*"', "", code)
@@ -73,7 +73,7 @@ def test_bullets_are_aligned() -> None:
 
 def test_a_crash_resets_the_memory_of_one_peer() -> None:
     """Catches a crash that leaves memory alone, or empties everybody's."""
-    text = tla.module(close(signing.LOCK_IN_MEMORY))
+    text = tla.module(close(signing_variants.LOCK_IN_MEMORY))
     assert (
         "  /\\ lock' = [i0 \\in Peer, i1 \\in Event |-> IF i0 = p THEN None ELSE lock[i0, i1]]"
         in text

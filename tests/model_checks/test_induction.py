@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from model_checks.cases import ProofCase
 from model_checks.engines.finite import EnginesDisagree, breaking_step
 from model_checks.engines.induction import INITIAL, Finding, Induction, Obligation, chosen, outer
 from model_checks.engines.oracle import Instance, Oracle
-from model_checks.lemmas.cases import CONTROLS, PROOFS, ProofCase
-from model_checks.networks import signing, two_phase_commit
+from model_checks.models import CONTROLS, PROOFS, signing, two_phase_commit
 from model_checks.system import Checked, Property, close
 from spec.language.interpreter import evaluate
 from spec.language.ir import BOOL, Literal

@@ -8,7 +8,7 @@ from model_checks.engines.check import check
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Oracle, Result
-from model_checks.networks import link_duplicates
+from model_checks.models import link_duplicates
 from model_checks.system import Move, Property, close
 from spec.language.declarations import SpecError
 from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, random_system

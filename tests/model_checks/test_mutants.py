@@ -11,9 +11,9 @@ from model_checks import mutants as scoring
 from model_checks.compared import SMALL, labelled_edges, search_original
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
+from model_checks.models import two_phase_commit
 from model_checks.mutants import Fate, broken_lock, fate_of, lines, reasons, select
 from model_checks.mutations import DROPPED, ORIGINAL, Mutant, mutants
-from model_checks.networks import two_phase_commit
 from model_checks.system import Network, close
 
 ALL = tuple(mutants())
@@ -57,14 +57,14 @@ def test_the_original_is_noticed_by_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("swap, row 1 (none_yet -Initiate->): drop 'request_known[s]'", "static"),
+        ("swap, row 1 (none_yet -Deposit->): drop 'deposit[s] == payable'", "static"),
         ("cell lock: kept disk becomes memory", "record"),
         ("cell voted: kept disk becomes memory", "record"),
         ("cell session: kept memory becomes disk", "record"),
         ("keygen, row 5 (certified_by_all -LockIn->): stay", "static"),
         ("link, row 3 (connected -Hello->): drop the row", "record"),
         ("event, row 14 (SUCCESS -Signature->): not out of EXPIRED", "record"),
-        ("ping, row 5 (listed -Ping->): drop 'ping_fresh[p, q]'", "record"),
+        ("ping, row 5 (listed -Ping->): drop 'ping_good[p, q]'", "record"),
         ("peer, row 1 (any -Ping->): drop pinged[p] := True", "static"),
     ],
 )

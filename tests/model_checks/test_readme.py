@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from model_checks import networks
+from model_checks import models
 from model_checks.__main__ import main
 
-GUIDE = Path(networks.__file__).resolve().parent.parent / "README.md"
+GUIDE = Path(models.__file__).resolve().parent.parent / "README.md"
 LINES = GUIDE.read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", LINES, re.DOTALL)
 
@@ -69,7 +69,7 @@ def test_a_users_own_file_is_exported(
 
 def test_every_module_and_command_of_the_guide_is_there() -> None:
     """Catches a guide that sends its reader to a file or a command that has gone."""
-    files = r"`((?:networks|engines|lemmas|records)/\w*(?:\.py)?|\w+\.(?:py|toml))`"
+    files = r"`((?:models|engines|records)/\w*(?:\.py)?|\w+\.(?:py|toml))`"
     for name in re.findall(files, LINES):
         if name != "lock.py":
             assert (GUIDE.parent / name).exists(), name

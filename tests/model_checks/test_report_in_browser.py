@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model_checks.networks.cases import CASES
+from model_checks.models import CASES
 from model_checks.report import results
 from model_checks.report.page import CONTENTS, page
 from model_checks.runner import explore_case

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from model_checks.cases import one_event, quorum
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
-from model_checks.export import every_network, main, promela
+from model_checks.export import main, promela
+from model_checks.models import NETWORKS
 from model_checks.system import close
 from tests.model_checks.exchange import exchange
 
@@ -24,19 +26,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def one_event(peers: int, attempts: int = 1, digests: int = 1) -> dict[str, int]:
-    """Return sizes of one event."""
-    return {"Peer": peers, "Event": 1, "Attempt": attempts, "Digest": digests, "Instance": 1}
-
-
-def quorum(n: int, f: int, t: int, **more: int) -> dict[str, int]:
-    """Return the thresholds of n peers."""
-    return {"N": n, "F": f, "T": t, **more}
-
-
 def instance_of(name: str, sizes: Mapping[str, int], constants: Mapping[str, int]) -> Instance:
     """Return a network at a size."""
-    return Instance(close(every_network()[name]), sizes, constants)
+    return Instance(close(NETWORKS[name]), sizes, constants)
 
 
 AGREE = [
@@ -46,9 +38,9 @@ AGREE = [
     ("signing", one_event(3, 1, 2), quorum(3, 1, 3)),
     ("signing_eager_liars", one_event(3, 2, 2), quorum(3, 0, 2)),
     ("signing_first_vote_final", one_event(3, 2, 2), quorum(3, 0, 2)),
-    ("event_status", one_event(2, 2), quorum(2, 0, 2, R=1)),
-    ("event_status", one_event(3), quorum(3, 0, 2, R=2)),
-    ("refund_against_payout", one_event(3), quorum(3, 1, 2, R=3)),
+    ("event_status", one_event(2, 2), quorum(2, 0, 2) | {"R": 1}),
+    ("event_status", one_event(3), quorum(3, 0, 2) | {"R": 2}),
+    ("refund_against_payout", one_event(3), quorum(3, 1, 2) | {"R": 3}),
     ("keygen_lock_in", {"Peer": 3, "Key": 2}, quorum(3, 0, 3)),
     ("link_duplicates", {"Peer": 2, "Link": 2}, {}),
     ("link_whoever_notices", {"Peer": 2, "Link": 2}, {}),
@@ -69,7 +61,7 @@ REFUTED = [
     ("signing_lock_in_memory", one_event(3, 2, 2), quorum(3, 0, 2), "NoDoubleSign"),
     ("keygen_ends_locally", {"Peer": 3, "Key": 2}, quorum(3, 0, 3), "LockInAgreement"),
     ("keygen_lock_in_unsigned", {"Peer": 4, "Key": 2}, quorum(4, 1, 3), "LockInAgreement"),
-    ("refund_on_own_word", one_event(4), quorum(4, 1, 3, R=3), "NoPayAndRefund"),
+    ("refund_on_own_word", one_event(4), quorum(4, 1, 3) | {"R": 3}, "NoPayAndRefund"),
     ("block_list_silence_is_guilt", {"Peer": 3}, quorum(3, 1, 2), "HonestTogether"),
     ("swap_other_coins", {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), "SwapExclusive"),
 ]

@@ -14,7 +14,7 @@ import z3
 from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.engines.provers import ask_z3, contradict
 from model_checks.engines.symbolic import SymbolicState, Symbols
-from model_checks.networks import keygen_lock_in, signing, two_phase_commit
+from model_checks.models import keygen_lock_in, signing, signing_variants, two_phase_commit
 from model_checks.system import Action, Network, System, close
 from spec.language.declarations import SpecError
 from spec.language.interpreter import evaluate
@@ -177,7 +177,7 @@ def test_a_named_count_says_the_same_as_the_count(network: Network) -> None:
 def test_an_action_writes_what_the_interpreter_writes() -> None:
     """Catches a post-state that writes another place, or forgets what a crash takes away."""
     chance = random.Random(12)
-    structure = Structure(close(signing.LOCK_IN_MEMORY))
+    structure = Structure(close(signing_variants.LOCK_IN_MEMORY))
     symbols, oracle = structure.symbols, structure.oracle
     assert "Crash" in {a.name for a in structure.system.actions}
     for state in states(oracle, chance):

@@ -13,12 +13,13 @@ from model_checks.engines.check import check
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Result
 from model_checks.engines.symmetry import SymmetryRefused, comparators
-from model_checks.networks import (
+from model_checks.models import (
     block_list,
     keygen_lock_in,
     link_duplicates,
     refund_against_payout,
     signing,
+    signing_variants,
     two_phase_commit,
 )
 from model_checks.system import Network, close
@@ -78,8 +79,8 @@ SIGNING = {"Peer": 3, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1}
         (signing.NETWORK, SIGNING, {"N": 3, "F": 0, "T": 2}, ("Peer",)),
         (signing.NETWORK, SIGNING, {"N": 3, "F": 0, "T": 2}, ("Digest",)),
         (signing.EAGER_LIARS, SIGNING, {"N": 3, "F": 1, "T": 2}, ("Peer", "Digest")),
-        (signing.LOCK_IN_MEMORY, SIGNING, {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
-        (signing.FIRST_VOTE_FINAL, SIGNING, {"N": 3, "F": 1, "T": 2}, ("Peer", "Digest")),
+        (signing_variants.LOCK_IN_MEMORY, SIGNING, {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
+        (signing_variants.FIRST_VOTE_FINAL, SIGNING, {"N": 3, "F": 1, "T": 2}, ("Peer", "Digest")),
         (signing.EAGER_LIARS, {**SIGNING, "Attempt": 1, "Digest": 3}, {"N": 3, "F": 0, "T": 2},
          ("Peer", "Digest")),
         (refund_against_payout.NETWORK, {**SIGNING, "Attempt": 1, "Digest": 1},

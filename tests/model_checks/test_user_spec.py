@@ -10,7 +10,7 @@ import pytest
 
 from model_checks import __main__ as command
 from model_checks.explore import HELP, Walk, explore
-from model_checks.networks import two_phase_commit
+from model_checks.models import two_phase_commit
 from model_checks.user_spec import instance_of
 
 COMMIT = str(two_phase_commit.__file__)

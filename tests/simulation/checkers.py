@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from metanode.protocol.context import keygen_event, regroup_event
-from metanode.protocol.events.run_plan import instance_of
+from metanode.protocol.events.run import instance_of
 from metanode.protocol.events.votes import certificate_fault
 from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch
 from metanode.protocol.reshare.shown_locks import TakenOver

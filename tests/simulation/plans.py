@@ -9,7 +9,7 @@ from btclib.script.sig_hash import PrecomputedTxData, segwit_v0
 from btclib.tx import Tx, TxOut
 
 from metanode.custody.scripts import key_script
-from metanode.protocol.events.run_plan import KeygenPlan, Plan, RefreshPlan, ResharePlan, SignPlan
+from metanode.protocol.events.run import KeygenPlan, Plan, RefreshPlan, ResharePlan, SignPlan
 from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch
 from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import decode_canonical

@@ -80,6 +80,7 @@ class Dictionary:
     values: dict[tuple[str, Index], Value] = field(factory=dict)
     sorts: Mapping[str, Iterable[Value]] = field(factory=dict)
     numbers: Mapping[str, int] = field(factory=lambda: {"N": 4, "T": 3, "F": 1, "R": 3})
+    scopes: Mapping[tuple[tuple[str, ...], Index], Dictionary] = field(factory=dict)
 
     def read(self, cell: str, index: Index) -> Value:
         """Return what was put there, else the cell's first value."""
@@ -94,6 +95,10 @@ class Dictionary:
     def constant(self, name: str) -> int:
         """Return a constant."""
         return self.numbers[name]
+
+    def among(self, sorts: tuple[str, ...], index: Index) -> Dictionary:
+        """Return the view of those whom the index names: this one, unless told."""
+        return self.scopes.get((sorts, index), self)
 
 
 def value_of(

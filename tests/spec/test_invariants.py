@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import spec
-from model_checks.networks.cases import CASES
+from model_checks.models import CASES
 from spec.invariants import FORMULAS, LIVENESS, PROPERTIES, SAFETY, Property
 from spec.language.assembly import cells_read
 from spec.language.declarations import SpecError
@@ -166,7 +166,7 @@ def test_every_property_is_asked_of_a_network_or_pinned_by_a_test(prop: Property
     assert asked_by().get(prop.name) or pinned
     for file, name in pinned:
         assert name in names_of_tests(file)
-    for network in re.findall(r"networks/(\w+)\.py", prop.looked_at):
-        source = (ROOT / "model_checks" / "networks" / f"{network}.py").read_text(encoding="utf-8")
+    for network in re.findall(r"models/(\w+)\.py", prop.looked_at):
+        source = (ROOT / "model_checks" / "models" / f"{network}.py").read_text(encoding="utf-8")
         # InstanceMatch: the name is pinned by a test, the network asks that it is used once
         assert f'"{prop.name}"' in source or pinned

@@ -54,12 +54,30 @@ def test_a_certificate_is_t_equal_votes(count: int) -> None:
     assert holds("certified", seen, 0, 1, 7) == (count >= T)
 
 
+def test_votes_count_by_the_holders_of_their_epoch() -> None:
+    """Catches an older attempt's votes that are counted with today's holders and threshold (F-19).
+
+    After a handover from seven holders of whom five sign to four of whom three do, three votes of
+    the older epoch override no lock.
+    """
+    old = tuple(range(7))
+    for voters in (old[:3], old[:4], old[:5], old[2:]):
+        cells = votes({(1, 8): voters, (2, 8): PEERS[:2]})
+        cells |= {("lock", (0, EVENT)): 7, ("lock_attempt", (0, EVENT)): 0}
+        seen, before = view(cells), view(cells)
+        before.sorts = {**before.sorts, "Peer": old}
+        before.numbers = {"N": 7, "T": 5, "F": 2, "R": 5}
+        seen.scopes = {(("Event", "Attempt"), (EVENT, 1)): before}
+        assert holds("certified", seen, 0, 1, 8) == (len(voters) == 5)
+        assert holds("lock_permits", seen, 0, 2, 8) == (len(voters) == 5)
+
+
 @pytest.mark.parametrize("count", range(5))
 def test_key_generation_needs_every_vote(count: int) -> None:
     """Catches a key generation that begins without a member."""
     cells = votes({(1, 7): PEERS[:count]})
     assert holds("enough_votes", view(cells), 0, 1, 7) == (count >= T)
-    everyone = view({**cells, ("needs_all", (EVENT,)): True})
+    everyone = view({**cells, ("kind", (EVENT,)): "keygen"})
     assert holds("enough_votes", everyone, 0, 1, 7) == (count == len(PEERS))
 
 

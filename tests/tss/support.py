@@ -243,6 +243,11 @@ def flip(data: bytes) -> bytes:
     return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
 
 
+def zero(data: bytes) -> bytes:
+    """Return zero bytes of the same length."""
+    return bytes(len(data))
+
+
 def plus_one(data: bytes) -> bytes:
     """Add one to a scalar."""
     return curve.encode_scalar(int.from_bytes(data, "big") + 1)

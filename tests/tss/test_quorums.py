@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from random import Random
 
 import pytest
 
 from metanode.tss.keyshare import Keyshare, confirmation_digest
-from tests.tss.ideal import ideal_transfers
 from tests.tss.support import (
     DIGEST,
     deal,
@@ -23,14 +22,10 @@ from tests.tss.support import (
 from tests.tss.test_keygen import interpolate
 from tests.tss.test_sign import check_everywhere, outcome
 
+pytestmark = pytest.mark.usefixtures("ideal_base_transfers")
+
 QUORUMS = [(t, n) for n in range(2, 7) for t in range(2, n + 1)]
 ALL = pytest.mark.parametrize(("threshold", "count"), QUORUMS)
-
-
-@pytest.fixture(autouse=True)
-def _transfers() -> Iterator[None]:
-    with ideal_transfers():
-        yield
 
 
 def check_shares(shares: Mapping[int, Keyshare], threshold: int, count: int) -> None:

@@ -21,7 +21,7 @@ from metanode.protocol.blame.record import (
     judge,
 )
 from metanode.protocol.context import Context
-from metanode.protocol.events.run_plan import PLANS, SignPlan
+from metanode.protocol.events.run import PLANS, SignPlan
 from metanode.protocol.events.sessions import Run
 from metanode.protocol.peers.peer_list import Pings
 from metanode.protocol.tables.runner import Tables, TransitionError

@@ -15,7 +15,7 @@ from attrs.validators import instance_of as exact_type
 
 from metanode.errors import LocalFault, Malformed
 from metanode.hashing import tagged_hash
-from metanode.protocol.events.run_plan import PLANS, Plan, instance_of
+from metanode.protocol.events.run import PLANS, Plan, instance_of
 from metanode.protocol.wire.codec import Codec, decode_canonical, encode_canonical
 from metanode.protocol.wire.envelope import open_envelope
 from metanode.tss.abort import RULES, AbortKind, Evidence, Slot

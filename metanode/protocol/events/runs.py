@@ -10,7 +10,7 @@ from metanode.custody.payout import PayoutDocument
 from metanode.protocol.blame.book import BlameBook
 from metanode.protocol.context import Context
 from metanode.protocol.events.coordinator import Task
-from metanode.protocol.events.run_plan import (
+from metanode.protocol.events.run import (
     KeygenPlan,
     Plan,
     SignPlan,

@@ -14,14 +14,11 @@ from typing import Any
 from attrs import define, field
 
 from metanode.errors import PeerFault
-from metanode.protocol.blame.frames import KeptFrames
 from metanode.protocol.context import Context
-from metanode.protocol.events.run_plan import Plan, SignPlan, instance_of
+from metanode.protocol.events.run import Run, SignPlan
 from metanode.protocol.tables.runner import TransitionError
-from metanode.protocol.tables.view import Quorum
-from metanode.tss.abort import Abort, AbortKind
 from metanode.tss.messages import Message
-from metanode.tss.session import ABORTED, FINISHED, Session
+from metanode.tss.session import ABORTED, FINISHED
 from spec.messages import Release, Step
 
 EARLY_INSTANCES_PER_SENDER = 4
@@ -29,58 +26,6 @@ EARLY_PER_SENDER = 256
 EARLY_OCTETS_PER_SENDER = 4 << 20
 OVER_REMEMBERED = 256
 BANNED = "banned"
-
-
-@define
-class Run:
-    """One instance in progress; ``roster`` gives the party indices, ``members`` are those who run
-    it.
-    """
-
-    purpose: str
-    key_epoch: int
-    event: bytes
-    attempt: int
-    digest: bytes
-    members: tuple[bytes, ...]
-    roster: tuple[bytes, ...]
-    quorum: Quorum
-    lanes: tuple[Session[Any], ...] = field(repr=False)
-    plan: Plan = field(repr=False, kw_only=True)
-    frames: KeptFrames = field(factory=KeptFrames, repr=False, kw_only=True)
-    instance: bytes = b""
-    active: float = 0.0
-    started: float = 0.0
-    broken_off: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        self.instance = instance_of(
-            self.event, self.attempt, self.digest, self.plan, self.members
-        )
-
-    def party(self, node_id: bytes) -> int:
-        """Return the party index of a member."""
-        return self.roster.index(node_id) + 1
-
-    @property
-    def results(self) -> tuple[Any, ...] | None:
-        """Every lane's result, or None while one is missing."""
-        if all(lane.state == FINISHED for lane in self.lanes):
-            return tuple(lane.result for lane in self.lanes)
-        return None
-
-    @property
-    def waiting_for(self) -> list[bytes]:
-        """The members whose messages some lane is waiting for."""
-        parties = {party for lane in self.lanes for party in lane.waiting_for}
-        return [self.roster[party - 1] for party in sorted(parties)]
-
-    @property
-    def abort(self) -> Abort | None:
-        """What ended the run, if a lane did: the others expire only because of it."""
-        aborts = [lane.abort for lane in self.lanes if lane.abort is not None]
-        reasons = [abort for abort in aborts if abort.kind != AbortKind.TIMEOUT]
-        return next(iter(reasons or aborts), None)
 
 
 Outcome = Callable[[Run], None]

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, regroup_event, succession_event, whole
 from metanode.protocol.events.coordinator import Task
-from metanode.protocol.events.run_plan import RefreshPlan, ResharePlan
+from metanode.protocol.events.run import RefreshPlan, ResharePlan
 from metanode.protocol.events.sessions import Run
 from metanode.protocol.keys.epoch import KeyEpoch, Member, members_plain
 from metanode.protocol.requests.request import Request

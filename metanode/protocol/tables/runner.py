@@ -5,22 +5,30 @@ sorted into writes and sends. An effect on a disk cell is a write, an effect on 
 send, and nothing else writes or sends for the protocol. The shell flushes the writes before it
 sends anything, so DurableBeforeSend holds by construction. A pair (state, event) without a row, and
 a row whose guard is false, raise and change nothing.
+
+No caller tells the tables anything: facts, messages and what is stored beside a cell come from
+their one home each (``registry.py``), and what is fired at all is the matter of the input at hand
+(``turn.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from transitions import EventData, State
 from transitions import Machine as Automaton
 
 from metanode.errors import MetanodeError, check
-from metanode.protocol.tables.view import Facts, NodeView, Quorum
+from metanode.protocol.tables.effects import Effects, Send, Write
+from metanode.protocol.tables.registry import ATTACHMENT, FACT, MESSAGE, homes_in
+from metanode.protocol.tables.turn import Turn
+from metanode.protocol.tables.view import NodeView
 from spec.language.assembly import Guard, Machine, Protocol, Rule
-from spec.language.interpreter import Change, Environment, Index, Value, holds, outcome
-from spec.messages import MESSAGE_OF_CELL
+from spec.language.interpreter import Change, Environment, Value, holds, outcome
+from spec.messages import ATTACHED, MESSAGE_OF_CELL, index_of
 from spec.trace_format import reference, show
 
 
@@ -47,52 +55,8 @@ class Refused(TransitionError):
         self.conjuncts = tuple(conjuncts)
 
 
-@frozen
-class Write:
-    """A disk cell to flush, compare-and-set on ``before``; ``attachment`` is stored with it."""
-
-    cell: str
-    index: Index
-    before: Value
-    after: Value
-    attachment: object = field(default=None, repr=False)
-
-
-@frozen
-class Send:
-    """A message to one peer, or to all (``to`` is None)."""
-
-    cell: str
-    message: object
-    to: bytes | None = None
-
-
-@frozen
-class Call:
-    """Something for the shell that is neither a write nor a send, such as asking the chain."""
-
-    name: str
-    arguments: Mapping[str, Any] = field(factory=dict, repr=False)
-
-
-@define
-class Effects:
-    """What the shell must do, in this order: writes, trace, sends, calls."""
-
-    writes: list[Write] = field(factory=list)
-    sends: list[Send] = field(factory=list)
-    calls: list[Call] = field(factory=list)
-    trace: list[dict[str, Any]] = field(factory=list, repr=False)
-
-    def clear(self) -> None:
-        """Forget everything, after the shell took it."""
-        self.writes, self.sends, self.calls, self.trace = [], [], [], []
-
-
-Carried = object | Sequence[tuple[bytes | None, object]]
-"""What rides on an effect: one message for all, a list of (recipient, message), or a disk
-attachment.
-"""
+Recipients = bytes | Sequence[bytes] | None
+"""To whom a message goes: one peer, several, or everybody."""
 
 
 @define(slots=False)  # the library hangs its own methods on the model
@@ -180,12 +144,18 @@ def _after(rule: Rule) -> Callable[[EventData], None]:
 
 @define
 class Tables:
-    """All tables of a protocol on the view of one node."""
+    """All tables of a protocol on the view of one node, whose rows are about that node."""
 
     protocol: Protocol
     view: NodeView
+    me: bytes = b""
     effects: Effects = field(factory=Effects)
+    turn: Turn | None = None
+    """The input at hand; None only while nothing comes in, as in a test of one core."""
+    refusal: TransitionError | None = None
+    """Why the last trigger that was tried did not run."""
     _runners: dict[str, TableRunner] = field(init=False, repr=False)
+    _builders: dict[tuple[str, str], Callable[..., Any]] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._runners = {
@@ -193,47 +163,45 @@ class Tables:
             for name, machine in self.protocol.machines.items()
         }
 
+    def bind(self, core: object) -> None:
+        """Take the facts, messages and attachments that a core declares."""
+        for kind, name, method in homes_in(core):
+            if kind == FACT:
+                self.view.providers[name] = method
+            elif kind in (MESSAGE, ATTACHMENT):
+                self._builders[kind, name] = method
+
     def state(self, table: str, *subject: Value) -> str:
-        """Return the state of a record."""
-        return str(self.view.get(self.protocol.machines[table].cell.name, *subject))
+        """Return the state of a record; the node itself is its peer unless ``subject`` is whole."""
+        cell = self.protocol.machines[table].cell
+        whole = subject if len(subject) == len(cell.index) else (self.me, *subject)
+        return str(self.view.get(cell.name, *whole))
 
-    def fire(
-        self,
-        table: str,
-        event: str,
-        *,
-        given: Facts | None = None,
-        quorum: Quorum | None = None,
-        carry: Mapping[str, Carried] | None = None,
-        **parameters: Value,
-    ) -> Rule:
-        """Run the row of ``event`` for the record that the parameters name; return the rule that
-        ran.
+    def fire(self, trigger: str, *, to: Recipients = None, **parameters: Value) -> Rule:
+        """Run the row of ``table.Event`` for the record that the parameters name; return its rule.
 
-        ``given`` are facts from outside, ``quorum`` the holders if not those in force, ``carry``
-        what rides on effects, by cell. Raises :class:`Undefined` or :class:`Refused` and changes
-        nothing.
+        ``p`` is this node. Messages that the row sends go ``to`` these peers, or to all. Raises
+        :class:`Undefined` or :class:`Refused` and changes nothing.
         """
-        runner = self._runners[table]
-        machine = runner.machine
-        signature = machine.signatures.get(event)
-        check(
-            signature is not None and set(signature) == set(parameters),
-            f"{table}.{event} takes {signature}, not {sorted(parameters)}",
-        )
-        subject = tuple(parameters[name] for name in machine.subject)
+        table, event, values = self._named(trigger, parameters)
+        machine = self._runners[table].machine
+        subject = tuple(values[name] for name in machine.subject)
         state = self.state(table, *subject)
-        with self.view.given(given or {}, quorum):
-            rule, found = runner.step(state, event, parameters)
-            changes = [change for change in found if change.kept != "ghost"]
+        with self.view.reading():
+            rule, found = self._runners[table].step(state, event, values)
             reads = {name: show(value) for name, value in self.view.reads.items()}
-        moved = Change(machine.cell.name, machine.cell.kept, subject, state, rule.target)
-        all_changes = (moved, *changes) if rule.target != state else changes
-        writes, sends = self._sort(rule, all_changes, carry or {})
-        for change in all_changes:
+        if self.turn is not None:
+            self.turn.advance(trigger)
+        changes = [change for change in found if change.kept != "ghost"]
+        if rule.target != state:
+            moved = Change(machine.cell.name, machine.cell.kept, subject, state, rule.target)
+            changes.insert(0, moved)
+        writes, sends = self._sort(rule, changes, to)
+        for change in changes:
             self.view.put(change.cell, change.index, change.after)
         self.effects.writes += writes
         self.effects.sends += sends
+        turn = self.turn
         self.effects.trace.append(
             {
                 "table": table,
@@ -241,33 +209,32 @@ class Tables:
                 "event": event,
                 "from": state,
                 "to": rule.target,
-                "parameters": {name: show(value) for name, value in parameters.items()},
+                "parameters": {name: show(value) for name, value in values.items()},
                 "reads": reads,
                 "writes": [reference(w.cell, w.index) for w in writes],
                 "sends": sorted({s.cell for s in sends}),
+                "input": turn.entry.kind if turn is not None else "",
+                "turn": [turn.step, turn.again] if turn is not None else [0, 0],
             }
         )
         return rule
 
-    def may(self, table: str, event: str, **arguments: Any) -> bool:
-        """Return whether ``fire`` would run a row, without running it."""
-        return self.why_not(table, event, **arguments) is None
+    def tries(self, trigger: str, *, to: Recipients = None, **parameters: Value) -> bool:
+        """Run a row if its table allows it now; return whether it ran. ``refusal`` says why not."""
+        try:
+            self.fire(trigger, to=to, **parameters)
+        except TransitionError as refusal:
+            self.refusal = refusal
+            return False
+        return True
 
-    def why_not(
-        self,
-        table: str,
-        event: str,
-        *,
-        given: Facts | None = None,
-        quorum: Quorum | None = None,
-        **parameters: Value,
-    ) -> TransitionError | None:
+    def why_not(self, trigger: str, **parameters: Value) -> TransitionError | None:
         """Return the error that ``fire`` would raise now, or None."""
-        runner = self._runners[table]
-        subject = tuple(parameters[name] for name in runner.machine.subject)
-        with self.view.given(given or {}, quorum):
+        table, event, values = self._named(trigger, parameters)
+        subject = tuple(values[name] for name in self._runners[table].machine.subject)
+        with self.view.reading():
             try:
-                runner.step(self.state(table, *subject), event, parameters)
+                self._runners[table].step(self.state(table, *subject), event, values)
             except TransitionError as error:
                 return error
         return None
@@ -277,35 +244,66 @@ class Tables:
         taken, self.effects = self.effects, Effects()
         return taken
 
+    def _named(
+        self, trigger: str, parameters: Mapping[str, Value]
+    ) -> tuple[str, str, dict[str, Value]]:
+        table, _, event = trigger.partition(".")
+        signature = self._runners[table].machine.signatures.get(event)
+        values = {"p": self.me, **parameters}
+        check(
+            signature is not None and set(signature) == set(values),
+            f"{trigger} takes {signature}, not {sorted(values)}",
+        )
+        return table, event, values
+
     def _sort(
-        self, rule: Rule, changes: Sequence[Change], carry: Mapping[str, Carried]
+        self, rule: Rule, changes: Sequence[Change], to: Recipients
     ) -> tuple[list[Write], list[Send]]:
-        touched = {change.cell for change in changes}
-        check(set(carry) <= touched, f"{rule.name} does not touch {set(carry) - touched}")
+        after = {change.cell: change.after for change in changes}
         writes: list[Write] = []
         sends: list[Send] = []
         for change in changes:
             check(change.kept not in ("given", "ghost"), f"{rule.name} writes {change.cell}")
-            if change.kept == "disk" and (change.before != change.after or change.cell in carry):
-                writes.append(
-                    Write(
-                        change.cell,
-                        change.index,
-                        change.before,
-                        change.after,
-                        carry.get(change.cell),
-                    )
-                )
+            if change.kept == "disk":
+                kept = self._attachment(change, after)
+                if change.before != change.after or kept is not None:
+                    index, before = change.index, change.before
+                    writes.append(Write(change.cell, index, before, change.after, kept))
             elif change.kept == "network":
-                check(change.cell in carry, f"{rule.name} sends {change.cell} without a message")
-                sends += _sends(change.cell, carry[change.cell])
+                sends += self._sends(change, to)
         return writes, sends
 
+    def _attachment(self, change: Change, after: Mapping[str, Value]) -> object:
+        """Return what is stored beside a disk cell; it must say what the row writes."""
+        builder = self._builders.get((ATTACHMENT, change.cell))
+        kept = None if builder is None else builder(*change.index)
+        tie = ATTACHED.get(change.cell)
+        if kept is not None and tie is not None:
+            said = {path: attrgetter(path)(kept) for path in (*tie.index, *tie.values.values())}
+            check(
+                tuple(said[path] for path in tie.index) == change.index[1:]
+                and all(after.get(cell) == said[path] for cell, path in tie.values.items()),
+                f"what is stored beside {change.cell} is not what the row writes",
+            )
+        return kept
 
-def _sends(cell: str, carried: Carried) -> list[Send]:
-    items = carried if isinstance(carried, list | tuple) else [(None, carried)]
-    wanted = MESSAGE_OF_CELL[cell]
-    check(bool(items), f"{cell} is sent, so there must be a message")
-    for _, message in items:
-        check(type(message) is wanted, f"{cell} is sent as {wanted.__name__}")
-    return [Send(cell, message, to) for to, message in items]
+    def _sends(self, change: Change, to: Recipients) -> list[Send]:
+        """Return the messages of a network cell; each must carry the index of the row."""
+        cell, wanted = change.cell, MESSAGE_OF_CELL[change.cell]
+        builder = self._builders.get((MESSAGE, cell))
+        check(builder is not None, f"{cell} is sent, and nothing here builds its message")
+        made = builder(*change.index) if builder is not None else None
+        targets = [to] if to is None or isinstance(to, bytes) else list(to)
+        items = made if isinstance(made, list) else [(target, made) for target in targets]
+        sorts = self.protocol.cells[cell].index
+        index = tuple(
+            part for part, sort in zip(change.index, sorts, strict=True) if sort != "Link"
+        )
+        check(bool(items), f"{cell} is sent, so there must be a message")
+        for _, message in items:
+            check(type(message) is wanted, f"{cell} is sent as {wanted.__name__}")
+            check(
+                index_of(message) == index[1:],
+                f"{cell}: a {wanted.__name__} about {index_of(message)}, the row is about {index}",
+            )
+        return [Send(cell, message, target) for target, message in items]

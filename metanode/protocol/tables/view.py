@@ -1,24 +1,22 @@
 """What one node knows: the value of every cell as this node sees it.
 
 Memory and disk cells hold the node's own truth; network cells hold what it sent and what it was
-sent by authenticated peers; given facts are passed in with each event. Views lag behind the network
+sent by authenticated peers; a given fact is asked of its one provider. Views lag behind the network
 but never run ahead of it, because what was sent stays sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
 from metanode.errors import check
 from spec.language.assembly import Protocol
-from spec.language.interpreter import Index, Value
+from spec.language.interpreter import Index, Value, View
 from spec.parameters import refund_quorum
 from spec.trace_format import reference
-
-Facts = Mapping[str, "Value | Mapping[Index, Value]"]
 
 
 @frozen
@@ -50,7 +48,10 @@ class NodeView:
     _values: dict[str, dict[Index, Value]] = field(factory=dict, repr=False)
     _known: dict[str, set[Value]] = field(factory=dict, repr=False)
     _named: dict[str, set[Value]] = field(factory=dict, repr=False)
-    _facts: Facts = field(factory=dict, repr=False)
+    providers: dict[str, Callable[..., Value]] = field(factory=dict, repr=False)
+    """What answers for each given cell."""
+    scopes: Callable[[tuple[str, ...], Index], Quorum | None] = field(default=lambda _s, _i: None)
+    """Who signs an attempt, holds an epoch or makes a key: (sorts, index) → these, if known."""
     _firsts: dict[str, Value] = field(factory=dict, repr=False)
     reads: dict[str, Value] = field(factory=dict, repr=False)
 
@@ -61,13 +62,14 @@ class NodeView:
             self._firsts[cell.name] = words.get(cell.first, cell.first)
 
     def read(self, cell: str, index: Index) -> Value:
-        """Return the value of a cell; a given fact that was not passed in is a defect of the
-        caller.
-        """
+        """Return the value of a cell; a given cell without a provider is a defect."""
         if self.protocol.cells[cell].kept == "given":
-            check(cell in self._facts, f"the guard reads {cell}, which was not given")
-            fact = self._facts[cell]
-            value = fact.get(index, False) if isinstance(fact, Mapping) else fact
+            key = reference(cell, index)
+            if key in self.reads:
+                return self.reads[key]  # one firing asks for a fact once
+            provider = self.providers.get(cell)
+            check(provider is not None, f"the guard reads {cell}, and nothing here provides it")
+            value = provider(*index) if provider is not None else None
         else:
             value = self._values[cell].get(index, self._firsts[cell])
         self.reads[reference(cell, index)] = value
@@ -85,6 +87,11 @@ class NodeView:
         number = self.quorum.constants[name]
         self.reads[name] = number
         return number
+
+    def among(self, sorts: tuple[str, ...], index: Index) -> View | None:
+        """Return the view with those whom the index names in the place of the quorum in force."""
+        quorum = self.scopes(sorts, index)
+        return None if quorum is None else Scoped(self, quorum, index)
 
     def get(self, cell: str, *index: Value) -> Value:
         """Return the value of a cell outside any guard."""
@@ -131,12 +138,37 @@ class NodeView:
                 self._known.setdefault(sort, set()).add(individual)
 
     @contextmanager
-    def given(self, facts: Facts, quorum: Quorum | None = None) -> Iterator[None]:
-        """Evaluate inside with these facts and, if named, with the holders of another key epoch."""
-        before = self._facts, self.quorum
-        self._facts, self.quorum = facts, quorum or self.quorum
+    def reading(self) -> Iterator[None]:
+        """Note, from here on, what one firing reads."""
         self.reads = {}
-        try:
-            yield
-        finally:
-            self._facts, self.quorum = before
+        yield
+
+
+@frozen
+class Scoped:
+    """A view with another quorum: that of an attempt, an epoch or a key."""
+
+    view: NodeView
+    quorum: Quorum
+    index: Index
+
+    def read(self, cell: str, index: Index) -> Value:
+        """Return the value of a cell."""
+        return self.view.read(cell, index)
+
+    def individuals(self, sort: str) -> Iterable[Value]:
+        """Return the holders of the scope for Peer, else what the view knows."""
+        if sort != "Peer":
+            return self.view.individuals(sort)
+        self.constant("N")
+        return self.quorum.holders
+
+    def constant(self, name: str) -> int:
+        """Return N, T, F or R of the scope; the trace tells of which."""
+        number = self.quorum.constants[name]
+        self.view.reads[reference(name, self.index)] = number
+        return number
+
+    def among(self, sorts: tuple[str, ...], index: Index) -> View | None:
+        """Return the view with those whom the index names."""
+        return self.view.among(sorts, index)

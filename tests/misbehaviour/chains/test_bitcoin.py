@@ -13,18 +13,13 @@ from metanode.chains.rpc import RpcError
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
 from metanode.errors import Unavailable, UserError
-from tests.devnet.support import COIN, Devnet, devnet, key_of, public, script_of, spend
+from tests.devnet.support import COIN, Devnet, devnet, public, script_of, spend
+from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
 
 USER = key_of("user")
 THIEF = key_of("thief")
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run every test on both event loops."""
-    return str(request.param)
 
 
 def lie(net: Devnet, bend: Callable[[str, Any], Any]) -> None:

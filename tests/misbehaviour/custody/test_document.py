@@ -13,10 +13,9 @@ from metanode.custody.document import MAX_DOCUMENT_BYTES, PayoutDocument, attach
 from metanode.custody.errors import BadSignature
 from metanode.custody.transaction import CURVE_ORDER
 from metanode.errors import LocalFault, Malformed
-from tests.custody.helpers import (
+from tests.custody.support import (
     CUSTODY,
     deposit,
-    key_of,
     payout,
     policy,
     public,
@@ -24,6 +23,7 @@ from tests.custody.helpers import (
     snapshot_of,
     transfers_of,
 )
+from tests.support import key_of
 
 
 def document() -> PayoutDocument:

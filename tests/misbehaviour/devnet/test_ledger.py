@@ -21,7 +21,8 @@ from metanode.devnet.faucet import FAUCET_SCRIPT, pay_from_faucet
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.types import ChainTransaction, DevnetError, RpcCode
 from metanode.errors import LocalFault
-from tests.devnet.support import COIN, founded_ledger, key_of, public, script_of
+from tests.devnet.support import COIN, founded_ledger, public, script_of
+from tests.support import key_of
 
 USER = key_of("user")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -14,7 +14,6 @@ from metanode.tss.messages import DEALING_ROUNDS, Message
 from metanode.tss.session import Session
 from metanode.tss.verify import verify_signature
 from tests.misbehaviour.tss.cases import CHEATER as CRASHED
-from tests.tss.ideal import ideal_transfers
 from tests.tss.support import (
     DIGEST,
     deal,
@@ -25,6 +24,8 @@ from tests.tss.support import (
     results_of,
     sign_sessions,
 )
+
+pytestmark = pytest.mark.usefixtures("ideal_base_transfers")
 
 THRESHOLD = 2
 OLD = deal(THRESHOLD, 3)
@@ -38,12 +39,6 @@ DEALINGS: dict[str, Callable[[object], Mapping[int, Session[Keyshare]]]] = {
 }
 EACH = pytest.mark.parametrize("dealing", DEALINGS)
 ROUNDS = pytest.mark.parametrize("crash", range(1, LAST + 1))
-
-
-@pytest.fixture(autouse=True)
-def _transfers() -> Iterator[None]:
-    with ideal_transfers():
-        yield
 
 
 def silent_from(crash: int, but_to: int | None = None) -> Callable[[int, Message], Message | None]:

@@ -5,7 +5,7 @@ Party 2 cheats, party 1 is its victim; parties 3 and 4 look on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import cbor2
@@ -15,7 +15,6 @@ from metanode.tss.dealing import Dealing
 from metanode.tss.messages import DealingShapes, Message
 from metanode.tss.parameters import POINT_BYTES, PROOF_BYTES
 from tests.misbehaviour.tss.cases import CHEATER, VICTIM, nobody_blames_the_honest
-from tests.tss.ideal import ideal_transfers
 from tests.tss.support import (
     deal,
     deliver,
@@ -25,6 +24,8 @@ from tests.tss.support import (
     refresh_sessions,
     reshare_sessions,
 )
+
+pytestmark = pytest.mark.usefixtures("ideal_base_transfers")
 
 HONEST = (1, 3, 4)
 DEALINGS: dict[str, tuple[Callable[[bytes], Mapping[int, Dealing]], DealingShapes]] = {
@@ -38,12 +39,6 @@ DEALINGS: dict[str, tuple[Callable[[bytes], Mapping[int, Dealing]], DealingShape
     ),
 }
 EACH = pytest.mark.parametrize("dealing", DEALINGS)
-
-
-@pytest.fixture(autouse=True)
-def _transfers() -> Iterator[None]:
-    with ideal_transfers():
-        yield
 
 
 def sessions_of(dealing: str, context: bytes = b"context") -> Mapping[int, Dealing]:

@@ -6,7 +6,7 @@ the real ones is in ``test_session.py`` and ``test_transfers.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,6 @@ from metanode.tss.abort import RULES, AbortKind
 from metanode.tss.messages import Message
 from metanode.tss.session import Session
 from tests.misbehaviour.tss.cases import VICTIM
-from tests.tss.ideal import ideal_transfers
 from tests.tss.support import (
     deal,
     deliver,
@@ -30,6 +29,8 @@ from tests.tss.support import (
     sign_sessions,
 )
 
+pytestmark = pytest.mark.usefixtures("ideal_base_transfers")
+
 KINDS: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
     "keygen": lambda: keygen_sessions(2, 3),
     "refresh": lambda: refresh_sessions(deal(2, 3)),
@@ -38,12 +39,6 @@ KINDS: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 EACH = pytest.mark.parametrize("kind", KINDS)
 STATES = {"round-1", "round-2", "round-3", "round-4", "finished", "aborted"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _transfers() -> Iterator[None]:
-    with ideal_transfers():
-        yield
 
 
 @lru_cache(maxsize=4)

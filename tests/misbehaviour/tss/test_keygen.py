@@ -19,7 +19,7 @@ from tests.misbehaviour.tss.cases import (
     tamper_with,
     transfers,
 )
-from tests.tss.support import deliver, edit, keygen_sessions, other_point, plus_one, seeded
+from tests.tss.support import deliver, edit, keygen_sessions, other_point, plus_one, seeded, zero
 
 ROUNDS = DealingShapes(2, chain=True).rounds()
 
@@ -37,11 +37,6 @@ def first_not_a_point(data: bytes) -> bytes:
 def order(_: bytes) -> bytes:
     """Return n, which has no business in a scalar field."""
     return curve.ORDER.to_bytes(32, "big")
-
-
-def zero(data: bytes) -> bytes:
-    """Return zero bytes of the same length."""
-    return bytes(len(data))
 
 
 def response_n(data: bytes) -> bytes:

@@ -27,6 +27,7 @@ from tests.tss.support import (
     plus_one,
     seeded,
     sign_sessions,
+    zero,
 )
 
 ROUNDS = sign_rounds(STANDARD)
@@ -36,11 +37,6 @@ SIGNERS = (1, 2, 3)
 def order(data: bytes) -> bytes:
     """Put n where the first scalar of the field is."""
     return curve.ORDER.to_bytes(32, "big") + data[32:]
-
-
-def zero(data: bytes) -> bytes:
-    """Return zero bytes of the same length."""
-    return bytes(len(data))
 
 
 def off_curve(_: bytes) -> bytes:

@@ -9,7 +9,7 @@ from metanode.errors import Malformed
 from metanode.protocol.blame.book import Ban, BlameList, report_of
 from metanode.protocol.blame.frames import PER_SLOT, KeptFrames
 from metanode.protocol.blame.record import ID_OCTETS, BlameRecord, decode_records, encode_records
-from metanode.protocol.events.run_plan import (
+from metanode.protocol.events.run import (
     PLANS,
     KeygenPlan,
     RefreshPlan,

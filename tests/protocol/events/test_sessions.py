@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from metanode.protocol.events import sessions as session
-from metanode.protocol.events.run_plan import KeygenPlan, SignPlan, instance_of, lane_nonce
+from metanode.protocol.events.run import KeygenPlan, SignPlan, instance_of, lane_nonce
 from metanode.protocol.events.sessions import Run
 from metanode.protocol.tables.view import Quorum
 from spec import messages as m

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from attrs import define, field
 
@@ -12,21 +12,10 @@ from metanode.protocol.links.handshake import Handshakes, Link, LinkTerms
 from metanode.protocol.wire.codec import Codec
 from spec.messages import HANDSHAKE_MESSAGES
 from spec.parameters import MAINNET
+from tests.support import entropy
 
 NETWORK = bytes(range(32))
 CODEC = Codec(HANDSHAKE_MESSAGES)
-
-
-def entropy(seed: str) -> Callable[[int], bytes]:
-    """Return a deterministic byte source."""
-    calls = 0
-
-    def draw(length: int) -> bytes:
-        nonlocal calls
-        calls += 1
-        return hashlib.shake_256(f"{seed} {calls}".encode()).digest(length)
-
-    return draw
 
 
 @define(eq=False)

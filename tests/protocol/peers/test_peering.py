@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-
 from attrs import evolve
 
 from metanode.protocol.peers.endpoints import Endpoint
@@ -16,21 +13,10 @@ from metanode.protocol.peers.peering import (
     SendKeepalive,
 )
 from spec.parameters import MAINNET, Preset
+from tests.support import entropy
 
 OWN = Endpoint("::", 7000)
 FREE = evolve(MAINNET, attempts_per_address=1000, links_per_address=1000, links_per_network=1000)
-
-
-def entropy(seed: str = "seed") -> Callable[[int], bytes]:
-    """Return a deterministic byte source."""
-    calls = 0
-
-    def draw(length: int) -> bytes:
-        nonlocal calls
-        calls += 1
-        return hashlib.shake_256(f"{seed} {calls}".encode()).digest(length)
-
-    return draw
 
 
 def peering(*preconfigured: Endpoint, preset: Preset = MAINNET, local: bool = False) -> Peering:

@@ -13,7 +13,7 @@ from metanode.errors import UserError
 from metanode.runtime.home.config import Config, Endpoint, Outpoint, load_config, parse_config
 from metanode.runtime.home.config_template import KEYS, SECTIONS, SHARED, render
 from spec.parameters import DEVNET
-from tests.runtime.helpers import config, document
+from tests.runtime.support import config, document
 
 FULL = {
     "node.advertise": "example.org:7000",

@@ -13,7 +13,7 @@ from metanode.runtime.home.home import Home, create_home
 from metanode.runtime.secrets.keystore import load_identity
 from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.signing_log import SigningLog
-from tests.runtime.helpers import PASSPHRASE, config
+from tests.runtime.support import PASSPHRASE, config
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from metanode.errors import UserError
 from metanode.runtime.home.process_lock import ProcessLock
-from tests.runtime.helpers import python
+from tests.runtime.support import python
 
 HOLDER = """
 import sys, time

@@ -15,21 +15,10 @@ from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.net.certificates import Credentials, make_credentials
 from metanode.runtime.net.links import LinkCallbacks, LinkManager
 from spec.parameters import MAINNET, Preset
+from tests.support import entropy
 
 NETWORK = hashlib.sha256(b"a network").digest()
 HOST = "127.0.0.1"
-
-
-def entropy(seed: str) -> Callable[[int], bytes]:
-    """Return a deterministic byte source."""
-    calls = 0
-
-    def draw(length: int) -> bytes:
-        nonlocal calls
-        calls += 1
-        return hashlib.shake_256(f"{seed} {calls}".encode()).digest(length)
-
-    return draw
 
 
 def identity(name: str) -> Identity:

@@ -14,15 +14,10 @@ from metanode.runtime.net import links as links_module
 from metanode.runtime.net.certificates import make_credentials
 from metanode.runtime.net.dialer import Dialer
 from metanode.runtime.net.links import LinkCallbacks, LinkManager
-from tests.runtime.net.support import HOST, NETWORK, entropy, identity, quick, running, until
+from tests.runtime.net.support import HOST, NETWORK, identity, quick, running, until
+from tests.support import entropy
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["trio", "asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run each test on both backends."""
-    return str(request.param)
 
 
 async def test_frames_travel_both_ways_in_order() -> None:

@@ -24,12 +24,6 @@ from tests.runtime.net.support import HOST, NETWORK, identity
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["trio", "asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run each test on both backends."""
-    return str(request.param)
-
-
 async def channels(client: Credentials, server: Credentials) -> tuple[Channel, Channel]:
     """Return both ends of one channel over the loopback."""
     network = TcpNetwork()

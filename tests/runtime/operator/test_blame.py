@@ -19,8 +19,8 @@ from metanode.runtime.store.cells import CellStore, CellWrite
 from metanode.runtime.store.trace import TraceWriter, read_trace
 from spec import messages as m
 from tests.protocol.blame.support import true_record
-from tests.runtime.helpers import PASSPHRASE, config
 from tests.runtime.secrets.support import NODES, home_with_share, make_home, share_of
+from tests.runtime.support import PASSPHRASE, config
 
 ME, PEER = NODES[0], NODES[1].node_id
 SINCE = 1_700_000_000

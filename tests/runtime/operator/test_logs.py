@@ -12,7 +12,7 @@ import structlog
 
 from metanode.runtime.operator.logs import REDACTED, logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
-from tests.runtime.helpers import PASSPHRASE, SECRET_TEXT
+from tests.runtime.support import PASSPHRASE, SECRET_TEXT
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from metanode.runtime.home.home import Home, create_home
 from metanode.runtime.home.wiring import open_disk
 from metanode.tss.keyshare import Keyshare
 from spec import messages as m
-from tests.runtime.helpers import PASSPHRASE, config
+from tests.runtime.support import PASSPHRASE, config
 from tests.tss.support import deal
 
 NODES = sorted((Identity.from_secret(s) for s in (11, 12, 13)), key=lambda node: node.node_id)

@@ -25,7 +25,6 @@ from metanode.runtime.secrets.keyshares import (
 from metanode.runtime.secrets.keystore import Passphrase
 from metanode.tss.keyshare import Keyshare
 from spec import messages as m
-from tests.runtime.helpers import PASSPHRASE, config, keystore
 from tests.runtime.secrets.support import (
     NODES,
     home_with_share,
@@ -33,6 +32,7 @@ from tests.runtime.secrets.support import (
     share_of,
     store_share,
 )
+from tests.runtime.support import PASSPHRASE, config, keystore
 
 ME = NODES[0].node_id
 OTHER_PASSPHRASE = Passphrase(b"of the exported file")

@@ -24,7 +24,7 @@ from metanode.runtime.secrets.keystore import (
     save_identity,
     write_passphrase_file,
 )
-from tests.runtime.helpers import NODE_ID, PASSPHRASE, SECRET_TEXT, keystore
+from tests.runtime.support import NODE_ID, PASSPHRASE, SECRET_TEXT, keystore
 
 KEY_ID, EPOCH, PUBLIC_KEY = b"\x07" * 32, 5, NODE_ID
 SHARE = b"a share that nobody else may see" * 3

@@ -30,8 +30,8 @@ from metanode.runtime.secrets.passphrase_change import (
     is_unsettled,
     settle,
 )
-from tests.runtime.helpers import PASSPHRASE
 from tests.runtime.secrets.support import home_with_share, share_file, share_of
+from tests.runtime.support import PASSPHRASE
 
 OLD, NEW = Passphrase(b"the old one"), Passphrase(b"the new one")
 CHEAP = KdfCost(10)

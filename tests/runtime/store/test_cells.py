@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metanode.errors import LocalFault, UserError
 from metanode.runtime.store.cells import CellStore, CellWrite, Index, Value
-from tests.runtime.helpers import NODE_ID
+from tests.runtime.support import NODE_ID
 
 EVENT = b"\x01" * 32
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

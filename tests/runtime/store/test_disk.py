@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from metanode.runtime.store.disk import FIRST_VALUES, LOG_CELLS, Disk
 from metanode.runtime.store.signing_log import SigningLog
 from spec import messages as m
 from spec.protocol import PROTOCOL
-from tests.runtime.helpers import PASSPHRASE
+from tests.runtime.support import PASSPHRASE
 from tests.simulation.checkers import CODEC
 from tests.simulation.hostile import certificate
 from tests.simulation.simulator import Simulation, with_key
@@ -88,6 +89,16 @@ def lock_writes(attempt: int = 5, digest: bytes = DIGEST, before: Any = None) ->
               lock(attempt, digest)),
         Write("lock_attempt", (me(), EVENT), earlier, attempt),
     ]
+
+
+def used() -> Write:
+    """Return the write of an instance's first use."""
+    return Write("instance_used", (b"", OTHER), False, True)
+
+
+def pending() -> Write:
+    """Return the write of an event that is new to the node."""
+    return Write("status", (b"", EVENT), "UNKNOWN", "PENDING")
 
 
 def test_what_is_flushed_is_loaded_again(tmp_path: Path) -> None:
@@ -168,25 +179,26 @@ def test_the_share_file_is_written_before_the_cell_that_names_it(tmp_path: Path)
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ([vote(5)], [vote(5, OTHER)]),
-        (lock_writes(5), lock_writes(4, OTHER, (DIGEST, 5))),
-        (lock_writes(5), [Write("released", (b"", EVENT, OTHER), False, True)]),
-        ([Write("instance_used", (b"", OTHER), False, True)],
-         [Write("instance_used", (b"", OTHER), False, True)]),
-        ([Write("status", (b"", EVENT), "UNKNOWN", "PENDING")],
-         [Write("status", (b"", EVENT), "UNKNOWN", "PENDING")]),
+        (lambda: [vote(5)], lambda: [vote(5, OTHER)]),
+        (lambda: lock_writes(5), lambda: lock_writes(4, OTHER, (DIGEST, 5))),
+        (
+            lambda: lock_writes(5),
+            lambda: [Write("released", (b"", EVENT, OTHER), False, True)],
+        ),
+        (lambda: [used()], lambda: [used()]),
+        (lambda: [pending()], lambda: [pending()]),
     ],
     ids=["second vote", "lock goes back", "release without lock", "run used twice", "wrong before"],
 )
 def test_a_write_that_contradicts_the_disk_is_refused(
-    tmp_path: Path, first: list[Write], second: list[Write]
+    tmp_path: Path, first: Callable[[], list[Write]], second: Callable[[], list[Write]]
 ) -> None:
     """SAFE-SIGN 2: catches a disk that believes its node's memory more than itself."""
     disk = create(tmp_path)
-    disk.flush(first)
+    disk.flush(first())
     before = disk.load()
     with pytest.raises(MetanodeError):
-        disk.flush(second)
+        disk.flush(second())
     after = reopen(tmp_path, disk).load()
     assert after.cells == before.cells
 

@@ -10,7 +10,7 @@ import pytest
 from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.signing_log import SigningLog
 from metanode.runtime.store.trace import REPAIRED, TraceWriter, read_trace
-from tests.runtime.helpers import NODE_ID, python
+from tests.runtime.support import NODE_ID, python
 
 WRITER = """
 import sys

@@ -29,8 +29,8 @@ from spec import messages as m
 from spec.language.interpreter import evaluate
 from spec.language.ir import BOOL
 from spec.protocol import PROTOCOL
-from tests.runtime.helpers import PASSPHRASE
 from tests.runtime.store.history_vectors import CODEC, DIRECTORY, FULL, ME, NETWORK, NODES, files
+from tests.runtime.support import PASSPHRASE
 from tests.simulation.disk import FakeDisk
 from tests.simulation.simulator import with_key
 from tests.spec.support import parse

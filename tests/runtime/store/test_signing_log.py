@@ -10,7 +10,7 @@ import pytest
 
 from metanode.errors import LocalFault, UserError
 from metanode.runtime.store.signing_log import Lock, Record, Release, SessionUse, SigningLog, Vote
-from tests.runtime.helpers import NODE_ID
+from tests.runtime.support import NODE_ID
 
 EVENT, OTHER_EVENT = b"\x01" * 32, b"\x02" * 32
 DIGEST, OTHER = b"\xaa" * 32, b"\xbb" * 32

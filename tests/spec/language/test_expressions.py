@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from spec.language.assembly import Protocol
+from spec.language.assembly import Protocol, children
 from spec.language.declarations import Definition, SpecError
 from spec.language.ir import (
     BOOL,
     INT,
+    Among,
     And,
     Arithmetic,
     Choose,
@@ -29,6 +30,7 @@ from spec.language.ir import (
     opt_type,
     sort_type,
 )
+from spec.protocol import PROTOCOL
 from tests.spec.support import NAMES, Dictionary, build, parse, value_of
 
 P = Variable(sort_type("Peer"), "p")
@@ -86,6 +88,25 @@ def test_quantifiers_have_their_form() -> None:
     assert parse("count(d for d in Digest if vote[p, d])", INT, p="Peer") == Quantified(
         INT, "count", "d'0", "Digest", vote
     )
+
+
+SCOPE = {"e": "Event", "a": "Attempt", "h": "Epoch", "k": "Key", "p": "Peer"}
+
+
+def test_among_names_whose_holders_are_meant() -> None:
+    """Catches a count by the holders and the threshold of another epoch (F-19)."""
+    for index, sorts in (("e, a", ("Event", "Attempt")), ("h", ("Epoch",)), ("k", ("Key",))):
+        node = parse(f"among({index}, N >= T)", names=PROTOCOL.names, **SCOPE)
+        terms = tuple(Variable(sort_type(SCOPE[name]), name) for name in index.split(", "))
+        counted = Compare(BOOL, ">=", Constant(INT, "N"), Constant(INT, "T"))
+        assert node == Among(BOOL, sorts, terms, counted)
+        assert children(node) == (*terms, counted)
+    for text in ("among(N >= T)", "among(e, N >= T)", "among(a, e, N >= T)", "among(p, True)",
+                 "among(lock[p, e], True)", "among(1, True)"):
+        with pytest.raises(SpecError, match="among takes Event, Attempt or Epoch or Key, then a"):
+            parse(text, names=PROTOCOL.names, **SCOPE)
+    with pytest.raises(SpecError, match="'N' has type int, bool is needed"):
+        parse("among(h, N)", names=PROTOCOL.names, **SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +243,6 @@ def test_definitions_under_quantifiers_get_fresh_variables() -> None:
     )
 
     def binders(node: Node, above: tuple[str, ...]) -> None:
-        from spec.language.assembly import children
-
         if isinstance(node, Quantified):
             assert node.variable not in above
             above = (*above, node.variable)

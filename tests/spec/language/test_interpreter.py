@@ -167,3 +167,17 @@ def test_effects_are_computed_before_any_of_them() -> None:
         Change("lock", "disk", (2,), 8, 7),
     )
     assert view.values == {("lock", (1,)): 7, ("lock", (2,)): 8}
+
+
+class Unknown(Dictionary):
+    """A view that knows none of those whom an index names."""
+
+    def among(self, sorts: tuple[str, ...], index: tuple[object, ...]) -> None:
+        """Return nobody."""
+        return None
+
+
+def test_nothing_holds_among_those_whom_nobody_knows() -> None:
+    """Catches a formula about all members of an epoch that holds because none is known."""
+    view = Unknown(BITS)
+    assert value_of("among(k, True)", view, environment={"k": 1}, k="Epoch") is False

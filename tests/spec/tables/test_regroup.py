@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_checks.networks import regroup_handover, regroup_retry
+from model_checks.models import regroup_handover, regroup_retry
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 from spec.tables import regroup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
@@ -22,14 +21,10 @@ from metanode.custody.types import Outpoint
 from metanode.tss import curve
 from metanode.tss.verify import verify_compact, verify_der
 from tests.spec.vectors.support import load
+from tests.support import double_sha256
 
 CASES = load("bip143.json")["cases"]
 NONE, SINGLE, ANYONE_CAN_PAY = 2, 3, 0x80
-
-
-def double_sha256(data: bytes) -> bytes:
-    """Return SHA-256 of SHA-256."""
-    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
 
 
 def preimage(

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from metanode.errors import PeerFault
 from metanode.protocol.events import sessions as session
-from metanode.protocol.events.run_plan import KeygenPlan, SignPlan, instance_of
+from metanode.protocol.events.run import KeygenPlan, SignPlan, instance_of
 from metanode.tss.abort import AbortKind
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE, OLDEST, OUTSIDER, YOUNGEST, changes, network, once

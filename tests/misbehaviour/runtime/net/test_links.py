@@ -20,26 +20,12 @@ from metanode.runtime.net.links import LinkManager
 from metanode.runtime.net.transport import STREAM_ERRORS, Channel, TcpNetwork, open_channel
 from spec.messages import HANDSHAKE_MESSAGES, Hello, Proof, Ready
 from spec.parameters import MAINNET
-from tests.runtime.net.support import (
-    HOST,
-    NETWORK,
-    RunningNode,
-    entropy,
-    identity,
-    quick,
-    running,
-    until,
-)
+from tests.runtime.net.support import HOST, NETWORK, RunningNode, identity, quick, running, until
+from tests.support import entropy
 
 pytestmark = pytest.mark.anyio
 CODEC = Codec(HANDSHAKE_MESSAGES)
 MALLORY: Identity = identity("mallory")
-
-
-@pytest.fixture(params=["trio", "asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run each test on both backends."""
-    return str(request.param)
 
 
 async def raw_channel(victim: RunningNode) -> Channel:

@@ -34,12 +34,6 @@ OTHER_NETWORK = bytes(32)
 AUTHORITY = certificates._network_authority(NETWORK)
 
 
-@pytest.fixture(params=["trio", "asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Run each test on both backends."""
-    return str(request.param)
-
-
 def leaf(who: Identity, network: bytes = NETWORK) -> x509.Certificate:
     """Return a leaf certificate with a fresh channel key."""
     return sign_leaf(who, network, ec.generate_private_key(ec.SECP256R1()), *AUTHORITY)

@@ -32,7 +32,6 @@ from metanode.runtime.secrets.keystore import (
 )
 from metanode.tss import curve
 from metanode.tss.keyshare import Keyshare
-from tests.runtime.helpers import PASSPHRASE, config, keystore
 from tests.runtime.secrets.support import (
     NODES,
     home_with_share,
@@ -41,6 +40,7 @@ from tests.runtime.secrets.support import (
     share_of,
     store_share,
 )
+from tests.runtime.support import PASSPHRASE, config, keystore
 
 ME = NODES[0].node_id
 NETWORK = config().network_id()

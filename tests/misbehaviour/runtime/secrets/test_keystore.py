@@ -18,7 +18,7 @@ from metanode.runtime.secrets.keystore import (
     load_identity,
     save_identity,
 )
-from tests.runtime.helpers import NODE_ID, PASSPHRASE, keystore
+from tests.runtime.support import NODE_ID, PASSPHRASE, keystore
 
 KEY_ID, EPOCH, SHARE = b"\x07" * 32, 5, b"\x5a" * 96
 LABEL_END = 15 + 32 + 8 + 33

@@ -18,7 +18,7 @@ from metanode.runtime.store.signing_log import (
     SigningLog,
     Vote,
 )
-from tests.runtime.helpers import NODE_ID
+from tests.runtime.support import NODE_ID
 
 EVENT, DIGEST, OTHER, INSTANCE = b"\x01" * 32, b"\xaa" * 32, b"\xbb" * 32, b"\x11" * 32
 HISTORY: tuple[Record, ...] = (

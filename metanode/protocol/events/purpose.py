@@ -1,0 +1,136 @@
+"""What attempts are for: one interface for the six kinds of event that are decided by votes.
+
+A *purpose* knows which attempts are due, rebuilds one that another node sets up, begins the run
+that a certificate allows, and takes what the run comes to. Coordinators and sessions treat all of
+them alike. The six are: keygen and lock-in (``keys/``), regroup and succession (``reshare/``), sign
+(``requests/``) and payout (``payouts/``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from attrs import define, field, frozen
+
+from metanode.protocol.context import Context
+from metanode.protocol.events.run import Run
+from metanode.protocol.inputs import Input
+from metanode.protocol.tables.view import Quorum
+from spec.messages import Certificate, SignatureFound, Vote
+
+
+def coordinator_of(members: Sequence[bytes], key_epoch: int, attempt: int) -> bytes:
+    """Return the member whose turn an attempt is."""
+    return members[(key_epoch + attempt) % len(members)]
+
+
+@frozen(kw_only=True)
+class Task:
+    """An attempt as this node itself would set it up.
+
+    ``members`` may all vote, in ascending order; ``quorum`` says how many votes are enough, or all
+    of them are (``needs_all``).
+    """
+
+    purpose: str
+    event: bytes
+    attempt: int
+    key_epoch: int
+    document: bytes = field(repr=False)
+    digest: bytes
+    members: tuple[bytes, ...]
+    quorum: Quorum
+    needs_all: bool = False
+
+    @property
+    def coordinator(self) -> bytes:
+        """The member whose turn this attempt is."""
+        return coordinator_of(self.members, self.key_epoch, self.attempt)
+
+    @property
+    def vote(self) -> Vote:
+        """The vote of this attempt: it names everything that the members agree on."""
+        return Vote(self.key_epoch, self.event, self.attempt, self.digest, self.members)
+
+    @property
+    def votes_needed(self) -> int:
+        """How many equal votes make the certificate."""
+        return len(self.members) if self.needs_all else self.quorum.threshold
+
+
+class Purpose(Protocol):
+    """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``."""
+
+    kind: str
+
+    def due(self) -> Iterable[Task]:
+        """Return the attempts that may be set up now, as this node sees them."""
+
+    def rebuild(self, event: bytes, attempt: int) -> Task | None:
+        """Return an attempt that another node sets up, as this node would set it up (F-17)."""
+
+    def oldest(self) -> int:
+        """Return the oldest attempt whose time is not over."""
+
+    def begin(self, task: Task, certificate: Certificate) -> Run | None:
+        """Return the run that a certificate allows; None when this node cannot take part.
+
+        What begins with it besides is fired here (``keygen.Start``).
+        """
+
+    def verifies(self, run: Run) -> bool:
+        """Return whether the results of a run are what it was for."""
+
+    def finished(self, run: Run) -> None:
+        """Take the results of a run whose session has finished: step ``run_finished``."""
+
+    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
+        """An attempt has come to nothing; ``missed`` are those whose part was waited for, or who
+        are to blame: steps ``run_aborted`` and ``attempts_over``.
+        """
+
+    def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
+        """Return whether an event is of this kind, by its document and, if known, an attempt."""
+
+    def verified(self, found: SignatureFound) -> bool:
+        """Return whether finished signatures verify under the key, as the document asks."""
+
+    def heard(self, sender: bytes, found: SignatureFound) -> None:
+        """Take finished signatures that a peer shows: step ``signature_taken``.
+
+        PeerFault for what nobody may send. What cannot be judged yet waits.
+        """
+
+    def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
+        """Return what waited, with its sender, if it can be judged better now; it waits no more."""
+
+    def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
+        """Return finished events, each with a peer that an input shows to have missed it."""
+
+
+@define
+class Purposes:
+    """The purposes of one node by kind."""
+
+    ctx: Context
+    by_kind: dict[str, Purpose] = field(factory=dict)
+
+    def add(self, purpose: Purpose) -> None:
+        """Take a purpose up."""
+        self.by_kind[purpose.kind] = purpose
+
+    def due(self) -> Iterable[Task]:
+        """Yield the attempts that may be set up now."""
+        for purpose in self.by_kind.values():
+            yield from purpose.due()
+
+    def kind_of(self, event: bytes, document: bytes, attempt: int | None = None) -> str | None:
+        """Return what an event is about, by its document and, if known, an attempt; or None."""
+        kinds = self.by_kind.items()
+        return next((k for k, p in kinds if p.concerns(event, document, attempt)), None)
+
+    def rebuild(self, kind: str, event: bytes, attempt: int) -> Task | None:
+        """Return an attempt of a kind as this node would set it up."""
+        purpose = self.by_kind.get(kind)
+        return None if purpose is None else purpose.rebuild(event, attempt)

@@ -1,0 +1,123 @@
+"""What comes in, typed: each class is one input of ``spec/inputs.py``, or one message of it.
+
+What comes with an input, such as the sender of a message or the answer of the chain, is a field of
+it; the facts that speak of it read it there (``Context.input``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from attrs import define, frozen
+
+from metanode.chains.base import ChainUpdate, StakeReason, TxState
+from metanode.custody.types import Outpoint
+from metanode.errors import Equivocation
+from metanode.protocol.requests.request import Request
+from metanode.protocol.wire.envelope import Envelope
+
+
+@define
+class Received:
+    """A message that ``sender`` signed; ``evidence`` is what it contradicts, if it does."""
+
+    sender: bytes
+    message: Any
+    envelope: Envelope
+    evidence: Equivocation | None = None
+
+    @property
+    def kind(self) -> str:
+        """The input's kind: that of the message."""
+        return str(self.message.KIND)
+
+
+@frozen
+class Tick:
+    """The clock moved."""
+
+    kind: ClassVar[str] = "tick"
+
+
+@frozen
+class LinkUp:
+    """A link to a peer was established."""
+
+    kind: ClassVar[str] = "link_up"
+    peer: bytes
+
+
+@frozen
+class LinkDown:
+    """The link to a peer ended."""
+
+    kind: ClassVar[str] = "link_down"
+    peer: bytes
+
+
+@frozen
+class Endpoints:
+    """Peering has endpoints to tell a peer."""
+
+    kind: ClassVar[str] = "endpoints"
+    peer: bytes
+    addresses: tuple[str, ...]
+
+
+@frozen
+class ChainNews:
+    """Blocks that came and went, and unconfirmed deposits of the custody address."""
+
+    kind: ClassVar[str] = "chain"
+    update: ChainUpdate
+    sightings: Sequence[Outpoint]
+
+
+@frozen
+class StakeAnswer:
+    """What the chain says of a peer's stake; ``height`` is its seniority."""
+
+    kind: ClassVar[str] = "stake_answer"
+    peer: bytes
+    stake: Outpoint
+    verdict: StakeReason
+    height: int
+
+
+@frozen
+class PayoutAnswer:
+    """What the chain says of a payout."""
+
+    kind: ClassVar[str] = "payout_answer"
+    event: bytes
+    state: TxState
+
+
+@frozen
+class OperatorRequest:
+    """The operator asks for a signature, a key, new shares or another quorum."""
+
+    kind: ClassVar[str] = "request"
+    request: Request
+
+
+@frozen
+class OperatorPardon:
+    """The operator lets a banned peer off."""
+
+    kind: ClassVar[str] = "pardon"
+    peer: bytes
+
+
+@frozen
+class Start:
+    """The node starts with what its store holds."""
+
+    kind: ClassVar[str] = "start"
+
+
+Input = (
+    Received | Tick | LinkUp | LinkDown | Endpoints | ChainNews | StakeAnswer | PayoutAnswer
+    | OperatorRequest | OperatorPardon | Start
+)

@@ -1,1 +1,0 @@
-"""Lemmas: what is true besides, written down because a proof by induction needs it."""

@@ -1,0 +1,247 @@
+"""Attempts have coordinators, and some coordinators are silent (F-20, F-21, F-22).
+
+The session table runs with the event table: set-up, ACK, BEGIN, release; a higher attempt takes
+over, and silence ends a session at any time. Each attempt has one coordinator; attempts have
+different ones, because the attempt's number names it. Liars send nothing: that is the worst that a
+coordinator can do to progress, and what it can say that is false is the matter of ``signing``. One
+digest is enough for progress.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, one_event, quorum
+from model_checks.models.one_epoch import ALL_WORK
+from model_checks.system import Move, Network, Property
+from spec.language.declarations import Cell, Definition
+
+_ONE_EACH = "all(count(p for p in Peer if coordinates[p, a]) == 1 for a in Attempt)"
+_DIFFERENT = (
+    "all(not (coordinates[p, a] and coordinates[p, b]) "
+    "for p in Peer for a in Attempt for b in Attempt if a != b)"
+)
+_THE_SAME = (
+    "all(coordinates[p, a] == coordinates[p, b] for p in Peer for a in Attempt for b in Attempt)"
+)
+_SENT = "any(coordinates[q, a] and setup_sent[q, e, a, d] for q in Peer for d in Digest)"
+_SIGNED = (
+    "any(count(p for p in Peer if released_in[p, e, a, d]) >= T "
+    "for e in Event for a in Attempt for d in Digest)"
+)
+
+NETWORK = Network(
+    name="coordinator_rotation",
+    doc="a silent coordinator is followed by another one",
+    rows=(
+        ("session", "Coordinate"),
+        ("session", "absent -Setup-> created"),
+        ("session", "Ack"),
+        ("session", "Convene"),
+        ("session", "Begin"),
+        ("session", "Release"),
+        ("session", "Supersede"),
+        ("session", "Expire"),
+        ("event", "Create"),
+        ("event", "PENDING -Setup-> IN_PROGRESS"),
+        ("event", "IN_PROGRESS -Recover-> PENDING"),
+    ),
+    crash=False,
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p is silent"),
+        Cell("coordinates", "bool", ("Peer", "Attempt"), "False", "given", "a's coordinator is p"),
+    ),
+    rigid=("faulty", "coordinates"),
+    assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _DIFFERENT),
+    given={
+        "is_coordinator[p, a]": "coordinates[p, a]",
+        "from_coordinator[e, a]": _SENT,
+        "members_valid[e, a]": "True",
+        "session_idle[e, a]": "True",
+        "digest_rebuilt[e, d]": "True",
+        "event_known[e]": "True",
+        "event_over[e]": "False",
+        "is_member[p, e, a]": "True",
+        "needs_all[e]": "False",
+        "instance_used[p, i]": "False",
+        "vote[q, e, a, d]": "voted[q, e, a] == d",
+    },
+    definitions=(ALL_WORK,),
+    properties=(
+        Property(
+            "CoordinatorRotates",
+            "implies(any(not any(a < b for b in Attempt) and all(implies(coordinates[p, a], "
+            "not faulty[p]) and session[p, e, a] == absent for p in Peer) "
+            f"for e in Event for a in Attempt), {_SIGNED})",
+            "always_can",
+            "whatever became of earlier attempts, one with a correct coordinator can sign",
+        ),
+        Property(
+            "OneSession",
+            "all(not (session[p, e, a] == stepping and session[p, e, b] == stepping) "
+            "for p in Peer for e in Event for a in Attempt for b in Attempt if a != b)",
+            doc="a node steps in one session of an event at a time",
+        ),
+        Property(
+            "NoStepBeforeBegin",
+            "all(implies(session[p, e, a] == stepping, lock[p, e] != none and "
+            "any(certified(e, a, d) for d in Digest)) "
+            "for p in Peer for e in Event for a in Attempt)",
+            doc="a session steps only under a lock, with its own digest certified",
+        ),
+        Property("CanSign", _SIGNED, "reachable"),
+        Property(
+            "SilentFirst",
+            f"any(faulty[p] and coordinates[p, a] for p in Peer for a in Attempt) and {_SIGNED}",
+            "reachable",
+            "an attempt is lost to a silent coordinator, and the event is signed all the same",
+        ),
+        Property(
+            "TakenOver",
+            "any(session[p, e, a] == expired and session[p, e, b] == stepping "
+            "for p in Peer for e in Event for a in Attempt for b in Attempt)",
+            "reachable",
+            "F-20: a higher attempt takes over",
+        ),
+    ),
+)
+
+ALL_MUST_ANSWER = evolve(
+    NETWORK,
+    name="coordinator_waits_for_all",
+    doc="F-22: the coordinator waits for every member's ACK",
+    given={**NETWORK.given, "needs_all[e]": "True"},
+)
+SAME_COORDINATOR = evolve(
+    NETWORK,
+    name="coordinator_stays",
+    doc="F-21: one coordinator for all attempts",
+    assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _THE_SAME),
+    properties=(
+        Property(
+            "CoordinatorRotates",
+            "implies(all(session[p, e, a] == absent for p in Peer for e in Event "
+            f"for a in Attempt), {_SIGNED})",
+            "always_can",
+            "refuted: while it is silent nothing is ever signed",
+        ),
+    ),
+)
+# F-20: who coordinates follows from a node's own block number, of which two are at hand just now.
+_SETUP = "any(thinks(p, q) and setup_sent[q, e, a, d] for q in Peer)"
+_BEGIN_GUARDS = ("session_digest[p, e, a] == d", "not thinks(p, p)", "may_lock(p, e, a, d)")
+OWN_HEIGHT = evolve(
+    NETWORK,
+    name="coordinator_by_own_height",
+    doc="F-20: one node is a block ahead: each waits for a coordinator who waits for another",
+    rows=tuple(
+        row
+        for row in NETWORK.rows
+        if row not in (("session", "absent -Setup-> created"), ("session", "Begin"))
+    ),
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p is silent"),
+        Cell("ahead", "bool", ("Peer",), "False", "given", "p has seen the next block"),
+        Cell("before", "bool", ("Peer",), "False", "given", "p coordinates before that block"),
+        Cell("since", "bool", ("Peer",), "False", "given", "p coordinates since that block"),
+    ),
+    rigid=("faulty", "ahead", "before", "since"),
+    assume=(
+        "all(not faulty[p] for p in Peer)",
+        "count(p for p in Peer if before[p]) == 1 and count(p for p in Peer if since[p]) == 1",
+    ),
+    given={
+        **{fact: text for fact, text in NETWORK.given.items() if "coordinator" not in fact},
+        "is_coordinator[p, a]": "thinks(p, p)",
+    },
+    definitions=(
+        ALL_WORK,
+        Definition(
+            "thinks(p: Peer, q: Peer)",
+            "ahead[p] and since[q] or not ahead[p] and before[q]",
+            "by its own block number p takes q for the coordinator",
+        ),
+    ),
+    moves=(
+        Move(
+            "Setup(p: Peer, e: Event, a: Attempt, d: Digest)",
+            ("session[p, e, a] == absent", _SETUP, "status[p, e] == PENDING", "not thinks(p, p)"),
+            {"session[p, e, a]": "created", "session_digest[p, e, a]": "d"},
+            "the row Setup, from whom p takes for the coordinator",
+            fair=True,
+        ),
+        Move(
+            "Begin(p: Peer, e: Event, a: Attempt, d: Digest)",
+            ("session[p, e, a] == acked", _SETUP, *_BEGIN_GUARDS),
+            {"session[p, e, a]": "begun", "lock[p, e]": "d", "lock_attempt[p, e]": "a"},
+            "the row Begin, likewise",
+            fair=True,
+        ),
+    ),
+    properties=(
+        Property(
+            "CoordinatorRotates",
+            "implies(all(session[p, e, a] == absent for p in Peer for e in Event "
+            f"for a in Attempt), {_SIGNED})",
+            "always_can",
+            "refuted although nobody is silent",
+        ),
+        Property("CanSign", _SIGNED, "reachable", "it works while all are at one block"),
+    ),
+)
+
+LEMMAS = (
+    Property(
+        "LockIsCertified",
+        "all(implies(lock[p, e] != none and lock_attempt[p, e] == a, "
+        "any(certified(e, a, d) for d in Digest)) for p in Peer for e in Event for a in Attempt)",
+        "lemma",
+        "SAFE-SIGN 3: only with a certificate does a node lock",
+    ),
+)
+"""Why a session steps only under a certified lock, for every n."""
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            OWN_HEIGHT, one_event(3), quorum(3, 1, 2), EACH_PEER,
+            refuted=("CoordinatorRotates",),
+            pinned=Counts(
+                distinct=41766, generated=219276, depth=25,
+                reached={"CanSign": 12},
+                violated={"CoordinatorRotates": 0},
+                stuck={"CoordinatorRotates": 54},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
+            pinned=Counts(
+                distinct=1971814, generated=19849616, depth=40,
+                reached={"CanSign": 12, "SilentFirst": 12, "TakenOver": 12},
+            ),
+        ),
+        Case(
+            ALL_MUST_ANSWER, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
+            refuted=("CoordinatorRotates",), unreached=("SilentFirst",),
+            pinned=Counts(
+                distinct=610534, generated=6087984, depth=40,
+                reached={"CanSign": 16, "TakenOver": 16},
+                violated={"CoordinatorRotates": 0},
+                stuck={"CoordinatorRotates": 106},
+            ),
+        ),
+        Case(
+            SAME_COORDINATOR, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
+            refuted=("CoordinatorRotates",),
+            pinned=Counts(
+                distinct=1000809, generated=10048375, depth=40,
+                violated={"CoordinatorRotates": 0},
+                stuck={"CoordinatorRotates": 6},
+            ),
+        ),
+    ),
+    proofs=(
+        ProofCase(NETWORK, LEMMAS, obligations=51),
+    ),
+)

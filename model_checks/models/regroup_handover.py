@@ -1,0 +1,308 @@
+"""From one epoch to the next: locks go along, so that nothing is signed twice (F-24).
+
+The regroup table runs beside the votes, locks and releases of signing, which are those that a node
+runs. Rosters are any that meet SAFE-SIGN 1: the next one may share a few members with the last.
+Each attempt to sign belongs to one epoch; only those who work with its shares vote, lock and
+release in it. When all are ready, when shares are erased and how a regroup ends is the matter of
+``regroup_retry``: here holders may fence themselves at any time, which only adds runs. Nobody
+renounces the event: what may expire is signed by the same holders in every epoch.
+
+That no two attempts are decided is SAFE-SIGN for one more event, which ``signing`` shows; it is
+taken from it here (``Decide``). Liars say that they are ready, hand over and show no lock, or any
+lock that has a certificate, vote for everything, and release everything.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, one_event, quorum
+from model_checks.system import Move, Network, Property
+from spec.language.declarations import Cell, Definition, Opt
+from spec.protocol import PROTOCOL
+
+_EACH_SHARE = "for p in Peer for h in Epoch"
+_IN_ORDER = "all(implies(a < b, epoch_of[a] <= epoch_of[b]) for a in Attempt for b in Attempt)"
+_IN_FORCE = PROTOCOL.names.definitions["share_in_force"]
+_SIGNED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}]) + F >= T "
+
+NETWORK = Network(
+    name="regroup_handover",
+    doc="signing goes on while the holders change",
+    rows=(
+        ("regroup", "Found"),
+        ("regroup", "Prepare"),
+        ("regroup", "Fence"),
+        ("regroup", "ShowLock"),
+        ("regroup", "HandOver"),
+        ("regroup", "TakeOver"),
+        ("regroup", "Activate"),
+        ("session", "Ack"),
+        ("session", "Begin"),
+        ("session", "Release"),
+    ),
+    untracked=("session",),
+    cells=(
+        Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),
+        Cell("epoch_of", Opt("Epoch"), ("Attempt",), "none", "given", "whose shares sign in a"),
+    ),
+    rigid=("faulty", "roster_has", "epoch_of"),
+    assume=(
+        "all(count(p for p in Peer if roster_has[p, h]) == N for h in Epoch)",
+        "all(count(p for p in Peer if roster_has[p, h] and faulty[p]) <= F for h in Epoch)",
+        "all(epoch_of[a] != none for a in Attempt)",
+        _IN_ORDER,
+        "all(any(epoch_of[a] == h for a in Attempt) for h in Epoch)",
+    ),
+    given={
+        "first_epoch[h]": "not any(k < h for k in Epoch)",
+        "follows[k, h]": "h < k and not any(h < j and j < k for j in Epoch)",
+        "share_checked[p, h]": "all(implies(first_epoch[k] and roster_has[q, k], "
+        "holding[q, k] != no_share) for q in Peer for k in Epoch)",
+        "locks_taken[p, h]": "count(q for q in Peer if handed_over[q, h] and all(implies("
+        "lock_shown[q, h, e, a, d], a <= lock_attempt[p, e]) "
+        "for e in Event for a in Attempt for d in Digest)) >= T",
+        "locks_all_shown[p, k]": "all(implies(lock[p, e] == d and lock_attempt[p, e] == a, "
+        "lock_shown[p, k, e, a, d]) for e in Event for a in Attempt for d in Digest)",
+        "without_epoch[e]": "False",
+        "epoch_signs[h, e, a]": "epoch_of[a] == h",
+        "status[p, e]": "IN_PROGRESS",
+        "session[p, e, a]": "absent",
+        "from_coordinator[e, a]": "True",
+        "is_coordinator[p, a]": "False",
+        "is_member[p, e, a]": "True",
+        "needs_all[e]": "False",
+        "renounced[p, e]": "False",
+        "instance_used[p, i]": "False",
+        "vote[q, e, a, d]": "holds(q, a) and (faulty[q] or voted[q, e, a] == d)",
+    },
+    without=tuple(
+        (f"session.{event}", "session_digest[p, e, a] == d")
+        for event in ("Ack", "Begin", "Release")
+    ),
+    definitions=(
+        Definition("all_ready(k: Epoch)", "True", "at any time, which only adds runs"),
+        Definition(
+            "holds(q: Peer, a: Attempt)",
+            "any(epoch_of[a] == h and roster_has[q, h] for h in Epoch)",
+            "q is in the roster whose shares sign in a",
+        ),
+    ),
+    moves=(
+        Move(
+            "Decide(k: Epoch)",
+            ("count(q for q in Peer if handed_over[q, k]) >= T",
+             "not any(rivals(j, k) and succession[j] for j in Epoch)"),
+            {"succession[k]": "True"},
+            "T holders of the epoch before voted for k; the event is decided once",
+            fair=True,
+        ),
+        Move(
+            "LieHandOver(q: Peer, h: Epoch, k: Epoch)",
+            ("faulty[q]", "follows[k, h]", "roster_has[q, h]"),
+            {"handed_over[q, k]": "True"},
+            "it fences nothing and forgets its locks",
+        ),
+        Move(
+            "LieLock(q: Peer, k: Epoch, e: Event, a: Attempt, d: Digest)",
+            ("faulty[q]", "not handed_over[q, k]", "certified(e, a, d)"),
+            {"lock_shown[q, k, e, a, d]": "True"},
+            "it may show any certificate",
+        ),
+    ),
+    properties=(
+        Property(
+            "NoDoubleSignAcrossEpochs",
+            "all(not (" + _SIGNED.format(a="a", d="d") + "and " + _SIGNED.format(a="b", d="x")
+            + ") for e in Event for a in Attempt for b in Attempt "
+            "for d in Digest for x in Digest if d != x)",
+            doc="no two digests of one event gather T shares, in one epoch or in two",
+        ),
+        Property(
+            "FencedForGood",
+            f"all(implies(holding[p, h] == fenced, after(holding[p, h]) in (fenced, erased)) "
+            f"{_EACH_SHARE})",
+            "step",
+            "who has handed over works with that share no more, whatever crashes",
+        ),
+        Property(
+            "OneFollows",
+            "all(not (rivals(h, k) and succession[h] and succession[k]) "
+            "for h in Epoch for k in Epoch)",
+            doc="no two attempts of one night are decided",
+        ),
+        Property(
+            "CanActivate",
+            f"any(holding[p, h] == active and not first_epoch[h] {_EACH_SHARE})",
+            "reachable",
+            "a regroup comes to its end",
+        ),
+        Property(
+            "OldSignsOn",
+            "any(holding[p, h] == prepared and follows[h, k] and released_in[p, e, a, d] and "
+            "epoch_of[a] == k for p in Peer for h in Epoch for k in Epoch for e in Event "
+            "for a in Attempt for d in Digest)",
+            "reachable",
+            "the old epoch signs while the new shares are made",
+        ),
+        Property(
+            "NewSigns",
+            "any(" + _SIGNED.format(a="a", d="d") + "and epoch_of[a] == h and not first_epoch[h] "
+            "for e in Event for a in Attempt for d in Digest for h in Epoch)",
+            "reachable",
+            "the new epoch signs",
+        ),
+        Property(
+            "LockTravels",
+            "any(lock[p, e] != none and lock_attempt[p, e] == a and not holds(p, a) "
+            "for p in Peer for e in Event for a in Attempt)",
+            "reachable",
+            "a new member takes over a lock that it had no part in",
+        ),
+    ),
+)
+
+CLOCKS_APART = evolve(
+    NETWORK,
+    name="regroup_clocks_apart",
+    doc="attempts are numbered by clocks: those of the later epoch may have the lower numbers",
+    assume=tuple(text for text in NETWORK.assume if text != _IN_ORDER),
+)
+TOLD_AGAIN = evolve(
+    NETWORK,
+    name="regroup_told_again",
+    doc="who has erased its share of the epoch before shows its locks to members who were away",
+    rows=(*NETWORK.rows, ("regroup", "Erase")),
+)
+
+LOCKS_FORGOTTEN = evolve(
+    NETWORK,
+    name="regroup_locks_forgotten",
+    doc="F-24: a new epoch begins with a clean slate",
+    given={**NETWORK.given, "locks_taken[p, h]": "True"},
+)
+NO_FENCE = evolve(
+    NETWORK,
+    name="regroup_without_fence",
+    doc="F-24: holders hand their locks over, and go on locking and signing in the old epoch",
+    definitions=(
+        *NETWORK.definitions,
+        evolve(_IN_FORCE, text=_IN_FORCE.text.replace("== active", "in (active, fenced)")),
+    ),
+)
+TAKEN_EARLY = evolve(
+    NETWORK,
+    name="regroup_locks_taken_early",
+    doc="F-32: a holder takes a lock over while it still signs with its old share",
+    without=(
+        *NETWORK.without,
+        ("regroup.TakeOver", "not works_before(p, h)"),
+        ("regroup.Activate", "not works_before(p, h)"),
+    ),
+)
+ALL_VOTE = evolve(
+    NETWORK,
+    name="regroup_all_vote",
+    doc="F-24: who has a share of the new epoch votes there, before it took the locks over",
+    without=(*NETWORK.without, ("session.Ack", "works(p, e, a)")),
+)
+
+MODEL = Model(
+    file=__file__,
+    cases=(
+        Case(
+            NETWORK, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=73409, generated=756594, depth=45,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=416430, generated=5501755, depth=42,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+            ),
+        ),
+        Case(
+            TOLD_AGAIN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=255065, generated=3522946, depth=48,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            TOLD_AGAIN, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=1403184, generated=21079491, depth=44,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+            ),
+        ),
+        Case(
+            CLOCKS_APART, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=125900, generated=1211706, depth=45,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            CLOCKS_APART, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=750832, generated=9044602, depth=42,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 0, 2), PEERS_AND_DIGESTS,
+            deep=True,
+            pinned=Counts(
+                distinct=3917451, generated=55619531, depth=45,
+                reached={"CanActivate": 10, "LockTravels": 10, "NewSigns": 18, "OldSignsOn": 8},
+            ),
+        ),
+        Case(
+            NETWORK, one_event(4, 3, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
+            deep=True,
+            pinned=Counts(
+                distinct=11391368, generated=179488402, depth=59,
+                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+            ),
+        ),
+        Case(
+            LOCKS_FORGOTTEN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=31501, generated=312541, depth=26,
+                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 25},
+            ),
+        ),
+        Case(
+            NO_FENCE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=36803, generated=402809, depth=24,
+                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 23},
+            ),
+        ),
+        Case(
+            ALL_VOTE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=1665160, generated=23852287, depth=28,
+                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 27},
+            ),
+        ),
+        Case(
+            TAKEN_EARLY, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            pinned=Counts(
+                distinct=70859, generated=477718, depth=18,
+                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+                violated={"NoDoubleSignAcrossEpochs": 17},
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,131 @@
+"""Deposits, blocks and policies with short names, deterministic."""
+
+from __future__ import annotations
+
+import hashlib
+
+from coincurve import PrivateKey
+
+from metanode.custody.document import PayoutDocument, payout_event
+from metanode.custody.payout import build_payout, ordered_transfers
+from metanode.custody.policy import CustodyPolicy
+from metanode.custody.scripts import address_of, key_script
+from metanode.custody.transfers import Transfer, classify_all
+from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot, Spend
+from tests.support import key_of
+
+HRP = "bcrt"
+COIN = 100_000_000
+NETWORK_ID = hashlib.sha256(b"network").digest()
+KEY_ID = hashlib.sha256(b"key").digest()
+
+
+def public(name: str) -> bytes:
+    """Return the compressed public key of a name."""
+    return key_of(name).public_key.format()
+
+
+CUSTODY_KEY = key_of("custody")
+CUSTODY = CUSTODY_KEY.public_key.format()
+HOME = key_script(CUSTODY)
+ROSTER = tuple(sorted(public(f"node {i}") for i in range(4)))
+MEMO = b"pay:" + address_of(key_script(public("payee")), HRP).encode()
+
+
+def ident(name: str) -> bytes:
+    """Return a 32-byte id for a name."""
+    return hashlib.sha256(name.encode()).digest()
+
+
+def policy(**changes: int) -> CustodyPolicy:
+    """Return the tests' policy, with changes."""
+    values = {"service_fee_bps": 100, "minimum_deposit": 10_000, "refund_cost": 2_000}
+    values["fee_window_blocks"] = 1
+    return CustodyPolicy(**{**values, **changes})
+
+
+def deposit(
+    name: str,
+    amount: int = COIN,
+    height: int = 1,
+    position: int = 1,
+    memo: bytes | None = MEMO,
+    refund_script: bytes | None = key_script(public("user")),
+) -> Deposit:
+    """Return a deposit whose outpoint follows from its name."""
+    outpoint = Outpoint(ident(name), 0)
+    block = ident(f"block {height}")
+    return Deposit(outpoint, amount, height, block, position, memo, refund_script)
+
+
+def coin(name: str, amount: int = COIN, height: int = 1) -> Coin:
+    """Return a change coin whose outpoint follows from its name."""
+    return Coin(Outpoint(ident(name), 7), amount, height)
+
+
+def block(
+    height: int,
+    *,
+    branch: str = "",
+    parent: bytes | None = None,
+    deposits: tuple[Deposit, ...] = (),
+    change: tuple[Coin, ...] = (),
+    spends: tuple[Spend, ...] = (),
+    fee_rate: int = 0,
+) -> BlockSummary:
+    """Return the block at a height of the main branch, or of another one."""
+    return BlockSummary(
+        height=height,
+        hash=ident(f"block {height}{branch}"),
+        parent=ident(f"block {height - 1}") if parent is None else parent,
+        time=1_800_000_000 + height,
+        median_time=1_800_000_000 + height,
+        fee_rate=fee_rate,
+        deposits=deposits,
+        change=change,
+        spends=spends,
+    )
+
+
+def snapshot_of(
+    deposits: list[Deposit], change: tuple[Coin, ...] = (), fee_rate: int = 2
+) -> Snapshot:
+    """Return a snapshot at height 100."""
+    ordered = tuple(sorted(deposits, key=lambda found: found.order))
+    return Snapshot(100, ident("block 100"), ordered, change, fee_rate)
+
+
+def transfers_of(snapshot: Snapshot, rules: CustodyPolicy) -> tuple[Transfer, ...]:
+    """Return the payable transfers of a snapshot."""
+    return classify_all(snapshot, rules, HRP, HOME)[0]
+
+
+def payout(
+    snapshot: Snapshot,
+    transfers: tuple[Transfer, ...],
+    rules: CustodyPolicy,
+    roster: tuple[bytes, ...] = ROSTER,
+) -> PayoutDocument:
+    """Build a payout with the tests' identifiers and the right event."""
+    lead = ordered_transfers(transfers)[0].deposit.outpoint if transfers else Outpoint(bytes(32), 0)
+    return build_payout(
+        snapshot,
+        transfers,
+        roster,
+        rules,
+        network_id=NETWORK_ID,
+        chain="devnet",
+        key_id=KEY_ID,
+        key_epoch=1,
+        event=payout_event(NETWORK_ID, KEY_ID, lead),
+        public_key=CUSTODY,
+    )
+
+
+def signatures_of(document: PayoutDocument, key: PrivateKey = CUSTODY_KEY) -> list[tuple[int, int]]:
+    """Sign every input with one key, in place of the threshold signature."""
+    signed = []
+    for digest in document.sighashes():
+        compact = key.sign_recoverable(digest, hasher=None)
+        signed.append((int.from_bytes(compact[:32]), int.from_bytes(compact[32:64])))
+    return signed

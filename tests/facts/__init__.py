@@ -1,0 +1,1 @@
+"""Does anything notice when a fact, an input or a message is wrong? ``python -m tests.facts``."""

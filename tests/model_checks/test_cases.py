@@ -1,0 +1,92 @@
+"""The pinned numbers: what is compared, what is written, what a change looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve, fields
+
+from model_checks.cases import Counts, Model, update
+from model_checks.models import CASES, CONTROLS, MODELS, PROOFS, swap_settlement
+
+CASE = next(c for c in CASES if c.network.name == "swap_other_coins")
+COMMIT = CASES[0]
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> tuple[Model, Model]:
+    """Two models whose files may be written."""
+    found = []
+    for model in (MODELS[0], swap_settlement.MODEL):
+        file = tmp_path / model.file.name
+        file.write_text(model.file.read_text(encoding="utf-8"), encoding="utf-8")
+        found.append(evolve(model, file=file))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("key", [each.name for each in fields(Counts)])
+def test_every_number_is_compared(key: str) -> None:
+    """Catches a number that nobody pins."""
+    result = CASE.run()
+    assert CASE.faults(result) == []
+    wrong = {"Wrong": 7} if key in ("reached", "violated", "stuck") else 7
+    (fault,) = evolve(CASE, pinned=evolve(CASE.pinned, **{key: wrong})).faults(result)
+    assert fault.startswith(f"{key} is ")
+    assert fault.endswith(f", pinned is {wrong}")
+
+
+def test_the_tutorials_numbers_are_the_published_ones() -> None:
+    """Catches numbers of another search."""
+    counts = Counts.of(COMMIT.run())
+    assert (counts.distinct, counts.generated, counts.depth) == (288, 1146, 11)
+
+
+def test_update_writes_and_shows_the_change(copied: tuple[Model, Model]) -> None:
+    """Catches a change that is written without being shown, or shown without being written."""
+    pinned = {case.name: case.pinned for case in CASES}
+    assert update(copied, pinned) == []
+    changed = {**pinned, COMMIT.name: evolve(COMMIT.pinned, depth=12, reached={"CanAbort": 4})}
+    shown = update(copied, changed)
+    assert [line.strip() for line in shown if line[0] in "+-"] == [
+        "--- two_phase_commit.py",
+        "+++ two_phase_commit.py",
+        "-                distinct=288, generated=1146, depth=11,",
+        '-                reached={"CanAbort": 3, "CanCommit": 10},',
+        "+                distinct=288, generated=1146, depth=12,",
+        '+                reached={"CanAbort": 4},',
+    ]
+    # The file is read again: a second change stands on the first one.
+    cases = [evolve(c, pinned=changed[c.name]) for c in copied[0].cases]
+    again = evolve(copied[0], cases=tuple(cases))
+    assert update((again,), changed) == []
+    assert update((again,), pinned)
+    assert copied[0].file.read_text(encoding="utf-8") == MODELS[0].file.read_text(encoding="utf-8")
+
+
+def test_a_file_in_another_order_is_not_written(copied: tuple[Model, Model]) -> None:
+    """Catches numbers that are written to another case than their own."""
+    model = evolve(copied[1], cases=copied[1].cases[::-1])
+    with pytest.raises(ValueError, match=r"swap_settlement\.py: the numbers do not stand in"):
+        model.updated({CASE.name: Counts()})
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file.stem)
+def test_every_number_in_the_tree_stands_as_update_writes_it(model: Model) -> None:
+    """Catches a literal that the next update would write in another way."""
+    zeros = {case.name: Counts() for case in model.cases}
+    model.updated({})
+    text = model.updated(zeros)
+    for case in model.cases:
+        assert case.pinned.text(12) in model.file.read_text(encoding="utf-8")
+        assert case.pinned.text(12) not in text
+
+
+def test_every_file_of_models_is_in_the_list() -> None:
+    """Catches a subject that nothing runs, and two cases of one name."""
+    folder = MODELS[0].file.parent
+    files = {file.stem for file in folder.glob("*.py")} - {"__init__", "one_epoch"}
+    assert {model.file.stem for model in MODELS} == files
+    for each in (CASES, PROOFS, CONTROLS):
+        names = [case.name for case in each]
+        assert len(set(names)) == len(names)
