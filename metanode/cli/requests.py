@@ -134,16 +134,19 @@ def missing(entry: Mapping[str, Any]) -> str:
     """Return what keeps an event from being done, as far as the node can tell."""
     attempt, expiry = entry["attempt"], entry.get("expiry")
     if entry["status"] == "EXPIRED":
-        return "it has expired: ask for the same with another --label"
+        return "the request has expired: ask again with another --label"
     if expiry is not None and not expiry["same_holders"]:
-        return "others hold the key than when it was asked for: ask again"
+        return "the key has other holders than when this was asked: ask again"
     if expiry is not None and expiry["renounced_here"]:
         said = f"{expiry['renounced']} of {expiry['needed']} holders have renounced it"
-        return f"its time is over, {said}: ask for the same with another --label"
+        return f"the time is over, {said}: ask again with another --label"
     if entry.get("overdue"):
-        return "its time is over: ask again"
+        return "the time is over: ask again"
     if attempt is None:
-        return "no attempt is going on: enough operators must ask, and it must be their turn"
+        return (
+            "no attempt is running: enough operators must ask, and one of them must be the "
+            "round's coordinator"
+        )
     if attempt["votes"] < attempt["votes_needed"]:
         return (
             f"{attempt['votes']} of {attempt['votes_needed']} have voted: "

@@ -110,14 +110,14 @@ def test_a_cheat_is_named_proved_and_banned_and_payouts_go_on(live: Live, tmp_pa
 
     refused = metanode("blame", "pardon", "--home", home, culprit)
     assert refused.returncode == 2
-    assert "refreshed first" in refused.stderr
+    assert "run `keyrefresh`, then pardon" in refused.stderr
     live.network.kill(victim)
     kept = blame(live, victim)
     assert word in kept["records"], "it survives SIGKILL, and is there when no node runs"
     assert [ban["node_id"] for ban in kept["bans"]] == [culprit]
     refused = metanode("blame", "pardon", "--home", home, culprit)
     assert refused.returncode == 2
-    assert "refreshed first" in refused.stderr
+    assert "run `keyrefresh`, then pardon" in refused.stderr
     live.network.start(victim)
     wait_until("the node is back", lambda: live.status(victim))
     assert blame(live, victim) == kept

@@ -278,8 +278,8 @@ def _check_locks(history: SigningHistory, owner: Owner) -> None:
 def _lock_fault(lock: Lock, history: SigningHistory, owner: Owner, codec: Codec) -> str | None:
     """Return what is wrong with a lock, or None.
 
-    Who holds the key is not asked (rosters change), but a certificate counts only with this node's
-    own signature in it: nobody else can make up a lock for this node.
+    This check does not ask who holds the key (rosters change), but a certificate counts only with
+    this node's own signature in it: nobody else can make up a lock for this node.
     """
     if history.votes.get((lock.event, lock.attempt)) != lock.digest:
         return "without this node's vote for it"
