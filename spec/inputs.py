@@ -112,7 +112,7 @@ STEPS = {each.name: each for each in (
     step("round_over", f"peer.Deadline session.Expire {_RETRY}", "a phase that takes too long"),
     # payouts and swaps
     step("payout_followed", "payout.Conflict payout.Accepted payout.Dropped payout.Final",
-         "what the chain says of a payout"),
+         "what the chain says of a payout; the clock only asks"),
     step("payout_resumed", "payout.Finish", "payouts that were signed before a restart"),
     step("deposits_gone", "swap.Removed", "deposits in a block that was disconnected"),
     step("payouts_gone", "payout.Reorg", "payouts in a block that was disconnected"),
@@ -157,8 +157,8 @@ STEPS = {each.name: each for each in (
 
 _RUNS = ("run_begun", "run_moved", "run_aborted", "run_finished")
 _KEY_CHANGES = ("stepped_back", "gone_over", "handing_over")
-_ROUND = ("round_next", "offered", "round_proposed", "matched", "set_settled", "round_certified",
-          *_RUNS, "round_mismatch", "round_signed", "round_over")
+_CHECKSUMS = ("round_certified", *_RUNS, "round_mismatch", "round_signed")
+_ROUND = ("matched", "set_settled", *_CHECKSUMS)
 
 
 @frozen
@@ -178,37 +178,35 @@ class Input:
 
 INPUTS = {each.kind: each for each in (
     # messages
-    Input("ping", "anyone", "always", ("ping_taken", "key_told", "signature_told", "caught_up",
-                                       *_ROUND)),
-    Input("keepalive", "anyone", "always", _ROUND),
-    Input("publish", "part", "always", _ROUND),
-    Input("offer", "holder", "round", _ROUND),
+    Input("ping", "anyone", "always", ("ping_taken", "key_told", "signature_told", "caught_up")),
+    Input("keepalive", "anyone", "always", ()),
+    Input("publish", "part", "always", ()),
+    Input("offer", "holder", "round", ("round_proposed", *_ROUND)),
     Input("proposal", "holder", "round", ("evidence", "proposal_heard", *_ROUND)),
     Input("signing_set", "holder", "round", ("evidence", "set_heard", *_ROUND)),
-    Input("vote", "part", "attempt", ("evidence", "convened", *_RUNS, *_ROUND)),
-    Input("setup", "part", "always", ("signature_told", "setup_judged", "convened", *_RUNS,
-                                      *_ROUND)),
-    Input("begin", "part", "always", ("begun", *_RUNS, *_ROUND)),
+    Input("vote", "part", "attempt", ("evidence", "convened", *_CHECKSUMS)),
+    Input("setup", "part", "always", ("signature_told", "setup_judged", "convened", *_RUNS)),
+    Input("begin", "part", "always", ("begun", *_RUNS)),
     Input("release", "part", "always", ("run_moved", "run_aborted", "run_finished", *_KEY_CHANGES,
-                                        *_ROUND)),
+                                        "round_signed")),
     Input("step", "part", "always", ("run_moved", "run_aborted", "run_finished", *_KEY_CHANGES,
-                                     *_ROUND)),
-    Input("signature_found", "listed", "always", ("signature_taken", *_KEY_CHANGES, *_ROUND)),
-    Input("renounced", "holder", "always", ("expired", "signature_told", "renounced_told",
-                                            *_ROUND)),
-    Input("confirmation", "part", "always", ("evidence", "key_certified", *_ROUND)),
-    Input("confirmations", "part", "always", ("key_certified", *_ROUND)),
-    Input("key_locked", "part", "always", ("key_certified", "signature_taken", *_ROUND)),
-    Input("share_prepared", "part", "always", ("evidence", *_KEY_CHANGES, *_ROUND)),
-    Input("lock_shown", "part", "always", _ROUND),
-    Input("handed_over", "part", "always", (*_KEY_CHANGES, *_ROUND)),
-    Input("missed", "part", "always", _ROUND),
+                                     "round_signed")),
+    Input("signature_found", "listed", "always", ("signature_taken", *_KEY_CHANGES,
+                                                   "round_signed")),
+    Input("renounced", "holder", "always", ("expired", "signature_told", "renounced_told")),
+    Input("confirmation", "part", "always", ("evidence", "key_certified")),
+    Input("confirmations", "part", "always", ("key_certified",)),
+    Input("key_locked", "part", "always", ("key_certified", "signature_taken")),
+    Input("share_prepared", "part", "always", ("evidence", *_KEY_CHANGES)),
+    Input("lock_shown", "part", "always", ()),
+    Input("handed_over", "part", "always", _KEY_CHANGES),
+    Input("missed", "part", "always", ()),
     # the clock
     Input("tick", "itself", "always", (
         "list_cleared", "keys_shown", "attempts_over", "renounced_again", "ping_sent", "ping_taken",
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
         "unready_missed", "slot_begun", "slot_over", "attempt_proposed", "setup_judged", "convened",
-        *_RUNS, *_ROUND,
+        *_RUNS, "round_next", "offered", "round_proposed", *_ROUND, "round_over", "payout_followed",
     )),
     # links
     Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "signature_told",
