@@ -1,4 +1,4 @@
-"""Payouts: the run that signs one, its signatures from wherever they come, and its way to the chain.
+"""Payouts: the runs that sign them, signatures from wherever they come, the way to the chain.
 
 Everything that must survive is in the tables' disk cells and in the event book; what is here is
 made of that again after a start.
@@ -206,8 +206,9 @@ class Payouts:
             return "disconnected"
         if self._lost_an_input(payout):
             return "displaced"
-        answered = isinstance(entry, PayoutAnswer) and entry.event == e
-        return SHOWN.get(entry.state, "unseen") if answered else "unseen"
+        if isinstance(entry, PayoutAnswer) and entry.event == e:
+            return SHOWN.get(entry.state, "unseen")
+        return "unseen"
 
     @handles("payout_followed")
     def payout_followed(self) -> None:

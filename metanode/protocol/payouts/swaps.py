@@ -1,4 +1,7 @@
-"""The books of the swaps: what each deposit asks for, and that it was settled. The chain decides."""
+"""The books of the swaps: what each deposit asks for, and whether it was settled.
+
+Only the chain decides.
+"""
 
 from __future__ import annotations
 
