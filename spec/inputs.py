@@ -115,7 +115,7 @@ STEPS = {each.name: each for each in (
     step("round_over", f"peer.Deadline session.Expire {_RETRY}", "a phase that takes too long"),
     # payouts and swaps
     step("payout_followed", "payout.Conflict payout.Accepted payout.Dropped payout.Final",
-         "what the chain says of a payout"),
+         "what the chain says of a payout; the clock only asks"),
     step("payout_resumed", "payout.Finish", "payouts that were signed before a restart"),
     step("deposits_gone", "swap.Removed", "deposits in a block that was disconnected"),
     step("payouts_gone", "payout.Reorg", "payouts in a block that was disconnected"),
@@ -162,6 +162,7 @@ _RUNS = ("run_begun", "run_moved", "run_aborted", "run_finished")
 _KEY_CHANGES = ("stepped_back", "gone_over", "handing_over")
 _CERTIFIED = ("round_certified", *_RUNS, "round_mismatch", "round_signed")
 
+
 @frozen
 class Input:
     """One kind of input: who sends it, when it is taken, and which steps it runs, in order."""
@@ -206,7 +207,7 @@ INPUTS = {each.kind: each for each in (
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
         "unready_missed", "slot_begun", "slot_over", "attempt_proposed", "setup_judged", "convened",
         "round_next", "offered", "round_proposed", "matched", "set_settled", *_CERTIFIED,
-        "round_over",
+        "round_over", "payout_followed",
     )),
     # links
     Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "signature_told",
