@@ -169,7 +169,7 @@ class Sessions:
         return self._admit(sender, message)
 
     def _admit(self, sender: bytes, message: Release | Step) -> bool:
-        moved, run = (sender, message, self.ctx.received.envelope.raw), None
+        moved = (sender, message, self.ctx.received.envelope.raw)
         run = self._runs.get(message.instance)
         if run is not None:
             self._check(run, sender, message)
@@ -189,19 +189,19 @@ class Sessions:
     @handles("run_moved")
     def move(self) -> None:
         moved, self._moved = self._moved, []
-        for sender, message, frame in self.ctx.each(moved):
-            run = self._runs.get(message.instance)
+        for sender, heard, frame in self.ctx.each(moved):
+            run = self._runs.get(heard.instance)
             if run is None:
                 continue
-            lane, party = run.lanes[message.lane], run.party(sender)
+            lane, party = run.lanes[heard.lane], run.party(sender)
             if lane.state not in (FINISHED, ABORTED):
-                run.frames.keep(sender, message, frame)
-            recipient = message.recipient or None
+                run.frames.keep(sender, heard, frame)
+            recipient = heard.recipient or None
             out = lane.receive(
-                Message(lane.session_id, message.stage, party, recipient, message.payload)
+                Message(lane.session_id, heard.stage, party, recipient, heard.payload)
             )
             run.active = self.ctx.now
-            run.out = self._wrap(run, Step, message.lane, out)
+            run.out = self._wrap(run, Step, heard.lane, out)
             if run.out:
                 self.ctx.tries("session.Step", e=run.event, a=run.attempt, i=run.instance)
 
@@ -324,9 +324,9 @@ class Sessions:
     ) -> Carried:
         carried: Carried = []
         others = [m for m in run.members if m != self.ctx.me]
-        for message in out:
-            to = message.recipient or 0
-            wire = kind(run.instance, lane, message.round, message.payload, to)
-            targets = others if message.recipient is None else [run.roster[message.recipient - 1]]
+        for each in out:
+            to = each.recipient or 0
+            wire = kind(run.instance, lane, each.round, each.payload, to)
+            targets = others if each.recipient is None else [run.roster[each.recipient - 1]]
             carried += [(target, wire) for target in targets]
         return carried
