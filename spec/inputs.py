@@ -62,6 +62,7 @@ def step(name: str, triggers: str, meaning: str) -> Step:
 
 _RETRY = "event.Recover event.Retry"
 _PREPARE = f"event.Create {_RETRY} event.Setup"
+_TAKE_UP = f"session.Supersede event.Create {_RETRY}"
 _TELL = "regroup.ShowLock regroup.HandOver"
 
 STEPS = {each.name: each for each in (
@@ -78,14 +79,13 @@ STEPS = {each.name: each for each in (
     step("endpoints_told", "peer.Keepalive", "peering has endpoints to tell"),
     step("sightings_told", "peer.Publish", "deposits that were seen and not told yet"),
     # attempts and their runs
-    step("attempt_proposed",
-         f"session.Supersede {_RETRY} session.Coordinate {_PREPARE} session.Ack",
+    step("attempt_proposed", f"{_TAKE_UP} session.Coordinate event.Setup session.Ack",
          "an attempt that is this node's to coordinate"),
-    step("setup_judged", f"session.Supersede {_RETRY} session.Setup {_PREPARE} session.Ack",
+    step("setup_judged", f"{_TAKE_UP} session.Setup event.Setup session.Ack",
          "set-ups that wait for this node's own view"),
     step("convened", "session.Convene", "attempts that this node coordinates and that have votes"),
     step("begun", f"session.NotChosen session.Begin {_RETRY}", "the certificate at hand"),
-    step("run_begun", "keygen.Start session.Release session.Abort", "a session that has begun"),
+    step("run_begun", "keygen.Start session.Release", "a session that has begun"),
     step("run_moved", "session.Step", "messages of runs: the one at hand, and those that waited"),
     step("run_aborted", "session.Expire session.Abort block_list.Blame block_list.Block"
          " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Miss",

@@ -18,7 +18,7 @@ from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault
 from metanode.hashing import tagged_hash
 from metanode.identity import Identity
-from metanode.protocol.inputs import Input
+from metanode.protocol.inputs import Input, Received
 from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.tables.effects import Note, Request
 from metanode.protocol.tables.runner import Recipients, Tables
@@ -130,6 +130,13 @@ class Context:
         if self.key is None:
             raise LocalFault("no key is locked in")
         return self.key
+
+    @property
+    def received(self) -> Received:
+        """The message at hand; a defect if something else is."""
+        if not isinstance(self.input, Received):
+            raise LocalFault("no message is at hand")
+        return self.input
 
     @property
     def holds_share(self) -> bool:

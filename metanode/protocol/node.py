@@ -160,7 +160,8 @@ class NodeCore:
             try:
                 if not self._admissions[entry.kind](entry.sender, entry.message):
                     return
-                ctx.hear(entry.message, entry.sender)
+                if not entry.waits:
+                    ctx.hear(entry.message, entry.sender)
             except Equivocation as found:
                 entry.evidence = fault = found
         turn = ctx.tables.turn = Turn(text)
