@@ -14,10 +14,12 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from metanode.protocol.context import Context
-from metanode.protocol.events.run import Run
+from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
 from metanode.protocol.inputs import Input
 from metanode.protocol.tables.view import Quorum
-from spec.messages import Certificate, SignatureFound, Vote
+from metanode.tss.keyshare import Keyshare
+from metanode.tss.sign import SignSession
+from spec.messages import Certificate, EcdsaSignature, SignatureFound, Vote
 
 
 def coordinator_of(members: Sequence[bytes], key_epoch: int, attempt: int) -> bytes:
@@ -134,3 +136,26 @@ class Purposes:
         """Return an attempt of a kind as this node would set it up."""
         purpose = self.by_kind.get(kind)
         return None if purpose is None else purpose.rebuild(event, attempt)
+
+
+def signing_run(ctx: Context, task: Task, certificate: Certificate, keyshare: Keyshare) -> Run:
+    """Return the run in which the voters of a certificate sign the digest of a task."""
+    members = tuple(vote.voter for vote in certificate.votes)
+    plan = SignPlan.of(task.purpose, task.members, keyshare.package, [task.digest])
+    instance = instance_of(task.event, task.attempt, task.digest, plan, members)
+    signers = [task.members.index(member) + 1 for member in members]
+    nonce = lane_nonce(instance, 0)
+    lane = SignSession(keyshare, signers, task.digest, nonce, ctx.entropy)
+    return Run(
+        task.purpose, task.key_epoch, task.event, task.attempt, task.digest, members, task.members,
+        task.quorum, (lane,), plan=plan,
+    )
+
+
+def signatures_of(run: Run, document: bytes) -> SignatureFound:
+    """Return the signatures that a run has made of a document, to be shown to anyone."""
+    signatures = tuple(
+        EcdsaSignature(each.r.to_bytes(32, "big") + each.s.to_bytes(32, "big"))
+        for each in run.results or ()
+    )
+    return SignatureFound(run.event, run.digest, document, run.members, signatures)
