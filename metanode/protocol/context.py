@@ -160,10 +160,12 @@ class Context:
             signers = self.attempts.get(index)
             return None if signers is None else signers.quorum
         (name,) = index
-        if sorts == ("Event",):
+        found = None
+        if isinstance(name, bytes):
             same = self.key is not None and self.named.get(name) == holders_id(self.key.quorum)
-            return self.epoch.quorum if same else None
-        found = self.keys.get(name) if sorts == ("Key",) else self.epoch_of(name)
+            found = self.key if same else None
+        elif isinstance(name, int):
+            found = self.keys.get(name) if sorts == ("Key",) else self.epoch_of(name)
         return None if found is None else found.quorum
 
     def signed_by(
