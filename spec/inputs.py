@@ -144,7 +144,8 @@ STEPS = {each.name: each for each in (
     step("renounced_again", f"{_RETRY} event.Renounce event.Expire", "at a round's boundary: what"
          " is still open is told again"),
     step("renounced_told", "event.Renounce", "statements that a peer may have missed"),
-    step("expired", "event.Expire", "requests that enough holders have renounced"),
+    step("expired", "event.Renounce event.Expire", "the request that the statement at hand is"
+         " about, if its time is over here too"),
     step("restarted", f"{_RETRY}", "events whose session a restart has lost"),
     # links
     step("link_opened", "link.Connect", "a fresh channel"),
