@@ -13,11 +13,11 @@ from attrs import define, evolve, field
 
 from metanode.errors import LocalFault
 from metanode.protocol.blame.book import Ban, BlameList
+from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.keys.key import USABLE
+from metanode.protocol.keys.keygen import USABLE
 from metanode.protocol.peers.peer_list import Evidence
 from metanode.protocol.requests.request import Request
-from metanode.protocol.reshare.shown_locks import TakenOver
 from metanode.protocol.restored import Memory
 from metanode.protocol.tables.runner import Write
 from metanode.protocol.wire.codec import Codec, decode_canonical

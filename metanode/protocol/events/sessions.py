@@ -9,6 +9,7 @@ that signs is never begun, nor gone on with, beside a peer that this node has ba
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import define, field
 
@@ -136,7 +137,9 @@ class Sessions:
         self._runs[run.instance] = run
         if self._fate(run) != GOING:
             return
-        about = {"e": run.event, "a": run.attempt, "d": run.digest, "i": run.instance}
+        about: dict[str, Any] = {
+            "e": run.event, "a": run.attempt, "d": run.digest, "i": run.instance
+        }
         if not ctx.tries("session.Release", **about):
             del self._runs[run.instance]
             ctx.note("session.refused", purpose=run.purpose, reason=str(ctx.tables.refusal))
@@ -214,7 +217,7 @@ class Sessions:
     @handles("run_aborted")
     def abort(self) -> None:
         for run in self.ctx.each(self._ending()):
-            about = {"e": run.event, "a": run.attempt}
+            about: dict[str, Any] = {"e": run.event, "a": run.attempt}
             ended = self.ctx.tries("session.Expire", **about) or self.ctx.tries(
                 "session.Abort", **about
             )

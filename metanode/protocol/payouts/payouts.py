@@ -7,7 +7,7 @@ made of that again after a start.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import define, field
 
@@ -54,7 +54,7 @@ class Payout:
 class Payouts:
     """The payouts of a node that are signed, by event, and the purpose of those to be signed."""
 
-    kind: ClassVar[str] = "payout"
+    kind: str = "payout"
     ctx: Context
     book: EventBook
     candidates: Candidates

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 
 from metanode.errors import LocalFault, Malformed, Unavailable, UserError
 from metanode.protocol.keys.epoch import decode_epoch
-from metanode.protocol.keys.key import USABLE
+from metanode.protocol.keys.keygen import USABLE
 from metanode.runtime.home.config import Config, load_config
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.owner import OWNER_BYTES, Owner

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from metanode.custody.types import Outpoint
 from metanode.protocol.keys.epoch import Member
-from metanode.protocol.keys.key import keygen_document
+from metanode.protocol.keys.keygen import keygen_document
 from metanode.tss.verify import verify_signature
 from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
 

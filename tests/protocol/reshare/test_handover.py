@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from attrs import evolve
 
+from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.reshare.shown_locks import TakenOver
 from metanode.protocol.tables.runner import Effects
 from spec import messages as m
 from tests.simulation.epochs import draft_of, give_lock, payout_lock, said, succession, wish
