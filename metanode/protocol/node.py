@@ -30,6 +30,7 @@ from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.keys.epoch_chain import EpochChain
 from metanode.protocol.keys.keygen import Keygen
 from metanode.protocol.keys.lock_in import LockIn
+from metanode.protocol.links import handshake  # noqa: F401 - what it declares counts below
 from metanode.protocol.operator_view import OperatorView
 from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.payouts.swaps import Swaps
