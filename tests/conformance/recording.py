@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from metanode.protocol.tables.runner import Effects, Tables
+from metanode.protocol.tables.effects import Effects
+from metanode.protocol.tables.runner import Tables
 from metanode.protocol.tables.view import NodeView, Quorum
 from metanode.runtime.store.trace import FIRST_PREV, canonical_json, line_hash
 from model_checks.conformance import check_traces
 from model_checks.trace_log import Refusal
 from spec.protocol import PROTOCOL
-from tests.protocol.tables.support import MESSAGES
+from spec.trace_format import transition
+from tests.protocol.tables.support import with_messages
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation
 
@@ -38,19 +40,20 @@ def recorded(sim: Simulation, resumed: bool = False) -> Traces:
 def _watcher(
     sim: Simulation, node: Node, records: list[Record], resumed: bool
 ) -> Callable[[Effects], None]:
-    starts = 0
+    starts = inputs = 0
 
     def watch(effects: Effects) -> None:
-        nonlocal starts
+        nonlocal starts, inputs
         at = round(sim.now, 3)
         if node.starts != starts:
-            starts = node.starts
+            starts, inputs = node.starts, 0
             records.append({"kind": "started", "at": at, "resumed": resumed})
         coming = (c for c in sim.crashes if c.node == node.number and c.when(effects))
         crash = next(coming, None)
         if crash is not None and crash.point != "amid":
             return  # killed before the flush, or between the flush and the trace
-        records.extend({"kind": "transition", "at": at, **line} for line in effects.trace)
+        inputs += bool(effects.trace)
+        records.extend(transition(line, at, inputs) for line in effects.trace)
 
     return watch
 
@@ -106,16 +109,15 @@ def whole_run() -> Traces:
 
 def keygen_alone(me: bytes, slot: int) -> list[Record]:
     """Return the trace of a node that makes a key all by itself."""
-    tables = Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)))
-    facts = {"keygen_open": True, "keygen_certificate": True, "same_roster": True}
-    tables.fire("peer", "KeygenTick", p=me, given=facts)
-    tables.fire("keygen", "Start", p=me, k=slot, given=facts)
-    carry = {"confirmed": MESSAGES["confirmed"]}
-    tables.fire("keygen", "Store", p=me, k=slot, given={"share_verified": True}, carry=carry)
-    tables.fire("keygen", "Certify", p=me, k=slot)
-    carry = {"key_announced": MESSAGES["key_announced"]}
-    tables.fire("keygen", "LockIn", p=me, k=slot, given={"lock_in_valid": True}, carry=carry)
-    lines = [{"kind": "transition", "at": 1.0, **line} for line in tables.effects.trace]
+    tables = with_messages(Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)), me))
+    tables.view.scopes = lambda _sorts, _index: tables.view.quorum
+    for cell in ("keygen_open", "keygen_certificate", "same_roster", "share_verified",
+                 "lock_in_valid"):
+        tables.view.providers[cell] = lambda *_index: True
+    tables.fire("peer.KeygenTick")
+    for event in ("Start", "Store", "Certify", "LockIn"):
+        tables.fire(f"keygen.{event}", k=slot)
+    lines = [transition(line, 1.0, number) for number, line in enumerate(tables.effects.trace, 1)]
     return [{"kind": "started", "at": 1.0}, *lines]
 
 
