@@ -16,7 +16,7 @@ from metanode.devnet.faucet import DEVNET_HRP
 from metanode.identity import Identity
 from metanode.protocol.context import Settings
 from metanode.protocol.node import NodeCore
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from metanode.protocol.wire.envelope import Envelope, open_envelope, seal
 from spec.parameters import DEVNET
 from tests.simulation.chain import CONFIRMATIONS, ChainClient

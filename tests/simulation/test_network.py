@@ -91,7 +91,7 @@ def test_a_node_cut_off_for_several_rounds_catches_up(number: int) -> None:
     sim.settle()
     states = {p["state"] for p in sim.core(number).report()["payouts"]}
     assert states == {"COMPLETED"}
-    assert not any(core.pings.blocks for core in map(sim.core, range(4)))
+    assert not any(core.blocks.entries for core in map(sim.core, range(4)))
 
 
 def test_without_a_quorum_nothing_is_signed_until_it_is_back() -> None:

@@ -48,7 +48,7 @@ def ask(sim: Simulation, change: tuple[Sequence[int], int, int] | None = None) -
 
     sim.run_until(accepted, 8.0, "every operator may ask")
     for number in sorted(asked):
-        sim.core(number).requests.ask(kind, fields)
+        ask(sim, number, kind, **fields)
     return key.number
 
 

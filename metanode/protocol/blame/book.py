@@ -149,8 +149,8 @@ class Bans:
             raise UserError(f"there is no ban of {name}: `blame` lists the bans")
         if self.tables.why_not("block_list.Pardon", q=peer) is not None:
             raise UserError(
-                f"the ban of {name} cannot be lifted yet: it is of key epoch {ban.epoch}; epoch "
-                f"{self._in_force()} is in force: run `keyrefresh`, then pardon"
+                f"the ban of {name} cannot be lifted yet: it is of key epoch {ban.epoch}, and "
+                f"epoch {self._in_force()} is in force: run `keyrefresh`, then pardon"
             )
         return ban
 

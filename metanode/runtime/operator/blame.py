@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from metanode.errors import Malformed, UserError
+from metanode.errors import UserError
 from metanode.protocol.blame.book import Ban, Bans, BlameList, report_of
 from metanode.protocol.blame.record import BlameRecord
 from metanode.protocol.tables.runner import Tables
@@ -14,8 +14,7 @@ from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView
 from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keystore import read_node_id
-from metanode.runtime.store.cells import TITLE, CellStore, CellWrite, Index, Value
-from metanode.runtime.store.files import DAMAGED
+from metanode.runtime.store.cells import CellStore, CellWrite, Index, Value, decoded
 from metanode.runtime.store.trace import TraceWriter
 from spec.protocol import PROTOCOL
 
@@ -26,7 +25,7 @@ Attachments = Mapping[str, Mapping[Index, bytes]]
 def blames_in(attached: Attachments) -> dict[bytes, BlameList]:
     """Return the records that a store holds, by culprit; UserError when they are damaged."""
     return {
-        peer: _decoded(BlameList, data)
+        peer: decoded(BlameList, data)
         for (_, peer), data in attached.get("blamed", {}).items()
         if isinstance(peer, bytes)
     }
@@ -36,17 +35,10 @@ def bans_in(cells: Cells, attached: Attachments) -> dict[bytes, Ban]:
     """Return the bans that a store holds, by banned peer; UserError when they are damaged."""
     banned = cells.get("pair_banned", {})
     return {
-        index[1]: _decoded(Ban, data)
+        index[1]: decoded(Ban, data)
         for index, data in attached.get("pair_banned", {}).items()
         if banned.get(index) is True and isinstance(index[1], bytes)
     }
-
-
-def _decoded(kind: type[Any], data: bytes) -> Any:
-    try:
-        return kind.decode(data)
-    except Malformed as fault:
-        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
 
 
 def stored_report(home: Home) -> dict[str, Any]:

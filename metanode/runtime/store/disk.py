@@ -17,7 +17,7 @@ from metanode.errors import LocalFault, Malformed, UserError
 from metanode.protocol.blame.book import Ban, BlameList
 from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch, decode_epoch
-from metanode.protocol.keys.keygen import USABLE
+from metanode.protocol.keys.key import USABLE
 from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
 from metanode.protocol.restored import Restored
@@ -25,7 +25,7 @@ from metanode.protocol.tables.effects import Write
 from metanode.protocol.wire.codec import Codec
 from metanode.runtime.operator.blame import bans_in, blames_in
 from metanode.runtime.secrets.keystore import Keystore
-from metanode.runtime.store.cells import TITLE, CellStore, CellWrite
+from metanode.runtime.store.cells import TITLE, CellStore, CellWrite, decoded
 from metanode.runtime.store.files import DAMAGED
 from metanode.runtime.store.signing_log import (
     Lock,
@@ -106,12 +106,12 @@ class Disk:
                 for data in attached.get("signature_kept", {}).values()
             ],
             blocks={
-                peer: _decoded(Block, data)
+                peer: decoded(Block, data)
                 for (_, peer), data in attached.get("block_until", {}).items()
                 if isinstance(peer, bytes)
                 and cells.get("standing", {}).get((me, peer)) == "blocked"
             },
-            requests=[_decoded(Request, data) for data in attached.get("asked", {}).values()],
+            requests=[decoded(Request, data) for data in attached.get("asked", {}).values()],
             blames=blames_in(attached),
             bans=bans_in(cells, attached),
         )
@@ -189,11 +189,3 @@ class Disk:
             return epoch
         share = self.keystore.load(epoch.key_id, epoch.number, epoch.public_key)
         return evolve(epoch, keyshare=Keyshare.from_bytes(share))
-
-
-def _decoded(kind: type[Any], data: bytes) -> Any:
-    """Return what was stored beside a cell; UserError when it is damaged."""
-    try:
-        return kind.decode(data)
-    except Malformed as fault:
-        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
