@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
 from metanode.protocol.tables.effects import Effects
 from metanode.protocol.tables.runner import Tables
 from metanode.protocol.tables.view import NodeView, Quorum
-from metanode.runtime.store.trace import FIRST_PREV, canonical_json, line_hash
 from model_checks.conformance import check_traces
 from model_checks.trace_log import Refusal
 from spec.protocol import PROTOCOL
 from spec.trace_format import transition
+from tests.model_checks.trace_files import NODE, Record, Traces, written
 from tests.protocol.tables.support import with_messages
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation

@@ -6,7 +6,7 @@ chain is in process, so each coroutine runs to its end in one step.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from attrs import define, field, frozen

@@ -15,7 +15,7 @@ from metanode.errors import LocalFault
 from metanode.protocol.blame.book import Ban, BlameList
 from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.keys.key import USABLE
+from metanode.protocol.keys.keygen import USABLE
 from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
 from metanode.protocol.restored import Restored

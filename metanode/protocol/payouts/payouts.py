@@ -54,11 +54,11 @@ class Payout:
 class Payouts:
     """The payouts of a node that are signed, by event, and the purpose of those to be signed."""
 
-    kind: str = "payout"
     ctx: Context
     book: EventBook
     candidates: Candidates
     inbox: Inbox
+    kind: str = "payout"
     payouts: dict[bytes, Payout] = field(factory=dict)
     _waiting: dict[bytes, dict[bytes, SignatureFound]] = field(factory=dict)
     _verified: SignatureFound | None = None

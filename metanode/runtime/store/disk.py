@@ -17,7 +17,7 @@ from metanode.errors import LocalFault, Malformed, UserError
 from metanode.protocol.blame.book import Ban, BlameList
 from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch, decode_epoch
-from metanode.protocol.keys.key import USABLE
+from metanode.protocol.keys.keygen import USABLE
 from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
 from metanode.protocol.restored import Restored
