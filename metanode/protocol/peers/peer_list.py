@@ -164,7 +164,8 @@ class PeerList:
 
     @handles("list_cleared")
     def on_boundary(self) -> None:
-        if self.ctx.boundary:
+        # Without a key the list says who takes part: it stays, or a set-up would come too early.
+        if self.ctx.boundary and self.ctx.key is not None:
             for peer in self.ctx.each(self.heard):
                 self.ctx.tries("ping.Boundary", q=peer)
 
