@@ -361,7 +361,7 @@ class Handshakes:
     def on_end(self) -> None:
         self._tries("End")
 
-    def _tries(self, event: str, **others: Value) -> None:
+    def _tries(self, event: str, **others: Any) -> None:
         """Run a row of the link at hand; a link that it closes learns why."""
         link = self._entry.link
         refusal = self._refusal(event, link, others.get("q"))
