@@ -37,7 +37,7 @@ def share_proof_context(network_id: bytes, peer: bytes, epoch: int, round_number
 class RoundBook:
     """What was heard and built in one round.
 
-    ``document`` is this node's own candidate; ``settled`` is who signs, as these proposals and sets
+    ``document`` is this node's own candidate; ``settled`` is who signs, as the sets of these peers
     say; ``task`` is the attempt that this node has taken up since.
     """
 
@@ -48,7 +48,7 @@ class RoundBook:
     frames: dict[tuple[str, bytes], bytes] = field(factory=dict)
     document: PayoutDocument | None = None
     task: Task | None = None
-    settled: tuple[Any, tuple[bytes, ...] | None] = (None, None)
+    settled: tuple[frozenset[bytes], tuple[bytes, ...] | None] = (frozenset(), None)
 
 
 @define
@@ -185,17 +185,17 @@ class Inbox:
     def threshold_set(self, number: int) -> tuple[bytes, ...] | None:
         """Return who signs, in order of seniority, as the signing sets heard by now settle it.
 
-        A pure function of them, kept until another one counts.
+        A pure function of them, kept until another one counts. A proof that did not convince here
+        prunes nobody, or a senior peer could push a junior out with a copy of its proof (F-10).
         """
         book, state = self.book(number), self.ctx.state
         heard = frozenset(q for q in book.sets if state("round", q, number) == "in_view")
-        if book.settled[0] != (heard, len(book.proposals)):
+        if book.settled[0] != heard:
             key = self.ctx.epoch
-            proofs = {peer: p.share_proof for peer, p in book.proposals.items()}
+            proofs = {q: book.proposals[q].share_proof for q in heard}
             kept = prune_copies(key.seniority, proofs)
             turn = signing_order(key.seniority, number, len(key.roster) - key.threshold)
             order = [peer for peer in turn if peer in kept]
-            sets = {peer: frozenset(book.sets[peer].members) for peer in heard}
-            chosen = threshold_set(order, sets, key.quorum.threshold)
-            book.settled = (heard, len(book.proposals)), chosen
+            sets = {q: frozenset(book.sets[q].members) for q in heard}
+            book.settled = heard, threshold_set(order, sets, key.quorum.threshold)
         return book.settled[1]
