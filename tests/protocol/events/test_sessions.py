@@ -197,8 +197,7 @@ def test_a_fault_ends_the_run_and_says_who() -> None:
     assert events.book.status(EVENT) == "PENDING"
     assert (events.aim.missed, events.blames.ended) == ([IDS[2]], [run])
     assert events.sessions.silences(IDS[2]) == 1
-    events.node.take()
-    (note,) = [note for note in events.node.noted if note.event == "session.aborted"]
+    (note,) = events.node.noted("session.aborted")
     assert note.fields["culprits"] == [IDS[2].hex()[:16]]
 
 

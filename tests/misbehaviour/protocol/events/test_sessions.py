@@ -59,8 +59,7 @@ def test_an_early_message_from_outside_does_not_spoil_the_begin() -> None:
         events.node.receive(sender, m.Release(run.instance, 0, 1, b"x", 0))
     events.node.tick()
     assert [message.sender for message in lane.heard] == [2, 3]
-    events.node.take()
-    (note,) = [note for note in events.node.noted if note.event == "session.early_fault"]
+    (note,) = events.node.noted("session.early_fault")
     assert note.fields["peer"] == IDS[3].hex()[:16]
 
 
