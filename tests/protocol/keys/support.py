@@ -110,9 +110,9 @@ class Makers:
     _queue: deque[tuple[int, int, Any]] = field(factory=deque)
 
     @classmethod
-    def of(cls, **changes: Any) -> Makers:
-        """Return four makers at the beginning of a slot."""
-        return cls([Maker.at(number, **changes) for number in range(4)])
+    def of(cls, change: dict[int, Change] | None = None, **changes: Any) -> Makers:
+        """Return four makers at the beginning of a slot; some of them may lie."""
+        return cls([Maker.at(number, **changes) for number in range(4)], change or {})
 
     @property
     def now(self) -> float:
