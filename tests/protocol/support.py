@@ -19,7 +19,7 @@ from metanode.protocol.events.purpose import Purposes, Task
 from metanode.protocol.events.run import Run
 from metanode.protocol.events.votes import sign_vote, vote_of
 from metanode.protocol.keys.epoch import KeyEpoch, Member
-from metanode.protocol.tables.effects import Effects, Note
+from metanode.protocol.tables.effects import Effects, Note, Request
 from metanode.protocol.tables.registry import ADMISSION, STEP, homes_in
 from metanode.protocol.tables.runner import Tables
 from metanode.protocol.tables.turn import Turn
@@ -101,12 +101,14 @@ def signed(
 
 @define
 class Alone:
-    """One node of which only some cores are there; ``cores`` have their steps run in order."""
+    """One node of which only some cores are there; ``cores`` are those that have steps.
+
+    ``taken`` are the effects that were taken from it, in their order.
+    """
 
     ctx: Context
     cores: list[object] = field(factory=list)
-    noted: list[Note] = field(factory=list)
-    refused: list[str] = field(factory=list)
+    taken: list[Effects] = field(factory=list)
 
     @classmethod
     def of(cls, number: int = 0, now: float = START + 0.1, **changes: Any) -> Alone:
@@ -156,10 +158,19 @@ class Alone:
         self.take_in(inputs.Tick(), now)
 
     def take(self) -> Effects:
-        """Return the effects since the last call, and keep what was noted."""
-        effects = self.ctx.tables.take()
-        self.noted += [each for each in effects.requests if isinstance(each, Note)]
-        return effects
+        """Return the effects since the last call."""
+        self.taken.append(self.ctx.tables.take())
+        return self.taken[-1]
+
+    @property
+    def requests(self) -> list[Request]:
+        """What the node has asked of its shell."""
+        self.take()
+        return [each for effects in self.taken for each in effects.requests]
+
+    def noted(self, event: str) -> list[Note]:
+        """Return what the node has noted under a name."""
+        return [e for e in self.requests if isinstance(e, Note) and e.event == event]
 
     def sent(self, kind: type) -> list[Any]:
         """Return the messages of a class that were sent since the last call."""

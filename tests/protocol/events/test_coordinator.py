@@ -192,8 +192,6 @@ def test_an_attempt_whose_time_is_over_ends_and_its_event_waits() -> None:
 
 def test_events_that_a_restart_interrupted_are_tried_again() -> None:
     """Catches an event that waits for ever for a session that memory has lost."""
-    events = Events.at(MEMBER, task_of())
-    events.node.receive(HERE, setup_of(task_of()))
     again = Events.at(MEMBER)
     again.node.ctx.tables.view.put("status", (again.node.ctx.me, EVENT), "IN_PROGRESS")
     again.sessions.restart()
