@@ -27,10 +27,10 @@ from typing import Any
 from attrs import field, frozen
 
 from spec.inputs import INPUTS
-from spec.language.assembly import Protocol, Rule
+from spec.language.assembly import Protocol, Rule, children
 from spec.language.declarations import Cell, Enum, Opt
-from spec.language.expressions import SCOPES
 from spec.language.interpreter import Index, Value
+from spec.language.ir import Among, Node
 from spec.trace_format import (
     FILE_PATTERN,
     FIRST_PREV,
@@ -191,6 +191,11 @@ def _is_middle(record: Mapping[str, Any]) -> bool:
     return type(seq) is int and seq > 1 and isinstance(previous, str)
 
 
+def _scopes(node: Node) -> set[tuple[str, ...]]:
+    own = {node.sorts} if isinstance(node, Among) else set()
+    return own.union(*(_scopes(child) for child in children(node)))
+
+
 def _input(kind: object) -> str:
     if not isinstance(kind, str) or kind not in INPUTS:
         raise ValueError(f"there is no input {kind!r}")
@@ -211,6 +216,8 @@ class _Grammar:
     """Turns records into lines: every name, number and value is looked up in the protocol."""
 
     protocol: Protocol
+    scopes: dict[tuple[str, int], set[tuple[str, ...]]] = field(factory=dict)
+    """Among whom each row counts, by table and number."""
 
     def line(self, where: str, record: Mapping[str, Any]) -> Line:
         kind, seq = record.get("kind"), record["seq"]
@@ -280,10 +287,12 @@ class _Grammar:
         return reads, numbers
 
     def _scope(self, rule: Rule, text: str, inside: str) -> Scope:
-        """Return whose number a line has read: a row that counts so has parameters of the sorts."""
-        parts, known = inside.split(", ") if inside else [], set(rule.parameters.values())
-        fit = (sorts for sorts in ((), *SCOPES) if len(sorts) == len(parts) and known >= {*sorts})
-        sorts = next(fit, None)
+        """Return whose number a line has read: a guard of the row counts among them."""
+        where = (rule.table, rule.number)
+        if where not in self.scopes:
+            self.scopes[where] = {(), *(s for g in rule.guards for s in _scopes(g.formula))}
+        parts = inside.split(", ") if inside else []
+        sorts = next((each for each in self.scopes[where] if len(each) == len(parts)), None)
         if sorts is None:
             raise ValueError(f"{text!r} is a number of nobody of whom the row speaks")
         return sorts, tuple(self._individual(*pair) for pair in zip(sorts, parts, strict=True))
