@@ -8,6 +8,8 @@ from metanode.protocol.context import keygen_event
 from spec import messages as m
 from tests.simulation.simulator import NETWORK_ID, QUICK, Crash, Simulation, sends, writes_cell
 
+pytestmark = pytest.mark.real_transfers
+
 
 def locked(sim: Simulation, count: int = 4) -> bool:
     """Return whether so many running nodes have the key in force."""
