@@ -36,19 +36,21 @@ class DevnetRpc:
 
     def __init__(self, ledger: DevnetLedger) -> None:
         self._ledger = ledger
-        self._methods: dict[str, Callable[..., Awaitable[Any]]] = {
-            name.removeprefix("rpc_"): method
+        # Nodes ask several times a second, and reading a signature costs more than most answers.
+        self._methods: dict[str, tuple[Callable[..., Awaitable[Any]], inspect.Signature]] = {
+            name.removeprefix("rpc_"): (method, inspect.signature(method))
             for name, method in inspect.getmembers(self, inspect.iscoroutinefunction)
             if name.startswith("rpc_")
         }
 
     async def call(self, method: str, params: list[Any]) -> Any:
         """Run a method; raises :class:`DevnetError` for an unknown one or wrong parameters."""
-        handler = self._methods.get(method)
-        if handler is None:
+        found = self._methods.get(method)
+        if found is None:
             raise DevnetError(RpcCode.METHOD_NOT_FOUND, "Method not found")
+        handler, signature = found
         try:
-            bound = inspect.signature(handler).bind(*params)
+            bound = signature.bind(*params)
         except TypeError as fault:
             raise DevnetError(RpcCode.INVALID_PARAMS, f"{method}: {fault}") from fault
         return await handler(*bound.args)

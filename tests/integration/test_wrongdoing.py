@@ -12,9 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from metanode.runtime.operator.admin import fetch
 from tests.integration.attacker import MEMBER
 from tests.integration.support import SIZE, Live, metanode, wait_until
+
+pytestmark = pytest.mark.timeout(400)  # every wait has a patience of its own
 
 AMOUNT = 3_000_000
 

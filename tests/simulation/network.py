@@ -10,8 +10,6 @@ from typing import Any
 from attrs import define, evolve, field
 
 from metanode.custody.scripts import key_script
-from metanode.devnet.faucet import found_blocks
-from metanode.devnet.ledger import DevnetLedger
 from metanode.errors import Malformed, PeerFault, Unavailable
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import (
@@ -27,6 +25,7 @@ from metanode.protocol.tables.effects import (
 from metanode.protocol.tables.runner import TransitionError
 from metanode.protocol.tables.view import Quorum
 from spec.parameters import Preset
+from tests.devnet.founding import founded
 from tests.simulation.chain import ChainClient, Paid, Users
 from tests.simulation.checkers import Checkers
 from tests.simulation.clockwork import Clockwork
@@ -85,10 +84,8 @@ class Simulation(Clockwork):
         self.now = self.begin
         self._rng = random.Random(f"network {self.seed}")
         identities = identities_of(self.members + self.joiners)
-        ledger = DevnetLedger(lambda: self.now)
-        stakes = found_blocks(
-            ledger, [(key_script(i.node_id), STAKE) for i in identities], int(START)
-        )
+        owners = tuple((key_script(identity.node_id), STAKE) for identity in identities)
+        ledger, stakes = founded(lambda: self.now, owners, int(START))
         self.users = Users(ledger, random.Random(f"users {self.seed}"))
         common = evolve(
             COMMON,

@@ -18,6 +18,8 @@ from tests.simulation.simulator import (
     writes_cell,
 )
 
+pytestmark = pytest.mark.real_transfers
+
 
 def locked(sim: Simulation, count: int = 4) -> bool:
     """Return whether so many running nodes have the key in force."""

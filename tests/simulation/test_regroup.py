@@ -21,6 +21,8 @@ from tests.simulation.simulator import (
     writes_cell,
 )
 
+pytestmark = pytest.mark.real_transfers
+
 CHANGE = ((0, 1, 2, 4), 3, 1)
 """Node 4 in the place of node 3."""
 
