@@ -15,7 +15,7 @@ from metanode.protocol.tables.runner import Refused, Tables, Undefined
 from metanode.protocol.tables.view import NodeView, Quorum
 from spec.language.assembly import Machine, Rule
 from spec.language.declarations import Cell, Enum, Opt
-from spec.language.interpreter import Value, enabled, first_false, outcome
+from spec.language.interpreter import Value, enabled, first_false, holds, outcome
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 
@@ -108,26 +108,41 @@ def sampled(seed: int) -> tuple[Recording, Facts]:
 def coax(
     rng: random.Random, view: Recording, facts: Facts, rule: Rule, here: dict[str, Value]
 ) -> None:
-    """Change cells that the rule's false conjuncts read, for a while, so that it may run.
+    """Change cells that the rule's first false conjunct reads, for a while, so that it may run.
 
-    Rows with many conjuncts hardly ever run on a random view. The state itself stays.
+    Rows with many conjuncts hardly ever run on a random view. What makes an earlier conjunct false
+    is undone; the state itself stays.
     """
     own = PROTOCOL.machines[rule.table]
     record = (own.cell.name, tuple(here[name] for name in own.subject))
-    for _ in range(100):
-        vars(view)["seen"] = []
-        with view.reading():
-            if first_false(rule, view, here) is None:
-                return
-        read = [each for each in vars(view)["seen"] if each != record]
-        if not read:
-            return
-        name, index = rng.choice(read)
-        value = random_value(rng, PROTOCOL.cells[name])
+
+    def false() -> int:
+        for number, guard in enumerate(rule.guards):
+            vars(view)["seen"] = []
+            with view.reading():
+                if not holds(guard, view, here):
+                    return number
+        return len(rule.guards)
+
+    def put(name: str, index: tuple[Value, ...], value: Value) -> None:
         if name in facts:
             facts[name][index] = value
         else:
             view.put(name, index, value)
+
+    reached = false()
+    for _ in range(100):
+        read = [each for each in vars(view).get("seen", ()) if each != record]
+        if reached == len(rule.guards) or not read:
+            return
+        name, index = rng.choice(read)
+        before = facts[name][index] if name in facts else view.get(name, *index)
+        put(name, index, random_value(rng, PROTOCOL.cells[name]))
+        now = false()
+        if now < reached:
+            put(name, index, before)
+            now = false()
+        reached = now
 
 
 def snapshot(view: NodeView) -> dict[str, dict[tuple[Value, ...], Value]]:
