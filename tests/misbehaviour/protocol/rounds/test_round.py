@@ -14,7 +14,7 @@ from metanode.protocol.rounds.threshold_set import signing_order
 from metanode.tss.share_proof import verify_share
 from spec import messages as m
 from spec.parameters import MAINNET
-from tests.custody.helpers import ident
+from tests.custody.support import ident
 from tests.protocol.alone import IDS, ME, ROUND, THRESHOLD, Alone, convinces, epoch
 
 OTHER = bytes([7]) * 32
