@@ -11,7 +11,7 @@ from metanode.protocol.blame.record import WORD_ONLY, judge
 from metanode.protocol.events.sessions import Run
 from metanode.tss.messages import DealingShapes
 from spec import messages as m
-from tests.misbehaviour.protocol.events.test_sessions import flipped
+from tests.simulation.test_sessions import flipped
 from tests.protocol.blame.support import (
     CHEATS,
     KEYGEN,
