@@ -43,7 +43,7 @@ from spec import messages as m
 from spec.inputs import INPUTS
 from spec.parameters import MAINNET
 from spec.protocol import PROTOCOL
-from tests.custody.helpers import HRP, MEMO, ident, policy
+from tests.custody.support import HRP, MEMO, ident, policy
 from tests.tss.support import deal, seeded
 
 HOLDERS, THRESHOLD, FAULTY = 4, 3, 1

@@ -11,7 +11,7 @@ from metanode.protocol.payouts.payouts import TOLD_AGAIN
 from metanode.protocol.tables.effects import Broadcast, LookUp
 from spec import messages as m
 from spec.parameters import MAINNET
-from tests.custody.helpers import ident
+from tests.custody.support import ident
 from tests.protocol.alone import IDS, ME, ROUND, SHARES, Alone
 from tests.tss.support import deliver, sign_sessions
 

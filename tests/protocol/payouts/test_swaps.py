@@ -7,7 +7,7 @@ from typing import Any
 from metanode.custody.ledger import Ledger
 from metanode.custody.transfers import transfer_id
 from metanode.custody.types import Outpoint
-from tests.custody.helpers import ident
+from tests.custody.support import ident
 from tests.protocol.alone import IDS, ME, Alone
 
 PAYER = ident("the payout")
