@@ -20,6 +20,14 @@ from metanode.protocol.tables.registry import fact, handles, message
 from metanode.tss.share_proof import prove_share
 from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Proposal, SigningSet
 
+ENDS = {
+    "Proposing": "propose_share",
+    "SetBuilding": "set_share",
+    "ThresholdSet": "vote_share",
+    "Signing": "signing_share",
+}
+"""The phases of a round, and at which share of it each of them ends."""
+
 
 @define
 class Rounds:
@@ -61,17 +69,10 @@ class Rounds:
 
     @fact
     def deadline_passed(self, p: bytes) -> bool:
-        preset = self.ctx.preset
-        shares = {
-            "Proposing": preset.propose_share,
-            "SetBuilding": preset.set_share,
-            "ThresholdSet": preset.vote_share,
-            "Signing": preset.signing_share,
-        }
-        share = shares.get(self.phase())
-        if share is None:
-            return False
-        return self._entered() != self.ctx.round_number() or self.ctx.round_share() >= share
+        if self._entered() != self.ctx.round_number():
+            return True
+        share: float = getattr(self.ctx.preset, ENDS[self.phase()])
+        return self.ctx.round_share() >= share
 
     @fact
     def votes_conflict(self, p: bytes, r: int) -> bool:
@@ -240,9 +241,10 @@ class Rounds:
 
     @handles("round_over")
     def over(self) -> None:
-        if not self.deadline_passed(self.ctx.me):
+        phase = self.phase()
+        if phase not in ENDS:
             return
-        task, phase = self._task(), self.phase()
+        task = self._task()
         if self.ctx.tries("peer.Deadline"):
             self.ctx.note("round.ended", round=self._entered(), phase=phase)
             if task is not None:

@@ -329,6 +329,21 @@ def test_an_attempt_that_another_epoch_signs_is_left_alone() -> None:
     assert not node.sent(m.Vote)
 
 
+def test_a_share_of_another_epoch_does_not_sign_for_this_one() -> None:
+    """F-19, F-24: catches a vote in an epoch whose share does not work here yet; an old one does.
+    """
+    node = waiting()
+    node.proposed()
+    key = epoch()
+    share = evolve(key.share, epoch=2)
+    node.ctx.use(evolve(key, follows=1, package=share.package, keyshare=share))
+    for place in (1, 2, 3):
+        node.hear(place, m.SigningSet(ROUND, 2, IDS))
+    assert node.phase == "SetBuilding"
+    assert not node.sent(m.Vote)
+    assert "works" in str(node.effects.requests[-1])
+
+
 def test_messages_of_a_round_move_nothing_in_an_idle_node() -> None:
     """Catches a step that does something when nothing is due: each message runs it."""
     node = waiting()

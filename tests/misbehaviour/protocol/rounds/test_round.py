@@ -143,7 +143,7 @@ def test_who_holds_no_share_keeps_nothing_of_a_round() -> None:
         node.hear(LIAR, message)
         assert not node.rows()
     book = node.inbox.book(ROUND)
-    assert not (book.offers or book.proposals or book.sets)
+    assert (book.offers, book.proposals, book.sets) == ({}, {}, {})
 
 
 def test_a_banned_peer_is_not_signed_with() -> None:
