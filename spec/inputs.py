@@ -84,7 +84,7 @@ STEPS = {each.name: each for each in (
     step("setup_judged", f"{_TAKE_UP} session.Setup event.Setup session.Ack",
          "set-ups that wait for this node's own view"),
     step("convened", "session.Convene", "attempts that this node coordinates and that have votes"),
-    step("begun", f"session.NotChosen session.Begin {_RETRY}", "the certificate at hand"),
+    step("begun", "session.Begin session.NotChosen event.Recover", "the certificate at hand"),
     step("run_begun", "keygen.Start session.Release", "a session that has begun"),
     step("run_moved", "session.Step", "messages of runs: the one at hand, and those that waited"),
     step("run_aborted", "session.Expire session.Abort block_list.Blame block_list.Block"
@@ -93,7 +93,7 @@ STEPS = {each.name: each for each in (
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
          " event.KeyMade event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
-    step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Miss",
+    step("attempts_over", "session.Expire event.Recover keygen.Fail peer.KeygenOver regroup.Miss",
          "attempts whose time is over"),
     # signatures that come from others
     step("signature_taken", "event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
@@ -127,7 +127,7 @@ STEPS = {each.name: each for each in (
     step("keys_shown", "keygen.Show", "confirmations, told again"),
     step("key_certified", "keygen.Certify keygen.Outdate peer.KeygenOver", "confirmations at hand"),
     step("key_told", "keygen.Announce", "the locked key, for a holder that missed it"),
-    step("keys_given_up", "keygen.Fail peer.KeygenOver", "key generations that a restart cut off"),
+    step("keys_given_up", "keygen.Fail", "key generations that a restart cut off"),
     # the regroup
     step("stepped_back", f"regroup.Fence {_TELL}", "drafts of the next epoch that are ready"),
     step("gone_over", f"regroup.Fence {_TELL} event.Create regroup.TakeOver regroup.Activate"
@@ -146,7 +146,7 @@ STEPS = {each.name: each for each in (
     step("renounced_told", "event.Renounce", "statements that a peer may have missed"),
     step("expired", "event.Renounce event.Expire", "the request that the statement at hand is"
          " about, if its time is over here too"),
-    step("restarted", f"{_RETRY}", "events whose session a restart has lost"),
+    step("restarted", "event.Recover", "events whose session a restart has lost"),
     # links
     step("link_opened", "link.Connect", "a fresh channel"),
     step("hello_judged", "link.Hello", "the other end's hello"),

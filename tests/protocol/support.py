@@ -135,7 +135,8 @@ class Alone:
         homes = {(k, n): f for core in self.cores for k, n, f in homes_in(core)}
         if isinstance(entry, inputs.Received):
             try:
-                if not homes[ADMISSION, entry.kind](entry.sender, entry.message):
+                taken = homes.get((ADMISSION, entry.kind), lambda *_: True)
+                if not taken(entry.sender, entry.message):
                     return None
                 if not entry.waits:
                     ctx.hear(entry.message, entry.sender)

@@ -18,6 +18,7 @@ from metanode.protocol.events.sessions import OPEN, Sessions
 from metanode.protocol.events.votes import VoteBook, certificate_fault
 from metanode.protocol.rounds.threshold_set import in_turn
 from metanode.protocol.tables.registry import admits, fact, handles, message
+from metanode.protocol.tables.runner import TransitionError
 from spec.messages import Begin, Certificate, LockedCandidate, Setup
 
 SETUPS_PER_SENDER = 8
@@ -267,10 +268,14 @@ class Coordinators:
     def begin(self) -> None:
         certificate = self.ctx.received.message.certificate
         task = self.tasks[certificate.event, certificate.attempt]
+        if self.ctx.tries("session.Begin", **task.about):
+            return
+        refusal = self.ctx.tables.refusal
         if self.ctx.tries("session.NotChosen", **task.about):
-            self.book.recover(task.event)  # if the chosen ones fail, this node is needed again
-        elif not self.ctx.tries("session.Begin", **task.about):
-            self._refuse(task)
+            # If the chosen ones fail, this node is needed again.
+            self.ctx.tries("event.Recover", e=task.event)
+        else:
+            self._refuse(task, refusal)
 
     # --- attempts that are over ---
 
@@ -286,7 +291,7 @@ class Coordinators:
             silent = [member for member in task.members if member not in voted]
             missed = silent or (run.waiting_for if run is not None else [])
             self.sessions.drop(task.event, task.attempt)
-            self.book.recover(task.event)
+            self.ctx.tries("event.Recover", e=task.event)
             self.purposes.by_kind[task.purpose].ended(task.event, task.attempt, missed)
         self._forget({(task.event, task.attempt) for task in over}, oldest)
 
@@ -324,9 +329,9 @@ class Coordinators:
     def _is_absent(self, key: Key) -> bool:
         return self.ctx.state("session", *key) == "absent"
 
-    def _refuse(self, task: Task) -> None:
+    def _refuse(self, task: Task, refusal: TransitionError | None = None) -> None:
         """Say once why an attempt does not go on here; a set-up is looked at again and again."""
-        key, reason = (task.event, task.attempt), str(self.ctx.tables.refusal)
+        key, reason = (task.event, task.attempt), str(refusal or self.ctx.tables.refusal)
         if self._refusals.get(key) != reason:
             self._refusals[key] = reason
             self.ctx.note(

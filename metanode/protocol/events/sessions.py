@@ -286,8 +286,8 @@ class Sessions:
     @handles("restarted")
     def restart(self) -> None:
         for (_, event), status in self.ctx.each(self.ctx.tables.view.entries("status")):
-            if status == "IN_PROGRESS" and isinstance(event, bytes):
-                self.book.recover(event)
+            if status == "IN_PROGRESS":
+                self.ctx.tries("event.Recover", e=event)
 
     # --- for others ---
 

@@ -123,7 +123,8 @@ class Lane:
 
     def fail(self, kind: AbortKind, *culprits: int) -> None:
         """Come to an end without one."""
-        self.state, self.abort = "aborted", Abort(kind, culprits, b"", transferable=False, ban=False)
+        self.state = "aborted"
+        self.abort = Abort(kind, culprits, b"", transferable=False, ban=False)
 
 
 def running(
@@ -150,7 +151,7 @@ def enter(events: Events, task: Task, lanes: list[Lane], *signers: int) -> Run:
     run = Run(
         "sign", 1, task.event, task.attempt, task.digest, members, IDS, QUORUM, tuple(lanes),
         plan=plan,
-    )  # type: ignore[arg-type]  # lanes of a test
+    )
     ctx = events.node.ctx
     put, key = ctx.tables.view.put, (ctx.me, task.event, task.attempt)
     put("session", key, "begun")

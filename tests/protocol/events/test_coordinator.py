@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metanode.errors import LocalFault
+from metanode.protocol.inputs import Start
 from spec import messages as m
 from tests.protocol.events.support import IDS, Events, setup_of, task_of, turn_of
 from tests.protocol.support import DIGEST, EVENT, OTHER, PRESET, ROUND, START, signed
@@ -175,6 +176,29 @@ def test_a_higher_attempt_takes_over_while_nothing_is_released() -> None:
     assert (events.session(), events.session(ROUND + 1)) == ("expired", "acked")
 
 
+@pytest.mark.parametrize("number", [HERE, MEMBER])
+def test_an_event_of_which_nothing_was_released_is_tried_again(number: int) -> None:
+    """F-35: catches an event that one early abort strands, at its coordinator or elsewhere."""
+    events = Events.at(number, task_of())
+    events.node.ctx.tables.view.put("status", (events.node.ctx.me, EVENT), "FAILED")
+    events.node.tick()
+    if number != HERE:
+        events.node.receive(HERE, setup_of(task_of()))
+    assert events.session() == "acked"
+
+
+@pytest.mark.parametrize("state", ["acked", "stepping"])
+def test_a_coordinator_makes_room_for_its_own_attempt_too(state: str) -> None:
+    """F-20: catches an attempt that ends one whose share is out, or waits for one without."""
+    events = Events.at(HERE, task_of())
+    put, me = events.node.ctx.tables.view.put, events.node.ctx.me
+    put("session", (me, EVENT, ROUND - 1), state)
+    put("status", (me, EVENT), "IN_PROGRESS")
+    events.node.tick()
+    wanted = ("expired", "acked") if state == "acked" else ("stepping", "absent")
+    assert (events.session(ROUND - 1), events.session()) == wanted
+
+
 def test_an_attempt_whose_time_is_over_ends_and_its_event_waits() -> None:
     """SessionEnds: catches an attempt without an end, and who was missed in it."""
     events = Events.at(MEMBER, task_of())
@@ -194,5 +218,5 @@ def test_events_that_a_restart_interrupted_are_tried_again() -> None:
     """Catches an event that waits for ever for a session that memory has lost."""
     again = Events.at(MEMBER)
     again.node.ctx.tables.view.put("status", (again.node.ctx.me, EVENT), "IN_PROGRESS")
-    again.sessions.restart()
+    again.node.take_in(Start())
     assert again.book.status(EVENT) == "PENDING"

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from metanode.protocol.context import keygen_event
-from metanode.protocol.inputs import LinkUp
+from metanode.protocol.inputs import LinkUp, Start
 from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.keys.keygen import keygen_document
 from metanode.protocol.tables.effects import EraseShare, Watch
@@ -172,9 +172,46 @@ def test_a_member_that_comes_up_is_shown_what_it_missed() -> None:
     )
     makers.run(1.0)
     assert sorted(makers.noted("keygen.certified")) == [0, 2, 3]
+    for peer in (0, 3):
+        makers.nodes[2].node.take_in(LinkUp(ids(4)[peer]))
+        makers.deliver()
+        assert sorted(makers.noted("keygen.certified")) == [0, 2, 3]
     makers.nodes[2].node.take_in(LinkUp(ids(4)[1]))
     makers.deliver()
     assert sorted(makers.noted("keygen.certified")) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_confirmations_are_shown_again_once_a_round_until_a_key_is_locked_in(locked: bool) -> None:
+    """F-27: catches confirmations that nobody tells again, and words that never end."""
+    makers = Makers.of(keygen_until=int(START) + 100 - 97 * locked)
+    makers.run(5.0)
+    assert makers.with_key() == ([0, 1, 2, 3] if locked else [])
+    before = len([message for _, message in makers.sent if isinstance(message, m.Confirmations)])
+    for maker in makers.nodes:
+        maker.peers.known = ()
+    makers.run(4.0)
+    shown = len([message for _, message in makers.sent if isinstance(message, m.Confirmations)])
+    assert shown - before == (0 if locked else 2 * 4 * len(makers.nodes[0].node.ctx.keys))
+
+
+def test_a_holder_that_missed_the_lock_in_is_told_in_answer_to_its_ping() -> None:
+    """KeyAvailable: catches a holder that never knows its key is in force, and a flood of that."""
+    makers = Makers.of(keygen_until=int(START) + 3)
+    makers.run(2.0)
+    makers.change = {n: lambda to, message: [] if to == 2 else [message] for n in range(4)}
+    makers.run(7.0)
+    assert makers.with_key() == [0, 1, 3]
+    makers.change.clear()
+    stake = m.OutpointRef(bytes(32), 0)
+    for epoch, told in ((1, 0), (0, 1), (0, 0)):
+        ping = m.Ping(1, 1, "Idle", stake, None, None, epoch)
+        makers.sent.clear()
+        makers.nodes[0].node.receive(2, ping)
+        makers.deliver()
+        sent = [message for number, message in makers.sent if number == 0]
+        assert [type(message) for message in sent] == [m.KeyLocked] * told
+    assert makers.with_key() == [0, 1, 2, 3]
 
 
 def test_a_key_generation_that_a_crash_cut_off_is_given_up() -> None:
@@ -186,8 +223,7 @@ def test_a_key_generation_that_a_crash_cut_off_is_given_up() -> None:
     makers.run(1.0)
     assert makers.nodes[1].state(SLOT) == "generating"
     again = makers.nodes[1].restarted()
-    again.keygen.give_up()
-    again.sessions.restart()
+    again.node.take_in(Start())
     assert again.state(SLOT) == "abandoned"
     assert again.book.status(keygen_event(NETWORK_ID, SLOT)) == "PENDING"
 
