@@ -449,9 +449,8 @@ class Handover:
         if self.holding(ctx.epoch.number) != "fenced":
             return []
         self._reminded = number
-        told = ctx.tables.view.entries("handed_over")
-        stepped_back = {peer for (peer, h), _ in told if h in ctx.drafts}
-        return sorted({*ctx.epoch.roster} - stepped_back - {ctx.me})
+        stepped_back = [self.books.of(number).stepped_back for number in ctx.drafts]
+        return sorted({*ctx.epoch.roster}.difference({ctx.me}, *stepped_back))
 
     @handles("caught_up")
     def catch_up(self) -> None:

@@ -86,6 +86,11 @@ class LockBook:
         if locks in (locks_hash(told.values()), self.hash_of(holder)):
             self._complete.add(holder)
 
+    @property
+    def stepped_back(self) -> set[bytes]:
+        """The holders that have said so."""
+        return set(self._handed)
+
     def hash_of(self, holder: bytes) -> bytes:
         """Return the hash over the locks that a holder has shown."""
         return locks_hash(self.shown_by(holder).values())
