@@ -6,8 +6,8 @@ import pytest
 from attrs import evolve
 
 from spec import messages as m
-from tests.protocol.peers.test_peer_list import MS, alone, answered, hear, listed, ping
 from tests.protocol.peers.support import PEER, THIRD
+from tests.protocol.peers.test_peer_list import MS, alone, answered, hear, listed, ping
 from tests.simulation.hostile import OLDEST, changes, network
 
 GREATEST = (1 << 63) - 1
