@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from metanode.errors import UserError
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from spec import messages as m
 from tests.simulation.simulator import (
     QUICK,
