@@ -106,13 +106,8 @@ def test_a_pardon_is_put_to_the_core_and_stands_on_disk() -> None:
     asked = {"node_id": peer.hex()}
     with pytest.raises(UserError, match="no ban"):
         at(sim, lambda desk: desk.pardon(asked))
-<<<<<<< HEAD
-    core.blames.ban(peer, core.ctx.epoch.number)
-    with pytest.raises(UserError, match="run `keyrefresh`, then pardon"):
-=======
     ban(core, peer, core.ctx.epoch.number)
-    with pytest.raises(UserError, match="refreshed first"):
->>>>>>> c63c0b6 (Runtime tests speak the new interfaces)
+    with pytest.raises(UserError, match="run `keyrefresh`, then pardon"):
         at(sim, lambda desk: desk.pardon(asked))
     desk = Desk(core, None)  # type: ignore[arg-type]  # nothing is asked
     assert [ban["node_id"] for ban in desk.blame("")["bans"]] == [peer.hex()]
