@@ -6,7 +6,6 @@ import pytest
 
 from metanode.protocol.blame.book import RECORDS_PER_CULPRIT
 from metanode.protocol.blame.record import WORD_ONLY, judge
-from metanode.protocol.events.run import Run
 from metanode.tss.messages import DealingShapes
 from spec import messages as m
 from tests.misbehaviour.protocol.events.test_sessions import flipped
@@ -110,31 +109,26 @@ def test_a_run_with_a_peer_that_gets_banned_ends_at_once() -> None:
     """Catches a concurrent run in which a banned peer can try its next guess."""
     sim = silent(25)
     run, core = running(sim, MIDDLE), sim.core(MIDDLE)
-    ban(core, sim.nodes[OLDEST].node_id, 1)
-    core.sessions.break_off(sim.nodes[OUTSIDER].node_id)
+    ban(core, sim.nodes[OUTSIDER].node_id, 1)
+    sim.run(0.1)
     assert core.sessions.running(run.event) is run
-    core.sessions.break_off(sim.nodes[OLDEST].node_id)
+    ban(core, sim.nodes[OLDEST].node_id, 1)
+    sim.run(0.1)
     assert core.sessions.running(run.event) is None
     assert all(lane.state == "aborted" for lane in run.lanes)
-    sim.run(0.1)
     assert sim.noted("session.aborted", MIDDLE)[0]["kind"] == "banned"
-    assert core.settlement.status(run.event) == "PENDING"
-    assert core.settlement.lock_of(run.event) is not None
+    assert core.book.status(run.event) == "PENDING"
+    assert core.book.lock_of(run.event) is not None
 
 
 def test_a_certificate_that_names_a_banned_peer_begins_nothing() -> None:
     """Catches a member that was banned after the votes, and signs all the same."""
     sim = network(26)
     core = sim.core(MIDDLE)
-    begin_round = core.rounds.begin
     released: list[object] = []
     sim.tamper[MIDDLE] = changes(m.Release, lambda r: [released.append(r), r][1:])
-
-    def ban_first(certificate: m.Certificate, document: object) -> Run:
-        ban(core, sim.nodes[OLDEST].node_id, 1)
-        return begin_round(certificate, document)
-
-    core.rounds.begin = ban_first
+    sim.run_until(lambda: core.rounds.phase() == "ThresholdSet", 8.0, "votes", exactly=True)
+    ban(core, sim.nodes[OLDEST].node_id, 1)
     sim.run_until(lambda: bool(sim.noted("session.aborted", MIDDLE)), 8.0, "it is refused")
     assert sim.noted("session.aborted", MIDDLE)[0]["kind"] == "banned"
     assert not released
