@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from spec import messages as m
 from tests.simulation.simulator import Crash, sends, turns, with_key, writes_cell
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from metanode.errors import UserError
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from spec import messages as m
 from tests.simulation.asking import DIGEST, OTHER, all_signed, ask, ask_to_sign, quiet, signature
 from tests.simulation.simulator import (

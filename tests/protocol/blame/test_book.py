@@ -14,8 +14,9 @@ from metanode.protocol.context import Context
 from metanode.protocol.inputs import OperatorPardon
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.tables.runner import TransitionError
-from tests.protocol.peers.support import ME, NOW, PEER, THIRD, context, epoch, notes, take_in
+from tests.protocol.peers.support import ME, PEER, THIRD, context, epoch, notes, take_in
 from tests.protocol.peers.test_block_list import RECORD
+from tests.protocol.support import START as NOW
 
 CHEAT = evolve(RECORD, ban=True, transferable=False, kind="ot_consistency", reason="columns")
 

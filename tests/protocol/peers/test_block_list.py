@@ -14,19 +14,10 @@ from metanode.protocol.inputs import Tick
 from metanode.protocol.peers.block_list import Block, BlockList
 from metanode.protocol.wire.codec import encode_canonical
 from spec import messages as m
-from spec.parameters import DEVNET
-from tests.protocol.peers.support import (
-    FOURTH,
-    ME,
-    NETWORK,
-    NOW,
-    PEER,
-    THIRD,
-    context,
-    notes,
-    received,
-    take_in,
-)
+from tests.protocol.peers.support import FOURTH, ME, PEER, THIRD, context, notes, received, take_in
+from tests.protocol.support import NETWORK_ID as NETWORK
+from tests.protocol.support import PRESET
+from tests.protocol.support import START as NOW
 
 HASH = b"h" * 32
 PROPOSAL = m.Proposal(7, 1, HASH, HASH, bytes(65))
@@ -81,7 +72,7 @@ def test_two_messages_where_one_is_allowed_block_their_sender(pair: tuple[object
     assert (write.cell, write.after) == ("standing", "blocked")
     assert kept.attachment == blocks.entries[PEER]
     assert kept.attachment.frames == (frame(pair[0]), frame(pair[1]))
-    assert kept.attachment.until == ctx.now + DEVNET.block_duration_s
+    assert kept.attachment.until == ctx.now + PRESET.block_duration_s
     assert notes(ctx, "peer.blocked") == [{"peer": PEER.hex()[:16], "reason": "two of a kind"}]
 
 
@@ -153,7 +144,7 @@ def test_new_evidence_extends_the_block() -> None:
     blocks.convict(RECORD)
     ctx.now += 100.0
     blocks.convict(RECORD)
-    assert blocks.entries[PEER].until == NOW + 100.0 + DEVNET.block_duration_s
+    assert blocks.entries[PEER].until == NOW + 100.0 + PRESET.block_duration_s
 
 
 def test_a_block_runs_out_with_its_hour_and_not_before() -> None:
@@ -161,7 +152,7 @@ def test_a_block_runs_out_with_its_hour_and_not_before() -> None:
     ctx, blocks = alone()
     blocks.convict(RECORD)
     assert not ctx.tries("block_list.Over", q=PEER)
-    take_in(ctx, Tick(), blocks, after=DEVNET.block_duration_s - 1.0)
+    take_in(ctx, Tick(), blocks, after=PRESET.block_duration_s - 1.0)
     assert blocks.is_blocked(PEER)
     take_in(ctx, Tick(), blocks, after=1.0)
     assert blocks.standing(PEER) == "clear"

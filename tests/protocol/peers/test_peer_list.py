@@ -18,20 +18,10 @@ from metanode.protocol.peers.peer_list import PeerList, ping_proof_context
 from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
 from metanode.tss.share_proof import prove_share
 from spec import messages as m
-from spec.parameters import DEVNET
-from tests.protocol.peers.support import (
-    IDENTITIES,
-    ME,
-    NETWORK,
-    NOW,
-    PEER,
-    THIRD,
-    context,
-    epoch,
-    notes,
-    received,
-    take_in,
-)
+from tests.protocol.peers.support import ME, PEER, THIRD, context, epoch, notes, received, take_in
+from tests.protocol.support import IDENTITIES, PRESET
+from tests.protocol.support import NETWORK_ID as NETWORK
+from tests.protocol.support import START as NOW
 from tests.support import entropy
 
 STAKE = Outpoint(b"s" * 32, 1)
@@ -130,7 +120,7 @@ def test_an_answer_about_another_stake_or_peer_moves_nothing() -> None:
 def test_an_unanswered_question_is_asked_again() -> None:
     """Catches a peer that is never listed because the daemon was away when it came."""
     ctx, peers = alone()
-    hear(ctx, peers, ping(MS), ping(MS + 1), after=DEVNET.stake_query_s - 1)
+    hear(ctx, peers, ping(MS), ping(MS + 1), after=PRESET.stake_query_s - 1)
     assert len(ctx.tables.effects.requests) == 1
     hear(ctx, peers, ping(MS + 2), after=2.0)
     assert len(ctx.tables.effects.requests) == 2
@@ -139,8 +129,8 @@ def test_an_unanswered_question_is_asked_again() -> None:
 REFUSED = {
     "the same again": [ping(), ping()],
     "an older one": [ping(), ping(MS - 1)],
-    "from the past": [evolve(ping(), time_ms=MS - int(DEVNET.clock_skew_s * 1000) - 1)],
-    "from the future": [evolve(ping(), time_ms=MS + int(DEVNET.clock_skew_s * 1000) + 1)],
+    "from the past": [evolve(ping(), time_ms=MS - int(PRESET.clock_skew_s * 1000) - 1)],
+    "from the future": [evolve(ping(), time_ms=MS + int(PRESET.clock_skew_s * 1000) + 1)],
 }
 
 
@@ -214,7 +204,7 @@ def test_the_sequence_grows_over_a_restart() -> None:
 def test_silence_makes_missing_and_suspect_and_a_ping_clears_both() -> None:
     """F-09, SuspectClears: catches a silence that is taken for guilt, or for nothing."""
     ctx, peers = listed(1)
-    patience = DEVNET.ping_period_s * DEVNET.pings_missed_limit
+    patience = PRESET.ping_period_s * PRESET.pings_missed_limit
     take_in(ctx, Tick(), *cores(peers))
     hear(ctx, peers, ping(MS + 1))
     answered(ctx, peers)
@@ -241,6 +231,7 @@ def test_nothing_but_a_good_ping_clears_a_suspect() -> None:
 def test_the_list_is_cleared_at_each_boundary_and_at_no_other_time() -> None:
     """Catches an old entry that lives on after its node is gone, or a list that is never whole."""
     ctx, peers = listed(1, 2)
+    ctx.use(KEY)
     take_in(ctx, Tick(), *cores(peers))
     hear(ctx, peers, ping(MS + 1), place=1)
     answered(ctx, peers)
@@ -248,8 +239,15 @@ def test_the_list_is_cleared_at_each_boundary_and_at_no_other_time() -> None:
     take_in(ctx, Tick(), *cores(peers), after=0.05)
     assert peers.is_listed(PEER)
     assert {member.node_id for member in peers.staked()} == {PEER, THIRD}, "their stakes still hold"
-    take_in(ctx, Tick(), *cores(peers), after=DEVNET.round_period_s)
+    take_in(ctx, Tick(), *cores(peers), after=PRESET.round_period_s)
     assert not peers.is_listed(PEER)
+
+
+def test_without_a_key_the_list_stays() -> None:
+    """Catches founders of whom one has just cleared its list, and refuses a set-up."""
+    ctx, peers = listed(1)
+    take_in(ctx, Tick(), *cores(peers), after=PRESET.round_period_s)
+    assert peers.is_listed(PEER)
 
 
 def test_members_stand_by_the_age_of_their_stakes() -> None:

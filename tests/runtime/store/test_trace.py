@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metanode.errors import LocalFault
-from metanode.runtime.store.trace import REPAIRED, TraceWriter, read_trace, verify_trace
+from metanode.runtime.store.trace import REPAIRED, STARTED, TraceWriter, read_trace, verify_trace
 
 
 def write(directory: Path, *numbers: int, max_file_bytes: int = 1 << 20) -> None:
@@ -40,6 +40,27 @@ def test_chain_crosses_files(tmp_path: Path) -> None:
     assert len(files) == 5
     assert verify_trace(tmp_path).seq == 4
     assert verify_trace(files[2]).seq == 3
+
+
+def transitions(directory: Path, *inputs: int, start: bool = False) -> list[list[int]]:
+    """Write so many transitions for each input; return the turns of all that stand there."""
+    writer = TraceWriter(directory)
+    if start:
+        writer.append({"kind": STARTED})
+    for number in inputs:
+        writer.append_input([{"turn": [2, again]} for again in range(number)], 5.0)
+    writer.close()
+    return [r["turn"] for r in read_trace(directory) if "turn" in r]
+
+
+def test_inputs_are_numbered_since_the_start(tmp_path: Path) -> None:
+    """Catches two inputs that read as one, also when another process goes on with the trace."""
+    assert transitions(tmp_path, 2, 0, 1, start=True) == [[1, 2, 0], [1, 2, 1], [2, 2, 0]]
+    assert transitions(tmp_path, 1)[3:] == [[3, 2, 0]]
+    assert transitions(tmp_path, 1, start=True)[4:] == [[1, 2, 0]]
+    path = tmp_path / "trace-000001.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"half":')
+    assert transitions(tmp_path, 1)[5:] == [[2, 2, 0]]
 
 
 def test_torn_last_line_is_cut_and_noted(tmp_path: Path) -> None:
