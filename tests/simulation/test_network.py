@@ -13,6 +13,8 @@ from spec.parameters import DEVNET, MAINNET
 from tests.simulation.campaign import campaign
 from tests.simulation.simulator import QUICK, START, Simulation, Weather, turns, with_key
 
+pytestmark = pytest.mark.real_transfers
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -8,7 +8,6 @@ from metanode.protocol.blame.book import RECORDS_PER_CULPRIT
 from metanode.protocol.blame.record import WORD_ONLY, judge
 from metanode.tss.messages import DealingShapes
 from spec import messages as m
-from tests.simulation.test_sessions import flipped
 from tests.protocol.blame.support import (
     CHEATS,
     KEYGEN,
@@ -22,6 +21,7 @@ from tests.protocol.blame.support import (
 from tests.simulation.hostile import MIDDLE, OLDEST, OUTSIDER, YOUNGEST, changes, network
 from tests.simulation.simulator import Simulation, with_key
 from tests.simulation.test_regroup import CHANGE, ask, works
+from tests.simulation.test_sessions import flipped
 from tests.tss.support import flip, plus_one
 
 REGROUP = DealingShapes(2).rounds()
