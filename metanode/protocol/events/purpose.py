@@ -9,10 +9,11 @@ them alike. The six are: keygen and lock-in (``keys/``), regroup and succession 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field, frozen
 
+from metanode.errors import PeerFault
 from metanode.protocol.context import Context
 from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
 from metanode.protocol.inputs import Input
@@ -66,31 +67,41 @@ class Task:
         return len(self.members) if self.needs_all else self.quorum.threshold
 
 
-class Purpose(Protocol):
-    """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``."""
+class Purpose:
+    """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``.
+
+    What is here is the purpose of what nobody proposes and nobody signs: each one says what is
+    different with it.
+    """
 
     kind: str
 
     def due(self) -> Iterable[Task]:
         """Return the attempts that may be set up now, as this node sees them."""
+        return ()
 
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt that another node sets up, as this node would set it up (F-17)."""
+        raise NotImplementedError
 
     def oldest(self) -> int:
         """Return the oldest attempt whose time is not over."""
+        raise NotImplementedError
 
     def begin(self, task: Task, certificate: Certificate) -> Run | None:
         """Return the run that a certificate allows; None when this node cannot take part.
 
         What begins with it besides is fired here (``keygen.Start``).
         """
+        raise NotImplementedError
 
     def verifies(self, run: Run) -> bool:
         """Return whether the results of a run are what it was for."""
+        raise NotImplementedError
 
     def finished(self, run: Run) -> None:
         """Take the results of a run whose session has finished: step ``run_finished``."""
+        raise NotImplementedError
 
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
         """An attempt has come to nothing; ``missed`` are those whose part was waited for, or who
@@ -99,21 +110,26 @@ class Purpose(Protocol):
 
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether an event is of this kind, by its document and, if known, an attempt."""
+        raise NotImplementedError
 
     def verified(self, found: SignatureFound) -> bool:
         """Return whether finished signatures verify under the key, as the document asks."""
+        return False
 
     def heard(self, sender: bytes, found: SignatureFound) -> None:
         """Take finished signatures that a peer shows: step ``signature_taken``.
 
         PeerFault for what nobody may send. What cannot be judged yet waits.
         """
+        raise PeerFault(f"a signature of a {self.kind}, which ends in shares", sender)
 
     def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
         """Return what waited, with its sender, if it can be judged better now; it waits no more."""
+        return ()
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
         """Return finished events, each with a peer that an input shows to have missed it."""
+        return ()
 
 
 @define

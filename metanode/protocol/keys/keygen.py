@@ -11,13 +11,12 @@ from typing import Any
 
 from attrs import define, field
 
-from metanode.errors import PeerFault
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, keygen_event, lock_in_event, regroup_event
 from metanode.protocol.events.event_book import EventBook
-from metanode.protocol.events.purpose import Task
+from metanode.protocol.events.purpose import Purpose, Task
 from metanode.protocol.events.run import KeygenPlan, Run, instance_of
-from metanode.protocol.inputs import Input, LinkUp, Received
+from metanode.protocol.inputs import LinkUp, Received
 from metanode.protocol.keys.confirmations import ConfirmationBook
 from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch, Member, members_plain
 from metanode.protocol.peers.peer_list import PeerList
@@ -35,7 +34,6 @@ from spec.messages import (
     Confirmations,
     KeyLocked,
     Ping,
-    SignatureFound,
 )
 
 USABLE = ("stored", "certified_by_all", "locked_in")
@@ -61,7 +59,7 @@ def keygen_document(
 
 
 @define
-class Keygen:
+class Keygen(Purpose):
     """The purpose of key generations; the keys themselves are in ``ctx.keys``, by slot.
 
     ``announcement`` is what shows everybody the key that was locked in.
@@ -319,22 +317,6 @@ class Keygen:
         return attempt is not None and event == keygen_event(
             self.ctx.settings.network_id, attempt
         )
-
-    def verified(self, found: SignatureFound) -> bool:
-        """A key generation ends in shares: there is no signature of it."""
-        return False
-
-    def heard(self, sender: bytes, found: SignatureFound) -> None:
-        """Nobody can show the signature of a key generation."""
-        raise PeerFault("a signature of a key generation", sender)
-
-    def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
-        """Return nothing, as there are no signatures."""
-        return ()
-
-    def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Return nothing, as there are no signatures."""
-        return ()
 
     # --- confirmations ---
 

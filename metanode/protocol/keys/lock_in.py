@@ -5,16 +5,15 @@ The signature tests the key, and SAFE-SIGN sees to it that no second key is lock
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from attrs import define, field
 
 from metanode.errors import Malformed, PeerFault
 from metanode.protocol.context import Context
 from metanode.protocol.events.event_book import EventBook
-from metanode.protocol.events.purpose import Task, signatures_of, signing_run
+from metanode.protocol.events.purpose import Purpose, Task, signatures_of, signing_run
 from metanode.protocol.events.run import Run
-from metanode.protocol.inputs import Input
 from metanode.protocol.keys.epoch import KeyEpoch, decode_epoch
 from metanode.protocol.keys.keygen import Keygen
 from metanode.protocol.tables.registry import admits, fact
@@ -23,7 +22,7 @@ from spec.messages import Certificate, EcdsaSignature, KeyLocked, SignatureFound
 
 
 @define
-class LockIn:
+class LockIn(Purpose):
     """The purpose of the lock-in."""
 
     ctx: Context
@@ -99,9 +98,6 @@ class LockIn:
         if key is not None:
             self._take(key, signatures_of(run, key.encode()))
 
-    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """An attempt came to nothing: the next round has another coordinator."""
-
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether an event is the lock-in of this network."""
         return event == self.event
@@ -134,10 +130,6 @@ class LockIn:
         """Yield the signatures of keys that peers have shown with all confirmations."""
         shown, self._shown = self._shown, {}
         return shown.items()
-
-    def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Return nothing: who knows no key is shown the newest epoch, or ``KeyLocked``."""
-        return ()
 
     @admits("key_locked")
     def admit_locked(self, sender: bytes, message: KeyLocked) -> bool:

@@ -6,7 +6,7 @@ made of that again after a start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import define, field
@@ -22,7 +22,7 @@ from metanode.custody.payout import (
 from metanode.errors import Malformed, MetanodeError
 from metanode.protocol.context import Context
 from metanode.protocol.events.event_book import EventBook
-from metanode.protocol.events.purpose import Task
+from metanode.protocol.events.purpose import Purpose, Task
 from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
 from metanode.protocol.inputs import ChainNews, Input, LinkUp, PayoutAnswer, Tick
 from metanode.protocol.rounds.candidate import Candidates
@@ -51,7 +51,7 @@ class Payout:
 
 
 @define
-class Payouts:
+class Payouts(Purpose):
     """The payouts of a node that are signed, by event, and the purpose of those to be signed."""
 
     ctx: Context
@@ -67,10 +67,6 @@ class Payouts:
         self.ctx.tables.bind(self)
 
     # --- the purpose: no coordinator sets a payout up, a round does ---
-
-    def due(self) -> Iterable[Task]:
-        """Return nothing: rounds propose payouts."""
-        return ()
 
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return nothing: a payout is proposed in a round, not set up."""
@@ -125,9 +121,6 @@ class Payouts:
         found = self._found(run)
         if found is not None:
             self._take(found)
-
-    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """An attempt has come to nothing: the next round tries the locked document again."""
 
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether a document is that of a payout, and the event the one it is about."""

@@ -16,7 +16,13 @@ from metanode.custody.payout import custody_address
 from metanode.errors import LocalFault, Malformed, PeerFault, UserError
 from metanode.protocol.context import Context
 from metanode.protocol.events.event_book import FINISHED, EventBook
-from metanode.protocol.events.purpose import Task, coordinator_of, signatures_of, signing_run
+from metanode.protocol.events.purpose import (
+    Purpose,
+    Task,
+    coordinator_of,
+    signatures_of,
+    signing_run,
+)
 from metanode.protocol.events.run import Run
 from metanode.protocol.inputs import Input, LinkUp, OperatorRequest, Received
 from metanode.protocol.peers.peer_list import PeerList
@@ -45,7 +51,7 @@ ANNOUNCED_TO_NEWCOMERS = 16
 
 
 @define
-class Requests:
+class Requests(Purpose):
     """The requests of a node; the purpose of those to sign."""
 
     ctx: Context
@@ -214,9 +220,6 @@ class Requests:
         """Take the signature of a run."""
         self._take(signatures_of(run, self.asked[run.event].document))
 
-    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """An attempt has come to nothing: the next round has another coordinator."""
-
     def _follow_round(self) -> None:
         """Forget what belongs to the attempts of another round."""
         number = self.ctx.round_number()
@@ -268,10 +271,6 @@ class Requests:
         self._heard[found.event] = found
         if len(self._heard) > HEARD_LIMIT:
             self._heard.pop(next(iter(self._heard)))
-
-    def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
-        """Return nothing: what is kept waits for this node's operator alone."""
-        return ()
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
         """Yield the newest signatures for a peer that came up, and once a round what one lacks."""

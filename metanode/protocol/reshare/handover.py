@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from metanode.errors import LocalFault, PeerFault
 from metanode.protocol.context import Context, succession_event
 from metanode.protocol.events.event_book import EventBook, TakenOver
-from metanode.protocol.events.purpose import Task, signatures_of, signing_run
+from metanode.protocol.events.purpose import Purpose, Task, signatures_of, signing_run
 from metanode.protocol.events.run import Run
 from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.inputs import Input, LinkUp, Received
@@ -35,7 +35,7 @@ from spec.messages import (
 
 
 @define
-class Handover:
+class Handover(Purpose):
     """The handing over of the key at one node; the purpose of successions."""
 
     ctx: Context
@@ -246,9 +246,6 @@ class Handover:
         if draft is not None:
             self._decide(signatures_of(run, draft.encode()))
 
-    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """An attempt has come to nothing: the next round has another coordinator."""
-
     def named(self, digest: bytes) -> KeyEpoch | None:
         """Return the draft whose name a succession session signs."""
         network_id = self.ctx.settings.network_id
@@ -272,10 +269,6 @@ class Handover:
             raise PeerFault("a signature under an epoch's name that does not verify", sender)
         if self.verified(found) and (key is None or epoch.number > key.number):
             self._decide(found)
-
-    def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
-        """Return nothing: the key is known, or the signature is nobody's."""
-        return ()
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
         """Yield how the key got where it is, for a peer that is behind, or that knows no key."""

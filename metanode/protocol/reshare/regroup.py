@@ -15,9 +15,8 @@ from attrs import define, field, frozen
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, regroup_event, succession_event, whole
 from metanode.protocol.events.event_book import EventBook
-from metanode.protocol.events.purpose import Task
+from metanode.protocol.events.purpose import Purpose, Task
 from metanode.protocol.events.run import RefreshPlan, ResharePlan, Run, instance_of
-from metanode.protocol.inputs import Input
 from metanode.protocol.keys.epoch import KeyEpoch, Member, members_plain
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.reshare.handover import Handover
@@ -29,7 +28,7 @@ from metanode.tss.dealing import Dealing
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import FINISHED
-from spec.messages import Certificate, Missed, SignatureFound
+from spec.messages import Certificate, Missed
 from spec.parameters import quorum_fault
 
 
@@ -57,7 +56,7 @@ class Plan:
 
 
 @define
-class Regroups:
+class Regroups(Purpose):
     """The attempts of one node; the purpose of regroups."""
 
     ctx: Context
@@ -292,21 +291,6 @@ class Regroups:
             package=lane.package,
             keyshare=lane.result,
         )
-
-    def verified(self, found: SignatureFound) -> bool:
-        """Return False: an attempt ends in shares, not in a signature."""
-        return False
-
-    def heard(self, sender: bytes, found: SignatureFound) -> None:
-        """Ignore what nobody can have signed."""
-
-    def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
-        """Return nothing: there is no signature to wait for."""
-        return ()
-
-    def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Return nothing: what an attempt makes is told as a draft."""
-        return ()
 
     # --- who was missed ---
 
