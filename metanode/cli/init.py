@@ -173,7 +173,7 @@ def command(home: Path, **options: Any) -> None:
 
     Nothing that exists is overwritten. The passphrase comes from a file or from a prompt.
     """
-    from metanode.custody.scripts import address_of, key_script
+    from metanode.custody.document import custody_address
     from metanode.runtime.home.home import Home, create_home
 
     place = Home(home)
@@ -183,7 +183,7 @@ def command(home: Path, **options: Any) -> None:
     click.echo(f"home:          {place.path}")
     click.echo(f"node id:       {identity.node_id.hex()}")
     click.echo(f"network id:    {config.network_id().hex()}")
-    click.echo(f"stake address: {address_of(key_script(identity.node_id), config.chain.hrp)}")
+    click.echo(f"stake address: {custody_address(identity.node_id, config.chain.hrp)}")
     if config.stake.outpoint is None:
         click.echo(
             f"next: pay at least {config.stake.minimum} units to the stake address, write "

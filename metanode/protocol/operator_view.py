@@ -9,9 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from metanode.custody.payout import custody_address
-from metanode.custody.transaction import der_signature
 from metanode.protocol.context import (
     Context,
     keygen_event,
@@ -209,7 +209,7 @@ class OperatorView:
             "r": rs[:32].hex(),
             "s": rs[32:].hex(),
             "recovery_id": recovery_id(key.public_key, digest, r, s),
-            "der": der_signature(r, s).hex(),
+            "der": encode_dss_signature(r, s).hex(),
             "signers": [signer.hex() for signer in found.signers],
         }
 

@@ -11,7 +11,6 @@ from attrs import define
 
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcError
-from metanode.custody.scripts import key_script
 from metanode.errors import Unavailable
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Broadcast, CheckStake, LookUp
@@ -50,7 +49,7 @@ class ChainFollower:
         """Follow the custody address of a key, from its birth or anew."""
         # The index starts a fee window early: all nodes must see the same fee rate.
         start = self.core.settings.custody.index_start(self.birth_height)
-        self.chain.watch(key_script(public_key), start)
+        self.chain.watch(public_key, start)
         self.watching = True
 
     async def check_stake(self, request: CheckStake) -> None:

@@ -97,7 +97,7 @@ def snapshot_of(
 
 def transfers_of(snapshot: Snapshot, rules: CustodyPolicy) -> tuple[Transfer, ...]:
     """Return the payable transfers of a snapshot."""
-    return classify_all(snapshot, rules, HRP, HOME)[0]
+    return classify_all(snapshot, rules, HRP, CUSTODY)[0]
 
 
 def payout(

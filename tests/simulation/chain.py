@@ -91,7 +91,7 @@ class ChainClient:
 
     def watch(self, public_key: bytes, start: int) -> None:
         """Watch the custody script from a height on."""
-        self._adapter.watch(key_script(public_key), start)
+        self._adapter.watch(public_key, start)
         self.watching = True
 
     def poll(self) -> tuple[ChainUpdate, tuple[Outpoint, ...]]:

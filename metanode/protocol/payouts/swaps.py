@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from metanode.custody.payout import custody_script
 from metanode.custody.transfers import Declined, Transfer, classify, transfer_id
 from metanode.custody.types import Deposit, Outpoint
 from metanode.protocol.context import Context
@@ -78,8 +77,8 @@ class Swaps:
             del self.deposits[swap]
 
     def _classify(self, deposit: Deposit) -> Transfer | Declined:
-        settings, script = self.ctx.settings, custody_script(self.ctx.epoch.public_key)
-        return classify(deposit, settings.custody, settings.hrp, script)
+        settings = self.ctx.settings
+        return classify(deposit, settings.custody, settings.hrp, self.ctx.epoch.public_key)
 
     def _decline(self, declined: Declined) -> None:
         if declined.deposit.outpoint not in self._declined:

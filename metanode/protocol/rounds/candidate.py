@@ -18,7 +18,6 @@ from metanode.custody.ledger import Ledger
 from metanode.custody.payout import (
     PayoutDocument,
     build_payout,
-    custody_script,
     decode_document,
     payable_transfers,
     payout_event,
@@ -244,7 +243,7 @@ class Candidates:
         settings, key = self.ctx.settings, self.ctx.epoch
         snapshot = self.ledger.snapshot(height)
         transfers, _ = classify_all(
-            snapshot, settings.custody, settings.hrp, custody_script(key.public_key)
+            snapshot, settings.custody, settings.hrp, key.public_key
         )
         return Cutoff(snapshot, transfers)
 
