@@ -436,9 +436,9 @@ MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
 """The message that an effect on a network cell sends."""
 
 
-def index_of(message: object) -> tuple[Any, ...]:
+def index_of(message: Any) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
-    return tuple(attrgetter(path)(message) for path in type(message).INDEX)  # type: ignore[attr-defined]  # every class of MESSAGES has it
+    return tuple(attrgetter(path)(message) for path in type(message).INDEX)
 
 
 @frozen
