@@ -40,12 +40,13 @@ class Asked:
     """What operators ask for."""
 
     kinds: list[str] = field(factory=list)
+    met: set[bytes] = field(factory=set)
 
     def open(self, kind: str) -> list[str]:
         return [each for each in self.kinds if each == kind]
 
     def is_met(self, event: bytes) -> bool:
-        return False
+        return event in self.met
 
 
 @define

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from metanode.errors import Equivocation, PeerFault
-from metanode.protocol.context import Context
+from metanode.protocol.context import Context, keygen_event
 from metanode.protocol.events.purpose import Task
+from metanode.protocol.events.run import KeygenPlan, Run
 from metanode.protocol.events.votes import sign_vote
 from metanode.protocol.wire.envelope import SIGNATURE_TAG, open_envelope
 from spec import messages as m
+from tests.protocol.events.support import Lane
 from tests.protocol.keys.support import Change, Maker, Makers
 from tests.protocol.support import CODEC, IDENTITIES, NETWORK_ID, PRESET, START, epoch_of, ids
 from tests.tss.support import flip
@@ -103,9 +106,74 @@ def test_a_key_generation_begins_with_the_votes_of_all_members(voters: int, begi
     ctx = maker.node.ctx
     task, certificate = voted(ctx, slot=SLOT, roster=ids(4))
     maker.keygen._making[SLOT] = (task, evolve(certificate, votes=certificate.votes[:voters]))
-    assert not maker.keygen.keygen_certificate(ctx.me, SLOT), "its session has not begun"
+    ctx.tables.view.put("phase", (ctx.me,), "Keygen")
+    assert ctx.tables.why_not("keygen.Start", k=SLOT) is not None, "its session has not begun"
     ctx.tables.view.put("session", (ctx.me, task.event, SLOT), "begun")
-    assert maker.keygen.keygen_certificate(ctx.me, SLOT) == begins
+    assert (ctx.tables.why_not("keygen.Start", k=SLOT) is None) == begins
+
+
+@pytest.mark.parametrize(
+    ("change", "stored"),
+    [
+        ({}, True), ({"threshold": 2}, False), ({"epoch": 2}, False), ({"party_index": 1}, False),
+        ({"secret_share": 5}, False), (None, False),
+    ],
+)
+def test_a_share_that_is_none_is_not_stored(change: dict[str, int] | None, stored: bool) -> None:
+    """Catches a key that is confirmed although its run gave no share of it."""
+    maker = founded().nodes[1]
+    share, again = maker.node.ctx.epoch.share, Maker.at(1)
+    ctx = again.node.ctx
+    ctx.tables.view.put("key", (ctx.me, SLOT), "generating")
+    lane = Lane(state="round-2" if change is None else "finished")
+    lane.result = evolve(share, **(change or {}))
+    run = Run(
+        "keygen", 1, OTHER, SLOT, OTHER, ids(4), ids(4), epoch_of(1, 4, 3, 1).quorum,
+        (lane,), plan=KeygenPlan(ids(4), 3, 1),
+    )
+    again.keygen._made[SLOT] = run
+    ctx.keys[SLOT] = maker.node.ctx.epoch
+    assert again.keygen.verifies(run) == stored
+    assert (ctx.tables.why_not("keygen.Store", k=SLOT) is None) == stored
+
+
+@pytest.mark.parametrize("change", [{}, {"document": b"no key"}, {"signatures": ()}, None])
+def test_a_key_is_locked_in_by_its_own_signature_alone(change: dict[str, object] | None) -> None:
+    """F-27: catches a key in force that has signed nothing, or another key's name."""
+    maker = founded().nodes[1]
+    found = maker.book.found[maker.lock_in.event]
+    key, again = maker.node.ctx.epoch, Maker.at(1)
+    ctx = again.node.ctx
+    ctx.keys[SLOT] = key
+    ctx.tables.view.put("key", (ctx.me, SLOT), "certified_by_all")
+    if change is not None:
+        again.book.found[again.lock_in.event] = evolve(found, **change)
+    assert (ctx.tables.why_not("keygen.LockIn", k=SLOT) is None) == (change == {})
+
+
+def test_an_event_about_a_key_ends_when_the_key_is_made() -> None:
+    """Catches a key generation or a request that is met before its share is in store."""
+    maker = Maker.at(1)
+    ctx = maker.node.ctx
+    event = keygen_event(NETWORK_ID, SLOT)
+    for about, kind in ((event, "keygen"), (OTHER, "key_request")):
+        maker.book.create(about, kind)
+        assert ctx.tables.why_not("event.KeyMade", e=about) is not None
+    ctx.keys[SLOT] = evolve(epoch_of(1, 4, 3, 1), slot=SLOT)
+    assert ctx.tables.why_not("event.KeyMade", e=event) is not None, "it is not in store"
+    ctx.tables.view.put("key", (ctx.me, SLOT), "stored")
+    maker.asked.met.add(OTHER)
+    for about in (event, OTHER):
+        assert ctx.tables.why_not("event.KeyMade", e=about) is None
+
+
+@lru_cache
+def founded() -> Makers:
+    """Return makers with a key in force; nobody changes them."""
+    makers = Makers.of(keygen_until=int(START) + 3)
+    makers.run(5.0)
+    assert has_key(makers)
+    return makers
 
 
 def test_two_confirmations_of_one_key_are_evidence() -> None:
@@ -175,8 +243,9 @@ def test_a_forged_locked_key_is_not_believed(field: str) -> None:
     assert makers.with_key() == []
 
 
+@lru_cache
 def certified() -> Makers:
-    """Return makers with a certified key, which is not locked in yet."""
+    """Return makers with a certified key, which is not locked in; lies must not change them."""
     makers = Makers.of(keygen_until=int(START) + 100)
     makers.run(1.0)
     assert sorted(makers.noted("keygen.certified")) == [0, 1, 2, 3]
@@ -270,9 +339,7 @@ def test_a_member_who_never_signs_cannot_keep_the_key_from_being_locked_in() -> 
 
 def test_confirmations_and_locks_after_the_lock_in_change_nothing() -> None:
     """Catches a locked key that is replaced: it is permanent (LockInAgreement)."""
-    makers = start(lambda _to, message: [message])
-    makers.run(5.0)
-    assert has_key(makers)
+    makers = founded()
     maker = makers.nodes[1]
     before, slot = maker.node.ctx.epoch, maker.node.ctx.epoch.slot
     for message in (
@@ -281,7 +348,6 @@ def test_confirmations_and_locks_after_the_lock_in_change_nothing() -> None:
         m.KeyLocked(slot + 1, 1, (), b"\x02" + bytes(32), OTHER, (), bytes(64)),
     ):
         makers.inject(LIAR, message, 1)
-    makers.run(4.0)
     assert maker.node.ctx.epoch == before
     assert maker.state(slot) == "locked_in"
 
