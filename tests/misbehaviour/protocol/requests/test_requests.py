@@ -217,7 +217,9 @@ def caught(sim: Simulation, numbers: tuple[int, ...] = (0, 1, 2)) -> m.Signature
     return sim.core(0).book.found[event]
 
 
-@pytest.mark.parametrize("change", ["r", "high s", "two", "none", "digest", "another digest", "garbage"])
+@pytest.mark.parametrize(
+    "change", ["r", "high s", "two", "none", "digest", "another digest", "garbage"]
+)
 def test_a_signature_that_does_not_verify_is_its_senders_fault(change: str) -> None:
     """Catches a signature that counts because a holder sent it, or one for another digest."""
     sim = quiet(8)
