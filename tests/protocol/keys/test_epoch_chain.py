@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
@@ -18,9 +20,9 @@ from tests.protocol.support import NETWORK_ID
 def shown(holder: Holder, number: int, knows: int) -> list[bytes]:
     """Return the documents of the epochs that a node is shown when it pings."""
     sends = holder.pinged(number, knows).sends
-    found = [send for send in sends if isinstance(send.message, m.SignatureFound)]
-    assert {send.to for send in found} <= {*ids_of([number])}
-    return [send.message.document for send in found]
+    found = [(s.to, s.message) for s in sends if isinstance(s.message, m.SignatureFound)]
+    assert {to for to, _ in found} <= {*ids_of([number])}
+    return [message.document for _, message in found]
 
 
 def test_the_key_signs_the_name_of_an_epoch() -> None:
@@ -45,7 +47,7 @@ def test_the_lock_in_names_the_first_epoch() -> None:
 def test_what_names_no_epoch_is_none(fault: str) -> None:
     """Catches an epoch that is believed with a signature of something else."""
     real = named(epoch(NEXT))
-    change = {
+    change: dict[str, Any] = {
         "document": {"document": epoch(NEXT + 1).encode()},
         "event": {"event": succession_event(NETWORK_ID, KEY_ID, 7)},
         "digest": {"digest": bytes(32)},

@@ -272,7 +272,6 @@ class Holder:
             votes, requests, expiry, wishes, handover, handover.drafts, handover.books, regroups,
             chain, signatures, Pinged(),
         ]
-        node.told(key_made=False, share_checked=True)
         ctx.tables.view.providers["key_made"] = requests.is_met
         if key is not None:
             mine = ctx.me in key.roster
@@ -306,7 +305,11 @@ class Holder:
     def makes(self, draft: KeyEpoch) -> Effects:
         """Let the node end the making of a draft with a share of it."""
         me = IDENTITIES.index(self.node.ctx.identity)
+        providers = self.node.ctx.tables.view.providers
+        truth = providers["share_checked"]
+        self.node.told(share_checked=True)
         self.handover.made(evolve(draft, keyshare=share_of(draft, me)))
+        providers["share_checked"] = truth
         return self.node.take()
 
     def hears(self, draft: KeyEpoch, numbers: Iterable[int]) -> Effects:
