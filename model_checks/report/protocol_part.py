@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from model_checks.by_state import everywhere, reference, values
 from model_checks.models import NETWORKS
 from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
-from model_checks.report.state_chart import chart
+from model_checks.report.state_chart import chart, everywhere
 from model_checks.system import Network
 from spec.findings import FINDINGS
 from spec.language.assembly import Machine, Protocol
+from spec.language.declarations import Cell, Enum, Opt
 from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
@@ -19,6 +19,18 @@ CELL_HEADINGS = ("cell", "values", "first", "kept", "meaning")
 FORMULA_HEADINGS = ("formula", "stands for", "meaning")
 MOVE_HEADINGS = ("move", "only if", "then", "why")
 ASKED_HEADINGS = ("asked", "kind", "formula", "meaning")
+
+
+def reference(cell: Cell) -> str:
+    """Return the cell with the sorts that it is indexed by."""
+    return f"{cell.name}[{', '.join(cell.index)}]" if cell.index else cell.name
+
+
+def values(cell: Cell) -> str:
+    """Return what the cell may hold."""
+    if isinstance(cell.type, Enum):
+        return ", ".join(cell.type.values)
+    return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
 
 
 def tables(protocol: Protocol) -> Iterator[Html]:
