@@ -154,12 +154,8 @@ def check_record(number: int) -> Verdict:
     record = RECORDS[number]
     wrong = [line for unmet in OneStep(record).unmet() for line in unmet.lines()]
     return Verdict(
-        record.name,
-        "z3",
-        "refuted" if wrong else "holds",
-        tuple(wrong),
-        seconds=time.perf_counter() - began,
-        note=f"{record.size} requirements",
+        record.name, "z3", "refuted" if wrong else "holds", tuple(wrong),
+        seconds=time.perf_counter() - began, note=f"{record.size} requirements",
     )
 
 
@@ -200,12 +196,8 @@ def break_proof(number: int, *, deep: bool = False) -> Verdict:
     wrong = [f"{name} does not fail any more" for name in sorted(wanted - failed)]
     wrong += [f"{name} fails too" for name in sorted(failed - wanted)]
     return Verdict(
-        f"{case.name}, every size",
-        "z3",
-        "refuted" if failed else "not refuted",
-        tuple(wrong),
-        seconds=time.perf_counter() - began,
-        note="; ".join(sorted(failed)),
+        f"{case.name}, every size", "z3", "refuted" if failed else "not refuted", tuple(wrong),
+        seconds=time.perf_counter() - began, note="; ".join(sorted(failed)),
     )
 
 

@@ -166,12 +166,8 @@ def check_table(protocol: Protocol, machine: Machine) -> Report:
     )
     undefined = sum(1 for *_, defined in pairs(machine) if not defined)
     return Report(
-        machine.table.name,
-        len(machine.states),
-        len(machine.table.rows),
-        len(machine.signatures),
-        undefined,
-        faults,
+        machine.table.name, len(machine.states), len(machine.table.rows), len(machine.signatures),
+        undefined, faults,
     )
 
 

@@ -66,10 +66,7 @@ def command(data: Path, listen: str, interval: float, auth_file: Path | None) ->
         credentials = read_credentials(auth_file)
     make_directory(data)
     settings = DevnetSettings(
-        directory=data,
-        host=endpoint.host,
-        port=endpoint.port,
-        block_interval_s=interval,
+        directory=data, host=endpoint.host, port=endpoint.port, block_interval_s=interval,
         credentials=credentials,
     )
     anyio.run(_serve, settings, backend="trio")

@@ -49,10 +49,7 @@ def home_option(function: Command) -> Command:
         return state.home
 
     option = click.option(
-        "--home",
-        type=click.Path(path_type=Path),
-        callback=resolve,
-        metavar="DIR",
+        "--home", type=click.Path(path_type=Path), callback=resolve, metavar="DIR",
         help="Home of the node.",
     )
     return option(function)

@@ -125,22 +125,15 @@ def show(console: Console, outcome: Outcome) -> None:
         payouts.add_column(column, overflow="fold")
     for payout in outcome.payouts:
         payouts.add_row(
-            payout["txid"],
-            str(payout["inputs"]),
-            str(payout["outputs"]),
-            ", ".join(payout["signers"]),
-            str(payout["seconds"] or "-"),
+            payout["txid"], str(payout["inputs"]), str(payout["outputs"]),
+            ", ".join(payout["signers"]), str(payout["seconds"] or "-"),
         )
     deposits = Table(title="deposits", title_justify="left")
     for column in ("deposit", "kind", "amount", "came back", "settled by", "exactly once"):
         deposits.add_column(column, overflow="fold")
     for made in outcome.deposits:
         deposits.add_row(
-            made["name"],
-            made["kind"],
-            str(made["amount"]),
-            str(made["paid"]),
-            made["txid"][:16],
+            made["name"], made["kind"], str(made["amount"]), str(made["paid"]), made["txid"][:16],
             "yes" if made["once"] else "NO",
         )
     console.print(payouts)

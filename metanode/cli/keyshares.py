@@ -155,11 +155,7 @@ def _findings(share: Keyshare) -> Iterator[str]:
 @click.option("--to", "target", required=True, type=_FILE, metavar="FILE", help="The new file.")
 @_export_passphrase_option
 def export_command(
-    home: Path,
-    passphrase_file: Path | None,
-    key: str | None,
-    epoch: int | None,
-    target: Path,
+    home: Path, passphrase_file: Path | None, key: str | None, epoch: int | None, target: Path,
     export_passphrase_file: Path | None,
 ) -> None:
     """Write one share to a new file, sealed.

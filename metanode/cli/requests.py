@@ -289,15 +289,9 @@ def keyrefresh(homes: tuple[Path, ...], wait: float, no_wait: bool, as_json: boo
 @click.option("--threshold", type=int, metavar="T", help="t, holders needed to sign.")
 @click.option("--byzantine", type=int, metavar="F", help="f, holders that may lie.")
 def quorumchange(
-    homes: tuple[Path, ...],
-    replace: tuple[str, ...],
-    add: tuple[str, ...],
-    remove: tuple[str, ...],
-    threshold: int | None,
-    byzantine: int | None,
-    wait: float,
-    no_wait: bool,
-    as_json: bool,
+    homes: tuple[Path, ...], replace: tuple[str, ...], add: tuple[str, ...],
+    remove: tuple[str, ...], threshold: int | None, byzantine: int | None, wait: float,
+    no_wait: bool, as_json: bool,
 ) -> int:
     """Change who holds the key, or how many are needed to sign.
 

@@ -151,14 +151,9 @@ def decode_document(encoded: bytes) -> PayoutRequest:
     if not transfers or len(set(transfers)) != len(transfers):
         raise Malformed("sign document: transfers must be present and distinct")
     return PayoutRequest(
-        network_id=fields["network_id"],
-        chain=fields["chain"],
-        key_id=fields["key_id"],
-        key_epoch=fields["key_epoch"],
-        event=fields["event"],
-        cutoff_height=fields["cutoff_height"],
-        cutoff_hash=fields["cutoff_hash"],
-        transfers=transfers,
+        network_id=fields["network_id"], chain=fields["chain"], key_id=fields["key_id"],
+        key_epoch=fields["key_epoch"], event=fields["event"], cutoff_height=fields["cutoff_height"],
+        cutoff_hash=fields["cutoff_hash"], transfers=transfers,
     )
 
 

@@ -145,9 +145,7 @@ class DealingShapes:
         """Return what one party says to a holder in a round; None when it has nothing to say."""
         if number == 2 and holds:
             return Shape.of(
-                echo=HASH_BYTES,
-                zero_commitment=HASH_BYTES,
-                ot_points=2 * POINT_BYTES * BASE_OTS,
+                echo=HASH_BYTES, zero_commitment=HASH_BYTES, ot_points=2 * POINT_BYTES * BASE_OTS
             )
         if number != 3:
             return None
@@ -186,9 +184,7 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
     first = Round(
         broadcast=Shape.of(commitment=HASH_BYTES),
         direct=Shape.of(
-            salt=HASH_BYTES,
-            columns=TREES * parameters.column_bytes,
-            x_check=CHECK_BYTES,
+            salt=HASH_BYTES, columns=TREES * parameters.column_bytes, x_check=CHECK_BYTES,
             t_check=BASE_OTS * CHECK_BYTES,
         ),
     )

@@ -86,12 +86,8 @@ class PairSetup:
         keys = self._receiver.keys(fields["ot_key"])
         check(keys is not None and bool(self._leaves), "pair set-up out of order")
         opened = evaluate_trees(
-            context,
-            self._receiver.choices,
-            keys or [],
-            fields["ggm_corrections"],
-            fields["ggm_sums"],
-            fields["ggm_digest"],
+            context, self._receiver.choices, keys or [], fields["ggm_corrections"],
+            fields["ggm_sums"], fields["ggm_digest"],
         )
         if opened is None:
             return None

@@ -65,14 +65,8 @@ class SignSession(Session[Signature]):
     _run: SignRun
 
     def __init__(
-        self,
-        keyshare: Keyshare,
-        signers: Sequence[int],
-        digest: bytes,
-        instance: bytes,
-        entropy: Entropy,
-        tweak: int = 0,
-        parameters: Parameters = STANDARD,
+        self, keyshare: Keyshare, signers: Sequence[int], digest: bytes, instance: bytes,
+        entropy: Entropy, tweak: int = 0, parameters: Parameters = STANDARD,
     ) -> None:
         members = tuple(sorted(signers))
         check(len(set(members)) == len(members) == keyshare.threshold, "need t distinct signers")
@@ -161,12 +155,8 @@ class SignSession(Session[Signature]):
         for peer in self._others:
             state = share.pair_state[peer]
             answer = alice_multiply(
-                self._link(peer, self._party),
-                state.punctured,
-                state.delta,
-                (self._nonce, self._key_part),
-                directs[peer],
-                self._entropy,
+                self._link(peer, self._party), state.punctured, state.delta,
+                (self._nonce, self._key_part), directs[peer], self._entropy,
             )
             if answer is None:
                 failing.append(peer)

@@ -106,8 +106,7 @@ def cells(protocol: Protocol) -> Iterator[Html]:
         (
             row(
                 CELL_HEADINGS,
-                (element("code", reference(c)), values(c), element("code", c.first), c.kept,
-                 c.doc),
+                (element("code", reference(c)), values(c), element("code", c.first), c.kept, c.doc),
                 id=anchor("cell", c.name),
             )
             for c in protocol.cells.values()

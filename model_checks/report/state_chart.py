@@ -76,12 +76,7 @@ def _lane(x: int, state: str, height: int, first: bool) -> Html:
         "g",
         element("line", x1=x, y1=34, x2=x, y2=height, class_="lane"),
         element(
-            "rect",
-            x=x - BOX // 2,
-            y=6,
-            width=BOX,
-            height=28,
-            rx=6,
+            "rect", x=x - BOX // 2, y=6, width=BOX, height=28, rx=6,
             class_="box first" if first else "box",
         ),
         element("text", state, x=x, y=24, text_anchor="middle", class_="head"),

@@ -105,12 +105,8 @@ class LinkManager:
     """All connections of one node."""
 
     def __init__(
-        self,
-        credentials: Credentials,
-        preset: Preset,
-        callbacks: LinkCallbacks,
-        entropy: Callable[[int], bytes],
-        network: Network | None = None,
+        self, credentials: Credentials, preset: Preset, callbacks: LinkCallbacks,
+        entropy: Callable[[int], bytes], network: Network | None = None,
     ) -> None:
         """Take who we are, the constants, what to call, and where sockets come from."""
         self.statistics = LinkStatistics()
