@@ -168,11 +168,8 @@ def prove(number: int) -> Verdict:
     if len(proof.findings) != case.obligations:
         wrong.append(f"{len(proof.findings)} obligations, {case.obligations} are expected")
     return Verdict(
-        f"{case.name}, every size",
-        "z3, cvc5",
-        "holds" if proof.holds else "not proved",
-        tuple(wrong),
-        seconds=time.perf_counter() - began,
+        f"{case.name}, every size", "z3, cvc5", "holds" if proof.holds else "not proved",
+        tuple(wrong), seconds=time.perf_counter() - began,
         note=f"{len(proof.findings)} obligations",
     )
 
@@ -208,11 +205,8 @@ def judge(number: int) -> Verdict:
     right = claim.as_expected()
     word = "holds" if claim.holds == right else "refuted"
     return Verdict(
-        f"{claim.name}, every n: {claim.doc}",
-        "z3, cvc5",
-        word,
-        () if right else (f"{claim.doc}: {word}",),
-        seconds=time.perf_counter() - began,
+        f"{claim.name}, every n: {claim.doc}", "z3, cvc5", word,
+        () if right else (f"{claim.doc}: {word}",), seconds=time.perf_counter() - began,
     )
 
 
@@ -251,10 +245,7 @@ class Job:
     def name(self) -> str:
         """What ``--only`` is compared with."""
         lists: Mapping[str, tuple[Any, ...]] = {
-            "search": CASES,
-            "record": RECORDS,
-            "proof": PROOFS,
-            "control": CONTROLS,
+            "search": CASES, "record": RECORDS, "proof": PROOFS, "control": CONTROLS,
             "claim": CLAIMS,
         }
         return str(lists[self.kind][self.number].name)

@@ -59,13 +59,8 @@ class Progress:
             final = sum(payout["state"] == "COMPLETED" for payout in node["payouts"])
             height = str(node["chain"]["height"]) if node["chain"] else "-"
             table.add_row(
-                name,
-                node["phase"],
-                str(len(node["links"])),
-                str(listed),
-                key,
-                f"{final} of {len(node['payouts'])} final",
-                height,
+                name, node["phase"], str(len(node["links"])), str(listed), key,
+                f"{final} of {len(node['payouts'])} final", height,
             )
         self.live.update(table, refresh=True)
 
@@ -80,9 +75,7 @@ class Progress:
     def detail(self, text: str) -> None:
         """Print a detail of the step."""
         self.console.print(
-            f"{time.monotonic() - self.began:6.1f} s    {text}",
-            highlight=False,
-            soft_wrap=True,
+            f"{time.monotonic() - self.began:6.1f} s    {text}", highlight=False, soft_wrap=True,
             markup=False,
         )
 

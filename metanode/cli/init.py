@@ -24,10 +24,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "node": {"listen": "127.0.0.1:7000", "peers": []},
     "stake": {"minimum": 1_000_000},
     "chain": {
-        "kind": "bitcoin",
-        "hrp": "bc",
-        "rpc_url": "http://127.0.0.1:8332",
-        "confirmations": 6,
+        "kind": "bitcoin", "hrp": "bc", "rpc_url": "http://127.0.0.1:8332", "confirmations": 6,
         "birth_height": 0,
     },
 }

@@ -205,11 +205,7 @@ def _export_passphrase(file: Path | None, default: Passphrase) -> Passphrase:
 @home_option
 @_passphrase_option
 @click.option(
-    "--to",
-    "target",
-    required=True,
-    type=_FILE,
-    metavar="DIR",
+    "--to", "target", required=True, type=_FILE, metavar="DIR",
     help="The new directory; nothing is overwritten.",
 )
 def backup_command(home: Path, passphrase_file: Path | None, target: Path) -> None:

@@ -200,12 +200,8 @@ def _asking_options(wait_s: float) -> Callable[[Command], Command]:
             click.option("--json", "as_json", is_flag=True, help="The result as JSON."),
             click.option("--no-wait", is_flag=True, help="Ask, print the event, and return."),
             click.option(
-                "--wait",
-                type=click.FloatRange(0, LIMIT_S),
-                default=wait_s,
-                show_default=True,
-                metavar="S",
-                help="How long to wait for the result, seconds.",
+                "--wait", type=click.FloatRange(0, LIMIT_S), default=wait_s, show_default=True,
+                metavar="S", help="How long to wait for the result, seconds.",
             ),
             homes_option,
         ):

@@ -40,19 +40,9 @@ from metanode.custody.types import Coin, Snapshot
 from metanode.errors import check
 
 __all__ = [
-    "PayoutDocument",
-    "PayoutRequest",
-    "SignedPayout",
-    "attach",
-    "build_payout",
-    "custody_address",
-    "custody_script",
-    "decode_document",
-    "document_digest",
-    "ordered_transfers",
-    "payable_transfers",
-    "payout_event",
-    "roster_checksum",
+    "PayoutDocument", "PayoutRequest", "SignedPayout", "attach", "build_payout", "custody_address",
+    "custody_script", "decode_document", "document_digest", "ordered_transfers",
+    "payable_transfers", "payout_event", "roster_checksum",
 ]
 
 MAX_ROSTER = 100  # with the largest batch, all counts stay below 253, where one byte encodes them

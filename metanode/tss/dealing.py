@@ -185,9 +185,7 @@ class Dealing(Session[Keyshare]):
         self._blame_faults(
             faults,
             (
-                dealing_run.OPENING,
-                dealing_run.NO_POINTS,
-                dealing_run.UNPROVED,
+                dealing_run.OPENING, dealing_run.NO_POINTS, dealing_run.UNPROVED,
                 dealing_run.CONSTANT,
             ),
         )

@@ -58,9 +58,6 @@ class KeygenSession(Dealing):
         encoded = curve.encode_point(public_key)
         return PublicPackage(
             key_id=oracle.digest(Tag.KEY_ID, self._sid, encoded, self._chain_code),
-            epoch=self._roles.epoch,
-            threshold=self._roles.threshold,
-            public_key=encoded,
-            public_shares=shares,
-            chain_code=self._chain_code,
+            epoch=self._roles.epoch, threshold=self._roles.threshold, public_key=encoded,
+            public_shares=shares, chain_code=self._chain_code,
         )

@@ -36,16 +36,8 @@ _PAIR_LENGTHS = {
 }
 _KEYS = frozenset(
     {
-        "version",
-        "key_id",
-        "epoch",
-        "threshold",
-        "party_index",
-        "secret_share",
-        "public_key",
-        "public_shares",
-        "chain_code",
-        "pair_state",
+        "version", "key_id", "epoch", "threshold", "party_index", "secret_share", "public_key",
+        "public_shares", "chain_code", "pair_state",
     }
 )
 

@@ -156,12 +156,8 @@ class DealingShapes:
             fields |= {"chain_code": HASH_BYTES, "chain_salt": HASH_BYTES}
         if holds:
             fields |= {
-                "ot_key": POINT_BYTES,
-                "ggm_corrections": CORRECTION_BYTES,
-                "ggm_sums": SUM_BYTES,
-                "ggm_digest": GGM_DIGEST_BYTES,
-                "zero_seed": SEED_BYTES,
-                "zero_salt": HASH_BYTES,
+                "ot_key": POINT_BYTES, "ggm_corrections": CORRECTION_BYTES, "ggm_sums": SUM_BYTES,
+                "ggm_digest": GGM_DIGEST_BYTES, "zero_seed": SEED_BYTES, "zero_salt": HASH_BYTES,
             }
         return Shape.of(**fields)
 
@@ -193,14 +189,9 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
             echo=HASH_BYTES, nonce_point=POINT_BYTES, salt=HASH_BYTES, key_point=POINT_BYTES
         ),
         direct=Shape.of(
-            echo=HASH_BYTES,
-            salt=HASH_BYTES,
-            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits,
-            eta=SCALAR_BYTES,
-            mu=2 * HASH_BYTES,
-            gamma_u=POINT_BYTES,
-            gamma_v=POINT_BYTES,
-            psi=SCALAR_BYTES,
+            echo=HASH_BYTES, salt=HASH_BYTES,
+            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits, eta=SCALAR_BYTES,
+            mu=2 * HASH_BYTES, gamma_u=POINT_BYTES, gamma_v=POINT_BYTES, psi=SCALAR_BYTES,
         ),
     )
     third = Round(broadcast=Shape.of(echo=HASH_BYTES, u=SCALAR_BYTES, w=SCALAR_BYTES), direct=None)

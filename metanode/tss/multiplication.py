@@ -79,9 +79,7 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
     chi = vectors.weighted_bits(bits, link.gadget)
     state = BobState(chi=chi, choices=bits.tobytes(), rows=rows)
     return state, {
-        "salt": salt,
-        "columns": message.columns,
-        "x_check": message.x_check,
+        "salt": salt, "columns": message.columns, "x_check": message.x_check,
         "t_check": message.t_check,
     }
 

@@ -69,12 +69,8 @@ class PairSetup:
         sender_key, keys = sent
         self._leaves, corrections, sums, digest = build_trees(context, keys)
         return {
-            "ot_key": sender_key,
-            "ggm_corrections": corrections,
-            "ggm_sums": sums,
-            "ggm_digest": digest,
-            "zero_seed": self._seed,
-            "zero_salt": self._salt,
+            "ot_key": sender_key, "ggm_corrections": corrections, "ggm_sums": sums,
+            "ggm_digest": digest, "zero_seed": self._seed, "zero_salt": self._salt,
         }
 
     def complete(self, fields: Mapping[str, bytes]) -> PairState | None:
@@ -93,8 +89,6 @@ class PairSetup:
             return None
         punctured, deltas = opened
         return PairState(
-            leaves=self._leaves,
-            punctured=punctured,
-            delta=pack_delta(deltas),
+            leaves=self._leaves, punctured=punctured, delta=pack_delta(deltas),
             zero_seed=xor(self._seed, fields["zero_seed"]),
         )

@@ -171,9 +171,7 @@ class SignSession(Session[Signature]):
         self._echo_1 = self._echo(1)
         self._key_point = curve.encode_point(curve.generator_mult(self._key_part))
         opening = {
-            "echo": self._echo_1,
-            "nonce_point": self._nonce_point,
-            "salt": self._salt,
+            "echo": self._echo_1, "nonce_point": self._nonce_point, "salt": self._salt,
             "key_point": self._key_point,
         }
         out = [self._broadcast(2, opening)]

@@ -69,13 +69,8 @@ def _rows(machine: Machine) -> Iterator[Html]:
     for number, each in enumerate(machine.table.rows, start=1):
         sources = each.source if isinstance(each.source, tuple) else (each.source,)
         cells = (
-            str(number),
-            lines(sources),
-            element("code", each.event),
-            lines(each.only_if),
-            lines(_effects(each.then)),
-            element("code", each.target),
-            with_findings(each.why),
+            str(number), lines(sources), element("code", each.event), lines(each.only_if),
+            lines(_effects(each.then)), element("code", each.target), with_findings(each.why),
         )
         yield row(ROW_HEADINGS, cells, id=anchor("row", machine.table.name, str(number)))
 
@@ -160,9 +155,7 @@ def _moves(network: Network) -> Iterator[Html]:
     for move in network.moves:
         name = move.event.partition("(")[0].strip()
         cells = (
-            _code(move.event),
-            lines(move.only_if),
-            lines(_effects(move.then)),
+            _code(move.event), lines(move.only_if), lines(_effects(move.then)),
             with_findings(move.why),
         )
         yield row(MOVE_HEADINGS, cells, id=anchor("move", network.name, name))

@@ -60,14 +60,8 @@ def chart(machine: Machine) -> Html:
     height, width = y + 16, MARGIN * 2 + LANE * (len(states) - 1) + BOX + LANE // 2
     lanes = [_lane(at[state], state, height, state == machine.first) for state in states]
     return element(
-        "svg",
-        *lanes,
-        *drawn,
-        width=width,
-        height=height,
-        viewBox=f"0 0 {width} {height}",
-        role="img",
-        aria_label=f"the states of {machine.table.name}",
+        "svg", *lanes, *drawn, width=width, height=height, viewBox=f"0 0 {width} {height}",
+        role="img", aria_label=f"the states of {machine.table.name}",
     )
 
 
@@ -95,10 +89,8 @@ def _arrow(start: int, end: int, y: int, events: list[list[Rule]]) -> Html:
     away = 8 if back else -8 * placed
     points = f"{tip},{y} {tip + away},{y - 4} {tip + away},{y + 4}"
     return element(
-        "g",
-        element("path", d=path, class_="arrow"),
-        element("polygon", points=points, class_="tip"),
-        *labels,
+        "g", element("path", d=path, class_="arrow"),
+        element("polygon", points=points, class_="tip"), *labels,
     )
 
 

@@ -222,11 +222,8 @@ class LinkManager:
     ) -> tuple[_Connection | None, str | None]:
         """Run the handshake; returns the registered connection, or None and the reason."""
         link, first = self._handshakes.connect(
-            outbound=dialled is not None,
-            host=channel.host,
-            certified_id=channel.peer_id,
-            peer_fingerprint=channel.peer_fingerprint,
-            now=anyio.current_time(),
+            outbound=dialled is not None, host=channel.host, certified_id=channel.peer_id,
+            peer_fingerprint=channel.peer_fingerprint, now=anyio.current_time(),
         )
         reader = FrameReader(self._preset.frame_octets_unauthenticated)
         reason: str | None = None

@@ -90,10 +90,8 @@ def _plain_lock(lock: Lock | None) -> dict[str, str] | None:
     if lock is None:
         return None
     return {
-        "attempt": str(lock.attempt),
-        "digest": lock.digest.hex(),
-        "certificate": lock.certificate.hex(),
-        "document": lock.document.hex(),
+        "attempt": str(lock.attempt), "digest": lock.digest.hex(),
+        "certificate": lock.certificate.hex(), "document": lock.document.hex(),
     }
 
 
@@ -226,9 +224,7 @@ def _history(record: dict[str, Any]) -> SigningHistory:
             releases.add((event, digest))
     _distinct("events", seen)
     return SigningHistory(
-        votes=MappingProxyType(votes),
-        locks=MappingProxyType(locks),
-        releases=frozenset(releases),
+        votes=MappingProxyType(votes), locks=MappingProxyType(locks), releases=frozenset(releases),
         sessions_used=_hashes("sessions_used", record["sessions_used"]),
     )
 
