@@ -130,9 +130,7 @@ class Network:
 
 
 def check_traces(
-    paths: Sequence[Path],
-    settings: Settings | None = None,
-    protocol: Protocol = PROTOCOL,
+    paths: Sequence[Path], settings: Settings | None = None, protocol: Protocol = PROTOCOL,
     ends: Mapping[Path, str] | None = None,
 ) -> list[str]:
     """Check the traces of the nodes of one run; returns what to say about each, then about all.

@@ -49,10 +49,7 @@ def home_option(function: Command) -> Command:
         return state.home
 
     option = click.option(
-        "--home",
-        type=click.Path(path_type=Path),
-        callback=resolve,
-        metavar="DIR",
+        "--home", type=click.Path(path_type=Path), callback=resolve, metavar="DIR",
         help="Home of the node.",
     )
     return option(function)
@@ -72,13 +69,8 @@ def homes_option(function: Command) -> Command:
         return tuple(dict.fromkeys(homes))
 
     option = click.option(
-        "--home",
-        "homes",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        callback=resolve,
-        metavar="DIR",
-        help="Home of a node whose operator you are; may repeat.",
+        "--home", "homes", multiple=True, type=click.Path(path_type=Path), callback=resolve,
+        metavar="DIR", help="Home of a node whose operator you are; may repeat.",
     )
     return option(function)
 

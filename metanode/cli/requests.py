@@ -200,12 +200,8 @@ def _asking_options(wait_s: float) -> Callable[[Command], Command]:
             click.option("--json", "as_json", is_flag=True, help="The result as JSON."),
             click.option("--no-wait", is_flag=True, help="Ask, print the event, and return."),
             click.option(
-                "--wait",
-                type=click.FloatRange(0, LIMIT_S),
-                default=wait_s,
-                show_default=True,
-                metavar="S",
-                help="How long to wait for the result, seconds.",
+                "--wait", type=click.FloatRange(0, LIMIT_S), default=wait_s, show_default=True,
+                metavar="S", help="How long to wait for the result, seconds.",
             ),
             homes_option,
         ):
@@ -289,15 +285,9 @@ def keyrefresh(homes: tuple[Path, ...], wait: float, no_wait: bool, as_json: boo
 @click.option("--threshold", type=int, metavar="T", help="t, holders needed to sign.")
 @click.option("--byzantine", type=int, metavar="F", help="f, holders that may lie.")
 def quorumchange(
-    homes: tuple[Path, ...],
-    replace: tuple[str, ...],
-    add: tuple[str, ...],
-    remove: tuple[str, ...],
-    threshold: int | None,
-    byzantine: int | None,
-    wait: float,
-    no_wait: bool,
-    as_json: bool,
+    homes: tuple[Path, ...], replace: tuple[str, ...], add: tuple[str, ...],
+    remove: tuple[str, ...], threshold: int | None, byzantine: int | None, wait: float,
+    no_wait: bool, as_json: bool,
 ) -> int:
     """Change who holds the key, or how many are needed to sign.
 

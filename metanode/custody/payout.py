@@ -40,19 +40,9 @@ from metanode.custody.types import Coin, Snapshot
 from metanode.errors import check
 
 __all__ = [
-    "PayoutDocument",
-    "PayoutRequest",
-    "SignedPayout",
-    "attach",
-    "build_payout",
-    "custody_address",
-    "custody_script",
-    "decode_document",
-    "document_digest",
-    "ordered_transfers",
-    "payable_transfers",
-    "payout_event",
-    "roster_checksum",
+    "PayoutDocument", "PayoutRequest", "SignedPayout", "attach", "build_payout", "custody_address",
+    "custody_script", "decode_document", "document_digest", "ordered_transfers",
+    "payable_transfers", "payout_event", "roster_checksum",
 ]
 
 MAX_ROSTER = 100  # with the largest batch, all counts stay below 253, where one byte encodes them
@@ -97,17 +87,9 @@ def payable_transfers(
 
 
 def build_payout(
-    snapshot: Snapshot,
-    transfers: Sequence[Transfer],
-    roster: Sequence[bytes],
-    policy: CustodyPolicy,
-    *,
-    network_id: bytes,
-    chain: str,
-    key_id: bytes,
-    key_epoch: int,
-    event: bytes,
-    public_key: bytes,
+    snapshot: Snapshot, transfers: Sequence[Transfer], roster: Sequence[bytes],
+    policy: CustodyPolicy, *, network_id: bytes, chain: str, key_id: bytes, key_epoch: int,
+    event: bytes, public_key: bytes,
 ) -> PayoutDocument:
     """Build the payout of ``transfers`` from the coins of ``snapshot``.
 
@@ -192,10 +174,7 @@ def _charge(transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int)
 
 
 def _rewards(
-    shares: _Shares,
-    roster: Sequence[bytes],
-    policy: CustodyPolicy,
-    fee_rate: int,
+    shares: _Shares, roster: Sequence[bytes], policy: CustodyPolicy, fee_rate: int,
     transfer_count: int,
 ) -> list[Output]:
     """Split the profit equally over the roster, to each member's own key; nothing if dust."""

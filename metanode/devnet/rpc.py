@@ -61,12 +61,8 @@ class DevnetRpc:
         """Return the state of the chain in short."""
         tip = self._ledger.tree.tip
         return {
-            "chain": "regtest",
-            "blocks": tip.height,
-            "headers": tip.height,
-            "bestblockhash": tip.hash.hex(),
-            "time": tip.time,
-            "mediantime": tip.median_time,
+            "chain": "regtest", "blocks": tip.height, "headers": tip.height,
+            "bestblockhash": tip.hash.hex(), "time": tip.time, "mediantime": tip.median_time,
             "initialblockdownload": False,
         }
 
@@ -112,10 +108,8 @@ class DevnetRpc:
         del stats  # Core returns a selection; the whole is as small
         node = self._ledger.tree.node(_hash(block_hash))
         return {
-            "blockhash": node.hash.hex(),
-            "height": node.height,
-            "feerate_percentiles": list(node.fee_rates),
-            "txs": node.transaction_count,
+            "blockhash": node.hash.hex(), "height": node.height,
+            "feerate_percentiles": list(node.fee_rates), "txs": node.transaction_count,
         }
 
     async def rpc_getchaintips(self) -> list[JsonObject]:
@@ -223,20 +217,14 @@ class DevnetRpc:
         tree = self._ledger.tree
         found = [
             {
-                "txid": txid.hex(),
-                "vout": index,
-                "scriptPubKey": coin.script.hex(),
-                "amount": coins(coin.amount),
-                "coinbase": coin.coinbase,
-                "height": coin.height,
+                "txid": txid.hex(), "vout": index, "scriptPubKey": coin.script.hex(),
+                "amount": coins(coin.amount), "coinbase": coin.coinbase, "height": coin.height,
             }
             for (txid, index), coin in tree.coins.items()
             if coin.script in scripts
         ]
         return {
-            "success": True,
-            "height": tree.tip.height,
-            "bestblock": tree.tip.hash.hex(),
+            "success": True, "height": tree.tip.height, "bestblock": tree.tip.hash.hex(),
             "unspents": found,
         }
 

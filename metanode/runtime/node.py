@@ -103,12 +103,8 @@ class NodeShell:
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
         self.chain = ChainFollower(
-            BitcoinAdapter(rpc, chain_parameters(self.config)),
-            self.core,
-            self._input,
-            self.log,
-            self.config.chain.birth_height,
-            self.config.stake.minimum,
+            BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self._input, self.log,
+            self.config.chain.birth_height, self.config.stake.minimum,
         )
         self._started = self.clock()
         restored = self.disk.load()
@@ -120,10 +116,7 @@ class NodeShell:
             await self._open_network(tasks)
             desk = Desk(self.core, self._input)
             admin = AdminServer(
-                self.home,
-                self.config.admin.listen,
-                self.status,
-                self.metrics.render,
+                self.home, self.config.admin.listen, self.status, self.metrics.render,
                 pages={"events": desk.events, "blame": desk.blame},
                 actions={"requests": desk.ask, "pardon": desk.pardon},
             )

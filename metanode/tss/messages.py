@@ -145,9 +145,7 @@ class DealingShapes:
         """Return what one party says to a holder in a round; None when it has nothing to say."""
         if number == 2 and holds:
             return Shape.of(
-                echo=HASH_BYTES,
-                zero_commitment=HASH_BYTES,
-                ot_points=2 * POINT_BYTES * BASE_OTS,
+                echo=HASH_BYTES, zero_commitment=HASH_BYTES, ot_points=2 * POINT_BYTES * BASE_OTS
             )
         if number != 3:
             return None
@@ -158,12 +156,8 @@ class DealingShapes:
             fields |= {"chain_code": HASH_BYTES, "chain_salt": HASH_BYTES}
         if holds:
             fields |= {
-                "ot_key": POINT_BYTES,
-                "ggm_corrections": CORRECTION_BYTES,
-                "ggm_sums": SUM_BYTES,
-                "ggm_digest": GGM_DIGEST_BYTES,
-                "zero_seed": SEED_BYTES,
-                "zero_salt": HASH_BYTES,
+                "ot_key": POINT_BYTES, "ggm_corrections": CORRECTION_BYTES, "ggm_sums": SUM_BYTES,
+                "ggm_digest": GGM_DIGEST_BYTES, "zero_seed": SEED_BYTES, "zero_salt": HASH_BYTES,
             }
         return Shape.of(**fields)
 
@@ -186,9 +180,7 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
     first = Round(
         broadcast=Shape.of(commitment=HASH_BYTES),
         direct=Shape.of(
-            salt=HASH_BYTES,
-            columns=TREES * parameters.column_bytes,
-            x_check=CHECK_BYTES,
+            salt=HASH_BYTES, columns=TREES * parameters.column_bytes, x_check=CHECK_BYTES,
             t_check=BASE_OTS * CHECK_BYTES,
         ),
     )
@@ -197,14 +189,9 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
             echo=HASH_BYTES, nonce_point=POINT_BYTES, salt=HASH_BYTES, key_point=POINT_BYTES
         ),
         direct=Shape.of(
-            echo=HASH_BYTES,
-            salt=HASH_BYTES,
-            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits,
-            eta=SCALAR_BYTES,
-            mu=2 * HASH_BYTES,
-            gamma_u=POINT_BYTES,
-            gamma_v=POINT_BYTES,
-            psi=SCALAR_BYTES,
+            echo=HASH_BYTES, salt=HASH_BYTES,
+            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits, eta=SCALAR_BYTES,
+            mu=2 * HASH_BYTES, gamma_u=POINT_BYTES, gamma_v=POINT_BYTES, psi=SCALAR_BYTES,
         ),
     )
     third = Round(broadcast=Shape.of(echo=HASH_BYTES, u=SCALAR_BYTES, w=SCALAR_BYTES), direct=None)

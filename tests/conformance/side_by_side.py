@@ -12,8 +12,8 @@ from metanode.errors import LocalFault
 from metanode.protocol.tables.effects import Effects
 from metanode.protocol.tables.runner import Refused, Tables, Undefined
 from metanode.protocol.tables.view import NodeView, Quorum
-from model_checks.suite import CONSTANTS, Bench, Case, name_of
 from spec.language.interpreter import Change, Value, enabled, first_false, holds, outcome
+from tests.conformance.suite import CONSTANTS, Bench, Case, name_of
 from tests.protocol.tables.support import with_messages
 
 

@@ -25,16 +25,11 @@ def settings_of(config: Config) -> Settings:
     if config.stake.outpoint is None:
         raise UserError("stake.outpoint is missing")
     policy = CustodyPolicy(
-        service_fee_bps=preset.service_fee_bps,
-        minimum_deposit=preset.minimum_deposit,
-        refund_cost=preset.refund_cost,
-        dust_limit=preset.dust_limit,
-        fee_rate_floor=preset.fee_rate_floor,
-        fee_rate_cap=preset.fee_rate_cap,
-        fee_window_blocks=preset.fee_window_blocks,
-        max_transfers=preset.transfers_per_payout,
-        max_change_inputs=preset.change_inputs,
-        reserve_bps=preset.reserve_bps,
+        service_fee_bps=preset.service_fee_bps, minimum_deposit=preset.minimum_deposit,
+        refund_cost=preset.refund_cost, dust_limit=preset.dust_limit,
+        fee_rate_floor=preset.fee_rate_floor, fee_rate_cap=preset.fee_rate_cap,
+        fee_window_blocks=preset.fee_window_blocks, max_transfers=preset.transfers_per_payout,
+        max_change_inputs=preset.change_inputs, reserve_bps=preset.reserve_bps,
     )
     stake = Outpoint(bytes.fromhex(config.stake.outpoint.txid), config.stake.outpoint.index)
     return Settings(

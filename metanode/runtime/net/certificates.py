@@ -100,11 +100,8 @@ def verify_peer_certificate(der: bytes | None, network_id: bytes) -> tuple[bytes
 
 
 def sign_leaf(
-    identity: Identity,
-    network_id: bytes,
-    channel_key: ec.EllipticCurvePrivateKey,
-    authority_key: ed25519.Ed25519PrivateKey,
-    authority: x509.Certificate,
+    identity: Identity, network_id: bytes, channel_key: ec.EllipticCurvePrivateKey,
+    authority_key: ed25519.Ed25519PrivateKey, authority: x509.Certificate,
 ) -> x509.Certificate:
     """Return the leaf certificate of ``channel_key`` with the identity extension."""
     public = channel_key.public_key()
@@ -134,15 +131,9 @@ def _network_authority(network_id: bytes) -> tuple[ed25519.Ed25519PrivateKey, x5
     public = key.public_key()
     name = _name(f"metanode network {network_id.hex()[:16]}")
     usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
+        digital_signature=False, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=False,
+        encipher_only=False, decipher_only=False,
     )
     certificate = (
         x509.CertificateBuilder()
@@ -178,9 +169,7 @@ def _load_key(
     key: ec.EllipticCurvePrivateKey, leaf: x509.Certificate, *contexts: ssl.SSLContext
 ) -> None:
     pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ) + leaf.public_bytes(serialization.Encoding.PEM)
     descriptor, path = tempfile.mkstemp(suffix=".pem")
     try:

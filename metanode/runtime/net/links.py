@@ -105,12 +105,8 @@ class LinkManager:
     """All connections of one node."""
 
     def __init__(
-        self,
-        credentials: Credentials,
-        preset: Preset,
-        callbacks: LinkCallbacks,
-        entropy: Callable[[int], bytes],
-        network: Network | None = None,
+        self, credentials: Credentials, preset: Preset, callbacks: LinkCallbacks,
+        entropy: Callable[[int], bytes], network: Network | None = None,
     ) -> None:
         """Take who we are, the constants, what to call, and where sockets come from."""
         self.statistics = LinkStatistics()
@@ -226,11 +222,8 @@ class LinkManager:
     ) -> tuple[_Connection | None, str | None]:
         """Run the handshake; returns the registered connection, or None and the reason."""
         link, first = self._handshakes.connect(
-            outbound=dialled is not None,
-            host=channel.host,
-            certified_id=channel.peer_id,
-            peer_fingerprint=channel.peer_fingerprint,
-            now=anyio.current_time(),
+            outbound=dialled is not None, host=channel.host, certified_id=channel.peer_id,
+            peer_fingerprint=channel.peer_fingerprint, now=anyio.current_time(),
         )
         reader = FrameReader(self._preset.frame_octets_unauthenticated)
         reason: str | None = None

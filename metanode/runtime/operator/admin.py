@@ -98,9 +98,7 @@ class AdminServer:
             # A status that is no JSON is our defect; it must not end the node that it describes.
             code, kind, body = _error(500, "the status cannot be shown")
         headers = [
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
+            ("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close"),
             ("Cache-Control", "no-store"),
         ]
         try:
@@ -251,9 +249,7 @@ def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> 
         # trust_env=False: a proxy of the environment must never see the token.
         with httpx.Client(trust_env=False, timeout=CLIENT_TIMEOUT_S) as client:
             answer = client.request(
-                method,
-                f"http://{endpoint}{page}",
-                headers={"Authorization": f"Bearer {token}"},
+                method, f"http://{endpoint}{page}", headers={"Authorization": f"Bearer {token}"},
                 content=body,
             )
     except httpx.ConnectError as error:

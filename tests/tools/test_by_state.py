@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from model_checks.by_state import PAGE, main, page
 from spec.inputs import INPUTS, SENDERS, STEPS, WINDOWS
 from spec.language.declarations import Row
 from spec.protocol import PROTOCOL
 from tests.spec.support import build
+from tools.by_state import PAGE, main, page
 
 
 def blocks(text: str) -> dict[tuple[str, str], str]:

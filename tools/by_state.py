@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import spec
+from model_checks.report.protocol_part import reference, values
+from model_checks.report.state_chart import everywhere
 from spec.inputs import INPUTS, SENDERS, STEPS, WINDOWS
 from spec.language.assembly import Machine, Protocol, Rule
-from spec.language.declarations import KEPT, Cell, Enum, Opt
+from spec.language.declarations import KEPT
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 
@@ -34,29 +36,6 @@ anything is sent, `send` leaves the node in the message named, `set` changes mem
 exists in properties only. The node takes all values from the state before the row. `on` names the
 steps that try the event, each with the inputs that run it; both are listed under the tables.
 """
-
-
-def everywhere(machine: Machine) -> list[str]:
-    """Return the events that leave every state as it is, in the order of the table."""
-
-    def stays(rules: list[Rule]) -> bool:
-        return {rule.source for rule in rules} == set(machine.states) and all(
-            rule.source == rule.target for rule in rules
-        )
-
-    return [e for e in machine.signatures if stays([r for r in machine.rules if r.event == e])]
-
-
-def reference(cell: Cell) -> str:
-    """Return the cell with the sorts that it is indexed by."""
-    return f"{cell.name}[{', '.join(cell.index)}]" if cell.index else cell.name
-
-
-def values(cell: Cell) -> str:
-    """Return what the cell may hold."""
-    if isinstance(cell.type, Enum):
-        return ", ".join(cell.type.values)
-    return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
 
 
 def page(protocol: Protocol = PROTOCOL) -> str:
