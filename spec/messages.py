@@ -436,9 +436,12 @@ MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
 """The message that an effect on a network cell sends."""
 
 
-def index_of(message: Any) -> tuple[Any, ...]:
+_INDEX = {cls: tuple(map(attrgetter, vars(cls)["INDEX"])) for cls in MESSAGES.values()}
+
+
+def index_of(message: object) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
-    return tuple(attrgetter(path)(message) for path in type(message).INDEX)
+    return tuple(read(message) for read in _INDEX[type(message)])
 
 
 @frozen

@@ -179,15 +179,12 @@ class NodeCore:
     def _may_send(self, rule: str, entry: inputs.Received) -> bool:
         """Return whether a message's sender may send it: the rules of ``spec.inputs.SENDERS``."""
         key, sender = self.ctx.key, entry.sender
-        listed = self.peers.is_listed(sender)
         holder = key is not None and sender in key.roster
-        part = listed if key is None else holder or sender in self.wishes.parties()
-        return {
-            "anyone": True,
-            "listed": part or listed,
-            "part": part,
-            "holder": holder and sender != self.ctx.me,
-        }[rule]
+        if rule in ("anyone", "holder"):
+            return rule == "anyone" or (holder and sender != self.ctx.me)
+        if key is not None and (holder or sender in self.wishes.parties()):
+            return True
+        return (rule == "listed" or key is None) and self.peers.is_listed(sender)
 
     def _in_window(self, rule: str, entry: inputs.Received) -> bool:
         """Return whether a message comes in time: the rules of ``spec.inputs.WINDOWS``."""

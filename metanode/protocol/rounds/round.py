@@ -47,7 +47,7 @@ class Rounds:
 
     def phase(self) -> str:
         """Return the node's phase."""
-        return self.ctx.state("peer")
+        return str(self.ctx.tables.view.get("phase", self.ctx.me))
 
     # --- what the tables are told ---
 

@@ -33,7 +33,7 @@ class Turn:
 
     def begin(self, step: int) -> None:
         """Go on to a step, by its place among those of the input."""
-        check(step > self.step, f"input {self.entry.kind}: steps only go on")
+        check(step > self.step, "an input's steps only go on")
         self.step, self.again, self._position = step, 0, 0
 
     def each(self, items: Iterable[Item]) -> Iterator[Item]:
