@@ -22,7 +22,7 @@ from metanode.custody.payout import (
 from metanode.errors import Malformed, MetanodeError
 from metanode.protocol.context import Context
 from metanode.protocol.events.event_book import EventBook
-from metanode.protocol.events.purpose import Purpose, Task
+from metanode.protocol.events.purpose import Purpose, Task, signatures_of
 from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
 from metanode.protocol.inputs import ChainNews, Input, LinkUp, PayoutAnswer, Tick
 from metanode.protocol.rounds.candidate import Candidates
@@ -31,7 +31,7 @@ from metanode.protocol.tables.effects import Broadcast, LookUp
 from metanode.protocol.tables.registry import fact, handles
 from metanode.tss.sign import SignSession
 from metanode.tss.verify import verify_signature
-from spec.messages import Certificate, EcdsaSignature, LockedCandidate, SignatureFound
+from spec.messages import Certificate, LockedCandidate, SignatureFound
 
 OPEN = ("SIGNED", "BROADCAST", "REORGED")
 WAITING_PER_SENDER = 4
@@ -272,8 +272,7 @@ class Payouts(Purpose):
         locked = self.book.lock_of(run.event)
         if run.results is None or locked is None or locked.certificate.digest != run.digest:
             return None
-        signatures = tuple(EcdsaSignature(_join(one.r, one.s)) for one in run.results)
-        return SignatureFound(run.event, run.digest, locked.document, run.members, signatures)
+        return signatures_of(run, locked.document)
 
     def _document(self, found: SignatureFound) -> PayoutDocument | None:
         document = self.candidates.rebuild(found.document, spent_too=True)
@@ -328,10 +327,6 @@ class Payouts(Purpose):
             }
             for event, payout in self.payouts.items()
         ]
-
-
-def _join(r: int, s: int) -> bytes:
-    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def _pairs(found: SignatureFound) -> list[tuple[int, int]]:

@@ -12,15 +12,15 @@ from metanode.protocol.tables.effects import Broadcast, LookUp
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
-from tests.protocol.alone import IDS, ME, ROUND, SHARES, Alone
+from tests.protocol.rounds.support import IDS, ME, ROUND, SHARES, Holder
 from tests.tss.support import deliver, sign_sessions
 
 THIEF = ident("thief")
 
 
-def waiting(*names: str, confirmations: int = 1) -> Alone:
+def waiting(*names: str, confirmations: int = 1) -> Holder:
     """Return a node with a chain on which deposits wait."""
-    node = Alone(confirmations)
+    node = Holder.make(confirmations)
     for _ in range(3):
         node.mine()
     node.mine(*(names or ("a deposit",)))
@@ -29,7 +29,7 @@ def waiting(*names: str, confirmations: int = 1) -> Alone:
     return node
 
 
-def state(node: Alone, document: PayoutDocument) -> str:
+def state(node: Holder, document: PayoutDocument) -> str:
     """Return where a payout stands."""
     return node.ctx.state("payout", document.event)
 
@@ -135,7 +135,7 @@ def test_signatures_that_come_before_their_block_wait_for_it() -> None:
     """Catches a late chain view that refuses a real payout for good."""
     ahead = waiting()
     found = ahead.signatures(ahead.proposed())
-    node = Alone()
+    node = Holder.make()
     for block in ahead.blocks[:-1]:
         node.news(block)
     node.hear(1, found)
@@ -153,7 +153,7 @@ def test_a_payout_is_kept_with_its_signatures_over_a_restart() -> None:
     document = before.paid()
     (found,) = before.sent(m.SignatureFound)
     for settlement in ("SIGNED", "UNSIGNED"):
-        node = Alone()
+        node = Holder.make()
         for cell, value in (("status", "SUCCESS"), ("settlement", settlement)):
             node.ctx.tables.view.put(cell, (IDS[ME], document.event), value)
         node.ctx.tables.view.put(

@@ -8,7 +8,7 @@ from metanode.custody.ledger import Ledger
 from metanode.custody.transfers import transfer_id
 from metanode.custody.types import Outpoint
 from tests.custody.support import ident
-from tests.protocol.alone import IDS, ME, Alone
+from tests.protocol.rounds.support import IDS, ME, Holder
 
 PAYER = ident("the payout")
 
@@ -18,14 +18,14 @@ def coin(name: str) -> Outpoint:
     return Outpoint(ident(name), 0)
 
 
-def state(node: Alone, name: str = "a deposit") -> str:
+def state(node: Holder, name: str = "a deposit") -> str:
     """Return where the swap of a named deposit stands."""
     return node.ctx.state("swap", transfer_id(coin(name)))
 
 
-def mined(confirmations: int = 1, **asks: Any) -> Alone:
+def mined(confirmations: int = 1, **asks: Any) -> Holder:
     """Return a node on whose chain one deposit was just mined."""
-    node = Alone(confirmations)
+    node = Holder.make(confirmations)
     node.mine()
     node.mine("a deposit", **asks)
     return node
@@ -103,7 +103,7 @@ def test_what_is_settled_stays_settled() -> None:
 
 def test_a_node_that_was_away_books_all_that_happened() -> None:
     """Catches a deposit that was made and spent between two polls: its book would lack it."""
-    node = Alone()
+    node = Holder.make()
     first = node.block()
     second = node.block("a deposit", "another", parent=first)
     third = node.block(spends=[(coin("a deposit"), PAYER)], parent=second)
@@ -113,7 +113,7 @@ def test_a_node_that_was_away_books_all_that_happened() -> None:
 
 def test_a_restart_goes_on_with_the_books_of_the_store() -> None:
     """Catches a swap that is never settled because a restart forgot which coin it is about."""
-    node = Alone()
+    node = Holder.make()
     swap = transfer_id(coin("a deposit"))
     node.ctx.tables.view.put("swap", (IDS[ME], swap), "PendingRelease")
     node.mine("a deposit")

@@ -15,21 +15,21 @@ from metanode.protocol import inputs
 from metanode.protocol.context import outpoint_ref
 from metanode.protocol.tables.effects import Reindex
 from spec import messages as m
-from tests.protocol.alone import IDS, Alone, deposit
+from tests.protocol.rounds.support import IDS, Holder, deposit
 
 NAMES = ("one", "two", "three")
 
 
-def waiting(*names: str) -> tuple[Alone, dict[bytes, m.Offer]]:
+def waiting(*names: str) -> tuple[Holder, dict[bytes, m.Offer]]:
     """Return a node with confirmed deposits, and what each holder would offer."""
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     node.mine(*(names or NAMES))
     return node, {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
 
 
-def choose(node: Alone, heard: dict[bytes, m.Offer], locked: tuple = ()) -> bytes:
+def choose(node: Holder, heard: dict[bytes, m.Offer], locked: tuple = ()) -> bytes:
     """Return the encoded candidate of a node, or nothing."""
     document = node.candidates.choose(heard, locked)
     return b"" if document is None else document.encode()
@@ -83,7 +83,7 @@ def test_a_transfer_named_twice_counts_once() -> None:
     assert choose(node, heard) == b""
 
 
-def lock_on(node: Alone, document: bytes, attempt: int) -> m.LockedCandidate:
+def lock_on(node: Holder, document: bytes, attempt: int) -> m.LockedCandidate:
     """Return a document with a certificate for it."""
     event, digest = decode_document(document).event, node.candidates.rebuild(document).digest
     return m.LockedCandidate(document, node.certificate((0, 1, 2), event, digest, attempt))
@@ -174,7 +174,7 @@ def test_garbage_is_no_document() -> None:
 
 def test_what_was_seen_unconfirmed_is_told_once() -> None:
     """Catches a sighting that others never hear of, or hear of with every poll."""
-    node, seen = Alone(), [Outpoint(number.to_bytes(32, "big"), 0) for number in range(300)]
+    node, seen = Holder.make(), [Outpoint(number.to_bytes(32, "big"), 0) for number in range(300)]
     node.news(seen=seen)
     told = [ref for message in node.sent(m.Publish) for ref in message.seen]
     assert told == [outpoint_ref(outpoint) for outpoint in seen]
@@ -184,11 +184,11 @@ def test_what_was_seen_unconfirmed_is_told_once() -> None:
 
 def test_a_peer_that_comes_up_is_told_what_was_seen() -> None:
     """Catches a node that was away and refuses a deposit that nobody vouches for any more."""
-    node, seen = Alone(), [Outpoint(number.to_bytes(32, "big"), 0) for number in range(300)]
-    node.take_in(inputs.LinkUp(IDS[1]))
+    node, seen = Holder.make(), [Outpoint(number.to_bytes(32, "big"), 0) for number in range(300)]
+    node.put(inputs.LinkUp(IDS[1]))
     assert not node.effects.sends
     node.news(seen=seen)
-    node.take_in(inputs.LinkUp(IDS[1]))
+    node.put(inputs.LinkUp(IDS[1]))
     (send,) = node.effects.sends
     assert send.to == IDS[1]
     assert send.message.seen == tuple(outpoint_ref(o) for o in seen[-m.TRANSFERS_LIMIT :])

@@ -10,14 +10,14 @@ from metanode.protocol.rounds.inbox import proposal_id_hash, share_proof_context
 from metanode.protocol.rounds.threshold_set import signing_order
 from spec import messages as m
 from spec.parameters import MAINNET
-from tests.protocol.alone import IDS, ME, ROUND, THRESHOLD, Alone, deposit, epoch
+from tests.protocol.rounds.support import IDS, ME, ROUND, THRESHOLD, Holder, deposit, epoch
 
 OTHER = bytes([7]) * 32
 
 
-def waiting(*names: str, confirmations: int = 1) -> Alone:
+def waiting(*names: str, confirmations: int = 1) -> Holder:
     """Return a node with a chain on which deposits wait."""
-    node = Alone(confirmations)
+    node = Holder.make(confirmations)
     for _ in range(3):
         node.mine()
     node.mine(*(names or ("a deposit",)))
@@ -68,7 +68,7 @@ def test_every_transition_says_what_its_guard_read() -> None:
 
 def test_without_a_transfer_the_round_is_skipped() -> None:
     """Catches empty payouts, and messages that nobody needs."""
-    node = Alone()
+    node = Holder.make()
     node.tick(0.01)
     assert not node.effects.sends, "there is no chain yet"
     for _ in range(5):
@@ -148,7 +148,7 @@ def test_a_payout_that_is_signed_after_the_offer_ends_the_round() -> None:
     assert "open_payout" in node.refused("peer.RoundTick", r=ROUND, d=OTHER)
 
 
-def lock_on(node: Alone, document: bytes, event: bytes, digest: bytes) -> m.LockedCandidate:
+def lock_on(node: Holder, document: bytes, event: bytes, digest: bytes) -> m.LockedCandidate:
     """Return a lock of the round before."""
     return m.LockedCandidate(document, node.certificate((1, 2, 3), event, digest, ROUND - 1))
 
@@ -160,7 +160,7 @@ def test_what_can_be_paid_is_looked_at_again_before_the_proposal() -> None:
     node = waiting("unseen")
     locked = node.candidates.choose({i: node.offer_of(1) for i in IDS}, ())
     assert locked is not None
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     node.news(node.block("unseen"))

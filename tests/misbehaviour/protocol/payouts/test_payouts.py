@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from metanode.custody.payout import PayoutDocument, payout_event
+from metanode.custody.types import Outpoint
 from metanode.protocol.payouts.payouts import WAITING_PER_SENDER
 from spec import messages as m
-from tests.protocol.alone import IDS, Alone
+from tests.protocol.rounds.support import IDS, Holder
 
 OTHER = bytes([5]) * 32
 ONE = bytes(31) + b"\1"
 
 
-def waiting(*names: str) -> Alone:
+def waiting(*names: str) -> Holder:
     """Return a node with a chain on which deposits wait."""
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     node.mine(*(names or ("a deposit",)))
@@ -27,6 +29,14 @@ def flipped(found: m.SignatureFound) -> m.SignatureFound:
     rs = bytearray(found.signatures[0].rs)
     rs[40] ^= 1
     return evolve(found, signatures=(m.EcdsaSignature(bytes(rs)), *found.signatures[1:]))
+
+
+def unknown(document: PayoutDocument, number: int) -> m.SignatureFound:
+    """Return signatures of a well-formed payout of deposits that no chain has."""
+    lead = Outpoint(number.to_bytes(32, "big"), 0)
+    event = payout_event(document.network_id, document.key_id, lead)
+    other = evolve(document, event=event, transfers=(lead,))
+    return m.SignatureFound(event, other.digest, other.encode(), (), ())
 
 
 def test_forged_signatures_settle_nothing() -> None:
@@ -77,9 +87,10 @@ def test_signatures_that_were_verified_once_lend_nothing_to_others() -> None:
 def test_signatures_for_unknown_documents_wait_in_bounded_room() -> None:
     """Catches memory that grows with what a member claims was signed."""
     node = waiting()
-    real = node.signatures(node.proposed())
-    for number in range(300):
-        node.hear(1, evolve(real, event=number.to_bytes(32, "big"), document=b"unknown"))
+    document = node.proposed()
+    for number in range(100):
+        node.hear(1, unknown(document, number))
+        node.hear(1, evolve(unknown(document, number), document=b"no document"))
     assert sum(len(kept) for kept in node.payouts._waiting.values()) == WAITING_PER_SENDER
 
 
@@ -89,14 +100,16 @@ def test_a_waiting_room_filled_by_one_member_does_not_keep_out_the_real_signatur
     The node's chain lags, so real signatures must wait for their block.
     """
     ahead = waiting()
-    real = ahead.signatures(ahead.proposed())
-    node = Alone()
+    document = ahead.proposed()
+    real = ahead.signatures(document)
+    node = Holder.make()
     for block in ahead.blocks[:-1]:
         node.news(block)
     for number in range(20):
         if number == 10:
             node.hear(2, real)
-        node.hear(1, evolve(real, event=number.to_bytes(32, "big"), document=b"unknown"))
+        node.hear(1, unknown(document, number))
+    assert sum(len(kept) for kept in node.payouts._waiting.values()) == WAITING_PER_SENDER + 1
     node.news(ahead.blocks[-1])
     assert list(node.payouts.payouts) == [real.event]
 
@@ -105,7 +118,7 @@ def test_before_there_is_a_key_signatures_are_ignored() -> None:
     """Catches a node without a key that fails on a payout, or remembers it."""
     ahead = waiting()
     real = ahead.signatures(ahead.proposed())
-    node = Alone(holds=False)
+    node = Holder.make(holds=False)
     node.hear(1, real)
     assert not node.rows()
     assert not node.payouts._waiting

@@ -7,22 +7,22 @@ from attrs import evolve
 from metanode.custody.types import Outpoint
 from metanode.protocol.rounds.candidate import SIGHTINGS_PER_WITNESS
 from spec import messages as m
-from tests.protocol.alone import IDS, Alone
+from tests.protocol.rounds.support import IDS, Holder
 
 GHOST = m.OutpointRef(bytes([9]) * 32, 0)
 LIAR = IDS[3]
 
 
-def waiting() -> tuple[Alone, dict[bytes, m.Offer]]:
+def waiting() -> tuple[Holder, dict[bytes, m.Offer]]:
     """Return a node with two confirmed deposits, and the honest offers."""
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     node.mine("one", "two")
     return node, {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
 
 
-def count(node: Alone, heard: dict[bytes, m.Offer], locked: tuple = ()) -> int:
+def count(node: Holder, heard: dict[bytes, m.Offer], locked: tuple = ()) -> int:
     """Return how many transfers the node would propose to pay."""
     document = node.candidates.choose(heard, locked)
     return 0 if document is None else len(document.transfers)
@@ -78,7 +78,7 @@ def test_sightings_of_one_witness_are_bounded_and_its_own() -> None:
 
 def test_one_members_word_does_not_make_a_deposit_seen() -> None:
     """Catches a deposit that f members alone vouch for: f + 1 must have seen it, or this node."""
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     block = node.block("unseen")
@@ -94,7 +94,7 @@ def test_one_members_word_does_not_make_a_deposit_seen() -> None:
 
 def test_what_nobody_saw_counts_when_it_is_deep() -> None:
     """Catches a deposit that is never paid because it was mined at once."""
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     node.news(node.block("unseen"))

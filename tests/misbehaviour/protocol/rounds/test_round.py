@@ -15,27 +15,27 @@ from metanode.tss.share_proof import verify_share
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
-from tests.protocol.alone import IDS, ME, ROUND, THRESHOLD, Alone, convinces, epoch
+from tests.protocol.rounds.support import IDS, ME, ROUND, THRESHOLD, Holder, convinces, epoch
 
 OTHER = bytes([7]) * 32
 LIAR, NEXT, LAST = (place for place in range(4) if place != ME)
 
 
-def waiting(*names: str) -> Alone:
+def waiting(*names: str) -> Holder:
     """Return a node with a chain on which deposits wait."""
-    node = Alone()
+    node = Holder.make()
     for _ in range(3):
         node.mine()
     node.mine(*(names or ("a deposit",)))
     return node
 
 
-def heard(node: Alone, place: int) -> str:
+def heard(node: Holder, place: int) -> str:
     """Return how far the node has come with a peer in this round."""
     return node.ctx.state("round", IDS[place], node.ctx.round_number())
 
 
-def document_of(node: Alone) -> PayoutDocument:
+def document_of(node: Holder) -> PayoutDocument:
     """Return what the node has proposed."""
     document = node.inbox.book(node.ctx.round_number()).document
     if document is None:
@@ -43,7 +43,7 @@ def document_of(node: Alone) -> PayoutDocument:
     return document
 
 
-def equivocates(node: Alone, message: Any) -> Equivocation:
+def equivocates(node: Holder, message: Any) -> Equivocation:
     """Return the evidence that a message makes, whose frames convince anybody."""
     with pytest.raises(Equivocation) as caught:
         node.hear(LIAR, message)
@@ -161,7 +161,7 @@ def test_a_banned_peer_is_not_signed_with() -> None:
 # --- votes ---
 
 
-def member(node: Alone, inside: bool = True) -> int:
+def member(node: Holder, inside: bool = True) -> int:
     """Return a holder that is, or is not, in the threshold set that the node has voted for."""
     members = node.vote_of().members
     return next(p for p in (LIAR, NEXT, LAST) if (IDS[p] in members) == inside)

@@ -1,13 +1,12 @@
-"""One node's rounds and payouts alone: no network, no runs, no chain but the blocks of the test.
+"""One holder with its rounds and payouts, and the others as the test plays them.
 
-The other holders are the test itself: it has their identities and their shares, and says for them
-what it likes.
+There is no network, no run and no chain but the blocks of the test, which has the identities and
+the shares of all holders and says for them what it likes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from random import Random
 from typing import Any
 
 from attrs import define, evolve, field
@@ -17,57 +16,50 @@ from metanode.custody.ledger import Ledger
 from metanode.custody.payout import PayoutDocument
 from metanode.custody.scripts import key_script
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
-from metanode.errors import Equivocation, MetanodeError
-from metanode.identity import Identity
+from metanode.errors import PeerFault
 from metanode.protocol import inputs
-from metanode.protocol.context import Context, Settings, outpoint_ref
+from metanode.protocol.context import outpoint_ref
 from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.events.purpose import Purposes, Task
-from metanode.protocol.events.votes import VoteBook, sign_vote
-from metanode.protocol.keys.epoch import KeyEpoch, Member
+from metanode.protocol.events.signatures import Signatures
+from metanode.protocol.events.votes import VoteBook
+from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.payouts.swaps import Swaps
+from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
 from metanode.protocol.rounds.round import Rounds
 from metanode.protocol.tables.effects import Effects, Note
-from metanode.protocol.tables.registry import ADMISSION, STEP, homes_in
-from metanode.protocol.tables.runner import Tables
-from metanode.protocol.tables.turn import Turn
-from metanode.protocol.tables.view import NodeView
-from metanode.protocol.wire.codec import Codec
-from metanode.protocol.wire.envelope import open_envelope, seal
+from metanode.protocol.wire.envelope import open_envelope
 from metanode.tss import curve
 from metanode.tss.share_proof import prove_share
 from spec import messages as m
-from spec.inputs import INPUTS
 from spec.parameters import MAINNET
-from spec.protocol import PROTOCOL
 from tests.custody.support import HRP, MEMO, ident, policy
-from tests.tss.support import deal, seeded
+from tests.protocol.support import CODEC, NETWORK_ID, Alone, ids, members_of, signed
+from tests.support import entropy
+from tests.tss.support import deal
 
 HOLDERS, THRESHOLD, FAULTY = 4, 3, 1
-NETWORK_ID = ident("network")
-CODEC = Codec(m.MESSAGES)
 ROUND = 30_000_000
 START = float(ROUND * MAINNET.round_period_s)
-IDENTITIES = sorted(
-    (Identity.generate(Random(f"holder {n}").randbytes) for n in range(HOLDERS)),
-    key=lambda identity: identity.node_id,
-)
-IDS = tuple(identity.node_id for identity in IDENTITIES)
-SHARES = {p: evolve(s, epoch=1) for p, s in deal(THRESHOLD, HOLDERS, "alone").items()}
+IDS = ids(HOLDERS)
+SHARES = {p: evolve(s, epoch=1) for p, s in deal(THRESHOLD, HOLDERS, "rounds").items()}
 SECRET = sum(curve.lagrange_at_zero(p, [1, 2, 3]) * SHARES[p].secret_share for p in (1, 2, 3))
-MEMBERS = tuple(Member(node, Outpoint(ident(f"stake {node.hex()}"), 0), 100) for node in IDS)
 ME = 0
 """The place of the node under test among the holders."""
 
 
 def epoch(place: int | None = ME) -> KeyEpoch:
     """Return the first epoch, with the share of one holder."""
-    keyshare = None if place is None else SHARES[place + 1]
-    package = SHARES[1].package
-    return KeyEpoch(slot=7, members=MEMBERS, byzantine=FAULTY, package=package, keyshare=keyshare)
+    return KeyEpoch(
+        slot=7,
+        members=members_of(HOLDERS),
+        byzantine=FAULTY,
+        package=SHARES[1].package,
+        keyshare=None if place is None else SHARES[place + 1],
+    )
 
 
 @define
@@ -91,117 +83,81 @@ class NoSessions:
         return found is not None and p in {vote.voter for vote in found[1].votes}
 
 
-class Alone:
-    """The cores of rounds and payouts, driven by the text of ``spec/inputs.py`` as in a node."""
+class Holder(Alone):
+    """The cores of rounds and payouts at one holder, driven by the text of ``spec/inputs.py``.
 
-    def __init__(self, confirmations: int = 1, holds: bool = True) -> None:
-        settings = Settings(
-            network_id=NETWORK_ID,
-            preset=MAINNET,
-            members=HOLDERS,
-            threshold=THRESHOLD,
-            byzantine=FAULTY,
-            keygen_until=0,
-            stake=MEMBERS[ME].stake,
-            chain="devnet",
-            hrp=HRP,
+    ``effects`` are those of the last input, ``watcher`` sees them all, ``blocks`` is the chain.
+    """
+
+    book: EventBook
+    votes: VoteBook
+    candidates: Candidates
+    inbox: Inbox
+    payouts: Payouts
+    swaps: Swaps
+    rounds: Rounds
+    sessions: NoSessions
+    blocks: list[BlockSummary]
+    effects: Effects
+    watcher: Callable[[Effects], None]
+
+    @classmethod
+    def make(cls, confirmations: int = 1, holds: bool = True) -> Holder:
+        """Return a holder of the first epoch, linked to all others, at a round's first moment."""
+        node = cls.of(
+            ME, START, network_id=NETWORK_ID, preset=MAINNET, hrp=HRP, custody=policy(),
             confirmations=confirmations,
-            custody=policy(),
         )
-        tables = Tables(PROTOCOL, NodeView(PROTOCOL))
-        ctx = self.ctx = Context(settings, IDENTITIES[ME], CODEC, tables, seeded("alone"))
-        purposes = Purposes(ctx)
-        self.book = EventBook(ctx, purposes)
-        self.votes = VoteBook(ctx)
-        self.candidates = Candidates(ctx, Ledger(settings.custody))
-        self.inbox = Inbox(ctx)
-        self.payouts = Payouts(ctx, self.book, self.candidates, self.inbox)
-        self.swaps = Swaps(ctx, self.candidates)
-        self.sessions = NoSessions()
-        self.rounds = Rounds(
-            ctx, self.book, self.votes, self.inbox, self.candidates, self.payouts, self.sessions
+        ctx = node.ctx
+        node.book = EventBook(ctx, Purposes(ctx))
+        node.votes = VoteBook(ctx)
+        node.candidates = Candidates(ctx, Ledger(ctx.settings.custody))
+        node.inbox = Inbox(ctx)
+        node.payouts = Payouts(ctx, node.book, node.candidates, node.inbox)
+        node.swaps = Swaps(ctx, node.candidates)
+        node.sessions = NoSessions()
+        node.rounds = Rounds(
+            ctx, node.book, node.votes, node.inbox, node.candidates, node.payouts, node.sessions
         )  # type: ignore[arg-type]  # the stand-in has what rounds ask for
-        purposes.add(self.payouts)
-        providers = tables.view.providers
-        providers["is_member"] = self.sessions.is_member
+        node.book.purposes.add(node.payouts)
+        providers = ctx.tables.view.providers
+        providers["is_member"] = node.sessions.is_member
         providers["roster_has"] = lambda p, h: p in ctx.epochs[h].roster
-        providers["evidence_verified"] = lambda p, q: ctx.input.evidence is not None
-        self.steps: dict[str, Any] = {
-            "signature_taken": self._signature_taken, "evidence": self._evidence
-        }
-        self.admissions: dict[str, Any] = {"signature_found": lambda sender, found: True}
-        cores = (self.votes, self.candidates, self.inbox, self.payouts, self.swaps, self.rounds)
-        for core in cores:
-            for kind, name, method in homes_in(core):
-                if kind == STEP:
-                    self.steps[name] = method
-                elif kind == ADMISSION:
-                    self.admissions[name] = method
-        self.effects = Effects()
-        self.watcher: Callable[[Effects], None] = lambda effects: None
-        self.blocks: list[BlockSummary] = []
+        node.cores += [
+            node.votes, node.candidates, node.inbox, node.payouts, node.swaps, node.rounds,
+            Signatures(ctx, node.book, node.book.purposes), BlockList(ctx),
+        ]
+        node.blocks, node.effects, node.watcher = [], Effects(), lambda effects: None
         if holds:
             ctx.use(epoch())
-            tables.view.put("holding", (ctx.me, 1), "active")
+            ctx.tables.view.put("holding", (ctx.me, 1), "active")
             ctx.links |= set(IDS) - {ctx.me}
-        ctx.now = START
-        self.rounds.began_in = ROUND - 1
+        node.rounds.began_in = ROUND - 1
+        return node
 
     # --- what comes in ---
 
-    def take_in(self, entry: inputs.Input) -> Effects:
-        """Run an input as a node does, as far as these cores have its steps; return the effects."""
-        ctx, text = self.ctx, INPUTS[entry.kind]
-        ctx.at(ctx.now, entry)
-        fault: MetanodeError | None = None
-        if isinstance(entry, inputs.Received):
-            try:
-                if not self.admissions[entry.kind](entry.sender, entry.message):
-                    return self._taken()
-                ctx.hear(entry.message, entry.sender)
-            except Equivocation as found:
-                entry.evidence = fault = found
-        turn = ctx.tables.turn = Turn(text)
-        for number, name in enumerate(text.names):
-            turn.begin(number)
-            if name in self.steps:
-                self.steps[name]()
-        ctx.tables.turn = None
-        if fault is not None:
-            raise fault
-        return self._taken()
-
-    def _taken(self) -> Effects:
-        self.effects = self.ctx.tables.take()
-        self.watcher(self.effects)
-        return self.effects
-
-    def _signature_taken(self) -> None:
-        entry = self.ctx.input
-        items = list(self.payouts.waiting())
-        if isinstance(entry, inputs.Received):
-            items.append((entry.sender, entry.message))
-        for sender, found in self.ctx.each(items):
-            self.payouts.heard(sender, found)
-
-    def _evidence(self) -> None:
-        entry = self.ctx.input
-        if isinstance(entry, inputs.Received) and entry.evidence is not None:
-            number = getattr(entry.message, "round", 0)
-            self.ctx.tries("round.Equivocate", q=entry.sender, r=number)
+    def put(self, entry: inputs.Input) -> Effects:
+        """Take an input in, as far as these cores have its steps; return the effects."""
+        return self._after(self.take_in(entry))
 
     def hear(self, place: int, message: Any) -> Effects:
         """Let the node take a message that another holder has signed."""
-        frame = seal(IDENTITIES[place], NETWORK_ID, CODEC, message)
-        _, opened, envelope = open_envelope(NETWORK_ID, CODEC, frame)
-        return self.take_in(inputs.Received(IDS[place], opened, envelope))
+        return self._after(self.receive(place, message))
+
+    def _after(self, fault: PeerFault | None) -> Effects:
+        self.effects = self.take()
+        self.watcher(self.effects)
+        if fault is not None:
+            raise fault
+        return self.effects
 
     def tick(self, share: float | None = None, number: int | None = None) -> Effects:
         """Let the clock tick at a share of a round, by default where it stands."""
         if share is not None:
             round_number = self.ctx.round_number() if number is None else number
             self.ctx.now = (round_number + share) * MAINNET.round_period_s + 0.001
-        return self.take_in(inputs.Tick())
+        return self.put(inputs.Tick())
 
     def news(
         self,
@@ -214,8 +170,8 @@ class Alone:
         del self.blocks[len(self.blocks) - len(gone) :]
         self.blocks += connected
         if self.candidates.index(update, seen):
-            return self.take_in(inputs.ChainNews(update, seen))
-        return self._taken()
+            return self.put(inputs.ChainNews(update, seen))
+        return self._after(None)
 
     def block(
         self,
@@ -251,7 +207,7 @@ class Alone:
 
     def answer(self, event: bytes, state: TxState) -> Effects:
         """Let the chain answer where a payout stands."""
-        return self.take_in(inputs.PayoutAnswer(event, state))
+        return self.put(inputs.PayoutAnswer(event, state))
 
     # --- what the others say ---
 
@@ -270,7 +226,7 @@ class Alone:
         number, share = self.ctx.round_number(), SHARES[place + 1]
         context = share_proof_context(NETWORK_ID, IDS[place], 1, number)
         public = share.public_shares[place]
-        proof = prove_share(share.secret_share, public, context, seeded("proof", place))
+        proof = prove_share(share.secret_share, public, context, entropy(f"proof {place}"))
         id_hash = proposal_id_hash(IDS[place], number, 1, document.encode())
         return evolve(m.Proposal(number, 1, document.digest, id_hash, proof), **changes)
 
@@ -285,13 +241,7 @@ class Alone:
         self, voters: Sequence[int], event: bytes, digest: bytes, attempt: int
     ) -> m.Certificate:
         """Return the votes of some holders as a certificate."""
-        vote = m.Vote(1, event, attempt, digest, IDS[:THRESHOLD])
-        signed = tuple(sign_vote(Alone._voter(place), vote) for place in voters)
-        return m.Certificate(1, event, attempt, digest, vote.members, signed)
-
-    @staticmethod
-    def _voter(place: int) -> Any:
-        return _Voter(IDENTITIES[place])
+        return signed(voters, event=event, digest=digest, attempt=attempt, members=IDS[:THRESHOLD])
 
     # --- a round, as far as a test wants it ---
 
@@ -369,28 +319,6 @@ class Alone:
     def asked(self, kind: type) -> list[Any]:
         """Return the requests of one kind among the last effects."""
         return [request for request in self.effects.requests if isinstance(request, kind)]
-
-
-@define
-class _Voter:
-    """What a signature over a vote needs of a context."""
-
-    identity: Identity
-    codec: Codec = CODEC
-
-    @property
-    def me(self) -> bytes:
-        """The voter's id."""
-        return self.identity.node_id
-
-    @property
-    def settings(self) -> Any:
-        """The network, and nothing else."""
-        return _Network
-
-
-class _Network:
-    network_id = NETWORK_ID
 
 
 def deposit(
