@@ -156,5 +156,5 @@ def test_payloads_fit_into_frames() -> None:
     """Catches a payload bound that leaves no room for the envelope."""
     from spec.messages import PAYLOAD_OCTETS
 
-    assert PAYLOAD_OCTETS + 1024 <= MAINNET.frame_octets
+    assert MAINNET.frame_octets >= PAYLOAD_OCTETS + 1024
     assert MAINNET.frame_octets_unauthenticated <= MAINNET.frame_octets
