@@ -13,7 +13,8 @@ from attrs import define
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used: it brings cryptography, which `--help` does not need
-    from metanode.runtime.home.config import Config, Endpoint
+    from metanode.protocol.peers.endpoints import Endpoint
+    from metanode.runtime.home.config import Config
     from metanode.runtime.home.home import Home
     from metanode.runtime.secrets.keystore import Passphrase
 
@@ -77,10 +78,10 @@ def homes_option(function: Command) -> Command:
 
 def parse_endpoint(option: str, text: str) -> Endpoint:
     """Return the endpoint in ``text``; UserError names the option."""
-    from metanode.runtime.home.config import Endpoint
+    from metanode.runtime.home.config import operators_endpoint
 
     try:
-        return Endpoint.parse(text)
+        return operators_endpoint(text)
     except ValueError as error:
         raise UserError(f"{option}: {error}") from error
 

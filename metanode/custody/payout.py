@@ -68,7 +68,7 @@ def ordered_transfers(transfers: Sequence[Transfer]) -> tuple[Transfer, ...]:
 def payable_transfers(
     snapshot: Snapshot, transfers: Sequence[Transfer], policy: CustodyPolicy
 ) -> tuple[Transfer, ...]:
-    """Return the first transfers that one payout can settle, in order; at most ``max_transfers``.
+    """Return the first transfers that one payout can settle, in order, as many as may be.
 
     Left out are deposits that the snapshot does not have and those too small to bear their share at
     this fee rate: they wait, and do not keep later ones from being paid.
@@ -76,7 +76,7 @@ def payable_transfers(
     unspent = set(snapshot.deposits)
     waiting = [t for t in ordered_transfers(transfers) if t.deposit in unspent]
     while waiting:
-        batch = waiting[: policy.max_transfers]
+        batch = waiting[: policy.transfers_per_payout]
         try:
             _charge(batch, policy, snapshot.fee_rate)
         except Unpayable as too_small:
@@ -142,9 +142,9 @@ def _check_transfers(
     """Raise :class:`Unpayable` unless the batch is 1..max distinct deposits of the snapshot."""
     if not transfers:
         raise Unpayable("there is no transfer to pay")
-    if len(transfers) > policy.max_transfers:
-        surplus = [t.deposit.outpoint for t in transfers[policy.max_transfers :]]
-        raise Unpayable(f"a payout has at most {policy.max_transfers} transfers", surplus)
+    if len(transfers) > policy.transfers_per_payout:
+        surplus = [t.deposit.outpoint for t in transfers[policy.transfers_per_payout :]]
+        raise Unpayable(f"a payout has at most {policy.transfers_per_payout} transfers", surplus)
     outpoints = [t.deposit.outpoint for t in transfers]
     check(len(set(outpoints)) == len(outpoints), "a payout settles each deposit once")
     unspent = {deposit.outpoint: deposit for deposit in snapshot.deposits}
@@ -192,4 +192,4 @@ def _worthwhile_change(snapshot: Snapshot, policy: CustodyPolicy) -> list[Coin]:
     cost = snapshot.fee_rate * (virtual_size(2, []) - virtual_size(1, []) + 1)
     worthwhile = [coin for coin in snapshot.change if coin.amount > cost]
     worthwhile.sort(key=lambda coin: (coin.height, coin.outpoint))
-    return worthwhile[: policy.max_change_inputs]
+    return worthwhile[: policy.change_inputs]

@@ -28,7 +28,6 @@ from metanode.custody.scripts import key_script
 from metanode.custody.types import Outpoint
 from metanode.devnet.faucet import DEVNET_HRP, found_chain
 from metanode.errors import MetanodeError, Unavailable
-from metanode.runtime.home.config import Outpoint as ConfiguredOutpoint
 from metanode.runtime.home.config import load_config
 from metanode.runtime.home.config_template import render
 from metanode.runtime.home.home import Home
@@ -226,7 +225,7 @@ def _options(**given: object) -> list[str]:
 def write_stake(home: Home, stake: Outpoint) -> None:
     """Write the stake's outpoint into the configuration of a home, as an operator does by hand."""
     config = load_config(home.config)
-    section = attrs.evolve(config.stake, outpoint=ConfiguredOutpoint(stake.txid.hex(), stake.index))
+    section = attrs.evolve(config.stake, outpoint=stake)
     atomic_write(home.config, render(attrs.evolve(config, stake=section)).encode("utf-8"))
 
 

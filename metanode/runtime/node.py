@@ -24,7 +24,7 @@ from metanode.chains.rpc import RpcClient
 from metanode.errors import Malformed, PeerFault
 from metanode.identity import Identity
 from metanode.protocol.node import NodeCore
-from metanode.protocol.peers import endpoints
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.peering import Peering
 from metanode.protocol.tables.effects import (
     Broadcast,
@@ -144,8 +144,8 @@ class NodeShell:
         advertised = self.config.node.advertise or listen
         peering = Peering(
             preset=preset,
-            listening=endpoints.Endpoint(advertised.host, advertised.port),
-            preconfigured=[endpoints.Endpoint(p.host, p.port) for p in self.config.node.peers],
+            listening=advertised,
+            preconfigured=self.config.node.peers,
             entropy=os.urandom,
             now=self.clock(),
             allow_private=self.config.network.preset == "devnet",
@@ -197,7 +197,7 @@ class NodeShell:
 
         await self._input(take)
 
-    def _on_up(self, node_id: bytes, host: str, dialled: endpoints.Endpoint | None) -> None:
+    def _on_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         self.dialer.link_up(node_id, host, dialled)
         self.metrics.links(len(self.links.established()))
         self.log.info("link.up", peer=node_id.hex()[:16])

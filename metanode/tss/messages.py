@@ -51,13 +51,15 @@ class Shape:
     encoded_bytes: int = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        heads = []
-        for position, (name, length) in enumerate(self.fields):
-            start = _head(0xA0, len(self.fields)) if position == 0 else b""
-            heads.append(start + cbor2.dumps(name) + _head(0x40, length))
-        total = sum(map(len, heads)) + sum(length for _, length in self.fields)
+        empty = {name: bytes(length) for name, length in self.fields}
+        pairs = [cbor2.dumps(name) + cbor2.dumps(value) for name, value in empty.items()]
+        whole, heads = cbor2.dumps(empty), []
+        start = whole[: len(whole) - sum(map(len, pairs))]
+        for pair, value in zip(pairs, empty.values(), strict=True):
+            heads.append(start + pair[: len(pair) - len(value)])
+            start = b""
         object.__setattr__(self, "_heads", tuple(heads))
-        object.__setattr__(self, "encoded_bytes", total)
+        object.__setattr__(self, "encoded_bytes", len(whole))
 
     @classmethod
     def of(cls, **lengths: int) -> Shape:
@@ -86,17 +88,6 @@ class Shape:
             at = start + length
             values[name] = payload[start:at]
         return values
-
-
-def _head(major: int, length: int) -> bytes:
-    """Return the shortest CBOR head of a byte string or map (RFC 8949, 3)."""
-    if length < 24:
-        return bytes((major | length,))
-    if length < 1 << 8:
-        return bytes((major | 24, length))
-    if length < 1 << 16:
-        return bytes((major | 25,)) + length.to_bytes(2, "big")
-    return bytes((major | 26,)) + length.to_bytes(4, "big")
 
 
 @frozen

@@ -12,6 +12,7 @@ from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
 from metanode.devnet.faucet import FAUCET_KEY
 from metanode.errors import LocalFault, Unavailable
+from spec.parameters import MAINNET
 from tests.devnet.support import COIN, NOW, Devnet, address, devnet, public, script_of, spend
 from tests.support import key_of
 
@@ -79,9 +80,7 @@ async def test_poll_comes_in_pieces() -> None:
 
 async def test_reorganisation_removes_and_adds_again() -> None:
     """Catches a cursor that keeps a deposit of a block that left the chain."""
-    policy = CustodyPolicy(
-        service_fee_bps=30, minimum_deposit=10_000, refund_cost=1000, fee_window_blocks=1
-    )
+    policy = CustodyPolicy.of(MAINNET, minimum_deposit=10_000, fee_window_blocks=1)
     async with devnet() as net:
         net.adapter.watch(CUSTODY.public_key.format(), net.ledger.tree.tip.height + 1)
         index = Ledger(policy)

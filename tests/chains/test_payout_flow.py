@@ -17,6 +17,7 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
+from spec.parameters import MAINNET
 from tests.devnet.support import COIN, Devnet, address, devnet, public, script_of
 from tests.support import key_of
 
@@ -27,8 +28,8 @@ USER = key_of("user")
 PAYEE = key_of("payee")
 MEMO = b"pay:" + address(PAYEE).encode()
 ROSTER = tuple(public(key_of(f"node {i}")) for i in range(4))
-POLICY = CustodyPolicy(
-    service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3
+POLICY = CustodyPolicy.of(
+    MAINNET, service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3
 )
 NETWORK_ID, KEY_ID = b"n" * 32, b"k" * 32
 

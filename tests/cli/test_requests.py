@@ -16,7 +16,7 @@ from attrs import define, field
 
 from metanode.cli.requests import changed_members, changed_numbers
 from metanode.errors import UserError
-from metanode.runtime.home.config import Endpoint
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
 from metanode.runtime.operator.admin import AdminServer
 from tests.cli.conftest import Run

@@ -48,9 +48,7 @@ SETTINGS = Settings(
     chain="devnet",
     hrp="bcrt",
     confirmations=3,
-    custody=CustodyPolicy(
-        service_fee_bps=50, minimum_deposit=50_000, refund_cost=5_000, fee_rate_cap=500
-    ),
+    custody=CustodyPolicy.of(DEVNET),
 )
 ROUND = int(START) // PRESET.round_period_s
 EVENT, DIGEST, OTHER = (bytes([i]) * 32 for i in (1, 2, 3))

@@ -20,7 +20,7 @@ from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 from attrs import field, frozen
 
 from metanode.errors import Unavailable, UserError
-from metanode.runtime.home.config import Endpoint
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
 from metanode.runtime.store.files import atomic_write, read_bounded, refuse_shared
 
