@@ -140,7 +140,8 @@ class Case:
 
 @frozen
 class ProofCase:
-    """A network with its lemmas; ``proves`` names the invariants, none stands for all of them.
+    """A network with its lemmas; ``proves`` names the invariants, none stands for all others.
+    ``implied`` are not inductive: they follow from what is proved, in every state.
 
     A control is a variant of a network from whose rows something is missing. With the very same
     lemmas its proof must fail, at the obligations that ``fails`` names and at no others: a step
@@ -150,6 +151,7 @@ class ProofCase:
     network: Network
     lemmas: tuple[Property, ...] = ()
     proves: tuple[str, ...] = ()
+    implied: tuple[str, ...] = ()
     obligations: int = 0
     fails: tuple[str, ...] = ()
     steps: int = ATTEMPT_STEPS
@@ -170,7 +172,9 @@ class ProofCase:
     def induction(self, protocol: Protocol | None = None) -> Induction:
         """Return the obligations."""
         system = self.system(protocol)
-        return Induction(system, chosen(system, self.proves), self.steps)
+        implied = tuple(c for c in system.properties if c.property.name in self.implied)
+        proved = (c for c in chosen(system, self.proves) if c not in implied)
+        return Induction(system, tuple(proved), self.steps, implied)
 
 
 @frozen(kw_only=True)

@@ -10,14 +10,14 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
 from model_checks.engines.fingerprint import keys_of
-from model_checks.engines.induction import Induction, chosen
 from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Result
+from model_checks.engines.provers import ATTEMPT_STEPS
 from model_checks.models import (
     PROOFS,
     block_list,
@@ -186,7 +186,7 @@ def first_unproved(protocol: Protocol, tables: Collection[str] = ()) -> str:
         changed = _changed_actions(system, original)
         if not changed and system.first == original.first:
             continue
-        induction = Induction(system, chosen(system, case.proves))
+        induction = evolve(case, steps=ATTEMPT_STEPS).induction(protocol)
         for obligation in induction.obligations():
             action = obligation.action
             if (action is None or action.name in changed) and not induction.answer(

@@ -1,17 +1,45 @@
-"""Putting terms in the place of variables, and formulas in the place of given facts."""
+"""Putting terms in the place of variables, formulas in the place of given facts, and those who are
+meant in the place of ``among``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve, fields_dict
+from attrs import evolve, field, fields_dict, frozen
 
 from spec.language.assembly import children
-from spec.language.ir import Among, Node, Quantified, Read, Variable, sort_type
+from spec.language.ir import (
+    BOOL,
+    Among,
+    And,
+    Constant,
+    Implies,
+    Node,
+    Quantified,
+    Read,
+    Variable,
+    sort_type,
+)
 
 StandIns = Mapping[str, tuple[tuple[str, ...], Node]]
 """For each cell that is replaced: the names of its indices, and the formula over them."""
+
+
+@frozen
+class Meant:
+    """Whom ``among`` names with an index of some sorts, and their numbers: formulas over it."""
+
+    variables: tuple[str, ...]
+    peer: str
+    """The variable of ``members`` that stands for the peer in question."""
+    members: Node
+    numbers: Mapping[str, Node] = field(factory=dict)
+
+
+Scopes = Mapping[tuple[str, ...], Meant]
+"""By the sorts of the index; what is missing names everybody."""
 
 
 def substitute(node: Node, stand_ins: StandIns) -> Node:
@@ -43,11 +71,33 @@ def _free(node: Node) -> set[str]:
     return {getattr(node, "name", "")}.union(*(_free(child) for child in children(node)))
 
 
-def one_population(node: Node) -> Node:
-    """Return the formula where all peers are one population: ``among`` names nobody else."""
+def populated(node: Node, scopes: Scopes) -> Node:
+    """Return the formula without ``among``: those who are meant stand in each quantifier.
+
+    Without scopes all peers are one population, and ``among`` names nobody else.
+    """
+    if not isinstance(node, Among):
+        return rebuild(node, lambda child: populated(child, scopes))
+    meant = scopes.get(node.sorts)
+    if meant is None:
+        return populated(node.body, scopes)
+    return _within(node.body, meant, dict(zip(meant.variables, node.index, strict=True)), scopes)
+
+
+def _within(node: Node, meant: Meant, index: Mapping[str, Node], scopes: Scopes) -> Node:
+    """Return a body of ``among``; one inside another speaks of its own peers."""
     if isinstance(node, Among):
-        return one_population(node.body)
-    return rebuild(node, one_population)
+        return populated(node, scopes)
+    if isinstance(node, Constant) and node.name in meant.numbers:
+        return bind(meant.numbers[node.name], index)
+    rebuilt = rebuild(node, lambda child: _within(child, meant, index, scopes))
+    if not isinstance(rebuilt, Quantified) or rebuilt.sort != "Peer":
+        return rebuilt
+    peer = Variable(sort_type("Peer"), rebuilt.variable)
+    member = bind(meant.members, {**index, meant.peer: peer})
+    if rebuilt.kind == "all":
+        return evolve(rebuilt, body=Implies(BOOL, member, rebuilt.body))
+    return evolve(rebuilt, body=And(BOOL, (member, rebuilt.body)))
 
 
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:

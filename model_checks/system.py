@@ -11,11 +11,12 @@ Cells that no guard and no property reads drop out, with the effects on them.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
-from model_checks.substitution import StandIns, one_population, substitute
+from model_checks.substitution import Meant, Scopes, StandIns, populated, substitute
 from model_checks.two_states import AFTER, later_text, with_later
 from spec.language.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
 from spec.language.declarations import (
@@ -28,7 +29,7 @@ from spec.language.declarations import (
     texts,
 )
 from spec.language.expressions import Names, Parser, cell_type
-from spec.language.ir import BOOL, Equal, Literal, Node, Read, Variable, sort_type
+from spec.language.ir import BOOL, INT, Equal, Literal, Node, Read, Variable, sort_type
 
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
 
@@ -63,6 +64,20 @@ class Property:
     text: str
     kind: str = "invariant"
     doc: str = ""
+    of_correct: bool = False
+    """Whether the text speaks of correct peers without saying so, as ``spec/invariants.py`` does:
+    where a network has liars, they are left out of each of its own quantifiers."""
+
+
+@frozen
+class Scope:
+    """Whom ``among`` names: ``index`` such as ``k: Epoch``, and the peers q that ``members`` asks
+    for, with the numbers that hold there, each as a formula over the index.
+    """
+
+    index: str
+    members: str
+    numbers: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -77,6 +92,7 @@ class Network:
     run at any time, which only adds behaviour, so what is safe then is safe. ``without`` drops
     conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must fail.
     ``fair`` names rows, such as ``link.Proof``, that are not put off for ever: for liveness.
+    ``scopes`` say whom ``among`` names; without one all peers are one population.
     """
 
     name: str
@@ -97,6 +113,7 @@ class Network:
     without: tuple[tuple[str, str], ...] = ()
     kept: Mapping[str, str] = field(factory=dict)
     fair: tuple[str, ...] = ()
+    scopes: tuple[Scope, ...] = ()
 
 
 @frozen
@@ -162,17 +179,21 @@ def close(network: Network, protocol: Protocol | None = None) -> System:
 
         protocol = PROTOCOL
     names = _names(network, protocol)
-    stand_ins = _stand_ins(network, names)
-    rules = _rules(network, protocol.machines)
-    actions = [_action(rule, network, names, stand_ins) for rule in rules]
-    actions += [_move(move, names, stand_ins) for move in network.moves]
-    properties = tuple(_property(p, names, stand_ins) for p in network.properties)
-    assumptions = tuple(_parse(names, {}, text, stand_ins, "assume") for text in network.assume)
+    places = _places(network, names)
+    rules = list(_rules(network, protocol.machines))
+    for event, text in network.without:
+        named = (rule for rule in rules if event == f"{rule.table}.{rule.event}")
+        if not any(text in {guard.text for guard in rule.guards} for rule in named):
+            raise SpecError(f"network {network.name}: {event} has no conjunct {text!r}")
+    actions = [_action(rule, network, names, places) for rule in rules]
+    actions += [_move(move, names, places) for move in network.moves]
+    properties = tuple(_property(p, names, places) for p in network.properties)
+    assumptions = tuple(_parse(names, {}, text, places, "assume") for text in network.assume)
     kept = _cone(actions, properties, assumptions, network.rigid)
     cells = {name: cell for name, cell in names.cells.items() if name in kept}
     actions = [_prune(action, kept) for action in actions]
     if network.crash:
-        actions.append(_crash(network, names, cells, stand_ins))
+        actions.append(_crash(network, names, cells, places))
     first = {
         name: Parser(names, {}).parse(cell.first, cell_type(cell))
         for name, cell in cells.items()
@@ -197,8 +218,22 @@ def _names(network: Network, protocol: Protocol) -> Names:
     return Names(sorts, enums, cells, definitions, constants)
 
 
-def _stand_ins(network: Network, names: Names) -> StandIns:
+@frozen
+class _Places:
+    """What stands in the place of what a network leaves open."""
+
+    scopes: Scopes
+    stand_ins: StandIns
+
+    def close(self, node: Node) -> Node:
+        """Return a formula as the engines read it."""
+        return substitute(populated(node, self.scopes), self.stand_ins)
+
+
+def _places(network: Network, names: Names) -> _Places:
+    scopes = dict(_meant(scope, network, names) for scope in network.scopes)
     found: dict[str, tuple[tuple[str, ...], Node]] = {}
+    places = _Places(scopes, found)
     for reference, text in network.given.items():
         name, _, inside = reference.partition("[")
         variables = tuple(part.strip() for part in inside.rstrip("]").split(",") if part.strip())
@@ -210,11 +245,23 @@ def _stand_ins(network: Network, names: Names) -> StandIns:
             formula = Parser(names, scope).parse(text, cell_type(cell))
         except SpecError as error:
             raise SpecError(f"network {network.name}, given {reference}: {error}") from None
-        found[cell.name] = (variables, _closed(formula, found))
+        found[cell.name] = (variables, places.close(formula))
     for name, (_, formula) in found.items():
         for other in cells_read(formula) & found.keys():
             raise SpecError(f"network {network.name}: given {name} reads {other}: put it below")
-    return found
+    return places
+
+
+def _meant(scope: Scope, network: Network, names: Names) -> tuple[tuple[str, ...], Meant]:
+    _, parameters = parse_signature(f"among({scope.index})")
+    index = {name: Variable(sort_type(sort), name) for name, sort in parameters.items()}
+    peer = {"q": Variable(sort_type("Peer"), "q")}
+    try:
+        members = Parser(names, {**index, **peer}).parse(scope.members)
+        numbers = {n: Parser(names, index).parse(t, INT) for n, t in scope.numbers.items()}
+    except SpecError as error:
+        raise SpecError(f"network {network.name}, scope {scope.index}: {error}") from None
+    return tuple(parameters.values()), Meant(tuple(index), "q", members, numbers)
 
 
 def _rules(network: Network, machines: Mapping[str, Machine]) -> Iterable[Rule]:
@@ -249,52 +296,49 @@ def _rules(network: Network, machines: Mapping[str, Machine]) -> Iterable[Rule]:
             yield evolve(rule, guards=(source, *rule.guards), effects=effects)
 
 
-def _action(rule: Rule, network: Network, names: Names, stand_ins: StandIns) -> Action:
+def _action(rule: Rule, network: Network, names: Names, places: _Places) -> Action:
     scope = {p: Variable(sort_type(s), p) for p, s in rule.parameters.items()}
     dropped = {text for event, text in network.without if event == f"{rule.table}.{rule.event}"}
-    missing = dropped - {g.text for g in rule.guards}
-    if missing:
-        raise SpecError(f"network {network.name}: {rule.name} has no conjunct {missing.pop()!r}")
     guards = []
     for guard in (g for g in rule.guards if g.text not in dropped):
         # Parsed anew, because a variant may have definitions of its own.
         row = guard.text in rule.row.only_if
         formula = Parser(names, scope).parse(guard.text) if row else guard.formula
-        guards.append(Guard(guard.text, _closed(formula, stand_ins)))
+        guards.append(Guard(guard.text, places.close(formula)))
     if network.honest and "p" in rule.parameters:
         guards.insert(0, Guard(network.honest, Parser(names, scope).parse(network.honest)))
     guards = [g for g in guards if g.formula != Literal(BOOL, True)]
     updates = tuple(
-        Update(e.cell.name, e.index, _closed(e.value, stand_ins))
+        Update(e.cell.name, e.index, places.close(e.value))
         for e in rule.effects
-        if e.cell.name not in stand_ins
+        if e.cell.name not in places.stand_ins
     )
     name = f"{rule.table}.{rule.event}"
     fair = rule.row.fair or name in network.fair
     return Action(name, rule.parameters, tuple(guards), updates, fair, rule.name)
 
 
-def _move(move: Move, names: Names, stand_ins: StandIns) -> Action:
+def _move(move: Move, names: Names, places: _Places) -> Action:
     event, parameters = parse_signature(move.event)
     scope: dict[str, Node] = {p: Variable(sort_type(s), p) for p, s in parameters.items()}
     guards = tuple(
-        Guard(text, _parse(names, scope, text, stand_ins, event)) for text in move.only_if
+        Guard(text, _parse(names, scope, text, places, event)) for text in move.only_if
     )
     updates = []
     for target, text in move.then.items():
         cell, index = Parser(names, scope).parse_reference(target)
-        value = _closed(Parser(names, scope).parse(text, cell_type(cell)), stand_ins)
+        value = places.close(Parser(names, scope).parse(text, cell_type(cell)))
         updates.append(Update(cell.name, index, value))
     return Action(event, parameters, guards, tuple(updates), move.fair, "adversary")
 
 
 def _crash(
-    network: Network, names: Names, cells: Mapping[str, Cell], stand_ins: StandIns
+    network: Network, names: Names, cells: Mapping[str, Cell], places: _Places
 ) -> Action:
     scope: dict[str, Node] = {"p": Variable(sort_type("Peer"), "p")}
     guards: tuple[Guard, ...] = ()
     if network.honest:
-        guards = (Guard(network.honest, _parse(names, scope, network.honest, stand_ins, "Crash")),)
+        guards = (Guard(network.honest, _parse(names, scope, network.honest, places, "Crash")),)
     updates = tuple(
         Update(
             cell.name,
@@ -307,29 +351,36 @@ def _crash(
     return Action("Crash", {"p": "Peer"}, guards, updates, False, "crash")
 
 
-def _property(prop: Property, names: Names, stand_ins: StandIns) -> Checked:
+def _property(prop: Property, names: Names, places: _Places) -> Checked:
     if prop.kind not in KINDS:
         raise SpecError(f"property {prop.name}: kind {prop.kind!r} is none of {', '.join(KINDS)}")
+    text = _of_correct(prop.text) if prop.of_correct and "faulty" in names.cells else prop.text
     if prop.kind == "step":
-        text = later_text(prop.name, prop.text)
-        return Checked(prop, _parse(with_later(names), {}, text, stand_ins, prop.name))
-    return Checked(prop, _parse(names, {}, prop.text, stand_ins, prop.name))
+        text = later_text(prop.name, text)
+        return Checked(prop, _parse(with_later(names), {}, text, places, prop.name))
+    return Checked(prop, _parse(names, {}, text, places, prop.name))
+
+
+def _of_correct(text: str) -> str:
+    """Return the text with its own quantifiers over peers restricted to those who do not lie.
+
+    Definitions stay as they are: what liars have signed counts in a certificate.
+    """
+    tree = ast.parse(text, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.comprehension) and ast.unparse(node.iter) == "Peer":
+            honest = ast.parse(f"not faulty[{ast.unparse(node.target)}]", mode="eval")
+            node.ifs.insert(0, honest.body)
+    return ast.unparse(tree)
 
 
 def _parse(
-    names: Names, scope: Mapping[str, Node], text: str, stand_ins: StandIns, where: str
+    names: Names, scope: Mapping[str, Node], text: str, places: _Places, where: str
 ) -> Node:
     try:
-        return _closed(Parser(names, scope).parse(text), stand_ins)
+        return places.close(Parser(names, scope).parse(text))
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-
-
-def _closed(node: Node, stand_ins: StandIns) -> Node:
-    """Return a formula as the engines read it: what stands in is in its place, and all peers of a
-    system are one population, of which ``among`` speaks everywhere.
-    """
-    return one_population(substitute(node, stand_ins))
 
 
 def _cone(

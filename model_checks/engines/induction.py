@@ -40,6 +40,9 @@ from spec.language.ir import Node, Quantified
 INITIAL = "initial"
 """What stands for an action where the initial states are asked for."""
 
+LEMMAS = "lemmas"
+"""What stands for an action where a property is to follow from the others in each state."""
+
 SMALL = {"Peer": 4, "Event": 1, "Attempt": 3}
 """So many individuals take part in the search for a breaking step ..."""
 
@@ -51,16 +54,19 @@ SMALL_CONSTANTS = {"N": 4, "T": 3, "F": 1, "R": 3}
 
 @frozen
 class Obligation:
-    """``formulas`` contradict each other exactly when the action preserves the property."""
+    """``formulas`` contradict each other exactly when the action preserves the property, or where
+    it is ``implied`` by the others, when it follows from them."""
 
     checked: Checked
     action: Action | None
     formulas: tuple[Any, ...] = field(repr=False)
+    implied: bool = False
 
     @property
     def name(self) -> str:
         """How the obligation is named in reports."""
-        action = INITIAL if self.action is None else self.action.name
+        bare = LEMMAS if self.implied else INITIAL
+        action = bare if self.action is None else self.action.name
         return f"{self.checked.property.name} / {action}"
 
 
@@ -116,24 +122,35 @@ def chosen(system: System, names: tuple[str, ...] = ()) -> tuple[Checked, ...]:
 class Induction:
     """The obligations of one system: for ``properties``, or for all invariants and lemmas.
 
-    ``steps`` is z3's budget for one attempt at one of them.
+    ``implied`` are to follow from these in each state; no step is looked at for them. ``steps`` is
+    z3's budget for one attempt at one of them.
     """
 
     def __init__(
-        self, system: System, properties: tuple[Checked, ...] = (), steps: int = ATTEMPT_STEPS
+        self,
+        system: System,
+        properties: tuple[Checked, ...] = (),
+        steps: int = ATTEMPT_STEPS,
+        implied: tuple[Checked, ...] = (),
     ) -> None:
         self.system = system
         self.steps = steps
         self.symbols = Symbols(system)
         self.properties = properties or chosen(system)
+        self.implied = implied
         before = self.symbols.before
         self.hypotheses = tuple(self.symbols.term(c.formula, {}, before) for c in self.properties)
 
     def obligations(self) -> Iterator[Obligation]:
-        """Yield them one by one: the initial states, then each action in turn."""
+        """Yield them one by one: the initial states, each action in turn, then what follows."""
         for action in (None, *self.system.actions):
             for checked in self.properties:
                 yield self.obligation(checked, action)
+        for checked in self.implied:
+            goal, constants = self._skolemized(checked)
+            wrong = z3.Not(self.symbols.term(goal, constants, self.symbols.before))
+            formulas = (*self.hypotheses, *self._instances(constants), wrong)
+            yield Obligation(checked, None, (*self.symbols.background(), *formulas), implied=True)
 
     def obligation(self, checked: Checked, action: Action | None) -> Obligation:
         """Return the obligation of one property and one action, or None for the initial states."""
@@ -200,7 +217,7 @@ class Induction:
         if contradict(obligation.formulas, seed, self.steps):
             second = confirm(smt_lib(obligation.formulas), seed) if second_solver else ""
             return Finding(obligation.name, PROVED, second)
-        example = self.example(obligation) if examples else None
+        example = self.example(obligation) if examples and not obligation.implied else None
         return Finding(obligation.name, REFUTED if example else UNKNOWN, "", example)
 
     def example(

@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 from model_checks.engines.finite import STEPS, Broken, EnginesDisagree, FiniteTerms, Terms
 from model_checks.engines.oracle import Instance, State, Step
 from model_checks.records.record import CONSTANTS, SIZES, Record
-from model_checks.substitution import one_population
+from model_checks.substitution import populated
 from model_checks.system import Action, Network, Property, System, Update, close
 from model_checks.two_states import AFTER, StepView, later_text, with_later
 from spec.language.assembly import Guard, Machine, Protocol, Rule, cells_read
@@ -319,7 +319,7 @@ def _action(machine: Machine, rule: Rule) -> Action:
         Update(machine.cell.name, index, Literal(kind, rule.target)),
         *(Update(effect.cell.name, effect.index, effect.value) for effect in rule.effects),
     )
-    asked = (Guard(guard.text, one_population(guard.formula)) for guard in rule.guards)
+    asked = (Guard(guard.text, populated(guard.formula, {})) for guard in rule.guards)
     guards = (source, *asked)
     return Action(rule.event, rule.parameters, guards, updates, False, rule.name)
 

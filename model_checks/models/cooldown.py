@@ -14,7 +14,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import EACH_PEER, Case, Counts, Model, one_event, quorum
-from model_checks.models.one_epoch import ALL_WORK
+from model_checks.models.shared import ALL_WORK, NO_PAYOUT_OPEN, ONE_PAYOUT
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 
@@ -33,11 +33,10 @@ NETWORK = Network(
         "offered[p, r]": "True",
         "transfer_eligible[p]": "True",
         "heard[p, q, r]": "accepted if any(proposed[q, r, d] for d in Digest) else silent",
-        "set_is_mutual[p, r]": "count(q for q in Peer if set_sent[q, r]) >= T",
+        "in_threshold_set[p, q, r]": "set_sent[q, r]",
         "status[p, e]": "IN_PROGRESS",
-        "needs_all[e]": "False",
     },
-    definitions=(ALL_WORK,),
+    definitions=(ALL_WORK, ONE_PAYOUT, NO_PAYOUT_OPEN),
     moves=(
         Move(
             "Combine(e: Event, d: Digest)",

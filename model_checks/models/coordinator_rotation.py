@@ -12,22 +12,27 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, one_event, quorum
-from model_checks.models.one_epoch import ALL_WORK
+from model_checks.models.shared import ALL_WORK, ONE_PAYOUT, promised
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Definition
 
-_ONE_EACH = "all(count(p for p in Peer if coordinates[p, a]) == 1 for a in Attempt)"
+_ONE_EACH = "all(count(p for p in Peer if chosen[p, a]) == 1 for a in Attempt)"
 _DIFFERENT = (
-    "all(not (coordinates[p, a] and coordinates[p, b]) "
+    "all(not (chosen[p, a] and chosen[p, b]) "
     "for p in Peer for a in Attempt for b in Attempt if a != b)"
 )
-_THE_SAME = (
-    "all(coordinates[p, a] == coordinates[p, b] for p in Peer for a in Attempt for b in Attempt)"
-)
-_SENT = "any(coordinates[q, a] and setup_sent[q, e, a, d] for q in Peer for d in Digest)"
+_THE_SAME = "all(chosen[p, a] == chosen[p, b] for p in Peer for a in Attempt for b in Attempt)"
+_BY_CHOICE = Definition("coordinates(p: Peer, e: Event, a: Attempt)", "chosen[p, a]", "one each")
 _SIGNED = (
     "any(count(p for p in Peer if released_in[p, e, a, d]) >= T "
     "for e in Event for a in Attempt for d in Digest)"
+)
+_FRESH_START = Property(
+    "FreshStartSigns",
+    "implies(all(session[p, e, a] == absent for p in Peer for e in Event for a in Attempt), "
+    f"{_SIGNED})",
+    "always_can",
+    "before any session there is a way to a signature",
 )
 
 NETWORK = Network(
@@ -49,50 +54,36 @@ NETWORK = Network(
     crash=False,
     cells=(
         Cell("faulty", "bool", ("Peer",), "False", "given", "p is silent"),
-        Cell("coordinates", "bool", ("Peer", "Attempt"), "False", "given", "a's coordinator is p"),
+        Cell("chosen", "bool", ("Peer", "Attempt"), "False", "given", "a's coordinator is p"),
     ),
-    rigid=("faulty", "coordinates"),
+    rigid=("faulty", "chosen"),
     assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _DIFFERENT),
     given={
-        "is_coordinator[p, a]": "coordinates[p, a]",
-        "from_coordinator[e, a]": _SENT,
         "members_valid[e, a]": "True",
-        "session_idle[e, a]": "True",
+        "run[e, a]": "silent_run",
         "digest_rebuilt[e, d]": "True",
-        "event_known[e]": "True",
+        "kind[e]": "payout",
         "event_over[e]": "False",
         "is_member[p, e, a]": "True",
-        "needs_all[e]": "False",
         "instance_used[p, i]": "False",
         "vote[q, e, a, d]": "voted[q, e, a] == d",
     },
-    definitions=(ALL_WORK,),
+    definitions=(ALL_WORK, ONE_PAYOUT, _BY_CHOICE),
     properties=(
         Property(
             "CoordinatorRotates",
-            "implies(any(not any(a < b for b in Attempt) and all(implies(coordinates[p, a], "
+            "implies(any(not any(a < b for b in Attempt) and all(implies(chosen[p, a], "
             "not faulty[p]) and session[p, e, a] == absent for p in Peer) "
             f"for e in Event for a in Attempt), {_SIGNED})",
             "always_can",
             "whatever became of earlier attempts, one with a correct coordinator can sign",
         ),
-        Property(
-            "OneSession",
-            "all(not (session[p, e, a] == stepping and session[p, e, b] == stepping) "
-            "for p in Peer for e in Event for a in Attempt for b in Attempt if a != b)",
-            doc="a node steps in one session of an event at a time",
-        ),
-        Property(
-            "NoStepBeforeBegin",
-            "all(implies(session[p, e, a] == stepping, lock[p, e] != none and "
-            "any(certified(e, a, d) for d in Digest)) "
-            "for p in Peer for e in Event for a in Attempt)",
-            doc="a session steps only under a lock, with its own digest certified",
-        ),
+        _FRESH_START,
+        *promised("OneSession", "NoStepBeforeBegin"),
         Property("CanSign", _SIGNED, "reachable"),
         Property(
             "SilentFirst",
-            f"any(faulty[p] and coordinates[p, a] for p in Peer for a in Attempt) and {_SIGNED}",
+            f"any(faulty[p] and chosen[p, a] for p in Peer for a in Attempt) and {_SIGNED}",
             "reachable",
             "an attempt is lost to a silent coordinator, and the event is signed all the same",
         ),
@@ -110,7 +101,11 @@ ALL_MUST_ANSWER = evolve(
     NETWORK,
     name="coordinator_waits_for_all",
     doc="F-22: the coordinator waits for every member's ACK",
-    given={**NETWORK.given, "needs_all[e]": "True"},
+    definitions=(
+        ALL_WORK,
+        _BY_CHOICE,
+        Definition("needs_all(e: Event)", "True", "the published rule"),
+    ),
 )
 SAME_COORDINATOR = evolve(
     NETWORK,
@@ -118,17 +113,11 @@ SAME_COORDINATOR = evolve(
     doc="F-21: one coordinator for all attempts",
     assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _THE_SAME),
     properties=(
-        Property(
-            "CoordinatorRotates",
-            "implies(all(session[p, e, a] == absent for p in Peer for e in Event "
-            f"for a in Attempt), {_SIGNED})",
-            "always_can",
-            "refuted: while it is silent nothing is ever signed",
-        ),
+        _FRESH_START,
     ),
 )
 # F-20: who coordinates follows from a node's own block number, of which two are at hand just now.
-_SETUP = "any(thinks(p, q) and setup_sent[q, e, a, d] for q in Peer)"
+_SAID = "any(thinks(p, q) and {}[q, e, a, d] for q in Peer)"
 _BEGIN_GUARDS = ("session_digest[p, e, a] == d", "not thinks(p, p)", "may_lock(p, e, a, d)")
 OWN_HEIGHT = evolve(
     NETWORK,
@@ -150,42 +139,35 @@ OWN_HEIGHT = evolve(
         "all(not faulty[p] for p in Peer)",
         "count(p for p in Peer if before[p]) == 1 and count(p for p in Peer if since[p]) == 1",
     ),
-    given={
-        **{fact: text for fact, text in NETWORK.given.items() if "coordinator" not in fact},
-        "is_coordinator[p, a]": "thinks(p, p)",
-    },
     definitions=(
         ALL_WORK,
+        ONE_PAYOUT,
         Definition(
             "thinks(p: Peer, q: Peer)",
             "ahead[p] and since[q] or not ahead[p] and before[q]",
             "by its own block number p takes q for the coordinator",
         ),
+        evolve(_BY_CHOICE, text="thinks(p, p)"),
     ),
     moves=(
         Move(
             "Setup(p: Peer, e: Event, a: Attempt, d: Digest)",
-            ("session[p, e, a] == absent", _SETUP, "status[p, e] == PENDING", "not thinks(p, p)"),
+            ("session[p, e, a] == absent", _SAID.format("setup_sent"), "status[p, e] == PENDING",
+             "not thinks(p, p)"),
             {"session[p, e, a]": "created", "session_digest[p, e, a]": "d"},
             "the row Setup, from whom p takes for the coordinator",
             fair=True,
         ),
         Move(
             "Begin(p: Peer, e: Event, a: Attempt, d: Digest)",
-            ("session[p, e, a] == acked", _SETUP, *_BEGIN_GUARDS),
+            ("session[p, e, a] == acked", _SAID.format("begin_sent"), *_BEGIN_GUARDS),
             {"session[p, e, a]": "begun", "lock[p, e]": "d", "lock_attempt[p, e]": "a"},
             "the row Begin, likewise",
             fair=True,
         ),
     ),
     properties=(
-        Property(
-            "CoordinatorRotates",
-            "implies(all(session[p, e, a] == absent for p in Peer for e in Event "
-            f"for a in Attempt), {_SIGNED})",
-            "always_can",
-            "refuted although nobody is silent",
-        ),
+        _FRESH_START,
         Property("CanSign", _SIGNED, "reachable", "it works while all are at one block"),
     ),
 )
@@ -193,8 +175,8 @@ OWN_HEIGHT = evolve(
 LEMMAS = (
     Property(
         "LockIsCertified",
-        "all(implies(lock[p, e] != none and lock_attempt[p, e] == a, "
-        "any(certified(e, a, d) for d in Digest)) for p in Peer for e in Event for a in Attempt)",
+        "all(implies(lock[p, e] == d and lock_attempt[p, e] == a, certified(e, a, d)) "
+        "for p in Peer for e in Event for a in Attempt for d in Digest)",
         "lemma",
         "SAFE-SIGN 3: only with a certificate does a node lock",
     ),
@@ -206,7 +188,7 @@ MODEL = Model(
     cases=(
         Case(
             OWN_HEIGHT, one_event(3), quorum(3, 1, 2), EACH_PEER,
-            refuted=("CoordinatorRotates",),
+            refuted=("FreshStartSigns",),
             pinned=Counts(
                 distinct=41766, generated=219276, depth=25,
                 reached={"CanSign": 12},
@@ -223,7 +205,7 @@ MODEL = Model(
         ),
         Case(
             ALL_MUST_ANSWER, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
-            refuted=("CoordinatorRotates",), unreached=("SilentFirst",),
+            refuted=("CoordinatorRotates", "FreshStartSigns"), unreached=("SilentFirst",),
             pinned=Counts(
                 distinct=610534, generated=6087984, depth=40,
                 reached={"CanSign": 16, "TakenOver": 16},
@@ -233,7 +215,7 @@ MODEL = Model(
         ),
         Case(
             SAME_COORDINATOR, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
-            refuted=("CoordinatorRotates",),
+            refuted=("FreshStartSigns",),
             pinned=Counts(
                 distinct=1000809, generated=10048375, depth=40,
                 violated={"CoordinatorRotates": 0},

@@ -27,13 +27,7 @@ NETWORK: Network = evolve(
     name="event_status",
     doc="where an event stands at each node, from PENDING to SUCCESS or EXPIRED",
     properties=(
-        Property(
-            "StatusMonotone",
-            "all(implies(status[p, e] in (SUCCESS, EXPIRED), after(status[p, e]) == status[p, e]) "
-            f"and implies(status[p, e] != UNKNOWN, after(status[p, e]) != UNKNOWN) {_EVERYONE})",
-            "step",
-            "SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again",
-        ),
+        refund.STATUS_MONOTONE,
         Property(
             "SuccessIsSigned",
             "all(implies(status[p, e] == SUCCESS, "

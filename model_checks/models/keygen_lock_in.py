@@ -15,6 +15,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, quorum
+from model_checks.models.shared import promised
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Opt
 
@@ -29,7 +30,10 @@ NETWORK = Network(
     rows=(("keygen", "*"),),
     cells=(Cell("faulty", "bool", ("Peer",), "False", "given", "p may say anything"),),
     rigid=("faulty",),
-    assume=("count(p for p in Peer if faulty[p]) <= F",),
+    assume=(
+        "count(p for p in Peer if faulty[p]) <= F",
+        "count(p for p in Peer if not faulty[p]) >= T",  # SAFE-SIGN 1: n - f >= t
+    ),
     given={
         "phase[p]": "Keygen",
         "keygen_certificate[p, k]": "True",
@@ -53,14 +57,9 @@ NETWORK = Network(
         ),
     ),
     properties=(
+        *promised("LockInAgreement", "KeyAvailable"),
         Property(
-            "LockInAgreement",
-            "all(not (key[p, k] == locked_in and key[q, j] == locked_in) "
-            "for p in Peer for q in Peer for k in Key for j in Key if k != j)",
-            doc="no two nodes lock in different keys: there is one deposit address",
-        ),
-        Property(
-            "KeyAvailable",
+            "AllHoldShares",
             "all(implies(key[p, k] == locked_in, "
             f"all(faulty[q] or key_share[q, k] for q in Peer)) {_EVERY_KEY})",
             doc="every correct member holds its share of a key whose address is shown",
@@ -115,7 +114,7 @@ ENDS_LOCALLY = evolve(
     name="keygen_ends_locally",
     doc="F-27: a key counts at a node as soon as it is finished there",
     without=(
-        ("keygen.Certify", "all(confirmed[q, k] for q in Peer)"),
+        ("keygen.Certify", "among(k, all(confirmed[q, k] for q in Peer))"),
         ("keygen.LockIn", "lock_in_valid[k]"),
     ),
 )
@@ -277,11 +276,13 @@ MODEL = Model(
         ),
     ),
     proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=72, findings=("F-27",)),
+        ProofCase(
+            NETWORK, LEMMAS, implied=("KeyAvailable",), obligations=73, findings=("F-27",)
+        ),
     ),
     controls=(
         ProofCase(
-            ENDS_LOCALLY, LEMMAS,
+            ENDS_LOCALLY, LEMMAS, implied=("KeyAvailable",),
             fails=(
                 "CertifiedByAll / keygen.Certify",
                 "LockInAgreement / keygen.LockIn",
@@ -289,7 +290,7 @@ MODEL = Model(
             ),
         ),
         ProofCase(
-            LOCK_IN_UNSIGNED, LEMMAS,
+            LOCK_IN_UNSIGNED, LEMMAS, implied=("KeyAvailable",),
             fails=(
                 "LockInAgreement / keygen.LockIn",
                 "LockedInIsSigned / keygen.LockIn",

@@ -14,12 +14,20 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import EACH_PEER, Case, Counts, Model, ProofCase, one_event, quorum
-from model_checks.models.one_epoch import IN_FORCE
+from model_checks.models.shared import ANYBODY_ASKS, IN_FORCE, ONE_PAYOUT, promised
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 from spec.protocol import PROTOCOL
 
 _CERTIFICATE = PROTOCOL.names.definitions["refund_certificate"]
+STATUS_MONOTONE = Property(
+    "StatusMonotone",
+    "all(implies(status[p, e] in (SUCCESS, EXPIRED), after(status[p, e]) == status[p, e]) and "
+    "implies(status[p, e] != UNKNOWN, after(status[p, e]) != UNKNOWN) "
+    "for p in Peer for e in Event)",
+    "step",
+    "SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again",
+)
 
 NETWORK = Network(
     name="refund_against_payout",
@@ -43,12 +51,10 @@ NETWORK = Network(
     assume=("count(p for p in Peer if faulty[p]) <= F",),
     given={
         "session[p, e, a]": "absent",
-        "from_coordinator[e, a]": "True",
-        "is_coordinator[p, a]": "False",
+        "coordinator[e, a]": "none",
         "is_member[p, e, a]": "True",
-        "needs_all[e]": "False",
         "instance_used[p, i]": "False",
-        "event_known[e]": "True",
+        "kind[e]": "payout",
         "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d",
         "signature_valid[e, d]": "any(count(q for q in Peer if faulty[q] or "
         "released_in[q, e, a, d]) >= T for a in Attempt)",
@@ -58,7 +64,7 @@ NETWORK = Network(
         (f"session.{event}", "session_digest[p, e, a] == d")
         for event in ("Ack", "Begin", "Release")
     ),
-    definitions=(IN_FORCE,),
+    definitions=(IN_FORCE, ONE_PAYOUT, *ANYBODY_ASKS),
     moves=(
         Move(
             "TimeRunsOut(e: Event)",
@@ -68,8 +74,9 @@ NETWORK = Network(
         ),
     ),
     properties=(
+        *promised("NoPayAndRefund"),
         Property(
-            "NoPayAndRefund",
+            "PayableNeverRefunded",
             "all(not (status[p, e] == EXPIRED and signature_valid[e, d]) "
             "for p in Peer for e in Event for d in Digest)",
             doc="no event is refunded at a correct node while its payout can be signed",
@@ -80,19 +87,7 @@ NETWORK = Network(
             "for p in Peer for e in Event)",
             doc="a correct node's statement stays true",
         ),
-        Property(
-            "DurableBeforeSend",
-            "all(implies(share[p, e, d], released[p, e, d]) "
-            "for p in Peer for e in Event for d in Digest)",
-            doc="a share that is out stands in the log of its sender",
-        ),
-        Property(
-            "StatusMonotone",
-            "all(implies(status[p, e] in (SUCCESS, EXPIRED), "
-            "after(status[p, e]) == status[p, e]) for p in Peer for e in Event)",
-            "step",
-            "SUCCESS and EXPIRED are final",
-        ),
+        STATUS_MONOTONE,
         Property(
             "CanRefund",
             "any(status[p, e] == EXPIRED for p in Peer for e in Event)",
@@ -126,7 +121,7 @@ OWN_WORD = evolve(
     NETWORK,
     name="refund_on_own_word",
     doc="F-16: a node that released nothing itself lets the event expire",
-    definitions=(IN_FORCE, evolve(_CERTIFICATE, text="True")),
+    definitions=(*NETWORK.definitions, evolve(_CERTIFICATE, text="True")),
     properties=tuple(p for p in NETWORK.properties if not p.name.startswith("Liars")),
 )
 
@@ -136,6 +131,13 @@ LEMMAS = (
         "all(implies(status[p, e] == EXPIRED, refund_certificate(e)) for p in Peer for e in Event)",
         "lemma",
         "R statements were there, and statements stay",
+    ),
+    Property(
+        "KeptIsSigned",
+        "all(implies(signature_kept[p, e, d], signature_valid[e, d]) "
+        "for p in Peer for e in Event for d in Digest)",
+        "lemma",
+        "a node takes a signature that verifies, and shares stay out",
     ),
     Property(
         "ShareIsARelease",
@@ -194,14 +196,17 @@ MODEL = Model(
         ),
     ),
     proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=95, findings=("F-16",)),
+        ProofCase(NETWORK, LEMMAS, obligations=114, findings=("F-16",)),
     ),
     controls=(
         ProofCase(
             OWN_WORD, LEMMAS,
             fails=(
-                "NoPayAndRefund / session.Release",
+                "PayableNeverRefunded / session.Release",
+                "PayableNeverRefunded / event.Expire",
+                "PayableNeverRefunded / event.Expire#2",
                 "NoPayAndRefund / event.Expire",
+                "NoPayAndRefund / event.Expire#2",
             ),
         ),
     ),

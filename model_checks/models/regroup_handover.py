@@ -17,14 +17,17 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, one_event, quorum
-from model_checks.system import Move, Network, Property
+from model_checks.models.shared import ANYBODY_ASKS, ONE_PAYOUT, promised
+from model_checks.system import Move, Network, Property, Scope
 from spec.language.declarations import Cell, Definition, Opt
 from spec.protocol import PROTOCOL
 
 _EACH_SHARE = "for p in Peer for h in Epoch"
 _IN_ORDER = "all(implies(a < b, epoch_of[a] <= epoch_of[b]) for a in Attempt for b in Attempt)"
 _IN_FORCE = PROTOCOL.names.definitions["share_in_force"]
-_SIGNED = "count(p for p in Peer if not faulty[p] and released_in[p, e, {a}, {d}]) + F >= T "
+_SIGNED = (
+    "among(e, a, count(p for p in Peer if not faulty[p] and released_in[p, e, a, d]) + F >= T) "
+)
 
 NETWORK = Network(
     name="regroup_handover",
@@ -55,32 +58,31 @@ NETWORK = Network(
         "all(any(epoch_of[a] == h for a in Attempt) for h in Epoch)",
     ),
     given={
-        "first_epoch[h]": "not any(k < h for k in Epoch)",
         "follows[k, h]": "h < k and not any(h < j and j < k for j in Epoch)",
-        "share_checked[p, h]": "all(implies(first_epoch[k] and roster_has[q, k], "
+        "share_checked[p, h]": "all(implies(first_epoch(k) and roster_has[q, k], "
         "holding[q, k] != no_share) for q in Peer for k in Epoch)",
         "locks_taken[p, h]": "count(q for q in Peer if handed_over[q, h] and all(implies("
         "lock_shown[q, h, e, a, d], a <= lock_attempt[p, e]) "
         "for e in Event for a in Attempt for d in Digest)) >= T",
         "locks_all_shown[p, k]": "all(implies(lock[p, e] == d and lock_attempt[p, e] == a, "
         "lock_shown[p, k, e, a, d]) for e in Event for a in Attempt for d in Digest)",
-        "without_epoch[e]": "False",
+        "kind[e]": "payout",
         "epoch_signs[h, e, a]": "epoch_of[a] == h",
         "status[p, e]": "IN_PROGRESS",
         "session[p, e, a]": "absent",
-        "from_coordinator[e, a]": "True",
-        "is_coordinator[p, a]": "False",
+        "coordinator[e, a]": "none",
         "is_member[p, e, a]": "True",
-        "needs_all[e]": "False",
         "renounced[p, e]": "False",
         "instance_used[p, i]": "False",
-        "vote[q, e, a, d]": "holds(q, a) and (faulty[q] or voted[q, e, a] == d)",
+        "vote[q, e, a, d]": "faulty[q] or voted[q, e, a] == d",
     },
     without=tuple(
         (f"session.{event}", "session_digest[p, e, a] == d")
         for event in ("Ack", "Begin", "Release")
     ),
     definitions=(
+        ONE_PAYOUT,
+        *ANYBODY_ASKS,
         Definition("all_ready(k: Epoch)", "True", "at any time, which only adds runs"),
         Definition(
             "holds(q: Peer, a: Attempt)",
@@ -88,12 +90,13 @@ NETWORK = Network(
             "q is in the roster whose shares sign in a",
         ),
     ),
+    scopes=(Scope("e: Event, a: Attempt", "holds(q, a)"),),
     moves=(
         Move(
             "Decide(k: Epoch)",
             ("count(q for q in Peer if handed_over[q, k]) >= T",
-             "not any(rivals(j, k) and succession[j] for j in Epoch)"),
-            {"succession[k]": "True"},
+             "not any(rivals(j, k) and succession_signed[j] for j in Epoch)"),
+            {"succession_signed[k]": "True"},
             "T holders of the epoch before voted for k; the event is decided once",
             fair=True,
         ),
@@ -111,13 +114,7 @@ NETWORK = Network(
         ),
     ),
     properties=(
-        Property(
-            "NoDoubleSignAcrossEpochs",
-            "all(not (" + _SIGNED.format(a="a", d="d") + "and " + _SIGNED.format(a="b", d="x")
-            + ") for e in Event for a in Attempt for b in Attempt "
-            "for d in Digest for x in Digest if d != x)",
-            doc="no two digests of one event gather T shares, in one epoch or in two",
-        ),
+        *promised("NoDoubleSign"),
         Property(
             "FencedForGood",
             f"all(implies(holding[p, h] == fenced, after(holding[p, h]) in (fenced, erased)) "
@@ -127,13 +124,13 @@ NETWORK = Network(
         ),
         Property(
             "OneFollows",
-            "all(not (rivals(h, k) and succession[h] and succession[k]) "
+            "all(not (rivals(h, k) and succession_signed[h] and succession_signed[k]) "
             "for h in Epoch for k in Epoch)",
             doc="no two attempts of one night are decided",
         ),
         Property(
             "CanActivate",
-            f"any(holding[p, h] == active and not first_epoch[h] {_EACH_SHARE})",
+            f"any(holding[p, h] == active and not first_epoch(h) {_EACH_SHARE})",
             "reachable",
             "a regroup comes to its end",
         ),
@@ -147,7 +144,7 @@ NETWORK = Network(
         ),
         Property(
             "NewSigns",
-            "any(" + _SIGNED.format(a="a", d="d") + "and epoch_of[a] == h and not first_epoch[h] "
+            f"any({_SIGNED}and epoch_of[a] == h and not first_epoch(h) "
             "for e in Event for a in Attempt for d in Digest for h in Epoch)",
             "reachable",
             "the new epoch signs",
@@ -175,6 +172,33 @@ TOLD_AGAIN = evolve(
     rows=(*NETWORK.rows, ("regroup", "Erase")),
 )
 
+_EARLY = "any(epoch_of[a] == h and first_epoch(h) for h in Epoch)"
+FEWER_HOLDERS = evolve(
+    NETWORK,
+    name="regroup_fewer_holders",
+    doc="the next epoch has fewer holders and a smaller t: each attempt is counted with its own",
+    constants=("LATER_N", "LATER_T"),
+    assume=(
+        "all(count(p for p in Peer if roster_has[p, h]) == (N if first_epoch(h) else LATER_N) "
+        "for h in Epoch)",
+        *NETWORK.assume[1:],
+    ),
+    scopes=(evolve(NETWORK.scopes[0], numbers={"T": f"T if {_EARLY} else LATER_T"}),),
+)
+TODAYS_NUMBERS = evolve(
+    FEWER_HOLDERS,
+    name="regroup_todays_numbers",
+    doc="F-39: votes of an earlier epoch are counted with the holders and the t of the later one",
+    definitions=(
+        *NETWORK.definitions,
+        Definition(
+            "lock_permits(p: Peer, e: Event, a: Attempt, d: Digest)",
+            "lock[p, e] in (none, d) or any(lock_attempt[p, e] < b and b < a and "
+            "among(e, a, count(q for q in Peer if vote[q, e, b, d]) >= T) for b in Attempt)",
+            "whoever votes in attempt a counts as it does there",
+        ),
+    ),
+)
 LOCKS_FORGOTTEN = evolve(
     NETWORK,
     name="regroup_locks_forgotten",
@@ -206,6 +230,8 @@ ALL_VOTE = evolve(
     doc="F-24: who has a share of the new epoch votes there, before it took the locks over",
     without=(*NETWORK.without, ("session.Ack", "works(p, e, a)")),
 )
+
+_SHRINKS = quorum(3, 0, 2) | {"LATER_N": 1, "LATER_T": 1}
 
 MODEL = Model(
     file=__file__,
@@ -269,39 +295,52 @@ MODEL = Model(
             ),
         ),
         Case(
+            FEWER_HOLDERS, one_event(3, 3, 2) | {"Epoch": 2}, _SHRINKS, PEERS_AND_DIGESTS,
+            pinned=Counts(
+                distinct=0, generated=0, depth=0,
+            ),
+        ),
+        Case(
+            TODAYS_NUMBERS, one_event(3, 3, 2) | {"Epoch": 2}, _SHRINKS, PEERS_AND_DIGESTS,
+            refuted=("NoDoubleSign",), whole=False,
+            pinned=Counts(
+                distinct=0, generated=0, depth=0,
+            ),
+        ),
+        Case(
             LOCKS_FORGOTTEN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
-            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
                 distinct=31501, generated=312541, depth=26,
                 reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSignAcrossEpochs": 25},
+                violated={"NoDoubleSign": 25},
             ),
         ),
         Case(
             NO_FENCE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
-            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
                 distinct=36803, generated=402809, depth=24,
                 reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSignAcrossEpochs": 23},
+                violated={"NoDoubleSign": 23},
             ),
         ),
         Case(
             ALL_VOTE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
-            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
                 distinct=1665160, generated=23852287, depth=28,
                 reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSignAcrossEpochs": 27},
+                violated={"NoDoubleSign": 27},
             ),
         ),
         Case(
             TAKEN_EARLY, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
-            refuted=("NoDoubleSignAcrossEpochs",), whole=False,
+            refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
                 distinct=70859, generated=477718, depth=18,
                 reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSignAcrossEpochs": 17},
+                violated={"NoDoubleSign": 17},
             ),
         ),
     ),

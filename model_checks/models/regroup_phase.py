@@ -9,6 +9,7 @@ and nobody lies.
 from __future__ import annotations
 
 from model_checks.cases import Case, Counts, Model
+from model_checks.models.shared import NO_PAYOUT_OPEN
 from model_checks.system import Move, Network, Property
 
 _REGROUP = ("Found", "Prepare", "Fence", "HandOver", "Activate", "Erase")
@@ -24,9 +25,8 @@ NETWORK = Network(
     rigid=("roster_has",),
     assume=("all(count(p for p in Peer if roster_has[p, h]) >= T for h in Epoch)",),
     given={
-        "first_epoch[h]": "not any(i < h for i in Epoch)",
         "follows[k, h]": "h < k and not any(i < h for i in Epoch)",
-        "share_checked[p, h]": "all(implies(first_epoch[k] and roster_has[q, k], "
+        "share_checked[p, h]": "all(implies(first_epoch(k) and roster_has[q, k], "
         "holding[q, k] != no_share) for q in Peer for k in Epoch)",
         "locks_all_shown[p, h]": "True",
         "locks_taken[p, h]": "count(q for q in Peer if handed_over[q, h]) >= T",
@@ -35,11 +35,12 @@ NETWORK = Network(
         "began_in_round[p, r]": "False",
         "deadline_passed[p]": "True",
     },
+    definitions=(NO_PAYOUT_OPEN,),
     moves=(
         Move(
             "Decide(k: Epoch)",
             ("count(q for q in Peer if handed_over[q, k]) >= T",),
-            {"succession[k]": "True"},
+            {"succession_signed[k]": "True"},
             "the old shares sign the name of the epoch that follows",
             fair=True,
         ),
@@ -68,13 +69,13 @@ NETWORK = Network(
         Property(
             "OffersAgain",
             "any(offered[p, r] and phase[p] == Idle and holding[p, h] == active and "
-            "not first_epoch[h] for p in Peer for r in Attempt for h in Epoch)",
+            "not first_epoch(h) for p in Peer for r in Attempt for h in Epoch)",
             "reachable",
             "rounds go on with the new shares",
         ),
         Property(
             "LeaverHandsOver",
-            "any(phase[p] == Regroup and not any(roster_has[p, h] and not first_epoch[h] "
+            "any(phase[p] == Regroup and not any(roster_has[p, h] and not first_epoch(h) "
             "for h in Epoch) for p in Peer)",
             "reachable",
             "who leaves steps back like everyone",

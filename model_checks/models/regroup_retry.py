@@ -22,9 +22,9 @@ from spec.language.declarations import Cell, Definition
 _EACH_SHARE = "for p in Peer for h in Epoch"
 _ROWS = ("Found", "Prepare", "Miss", "Fence", "HandOver", "Activate", "Erase", "Outdone")
 _LEFT_OUT = "any(rivals(j, h) and j < h and left_out(p, j) for j in Epoch)"
-_COUNTS = "succession[h] or first_epoch[h] and not any(succession[k] for k in Epoch)"
+_COUNTS = "succession_signed[h] or first_epoch(h) and not any(succession_signed[k] for k in Epoch)"
 _HAS = (
-    "(holding[p, h] in (prepared, active, fenced) or first_epoch[h] and holding[p, h] == no_share)"
+    "(holding[p, h] in (prepared, active, fenced) or first_epoch(h) and holding[p, h] == no_share)"
 )
 
 NETWORK = Network(
@@ -40,14 +40,14 @@ NETWORK = Network(
     rigid=("faulty",),
     assume=(
         "count(p for p in Peer if faulty[p]) <= F",
+        "count(p for p in Peer if not faulty[p]) >= T",  # SAFE-SIGN 1: n - f >= t
     ),
     given={
-        "first_epoch[h]": "not any(i < h for i in Epoch)",
         "follows[k, h]": "h < k and not any(i < h for i in Epoch)",
         "roster_has[p, h]": f"not {_LEFT_OUT}",
         "overdue[p, q, h]": "faulty[q] and roster_has[q, h] "
         "and not (dealt[q, h] and ready_said[q, h])",
-        "share_checked[p, h]": "all(holding[q, k] != no_share or not first_epoch[k] or faulty[q] "
+        "share_checked[p, h]": "all(holding[q, k] != no_share or not first_epoch(k) or faulty[q] "
         "for q in Peer for k in Epoch) and all(implies(faulty[q] and roster_has[q, h], dealt[q, h])"
         " for q in Peer)",
         "locks_all_shown[p, h]": "True",
@@ -63,7 +63,7 @@ NETWORK = Network(
     moves=(
         Move(
             "Deal(q: Peer, h: Epoch)",
-            ("faulty[q]", "not first_epoch[h]"),
+            ("faulty[q]", "not first_epoch(h)"),
             {"dealt[q, h]": "True"},
             "a liar takes part in making the shares",
         ),
@@ -76,8 +76,8 @@ NETWORK = Network(
         Move(
             "Decide(k: Epoch)",
             ("count(q for q in Peer if faulty[q] or handed_over[q, k]) >= T",
-             "not first_epoch[k]", "not any(rivals(j, k) and succession[j] for j in Epoch)"),
-            {"succession[k]": "True"},
+             "not first_epoch(k)", "not any(rivals(j, k) and succession_signed[j] for j in Epoch)"),
+            {"succession_signed[k]": "True"},
             "T holders, liars included, voted for k; the event is decided once",
             fair=True,
         ),
@@ -85,13 +85,13 @@ NETWORK = Network(
     properties=(
         Property(
             "RegroupEnds",
-            "any(not first_epoch[h] and all(faulty[p] or holding[p, h] == active for p in Peer) "
+            "any(not first_epoch(h) and all(faulty[p] or holding[p, h] == active for p in Peer) "
             "for h in Epoch)",
             "liveness",
             "in the end every correct member works with new shares, the same night",
         ),
         Property(
-            "KeyAvailable",
+            "EpochAvailable",
             f"all(implies({_COUNTS}, "
             f"count(p for p in Peer if not faulty[p] and {_HAS}) >= T) for h in Epoch)",
             doc="of the epoch that counts, which is the decided one or else the first, the correct "
@@ -110,7 +110,7 @@ NETWORK = Network(
         ),
         Property(
             "OneFollows",
-            "all(not (rivals(h, k) and succession[h] and succession[k]) "
+            "all(not (rivals(h, k) and succession_signed[h] and succession_signed[k]) "
             "for h in Epoch for k in Epoch)",
             doc="no two attempts of one night are decided",
         ),
@@ -131,7 +131,7 @@ NETWORK = Network(
         ),
         Property(
             "LiarDecides",
-            "any(succession[h] and count(p for p in Peer if handed_over[p, h]) < T "
+            "any(succession_signed[h] and count(p for p in Peer if handed_over[p, h]) < T "
             "for h in Epoch)",
             "reachable",
             "the adversary's power: its vote completes a certificate",
@@ -151,7 +151,7 @@ BLOCKS_DECIDE = evolve(
     NETWORK,
     name="regroup_blocks_decide",
     doc="F-26: whom somebody blocks is not in the roster",
-    given={**NETWORK.given, "roster_has[p, h]": f"not {_LEFT_OUT} and (first_epoch[h] or "
+    given={**NETWORK.given, "roster_has[p, h]": f"not {_LEFT_OUT} and (first_epoch(h) or "
            "all(standing[q, p] != blocked for q in Peer))"},
     moves=(
         *NETWORK.moves,
@@ -185,8 +185,8 @@ NOT_ALL_READY = evolve(
     name="regroup_not_all_ready",
     doc="F-25: T members are enough to go over to the new shares",
     without=(
-        ("regroup.Fence", "all_ready(k) or succession[k]"),
-        ("regroup.HandOver", "all_ready(k) or succession[k]"),
+        ("regroup.Fence", "all_ready(k) or succession_signed[k]"),
+        ("regroup.HandOver", "all_ready(k) or succession_signed[k]"),
     ),
 )
 CORRECT_LEFT_OUT = evolve(
@@ -203,7 +203,7 @@ TWO_SUCCESSORS = evolve(
     name="regroup_two_successors",
     doc="F-37: acknowledgements of all members of an attempt activate it, and nothing else does",
     moves=tuple(
-        evolve(m, only_if=("not first_epoch[k]", "all_ready(k)"))
+        evolve(m, only_if=("not first_epoch(k)", "all_ready(k)"))
         if m.event.startswith("Dec")
         else m
         for m in NETWORK.moves
@@ -213,7 +213,7 @@ TWO_SUCCESSORS = evolve(
 _HOLDS = "holding[p, h] in (prepared, active, fenced)"
 
 PROVES = ("SharesHeld", "OneFollows")
-"""The invariants that these lemmas prove; KeyAvailable is the first of them, counted."""
+"""The invariants that these lemmas prove; EpochAvailable is the first of them, counted."""
 
 LEMMAS = (
     Property(
@@ -224,36 +224,36 @@ LEMMAS = (
     ),
     Property(
         "ReadyHasShare",
-        f"all(implies(ready_said[p, h] and not faulty[p] and not first_epoch[h], {_HOLDS} or "
+        f"all(implies(ready_said[p, h] and not faulty[p] and not first_epoch(h), {_HOLDS} or "
         f"holding[p, h] == erased) {_EACH_SHARE})",
         "lemma",
         "a correct member says so when the share is on its disk",
     ),
     Property(
         "VotedIsHeld",
-        "all(implies(handed_over[q, h] and not faulty[q] and not faulty[p], not first_epoch[h] and "
-        f"({_HOLDS} or any(rivals(k, h) and succession[k] for k in Epoch))) {_EACH_SHARE} "
+        "all(implies(handed_over[q, h] and not faulty[q] and not faulty[p], not first_epoch(h) and "
+        f"({_HOLDS} or any(rivals(k, h) and succession_signed[k] for k in Epoch))) {_EACH_SHARE} "
         "for q in Peer)",
         "lemma",
         "what a correct member voted for all correct members hold, unless another one is decided",
     ),
     Property(
         "DecidedIsHeld",
-        f"all(implies(succession[h], not first_epoch[h] and (faulty[p] or {_HOLDS})) "
+        f"all(implies(succession_signed[h], not first_epoch(h) and (faulty[p] or {_HOLDS})) "
         f"{_EACH_SHARE})",
         "lemma",
         "of T voters one is correct",
     ),
     Property(
         "ErasedIsSucceeded",
-        f"all(implies(holding[p, h] == erased and not faulty[p], any(succession[k] and "
+        f"all(implies(holding[p, h] == erased and not faulty[p], any(succession_signed[k] and "
         f"(follows[k, h] or rivals(h, k)) for k in Epoch)) {_EACH_SHARE})",
         "lemma",
         "no share is erased before something is decided",
     ),
     Property(
         "FirstIsHeld",
-        f"all(implies(first_epoch[h], holding[p, h] != prepared) {_EACH_SHARE})",
+        f"all(implies(first_epoch(h), holding[p, h] != prepared) {_EACH_SHARE})",
         "lemma",
         "shares of the first epoch come from key generation",
     ),
@@ -288,52 +288,53 @@ MODEL = Model(
         ),
         Case(
             BLOCKS_DECIDE, _ONE_NIGHT, quorum(3, 1, 2),
-            refuted=("RegroupIgnoresBlocks", "KeyAvailable"), whole=False,
+            refuted=("RegroupIgnoresBlocks", "EpochAvailable"), whole=False,
             pinned=Counts(
                 distinct=7849, generated=37462, depth=8,
                 reached={"LiarDecides": 7},
-                violated={"KeyAvailable": 7, "RegroupIgnoresBlocks": 1, "SharesHeld": 7},
+                violated={"EpochAvailable": 7, "RegroupIgnoresBlocks": 1, "SharesHeld": 7},
             ),
         ),
         Case(
             ERASED_AT_ONCE, _ONE_NIGHT, quorum(3, 1, 2),
-            refuted=("KeyAvailable",), whole=False,
+            refuted=("EpochAvailable",), whole=False,
             pinned=Counts(
                 distinct=1271, generated=4798, depth=6,
-                violated={"KeyAvailable": 5, "SharesHeld": 5},
+                violated={"EpochAvailable": 5, "SharesHeld": 5},
             ),
         ),
         Case(
             NOT_ALL_READY, _ONE_NIGHT, quorum(3, 1, 2),
-            refuted=("KeyAvailable",), whole=False,
+            refuted=("EpochAvailable",), whole=False,
             pinned=Counts(
                 distinct=1043, generated=3298, depth=5,
                 reached={"LiarDecides": 4},
-                violated={"KeyAvailable": 4, "SharesHeld": 4},
+                violated={"EpochAvailable": 4, "SharesHeld": 4},
             ),
         ),
         Case(
             CORRECT_LEFT_OUT, _ONE_NIGHT, quorum(3, 1, 2),
-            refuted=("KeyAvailable",), whole=False,
+            refuted=("EpochAvailable",), whole=False,
             pinned=Counts(
                 distinct=13531, generated=90244, depth=10,
                 reached={"LiarDecides": 8, "SecondAttempt": 9},
-                violated={"KeyAvailable": 9, "SharesHeld": 9},
+                violated={"EpochAvailable": 9, "SharesHeld": 9},
             ),
         ),
         Case(
             TWO_SUCCESSORS, _ONE_NIGHT, quorum(3, 1, 2),
-            refuted=("OneFollows", "KeyAvailable"), whole=False,
+            refuted=("OneFollows", "EpochAvailable"), whole=False,
             pinned=Counts(
                 distinct=29534, generated=196025, depth=13,
                 reached={"LateReady": 11, "LiarDecides": 6, "SecondAttempt": 8},
-                violated={"KeyAvailable": 12, "OneFollows": 11, "SharesHeld": 12},
+                violated={"EpochAvailable": 12, "OneFollows": 11, "SharesHeld": 12},
             ),
         ),
     ),
     proofs=(
         ProofCase(
-            NETWORK, LEMMAS, PROVES, obligations=136, steps=4 * ATTEMPT_STEPS, findings=("F-25",),
+            NETWORK, LEMMAS, PROVES, implied=("EpochAvailable",), obligations=137,
+            steps=4 * ATTEMPT_STEPS, findings=("F-25",),
         ),
     ),
 )

@@ -1,13 +1,14 @@
 """Every session comes to an end, whatever the others do, and stays there.
 
 The whole session table runs at correct nodes. Votes, BEGINs and results come or do not: no row that
-waits for somebody else is fair here. Only the clock is: an idle session expires.
+waits for somebody else is fair here. Only the clock is: a session may be idle at any time, and then
+it expires.
 """
 
 from __future__ import annotations
 
 from model_checks.cases import Case, Counts, Model, one_event, quorum
-from model_checks.models.one_epoch import ALL_WORK
+from model_checks.models.shared import ALL_WORK, ANYBODY_ASKS, ONE_PAYOUT, promised
 from model_checks.system import Network, Property
 
 _OPEN = "session[p, e, a] in (created, acked, begun, stepping)"
@@ -24,19 +25,20 @@ NETWORK = Network(
         "status[p, e]": "IN_PROGRESS if any(session[p, e, a] == created for a in Attempt) "
         "else PENDING",
         "phase[p]": "Signing",
-        "is_coordinator[p, a]": "False",
-        "from_coordinator[e, a]": "True",
+        "coordinator[e, a]": "none",
         "members_valid[e, a]": "True",
         "digest_rebuilt[e, d]": "True",
         "is_member[p, e, a]": "voted[p, e, a] != none",
-        "needs_all[e]": "False",
         "vote[q, e, a, d]": "voted[q, e, a] == d",
-        "result_valid[e, d]": "count(p for p in Peer if released[p, e, d]) >= T",
-        "session_idle[e, a]": "True",
-        "peer_fault[e, a]": "True",
+        "run[e, a]": "verified if any(count(p for p in Peer if released[p, e, d]) >= T "
+        "for d in Digest) else going",
     },
+    without=(
+        ("session.Expire", "run[e, a] == silent_run"),
+        ("session.Abort", "run[e, a] == faulty"),
+    ),
     crash=False,  # a crash ends a session as well, and every session afresh may be one more
-    definitions=(ALL_WORK,),
+    definitions=(ALL_WORK, ONE_PAYOUT, *ANYBODY_ASKS),
     properties=(
         Property(
             "SessionEnds",
@@ -44,6 +46,7 @@ NETWORK = Network(
             "liveness",
             "no session is open for ever",
         ),
+        *promised("DurableBeforeSend"),
         Property(
             "OverForGood",
             f"all(implies({_OVER}, after(session[p, e, a]) == session[p, e, a]) {_EACH})",

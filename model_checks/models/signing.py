@@ -15,7 +15,7 @@ from attrs import evolve
 
 from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, ProofCase, one_event, quorum
 from model_checks.engines.provers import ATTEMPT_STEPS
-from model_checks.models.one_epoch import ALL_WORK
+from model_checks.models.shared import ALL_WORK, ANYBODY_ASKS, ONE_PAYOUT, promised
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Definition
 
@@ -50,17 +50,19 @@ NETWORK = Network(
     given={
         "status[p, e]": "IN_PROGRESS",
         "session[p, e, a]": "absent",
-        "from_coordinator[e, a]": "True",
-        "is_coordinator[p, a]": "False",
+        "coordinator[e, a]": "none",
         "is_member[p, e, a]": "True",
-        "set_is_mutual[p, r]": "True",
+        "in_threshold_set[p, q, r]": "True",
         "proposed[p, r, d]": "True",
-        "needs_all[e]": "False",
         "instance_used[p, i]": "False",
+        "share[p, i]": "False",
     },
     without=_UNTRACKED_MEMORY,
     definitions=(
         ALL_WORK,
+        ONE_PAYOUT,
+        *ANYBODY_ASKS,
+        Definition("threshold_set_known(p: Peer, r: Attempt)", "True", "some T, in any round"),
         Definition(
             MAY_VOTE_NEXT,
             "lock[p, e] in (none, d) or "
@@ -77,35 +79,7 @@ NETWORK = Network(
         ),
     ),
     properties=(
-        Property(
-            "NoDoubleSign",
-            "all(not ("
-            + _RELEASED.format(a="a", d="d")
-            + " + F >= T and "
-            + _RELEASED.format(a="b", d="k")
-            + " + F >= T) for e in Event for a in Attempt for b in Attempt "
-            "for d in Digest for k in Digest if d != k)",
-            doc="of one event, at most one digest can gather T shares in an attempt",
-        ),
-        Property(
-            "CertificateUnique",
-            "all(not (certified(e, a, d) and certified(e, a, k)) for e in Event "
-            "for a in Attempt for d in Digest for k in Digest if d != k)",
-            doc="in one attempt of an event at most one digest is certified",
-        ),
-        Property(
-            "NoDoubleSignLocal",
-            "all(implies(released_in[p, e, a, d] and released_in[p, e, b, k] and d != k, "
-            "certified(e, a, d) and certified(e, b, k) and a != b) for p in Peer for e in Event "
-            "for a in Attempt for b in Attempt for d in Digest for k in Digest)",
-            doc="a node that released two digests had a certificate for each of them",
-        ),
-        Property(
-            "DurableBeforeSend",
-            "all(implies(vote[p, e, a, d], faulty[p] or voted[p, e, a] == d) "
-            "for p in Peer for e in Event for a in Attempt for d in Digest)",
-            doc="a vote that is out stands in the log of its sender",
-        ),
+        *promised("NoDoubleSign", "CertificateUnique", "NoDoubleSignLocal", "DurableBeforeSend"),
         Property(
             "LocksMoveForward",
             "all(lock_attempt[p, e] <= after(lock_attempt[p, e]) for p in Peer for e in Event)",
@@ -196,7 +170,7 @@ _COULD_RELEASE_D = (
 _ENOUGH_FOR_D = f"(count(q for q in Peer if not faulty[q] and {_COULD_RELEASE_D}) >= T - F)"
 """Enough correct peers released d in attempt a, or still could: no later vote forbids it."""
 
-PROVES = ("NoDoubleSign", "NoDoubleSignLocal", "CertificateUnique")
+PROVES = ("NoDoubleSign", "CertificateUnique")
 """The invariants that these lemmas prove for every size."""
 
 LEMMAS = (
@@ -226,6 +200,13 @@ LEMMAS = (
         f"{_PEER} {_ATTEMPT_DIGEST})",
         "lemma",
         "a release stands on a certificate, and locks only move to later attempts",
+    ),
+    Property(
+        "ReleasedInSome",
+        f"all(implies(released[p, e, d], any(released_in[p, e, a, d] for a in Attempt)) {_PEER} "
+        "for d in Digest)",
+        "lemma",
+        "one row writes both",
     ),
     Property(
         "NewerCertificateFences",
@@ -329,7 +310,8 @@ MODEL = Model(
     ),
     proofs=(
         ProofCase(
-            NETWORK, LEMMAS, PROVES, obligations=70, steps=2 * ATTEMPT_STEPS,
+            NETWORK, LEMMAS, PROVES, implied=("NoDoubleSignLocal", "DurableBeforeSend"),
+            obligations=72, steps=2 * ATTEMPT_STEPS,
             findings=("F-04", "F-14", "F-32"),
         ),
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, ProofCase, one_event, quorum
-from model_checks.models.one_epoch import ALL_WORK
+from model_checks.models.shared import ALL_WORK, ANYBODY_ASKS, ONE_PAYOUT
 from model_checks.models.signing import EAGER_LIARS, LEMMAS, MAY_VOTE_NEXT, NETWORK, PROVES
 from spec.language.declarations import Definition
 
@@ -60,6 +60,8 @@ LOCK_NEVER_MOVES = evolve(
     doc="safe, but two locks on different digests hold each other up for ever",
     definitions=(
         ALL_WORK,
+        ONE_PAYOUT,
+        *ANYBODY_ASKS,
         Definition(_LOCK_PERMITS, "lock[p, e] in (none, d)", "no certificate helps"),
         Definition(
             _MAY_LOCK,
@@ -77,6 +79,8 @@ FIRST_VOTE_FINAL = evolve(
     doc="safe, but votes for different digests hold each other up for ever",
     definitions=(
         ALL_WORK,
+        ONE_PAYOUT,
+        *ANYBODY_ASKS,
         Definition(
             _LOCK_PERMITS,
             "all(voted[p, e, b] in (none, d) for b in Attempt)",

@@ -1,10 +1,10 @@
 """A deposit is paid or refunded, never both, and every node's book says which (SAFE-SIGN 6).
 
 The swap table runs at every node. What decides between payout and refund is read from the chain,
-so it is the same for all: the memo, and the float at the deposit's height. What a node heard before
-that, a user's announcement and its end, differs from node to node and must not matter (F-36). A
-payout, and a refund, needs T signers, liars included; both spend the deposit itself, so the chain
-takes one of them. A reorganisation may remove a deposit that was not settled, and bring it back.
+so it is the same for all: the memo. What a node heard before that, a user's announcement and its
+end, differs from node to node and must not matter (F-36). A payout, and a refund, needs T signers,
+liars included; both spend the deposit itself, so the chain takes one of them. A reorganisation may
+remove a deposit that was not settled, and bring it back.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from spec.language.declarations import Cell
 _EVERYWHERE = "for p in Peer for s in Swap"
 _SIGNERS = "count(p for p in Peer if faulty[p] or swap[p, s] == {state}) >= T"
 _UNSPENT = "not paid[s] and not refunded[s]"
+_DEPOSIT = (
+    "spent if paid[s] or refunded[s] else no_deposit if not confirmed[s] else "
+    "payable if {payable} else refundable"
+)
 
 NETWORK = Network(
     name="swap_settlement",
@@ -26,42 +30,38 @@ NETWORK = Network(
     crash=False,  # the book is on disk
     cells=(
         Cell("faulty", "bool", ("Peer",), "False", "given", "p signs anything"),
+        Cell("memo_valid", "bool", ("Swap",), "False", "given", "the memo names a payout address"),
+        Cell("confirmed", "bool", ("Swap",), "False", "given", "chain: the deposit is deep enough"),
         Cell("paid", "bool", ("Swap",), "False", "given", "chain: the payout spent the deposit"),
         Cell("refunded", "bool", ("Swap",), "False", "given", "chain: the refund spent it"),
     ),
     rigid=("faulty", "memo_valid"),
     assume=("count(p for p in Peer if faulty[p]) <= F",),
-    given={
-        "request_known[s]": "True",
-        "request_over[s]": "True",
-        "float_enough[s]": "True",
-        "deposit_gone[s]": "not deposit_confirmed[s]",
-        "payout_final[s]": "paid[s] or refunded[s]",
-    },
+    given={"deposit[s]": _DEPOSIT.format(payable="memo_valid[s]")},
     moves=(
         Move(
             "Confirm(s: Swap)",
-            ("not deposit_confirmed[s]",),
-            {"deposit_confirmed[s]": "True"},
+            ("not confirmed[s]",),
+            {"confirmed[s]": "True"},
             "a block has the deposit",
             fair=True,
         ),
         Move(
             "Reorganise(s: Swap)",
-            ("deposit_confirmed[s]", _UNSPENT),
-            {"deposit_confirmed[s]": "False"},
+            ("confirmed[s]", _UNSPENT),
+            {"confirmed[s]": "False"},
             "the block goes, and the deposit with it",
         ),
         Move(
             "Pay(s: Swap)",
-            (_SIGNERS.format(state="PendingRelease"), "deposit_confirmed[s]", _UNSPENT),
+            (_SIGNERS.format(state="PendingRelease"), "confirmed[s]", _UNSPENT),
             {"paid[s]": "True"},
             "T sign; the deposit is spent once",
             fair=True,
         ),
         Move(
             "Refund(s: Swap)",
-            (_SIGNERS.format(state="PendingRefund"), "deposit_confirmed[s]", _UNSPENT),
+            (_SIGNERS.format(state="PendingRefund"), "confirmed[s]", _UNSPENT),
             {"refunded[s]": "True"},
             "T sign; the deposit is spent once",
             fair=True,
@@ -88,9 +88,11 @@ NETWORK = Network(
         ),
         Property(
             "SwapSettles",
-            f"all(faulty[p] or swap[p, s] in (Completed, Refunded) {_EVERYWHERE})",
+            "all(paid[s] or refunded[s] for s in Swap) and all(faulty[p] or "
+            f"swap[p, s] in (none_yet, Completed, Refunded) {_EVERYWHERE})",
             "always_can",
-            "every deposit can still be settled, in every correct node's book",
+            "every deposit can still be settled, in every correct node's book that has it; who sees"
+            " it when it is spent books nothing",
         ),
         Property("CanPay", f"any(swap[p, s] == Completed {_EVERYWHERE})", "reachable"),
         Property("CanRefund", f"any(swap[p, s] == Refunded {_EVERYWHERE})", "reachable"),
@@ -108,7 +110,12 @@ OTHER_COINS = evolve(
     NETWORK,
     name="swap_other_coins",
     doc="F-03: payout and refund spend whatever coins are at hand; the float comes and goes",
-    given={key: text for key, text in NETWORK.given.items() if key != "float_enough[s]"},
+    cells=(*NETWORK.cells, Cell("float_enough", "bool", ("Swap",), "False", "given", "coins")),
+    rows=(("swap", "Deposit"), ("swap", "Removed")),
+    given={
+        "deposit[s]": "no_deposit if not confirmed[s] else "
+        "payable if memo_valid[s] and float_enough[s] else refundable",
+    },
     moves=(
         *(
             evolve(move, only_if=tuple(text for text in move.only_if if text != _UNSPENT))
@@ -116,28 +123,46 @@ OTHER_COINS = evolve(
         ),
         Move("Float(s: Swap)", ("not float_enough[s]",), {"float_enough[s]": "True"}, "coins come"),
         Move("Ebb(s: Swap)", ("float_enough[s]",), {"float_enough[s]": "False"}, "coins go"),
+        *(
+            Move(
+                f"{state}(p: Peer, s: Swap)",
+                ("not faulty[p]", f"swap[p, s] == {pending}", "paid[s] or refunded[s]"),
+                {"swap[p, s]": state},
+                "the row Settled, by whatever was spent",
+                fair=True,
+            )
+            for pending, state in (("PendingRelease", "Completed"), ("PendingRefund", "Refunded"))
+        ),
     ),
 )
+_BOOKS = "not faulty[p]", "swap[p, s] == none_yet", "deposit[s] == payable"
 LATE_IS_REFUNDED = evolve(
     NETWORK,
     name="swap_late_is_refunded",
     doc="F-36: who has seen the request run out books the deposit as a refund, the others do not",
-    rows=(
-        ("swap", "Initiate"),
-        ("swap", "Cancel"),
-        *(
-            ("swap", f"{before} -Deposit-> {after}")
-            for before in ("none_yet", "Waiting")
-            for after in ("PendingRelease", "PendingRefund")
-        ),
-        ("swap", "Settled"),
-        ("swap", "Removed"),
+    rows=(("swap", "none_yet -Deposit-> PendingRefund"), ("swap", "Settled"), ("swap", "Removed")),
+    cells=(
+        *NETWORK.cells,
+        Cell("cancelled", "bool", ("Peer", "Swap"), "False", "disk", "p has seen it run out"),
     ),
     moves=(
         *NETWORK.moves,
         Move(
+            "Cancel(p: Peer, s: Swap)",
+            ("not faulty[p]", "swap[p, s] == none_yet", "not cancelled[p, s]", "not confirmed[s]"),
+            {"cancelled[p, s]": "True"},
+            "p heard a request, and no deposit came in time",
+        ),
+        Move(
+            "Deposit(p: Peer, s: Swap)",
+            (*_BOOKS, "not cancelled[p, s]"),
+            {"swap[p, s]": "PendingRelease"},
+            "the row, where no request has run out",
+            fair=True,
+        ),
+        Move(
             "LateDeposit(p: Peer, s: Swap)",
-            ("not faulty[p]", "swap[p, s] == Cancelled", "deposit_confirmed[s]"),
+            (*_BOOKS, "cancelled[p, s]"),
             {"swap[p, s]": "PendingRefund"},
             "the published row, from Cancelled",
             fair=True,
@@ -208,15 +233,13 @@ MODEL = Model(
         ),
     ),
     proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=85),
+        ProofCase(NETWORK, LEMMAS, obligations=55),
     ),
     controls=(
         ProofCase(
             OTHER_COINS, LEMMAS,
             fails=(
-                "RefundHasNone / swap.Deposit#4",
-                "RefundHasNone / swap.Deposit#5",
-                "RefundHasNone / swap.Deposit#6",
+                "RefundHasNone / swap.Deposit#2",
             ),
         ),
     ),

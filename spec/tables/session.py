@@ -38,12 +38,14 @@ CELLS = (
 )
 
 DEFINITIONS = (
+    Definition("coordinates(p: Peer, e: Event, a: Attempt)", "coordinator[e, a] == p",
+               "p is this attempt's coordinator, and nobody else is"),
     Definition("asked_for(e: Event, a: Attempt, d: Digest)",
-               "among(e, a, any(coordinator[e, a] == q and setup_sent[q, e, a, d] for q in Peer))",
-               "this attempt's coordinator, and nobody else, has asked for d"),
+               "among(e, a, any(coordinates(q, e, a) and setup_sent[q, e, a, d] for q in Peer))",
+               "this attempt's coordinator has asked for d"),
     Definition("convened(e: Event, a: Attempt, d: Digest)",
-               "among(e, a, any(coordinator[e, a] == q and begin_sent[q, e, a, d] for q in Peer))",
-               "this attempt's coordinator, and nobody else, has shown a certificate for d"),
+               "among(e, a, any(coordinates(q, e, a) and begin_sent[q, e, a, d] for q in Peer))",
+               "this attempt's coordinator has shown a certificate for d"),
 )
 
 _P = "p: Peer, e: Event, a: Attempt"
@@ -53,12 +55,12 @@ _OVER = ("finished", "expired")
 
 TABLE = Table("session", "session[p, e, a]", "one attempt of an event", rows=(
     Row("absent", f"Coordinate({_P}, d: Digest)", "created",
-        ("coordinator[e, a] == p", "status[p, e] == PENDING", "digest_rebuilt[e, d]"),
+        ("coordinates(p, e, a)", "status[p, e] == PENDING", "digest_rebuilt[e, d]"),
         {"session_digest[p, e, a]": "d", "setup_sent[p, e, a, d]": "True"},
         why="this attempt's coordinator asks all eligible members, not a fixed few (F-22)"),
     Row("absent", f"Setup({_P}, d: Digest)", "created",
         ("asked_for(e, a, d)", "members_valid[e, a]", "digest_rebuilt[e, d]",
-         "status[p, e] == PENDING", "coordinator[e, a] != p"),
+         "status[p, e] == PENDING", "not coordinates(p, e, a)"),
         {"session_digest[p, e, a]": "d"},
         why="a set-up is a request: the document is rebuilt here, or refused"),
     Row("created", f"Ack({_P}, d: Digest)", "acked",
@@ -67,13 +69,13 @@ TABLE = Table("session", "session[p, e, a]", "one attempt of an event", rows=(
         {"voted[p, e, a]": "d", "vote[p, e, a, d]": "True"},
         why="the vote is durable before the ACK leaves"),
     Row("acked", f"Convene({_P}, d: Digest)", "begun",
-        ("coordinator[e, a] == p", "session_digest[p, e, a] == d", "works(p, e, a)",
+        ("coordinates(p, e, a)", "session_digest[p, e, a] == d", "works(p, e, a)",
          "may_lock(p, e, a, d)"),
         {**_LOCK, "begin_sent[p, e, a, d]": "True"},
         why="BEGIN names t of the voters, others in each attempt (F-34), and carries their votes"),
     Row("acked", f"Begin({_P}, d: Digest)", "begun",
         ("convened(e, a, d)", "session_digest[p, e, a] == d", "is_member[p, e, a]",
-         "coordinator[e, a] != p", "works(p, e, a)", "may_lock(p, e, a, d)"), _LOCK,
+         "not coordinates(p, e, a)", "works(p, e, a)", "may_lock(p, e, a, d)"), _LOCK,
         why="only the certificate begins a session; the lock is durable before the first step"),
     Row("acked", f"NotChosen({_P}, d: Digest)", "expired",
         ("convened(e, a, d)", "session_digest[p, e, a] == d", "not is_member[p, e, a]"),
