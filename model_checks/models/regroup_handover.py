@@ -179,8 +179,8 @@ FEWER_HOLDERS = evolve(
     doc="the next epoch has fewer holders and a smaller t: each attempt is counted with its own",
     constants=("LATER_N", "LATER_T"),
     assume=(
-        "all(count(p for p in Peer if roster_has[p, h]) == (N if first_epoch(h) else LATER_N) "
-        "for h in Epoch)",
+        ("all(count(p for p in Peer if roster_has[p, h]) == (N if first_epoch(h) else LATER_N) "
+        "for h in Epoch)"),
         *NETWORK.assume[1:],
     ),
     scopes=(evolve(NETWORK.scopes[0], numbers={"T": f"T if {_EARLY} else LATER_T"}),),
