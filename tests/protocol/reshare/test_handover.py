@@ -382,3 +382,19 @@ def test_of_one_succession_there_is_one_epoch() -> None:
         holder.node.receive(1, found)
     assert holder.node.ctx.epoch == first
 
+
+
+def test_only_what_follows_the_epoch_in_force_takes_its_place() -> None:
+    """F-37: catches a step back for an epoch that follows another one, and a second first epoch."""
+    holder = asked()
+    draft, later = epoch(NEXT), epoch(NEXT + 5, follows=NEXT)
+    ctx, tables = holder.node.ctx, holder.node.ctx.tables
+    ctx.drafts |= {NEXT: draft, NEXT + 5: later}
+    ctx.tables.view.know("Epoch", NEXT)
+    for each in (draft, later):
+        holder.book.found[named(each).event] = named(each)
+    assert tables.why_not("regroup.Fence", h=1, k=NEXT) is None
+    assert "follows" in str(tables.why_not("regroup.Fence", h=1, k=NEXT + 5))
+    assert "first_epoch" in str(tables.why_not("regroup.Found", h=NEXT))
+    tables.view.put("holding", (ctx.me, 1), "no_share")
+    assert tables.why_not("regroup.Found", h=1) is None
