@@ -110,7 +110,7 @@ STEPS = {each.name: each for each in (
     step("set_heard", "round.HearSet", "the signing set at hand"),
     step("set_settled", f"peer.SetElsewhere {_PREPARE} peer.SetFound", "who signs"),
     step("round_certified", "peer.Certified session.Certified", "t equal votes"),
-    step("round_mismatch", f"peer.Mismatch session.Expire {_RETRY}", "votes that differ"),
+    step("round_mismatch", "peer.Mismatch event.Recover", "votes that differ"),
     step("round_signed", "peer.Signed", "the signatures of the round's payout"),
     step("round_over", f"peer.Deadline session.Expire {_RETRY}", "a phase that takes too long"),
     # payouts and swaps

@@ -125,8 +125,8 @@ class Rounds:
     @handles("round_next")
     def round_next(self) -> None:
         number = self.ctx.round_number()
-        if self.ctx.boundary:
-            self.inbox.forget(number - 1)  # the round before may still be going on
+        if self.ctx.boundary and self.phase() not in ENDS:
+            self.inbox.forget(number)
         if self.phase() == "Cooldown" and self.ctx.tries("peer.NextRound", r=number):
             self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
 
@@ -230,7 +230,7 @@ class Rounds:
     def mismatch(self) -> None:
         task = self._task() if self.phase() == "ThresholdSet" else None
         if task is not None and self.ctx.tries("peer.Mismatch", r=task.attempt):
-            self._give_up(task)
+            self.ctx.tries("event.Recover", e=task.event)
 
     @handles("round_signed")
     def signed(self) -> None:
@@ -248,7 +248,8 @@ class Rounds:
         if self.ctx.tries("peer.Deadline"):
             self.ctx.note("round.ended", round=self._entered(), phase=phase)
             if task is not None:
-                self._give_up(task)
+                self.sessions.drop(task.event, task.attempt)
+                self.book.recover(task.event)
 
     # --- helpers ---
 
@@ -259,11 +260,6 @@ class Rounds:
 
     def _task(self) -> Task | None:
         return self.inbox.book(self._entered()).task
-
-    def _give_up(self, task: Task) -> None:
-        """Let the event of a round be tried again: ``session.Expire``, ``event.Recover``."""
-        self.sessions.drop(task.event, task.attempt)
-        self.book.recover(task.event)
 
     def _not_yet(self, event: str) -> None:
         self.ctx.note("round.not_yet", event_name=event, reason=str(self.ctx.tables.refusal))

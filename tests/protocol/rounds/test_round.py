@@ -246,8 +246,40 @@ def test_a_round_that_falls_short_of_votes_leaves_its_event_open() -> None:
     assert node.book.status(document.event) == "IN_PROGRESS"
     node.tick(MAINNET.vote_share)
     assert node.book.status(document.event) == "PENDING"
-    assert node.sessions.dropped == [(document.event, ROUND)]
     assert node.ctx.tables.view.get("lock", IDS[ME], document.event) is None
+
+
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "FAILED"])
+def test_a_session_ends_with_its_round_and_its_event_is_tried_again(status: str) -> None:
+    """F-35: catches a session that outlives its round, or an event that fails with it for good."""
+    node = waiting()
+    document = node.certified()
+    assert node.ctx.state("session", document.event, ROUND) == "begun"
+    node.ctx.tables.view.put("status", (IDS[ME], document.event), status)
+    node.tick(MAINNET.signing_share)
+    assert node.ctx.state("session", document.event, ROUND) == "expired"
+    assert node.book.status(document.event) == "PENDING"
+
+
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "FAILED"])
+def test_an_event_whose_session_was_lost_is_tried_again(status: str) -> None:
+    """F-35: catches an event that no round takes up again, because a crash cut the last one off."""
+    node = waiting()
+    document = node.proposed()
+    node.ctx.tables.view.put("status", (IDS[ME], document.event), status)
+    for place in (1, 2, 3):
+        node.hear(place, m.SigningSet(ROUND, 1, IDS))
+    assert node.phase == "ThresholdSet"
+    assert node.book.status(document.event) == "IN_PROGRESS"
+
+
+def test_a_node_that_slept_for_rounds_lets_go_of_the_one_it_was_in() -> None:
+    """Catches an event that stays in progress because its round was forgotten before it ended."""
+    node = waiting()
+    document = node.voted()
+    node.tick(0.5, ROUND + 9)
+    assert node.phase == "Cooldown"
+    assert node.book.status(document.event) == "PENDING"
 
 
 def test_signing_sets_settle_only_who_see_each_other() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from metanode.identity import Identity
+from metanode.protocol.wire.envelope import open_envelope, seal
 from spec import messages as m
+from tests.simulation.checkers import CODEC
 from tests.simulation.hostile import (
     MIDDLE,
     OLDEST,
@@ -18,7 +22,7 @@ from tests.simulation.hostile import (
     frames_speak_for_themselves,
     network,
 )
-from tests.simulation.simulator import Simulation
+from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
 
 OTHER = bytes([7]) * 32
 
@@ -97,3 +101,30 @@ def test_messages_before_there_is_a_key_are_ignored() -> None:
         lambda: all(n.core is not None and n.core.ctx.key is not None for n in sim.nodes), 20.0
     )
     assert not sim.refusals
+
+
+@pytest.mark.parametrize(
+    ("sender", "shift", "kept"),
+    [("holder", 0, True), ("holder", 1, True), ("holder", 2, False), ("holder", -1, False),
+     ("stranger", 0, False), ("itself", 0, False)],
+)
+def test_a_round_hears_holders_and_in_time(sender: str, shift: int, kept: bool) -> None:
+    """F-12: catches a round that strangers take part in, or memory for rounds far away."""
+    sim = with_key(17)
+    core = sim.core(0)
+    number = core.ctx.round_number() + shift
+    identity = {
+        "holder": sim.nodes[1].identity,
+        "itself": sim.nodes[0].identity,
+        "stranger": Identity.generate(Random("a stranger").randbytes),
+    }[sender]
+    book = core.inbox.book(number)
+    for message, heard in (
+        (m.Offer(number, 1, OTHER, (), None), book.offers),
+        (m.Proposal(number, 1, OTHER, OTHER, bytes(65)), book.proposals),
+        (m.SigningSet(number, 1, ()), book.sets),
+    ):
+        frame = seal(identity, NETWORK_ID, CODEC, message)
+        _, opened, envelope = open_envelope(NETWORK_ID, CODEC, frame)
+        core.on_message(core.ctx.now, identity.node_id, opened, envelope)
+        assert (identity.node_id in heard) == kept

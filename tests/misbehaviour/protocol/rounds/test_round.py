@@ -176,7 +176,6 @@ def test_a_wrong_vote_ends_the_round_and_blocks_nobody() -> None:
     assert node.rows() == ["peer.Mismatch", "event.Recover"]
     assert node.phase == "Cooldown"
     assert node.book.status(document.event) == "PENDING"
-    assert node.sessions.dropped == [(document.event, ROUND)]
 
 
 def test_a_vote_for_the_same_digest_by_other_members_is_another_checksum() -> None:
