@@ -37,10 +37,6 @@ class ChainParameters:
 
 
 DEVNET = ChainParameters(name="devnet", hrp="bcrt", final_confirmations=2)
-BITCOIN = ChainParameters(name="bitcoin", hrp="bc", stake_confirmations=6)
-BITCOIN_REGTEST = ChainParameters(name="bitcoin-regtest", hrp="bcrt")
-LITECOIN = ChainParameters(name="litecoin", hrp="ltc", stake_confirmations=6)
-LITECOIN_REGTEST = ChainParameters(name="litecoin-regtest", hrp="rltc")
 
 
 @frozen

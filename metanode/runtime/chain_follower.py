@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from attrs import define
 
-from metanode.chains.bitcoin import BitcoinAdapter
+from metanode.chains.base import ChainAdapter
 from metanode.chains.rpc import RpcError
 from metanode.errors import Unavailable
 from metanode.protocol.node import NodeCore
@@ -23,7 +23,7 @@ BACKOFF_LIMIT_S = 30.0
 class ChainFollower:
     """Asks the chain daemon and hands its answers to the core through ``put``."""
 
-    chain: BitcoinAdapter
+    chain: ChainAdapter
     core: NodeCore
     put: Callable[[Callable[[float], None]], Awaitable[None]]
     log: Any

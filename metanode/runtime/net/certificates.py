@@ -29,7 +29,6 @@ from metanode.identity import NODE_ID_BYTES, SIGNATURE_BYTES, Identity, verify
 
 ALPN: Final = "metanode/1"
 KEY_SIGNATURE_TAG: Final = "tls-key"
-FINGERPRINT_BYTES: Final = 32
 # An arc below 2.25, where anyone may form an identifier from a UUID; it names our one extension.
 IDENTITY_EXTENSION: Final = ObjectIdentifier("2.25.164823901576226384125700931266840215533")
 # The whole span that X.509 can write: keys live as long as a run, and clocks must not break links.

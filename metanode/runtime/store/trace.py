@@ -118,14 +118,6 @@ def read_trace(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def verify_trace(path: Path) -> TraceEnd:
-    """Check a whole trace and return its end; UserError names file, line and what is wrong."""
-    end = TraceEnd()
-    for record in read_trace(path):
-        end = TraceEnd(record["seq"], record["hash"])
-    return end
-
-
 class TraceWriter:
     """Appends records; each one is handed to the system before :meth:`append` returns.
 
