@@ -1,0 +1,1 @@
+"""The tables, broken in every small way: which check notices? `python -m tools.mutants`."""
