@@ -125,6 +125,13 @@ def findings(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def mutants(arguments: argparse.Namespace) -> int:
+    """Break every row in every small way, and see that something notices."""
+    from model_checks import mutants as scoring
+
+    return scoring.main(arguments)
+
+
 def conformance(arguments: argparse.Namespace) -> int:
     """Were the runs that nodes traced legal? See ``python -m model_checks.conformance --help``."""
     from model_checks.conformance import main as run
@@ -182,6 +189,12 @@ def parser() -> argparse.ArgumentParser:
     table_of = command("findings", findings, None)
     table_of.add_argument("--only", default="", metavar="F-14")
     table_of.add_argument("--json", action="store_true", help="for machines")
+    scored = command("mutants", mutants, None)
+    scored.add_argument("--fast", action="store_true", help="a sample that takes seconds")
+    scored.add_argument("--sample", type=int, default=0, metavar="N", help="so many, at random")
+    scored.add_argument("--seed", type=int, default=1, metavar="S")
+    scored.add_argument("--only", default="", metavar="NAME", help="mutants with this in the name")
+    scored.add_argument("--json", action="store_true", help="for machines")
     for name, run in PASSED_ON.items():
         commands.add_parser(name, help=run.__doc__, add_help=False).set_defaults(run=run)
     return top

@@ -10,8 +10,9 @@ from attrs import frozen
 
 from model_checks.cases import Case, ProofCase
 from model_checks.models import CONTROLS, PROOFS
+from model_checks.mutants import reasons
 from model_checks.report.markup import Html, anchor, element, fold, join, link, row, table
-from model_checks.report.results import Model, Mutant, Results, reasons
+from model_checks.report.results import Model, Mutant, Results
 from model_checks.report.sequence import searched
 from spec.invariants import PROPERTIES, Property
 
@@ -233,7 +234,7 @@ def mutation(mutants: Sequence[Mutant]) -> Iterator[Html]:
     if not mutants:
         yield element(
             "p", "This report was made without a mutation run. Give it the output of ",
-            element("code", "python -m tools.mutants --json"), " with ",
+            element("code", "python -m model_checks mutants --json"), " with ",
             element("code", "--mutants FILE"), ".",
         )
         return

@@ -1,9 +1,8 @@
-"""What ``model_checks check --json`` and ``tools.mutants --json`` wrote, read and checked."""
+"""What ``python -m model_checks check --json`` and ``mutants --json`` wrote, read and checked."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 from attrs import field, frozen
 
 from model_checks.console import Unusable
-
-SURVIVORS = Path(__file__).resolve().parents[1] / "survivors.toml"
 
 
 @frozen
@@ -139,12 +136,6 @@ def mutants(found: Any, where: str) -> tuple[Mutant, ...]:
         raise Unusable(
             f"{where}: not the output of mutants --json ({type(error).__name__}: {error})"
         ) from None
-
-
-def reasons(path: Path = SURVIVORS) -> dict[str, str]:
-    """Return why each named mutant may survive."""
-    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", ())
-    return {name: entry["why"] for entry in entries for name in entry["mutants"]}
 
 
 def parsed(path: Path) -> Any:

@@ -73,7 +73,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["chek"], ["check", "--fast", "--deep"], ["check", "--workers", "x"]]
+    "arguments", [[], ["chek"], ["check", "--fast", "--deep"], ["mutants", "--sample", "x"]]
 )
 def test_misuse_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Catches a misspelt command that passes for a good result."""
@@ -90,6 +90,7 @@ def test_misuse_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixtur
         (["check", "--only", "Manager=6", "--max-states", "1000", *ONE],
          "more than 1,000 states: stopped at depth 5 with"),
         (["findings", "--only", "F-99"], "no finding is named 'F-99'"),
+        (["mutants", "--only", "nothing"], "no mutant is named 'nothing'"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -10,6 +10,8 @@ import pytest
 from attrs import evolve
 
 from model_checks.engines.one_step import OneStep, same_steps
+from model_checks.mutants import UNNOTICED, fate_of
+from model_checks.mutations import DROPPED, ORIGINAL, Mutant, mutants
 from model_checks.records import RECORDS
 from model_checks.records.block_list import BLOCK_LIST
 from model_checks.records.ping import PING
@@ -19,8 +21,6 @@ from spec.language.assembly import Protocol
 from spec.language.declarations import Row, SpecError
 from spec.language.interpreter import evaluate
 from spec.protocol import PROTOCOL
-from tools.mutants.mutations import DROPPED, ORIGINAL, Mutant, mutants
-from tools.mutants.scoring import UNNOTICED, fate_of
 
 SEED = 20
 DROPS = [mutant for mutant in mutants() if mutant.kind == DROPPED]
@@ -63,7 +63,7 @@ def test_the_requirements_are_met(record: Record) -> None:
 
 @pytest.mark.parametrize("mutant", random.Random(SEED).sample(DROPS, 12), ids=lambda m: m.name)
 def test_no_guard_can_be_dropped(mutant: Mutant) -> None:
-    """Catches a guard that no check needs; ``python -m tools.mutants`` tries all of them."""
+    """Catches a guard that no check needs; ``python -m model_checks mutants`` tries all of them."""
     assert fate_of(mutant).verdict not in UNNOTICED
 
 

@@ -17,31 +17,33 @@ import argparse
 import json
 import random
 import sys
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 from attrs import asdict, evolve, frozen
 
 from model_checks import local_views
+from model_checks.compared import first_unproved, in_networks
 from model_checks.console import Unusable, table, write
 from model_checks.engines.one_step import OneStep, Unmet, same_steps
 from model_checks.engines.provers import PROVED, ask_cvc5, contradict, smt_lib
 from model_checks.models import PROOFS, signing
+from model_checks.mutations import DROPPED, ORIGINAL, Mutant, Source, mutants
 from model_checks.records import RECORDS
-from model_checks.report.results import SURVIVORS, reasons
 from model_checks.tables import cells_idle, check_table, values_unused
 from spec.language.assembly import Protocol
 from spec.language.declarations import SpecError
-from tools.mutants.compared import first_unproved, in_networks
-from tools.mutants.mutations import DROPPED, ORIGINAL, Mutant, Source, mutants
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
+SURVIVORS = Path(__file__).resolve().parent / "survivors.toml"
 SAMPLE = 60
 """Mutants of the fast tier, beside the dropped guards and the locks that a crash forgets."""
 WORKERS = 2
@@ -127,6 +129,12 @@ def _is_same(source: Source, protocol: Protocol) -> bool:
 
 def _changed(source: Source) -> set[str]:
     return {table.name for table in source.tables if table not in ORIGINAL.tables}
+
+
+def reasons(path: Path = SURVIVORS) -> dict[str, str]:
+    """Return why each named mutant may survive."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", ())
+    return {name: entry["why"] for entry in entries for name in entry["mutants"]}
 
 
 def broken_lock(name: str) -> list[str]:
@@ -223,31 +231,8 @@ def lines(found: list[Fate], known: Mapping[str, str]) -> tuple[list[str], list[
     return told, without
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m tools.mutants",
-        description="Break every row in every small way, and see that something notices.",
-    )
-    top.add_argument("--fast", action="store_true", help="a sample that takes seconds")
-    top.add_argument("--sample", type=int, default=0, metavar="N", help="so many, at random")
-    top.add_argument("--seed", type=int, default=1, metavar="S")
-    top.add_argument("--only", default="", metavar="NAME", help="mutants with this in the name")
-    top.add_argument("--json", action="store_true", help="for machines")
-    return top
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line; exit code 0: all is noticed or explained; 1: not so; 2: misuse."""
-    try:
-        return score(parser().parse_args(words))
-    except Unusable as error:
-        sys.stderr.write(f"mutants: {error}\n")
-        return 2
-
-
-def score(arguments: argparse.Namespace) -> int:
-    """Try the mutants that are asked for, and say which of them nothing notices."""
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command ``mutants``; returns the exit code."""
     sample = arguments.sample or (SAMPLE if arguments.fast else 0)
     numbers = select(arguments.only, sample, arguments.seed, guards=arguments.fast)
     found = []

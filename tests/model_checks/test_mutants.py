@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from model_checks import mutants as scoring
+from model_checks.compared import SMALL, labelled_edges, search_original
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
 from model_checks.models import two_phase_commit
-from model_checks.report.results import reasons
+from model_checks.mutants import Fate, broken_lock, fate_of, lines, reasons, select
+from model_checks.mutations import DROPPED, ORIGINAL, Mutant, mutants
 from model_checks.system import Network, close
-from tools.mutants import scoring
-from tools.mutants.compared import SMALL, labelled_edges, search_original
-from tools.mutants.mutations import DROPPED, ORIGINAL, Mutant, mutants
-from tools.mutants.scoring import Fate, broken_lock, fate_of, lines, select
 
 ALL = tuple(mutants())
 
@@ -192,14 +191,3 @@ def test_every_network_holds_before_it_is_mutated(place: int) -> None:
     # With two or three peers there are no liars, and nobody who gave up before the others ended.
     small = {"LiarsDecide", "LiarsVoteTwice", "SilentFirst", "LateSignature"}
     assert asked - numbers.reached <= small
-
-
-def test_misuse_ends_with_two(capsys: pytest.CaptureFixture[str]) -> None:
-    """Catches a traceback, and a misspelt option or name that passes for a good result."""
-    with pytest.raises(SystemExit) as ended:
-        scoring.main(["--sample", "x"])
-    assert ended.value.code == 2
-    assert "usage: python -m tools.mutants" in capsys.readouterr().err
-    assert scoring.main(["--only", "nothing"]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert "no mutant is named 'nothing'" in told
