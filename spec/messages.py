@@ -441,7 +441,7 @@ def _index_readers(cls: type) -> tuple[Callable[[object], Any], ...]:
     return tuple(map(attrgetter, vars(cls)["INDEX"]))
 
 
-def index_of(message: object) -> tuple[Any, ...]:
+def index_of(message: Any) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
     return tuple(read(message) for read in _index_readers(type(message)))
 
@@ -455,7 +455,7 @@ class Attachment:
     """
 
     index: tuple[str, ...] = ()
-    values: Mapping[str, str] = {}
+    values: Mapping[str, str] = field(factory=dict)
 
 
 ATTACHED: Mapping[str, Attachment] = {
