@@ -20,7 +20,7 @@ from tests.spec.support import Dictionary
 ROOT = Path(str(spec.__file__)).parent.parent
 
 SAFETY_NAMES = """NoDoubleSign NoDoubleSignLocal NoSlotReuse NoPayAndRefund
-    NoDoubleSignAcrossEpochs CertificateUnique DurableBeforeSend NoForgedMember SetAgreement
+    CertificateUnique DurableBeforeSend NoForgedMember SetAgreement
     BlockNeedsProof RegroupIgnoresBlocks KeyAvailable LockInAgreement StatusMonotone OneSession
     NoStepBeforeBegin InstanceMatch AuthenticatedBeforeUse NoSelfLink CookieOnce PeerBound
     LimitsHeld SwapExclusive"""
@@ -168,5 +168,5 @@ def test_every_property_is_asked_of_a_network_or_pinned_by_a_test(prop: Property
         assert name in names_of_tests(file)
     for network in re.findall(r"models/(\w+)\.py", prop.looked_at):
         source = (ROOT / "model_checks" / "models" / f"{network}.py").read_text(encoding="utf-8")
-        # InstanceMatch: the name is pinned by a test, the network asks that it is used once
+        # InstanceMatch: the name is pinned by a test, the network asks that it is used once.
         assert f'"{prop.name}"' in source or pinned
