@@ -243,11 +243,11 @@ FINDINGS = (
             " holds. With t = floor(2n/3) + 1 it never does, and operators decide.",
             ("cell roster_has", "metanode/protocol/reshare/regroup.py")),
     Finding("F-39", "Ours, as first written: t equal votes are a certificate, whoever counts them.",
-            "n, t, f are 7, 5, 2. Three correct holders and both liars sign d1 in attempt 1; the two"
-            " other correct ones and a liar vote for d2 in attempt 2: three votes, where five are"
-            " needed. In the next epoch n, t, f are 4, 3, 1: who is locked on d1 counts three votes"
-            " as a newer certificate, votes for d2, and d2 is signed as well. Found by reading;"
-            " `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1, 1, 0, in 22 steps.",
+            "n, t, f are 7, 5, 2. Three correct holders and both liars sign d1 in attempt 1; the"
+            " two other correct ones and a liar vote for d2 in attempt 2: three votes, where five"
+            " are needed. In the next epoch n, t, f are 4, 3, 1: who is locked on d1 counts three"
+            " votes as a newer certificate, votes for d2, and d2 is signed as well. Found by"
+            " reading; `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1, 1, 0, in 22 steps.",
             "A certificate is counted with the holders, t and f of the epoch that signs its attempt"
             " (F-19), whoever looks at it and whenever.",
             ("formula certified", "formula lock_permits", "metanode/protocol/tables/view.py")),
