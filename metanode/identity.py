@@ -66,11 +66,6 @@ class Identity:
         return r.to_bytes(_HALF_BYTES, "big") + low_s.to_bytes(_HALF_BYTES, "big")
 
 
-def is_node_id(candidate: bytes) -> bool:
-    """Tell whether ``candidate`` is a compressed secp256k1 point of 33 bytes."""
-    return _public_key(candidate) is not None
-
-
 def verify(node_id: bytes, signature: bytes, tag: str, *parts: bytes) -> bool:
     """Tell whether ``signature`` is ``node_id``'s over ``tagged_hash(tag, *parts)``.
 

@@ -72,9 +72,7 @@ class Counts:
             parts += [f"{key}={{{inside}}}"] if inside else []
         wrapped = (
             textwrap.fill(
-                f"{part},",
-                WIDTH,
-                initial_indent=margin,
+                f"{part},", WIDTH, initial_indent=margin,
                 subsequent_indent=margin + " " * (part.find("{") + 1),
             )
             for part in parts

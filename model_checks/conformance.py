@@ -4,7 +4,7 @@ Each node's trace is replayed row by row (``replay``). All traces together are r
 in which causes come first: a message that one node had seen must stand in its sender's trace. In
 that order the invariants of ``spec/invariants.py`` are evaluated on the whole network. N, T and F,
 where guards ask for them, must be the same everywhere in one key epoch, and keep SAFE-SIGN 1
-(``epochs``).
+(``epochs``). What an input fired must be a sequence that ``spec/inputs.py`` declares (``turns``).
 
 What a trace cannot show is given the benefit of the doubt: facts from outside (chain, clock,
 checked signatures), memory of old rounds that the node has dropped, and the last writes before a
@@ -41,7 +41,7 @@ from model_checks.trace_log import (
 )
 from spec.invariants import FORMULAS
 from spec.language.assembly import Protocol, cells_read
-from spec.language.interpreter import Value
+from spec.language.interpreter import Value, evaluate
 from spec.language.ir import Node as Formula
 from spec.protocol import PROTOCOL
 from spec.trace_format import show as text
@@ -123,14 +123,14 @@ class Network:
         self.state.learn(line, dict(changed))
         touched = {place[0] for place, _ in changed if line.rule is not None}
         for name, (formula, read) in self.watched.items():
-            if touched & read and not NetworkView(self.state, self.epochs, line).holds(formula):
+            if touched & read and not evaluate(
+                formula, NetworkView(self.state, self.epochs, line), {}
+            ):
                 raise line.refuse(f"after it, {name} does not hold in the network")
 
 
 def check_traces(
-    paths: Sequence[Path],
-    settings: Settings | None = None,
-    protocol: Protocol = PROTOCOL,
+    paths: Sequence[Path], settings: Settings | None = None, protocol: Protocol = PROTOCOL,
     ends: Mapping[Path, str] | None = None,
 ) -> list[str]:
     """Check the traces of the nodes of one run; returns what to say about each, then about all.

@@ -46,10 +46,7 @@ class Source:
     def assemble(self) -> Protocol:
         """Return the protocol; raises :class:`~spec.language.declarations.SpecError`."""
         return assemble(
-            sorts=SORTS,
-            cells=self.cells,
-            tables=self.tables,
-            definitions=self.definitions,
+            sorts=SORTS, cells=self.cells, tables=self.tables, definitions=self.definitions,
             constants=CONSTANTS,
         )
 

@@ -2,32 +2,19 @@
 
 Votes of two epochs never make one certificate, and each epoch counts by its own numbers. So an
 attempt of an event that was tried with the shares of two epochs is two attempts here: in each one
-the nodes that took part with the epoch's shares did what they did, and the others nothing. A
-comparison with N, T or F is made by the numbers of the attempt, and of the epoch, that it reads of.
+the nodes that took part with the epoch's shares did what they did, and the others nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from model_checks.epochs import ATTEMPT, EPOCH, Epochs, Numbers
+from model_checks.epochs import EPOCH, Epochs
 from model_checks.trace_log import Line, Place, first_value
-from spec.language.assembly import Protocol, children
-from spec.language.interpreter import Environment, Index, Value, evaluate
-from spec.language.ir import (
-    And,
-    Compare,
-    Constant,
-    Implies,
-    Node,
-    Not,
-    Or,
-    Quantified,
-    Read,
-    Variable,
-)
+from spec.language.assembly import Protocol
+from spec.language.interpreter import Index, Value
 from spec.trace_format import show
 
 
@@ -61,7 +48,7 @@ class NetworkView:
     state: State
     epochs: Epochs
     line: Line
-    numbers: Numbers | None = None
+    numbers: Mapping[str, int] | None = None
     attempts: dict[Value, tuple[Value, Value]] = field(factory=dict)
     """The attempt and the epoch that an individual stands for; formulas compare them by != only."""
 
@@ -98,49 +85,13 @@ class NetworkView:
             yield from (self.line.parameters[n] for n in (name,) if n in self.line.parameters)
 
     def constant(self, name: str) -> int:
-        """Return N, T or F, by the numbers of what is compared."""
-        return (self.numbers or self.epochs.least()).constant(name)
+        """Return N, T or F of those who are meant."""
+        return (self.numbers or self.epochs.numbers(((), ())))[name]
 
-    def holds(self, formula: Node, environment: Environment | None = None) -> bool:
-        """Return whether a formula holds, each comparison by the numbers that are meant in it."""
-        scope = environment or {}
-        match formula:
-            case And(parts=parts):
-                return all(self.holds(part, scope) for part in parts)
-            case Or(parts=parts):
-                return any(self.holds(part, scope) for part in parts)
-            case Not(body=body):
-                return not self.holds(body, scope)
-            case Implies(left=left, right=right):
-                return not self.holds(left, scope) or self.holds(right, scope)
-            case Quantified(kind=kind, variable=variable, sort=sort, body=body):
-                each = (self.holds(body, {**scope, variable: x}) for x in self.individuals(sort))
-                return all(each) if kind == "all" else any(each)
-            case Compare() if _counts(formula):
-                return bool(evaluate(formula, self._counting(formula, scope), scope))
-        return bool(evaluate(formula, self, scope))
-
-    def _counting(self, formula: Node, scope: Environment) -> NetworkView:
-        """Return the view with the numbers of the attempt that a comparison reads of."""
-        about = self._about(formula, scope)
-        numbers = self.epochs.least()
-        if "Attempt" in about:
-            attempt, epoch = self.attempts[about["Attempt"]]
-            inside = (ATTEMPT, about["Event"], attempt, about.get("Digest"))
-            numbers = self.epochs.numbers(inside if epoch is None else (EPOCH, epoch))
-        return NetworkView(self.state, self.epochs, self.line, numbers, self.attempts)
-
-    def _about(self, node: Node, scope: Environment) -> dict[str, Value]:
-        found: dict[str, Value] = {}
-        if isinstance(node, Read):
-            sorts = self.state.protocol.cells[node.cell].index
-            for sort, term in zip(sorts, node.index, strict=True):
-                if isinstance(term, Variable) and term.name in scope:
-                    found[sort] = scope[term.name]
-        for child in children(node):
-            found |= self._about(child, scope)
-        return found
-
-
-def _counts(node: Node) -> bool:
-    return isinstance(node, Constant) or any(_counts(child) for child in children(node))
+    def among(self, sorts: tuple[str, ...], index: Index) -> NetworkView:
+        """Return the view with the numbers of an attempt's epoch, of an epoch or of a key."""
+        scope = (sorts, index)
+        if "Attempt" in sorts:
+            attempt, epoch = self.attempts[index[1]]
+            scope = (sorts, (index[0], attempt)) if epoch is None else (EPOCH, (epoch,))
+        return evolve(self, numbers=self.epochs.numbers(scope))

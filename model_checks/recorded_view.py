@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from attrs import define, field
+from attrs import evolve, frozen
 
 from model_checks.substitution import rebuild
-from model_checks.trace_log import Line, Place, show
+from model_checks.trace_log import Line, Place, Scope, show
 from spec.language.assembly import Protocol
 from spec.language.interpreter import Change, Environment, Index, Value, evaluate, outcome
-from spec.language.ir import BOOL, INT, Literal, Node, Quantified, Read
+from spec.language.ir import BOOL, INT, Among, Literal, Node, Quantified, Read
 from spec.trace_format import reference
 
 
@@ -42,7 +42,7 @@ def _missing(error: KeyError) -> str:
 _EVERYONE = "a read for every member"
 
 
-@define
+@frozen
 class RecordedView:
     """One line's reads as the interpreter's view; a cell that was not read raises KeyError.
 
@@ -50,21 +50,20 @@ class RecordedView:
     So a quantifier ranges over those for which the line has read what its body asks for: enough,
     because a formula that came out true has asked about all that could have made it false.
 
-    ``on_disk`` answers for the node's own disk cells, which the lines before tell.
+    ``on_disk`` answers for the node's own disk cells, which the lines before tell; ``scope`` says
+    whose numbers are meant. Among those whose numbers the line has not read nothing holds: the node
+    did not know them.
     """
 
     line: Line
     protocol: Protocol
     on_disk: Callable[[Place], Value]
-    known: Mapping[str, set[Value]] = field(init=False)
+    scope: Scope = ((), ())
 
-    def __attrs_post_init__(self) -> None:
-        known: dict[str, set[Value]] = {}
-        for name, index in self.line.reads:
-            cell = self.protocol.cells[name]
-            for sort, individual in zip(cell.index, index, strict=True):
-                known.setdefault(sort, set()).add(individual)
-        self.known = known
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The numbers that the line has read of those who are meant."""
+        return self.line.numbers.get(self.scope, {})
 
     def read(self, cell: str, index: Index) -> Value:
         """Return what the line read."""
@@ -76,13 +75,21 @@ class RecordedView:
 
     def individuals(self, sort: str) -> Iterable[Value]:
         """Return the individuals of a sort that the line's reads mention."""
-        return sorted(self.known.get(sort, ()), key=str)
+        cells = self.protocol.cells
+        pairs = (zip(cells[name].index, index, strict=True) for name, index in self.line.reads)
+        return sorted({individual for pair in pairs for s, individual in pair if s == sort},
+                      key=str)
 
     def constant(self, name: str) -> int:
-        """Return a constant that the line names."""
-        if name not in self.line.constants:
-            raise KeyError((name, None))
-        return self.line.constants[name]
+        """Return a number that the line names."""
+        if name not in self.numbers:
+            raise KeyError((name, self.scope[1] or None))
+        return self.numbers[name]
+
+    def among(self, sorts: tuple[str, ...], index: Index) -> RecordedView | None:
+        """Return the view with the numbers of those whom the index names, if the line read any."""
+        known = (sorts, index) in self.line.numbers
+        return evolve(self, scope=(sorts, index)) if known else None
 
 
 def false_conjunct(view: RecordedView) -> str | None:
@@ -108,6 +115,10 @@ def changes_of(view: RecordedView) -> tuple[Change, ...]:
 
 def _settle(node: Node, view: RecordedView, environment: Environment) -> Node:
     """Replace each quantifier by its value over the individuals that the line tells about."""
+    if isinstance(node, Among):
+        named = tuple(evaluate(term, view, environment) for term in node.index)
+        inside = view.among(node.sorts, named)
+        return evolve(node, body=_settle(node.body, inside, environment)) if inside else node
     if not isinstance(node, Quantified):
         return rebuild(node, lambda child: _settle(child, view, environment))
     tests: list[bool] = []
@@ -118,7 +129,7 @@ def _settle(node: Node, view: RecordedView, environment: Environment) -> Node:
         except KeyError:
             continue
     settled = {"all": False in tests, "any": True in tests}.get(node.kind, False)
-    if node.sort == "Peer" and not settled and len(tests) != view.line.constants.get("N"):
+    if node.sort == "Peer" and not settled and len(tests) != view.numbers.get("N"):
         return Read(BOOL, _EVERYONE, ())
     if node.kind == "count":
         return Literal(INT, sum(tests))

@@ -2,7 +2,8 @@
 
 The record must be in the row's source state, every conjunct of the guard must be true on what the
 line says it read, what it read of the node's own cells must be what the lines before left there,
-and writes and sends must be the row's effects. Locks and votes may only move forward.
+and writes and sends must be the row's effects. Locks and votes may only move forward. Each input
+must have fired what its text allows (``turns``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from attrs import define, field
 
 from model_checks.recorded_view import RecordedView, changes_of, false_conjunct, wrong_effects
 from model_checks.trace_log import STARTED, Line, Place, first_value, show
+from model_checks.turns import Turns
 from spec.language.assembly import Protocol
 from spec.language.declarations import Enum
 from spec.language.interpreter import Change, Value
@@ -40,6 +42,7 @@ class Node:
     """The lowest attempt that it names at all."""
     place: int = 0
     untraced: list[str] = field(factory=list)
+    turns: Turns = field(factory=Turns)
     marked: bool = field(init=False)
     whole: bool = field(init=False)
     amid: bool = field(init=False)
@@ -70,6 +73,9 @@ class Node:
         self.place += 1
         if line.kind in (STARTED, REPAIRED):  # both are written when the process begins
             return self._start(line)
+        if not self.marked and line.turn[0] < self.turns.turn[0]:
+            self.turns = Turns()
+        self.turns.follow(line)
         rule = line.ran
         machine = self.protocol.machines[rule.table]
         if line.parameters[machine.subject[0]] != self.own:
@@ -100,7 +106,7 @@ class Node:
         gone = [place for place in self.values if kept[place[0]] == "memory"]
         for place in gone:
             del self.values[place]
-        self.sent, self.amid = set(), False
+        self.sent, self.amid, self.turns = set(), False, Turns()
         self.doubtful, self.asked = line.seq > 1, set()
         return [(place, self.value(place)) for place in gone]
 

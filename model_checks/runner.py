@@ -154,12 +154,8 @@ def check_record(number: int) -> Verdict:
     record = RECORDS[number]
     wrong = [line for unmet in OneStep(record).unmet() for line in unmet.lines()]
     return Verdict(
-        record.name,
-        "z3",
-        "refuted" if wrong else "holds",
-        tuple(wrong),
-        seconds=time.perf_counter() - began,
-        note=f"{record.size} requirements",
+        record.name, "z3", "refuted" if wrong else "holds", tuple(wrong),
+        seconds=time.perf_counter() - began, note=f"{record.size} requirements",
     )
 
 
@@ -172,11 +168,8 @@ def prove(number: int) -> Verdict:
     if len(proof.findings) != case.obligations:
         wrong.append(f"{len(proof.findings)} obligations, {case.obligations} are expected")
     return Verdict(
-        f"{case.name}, every size",
-        "z3, cvc5",
-        "holds" if proof.holds else "not proved",
-        tuple(wrong),
-        seconds=time.perf_counter() - began,
+        f"{case.name}, every size", "z3, cvc5", "holds" if proof.holds else "not proved",
+        tuple(wrong), seconds=time.perf_counter() - began,
         note=f"{len(proof.findings)} obligations",
     )
 
@@ -200,12 +193,8 @@ def break_proof(number: int, *, deep: bool = False) -> Verdict:
     wrong = [f"{name} does not fail any more" for name in sorted(wanted - failed)]
     wrong += [f"{name} fails too" for name in sorted(failed - wanted)]
     return Verdict(
-        f"{case.name}, every size",
-        "z3",
-        "refuted" if failed else "not refuted",
-        tuple(wrong),
-        seconds=time.perf_counter() - began,
-        note="; ".join(sorted(failed)),
+        f"{case.name}, every size", "z3", "refuted" if failed else "not refuted", tuple(wrong),
+        seconds=time.perf_counter() - began, note="; ".join(sorted(failed)),
     )
 
 
@@ -216,11 +205,8 @@ def judge(number: int) -> Verdict:
     right = claim.as_expected()
     word = "holds" if claim.holds == right else "refuted"
     return Verdict(
-        f"{claim.name}, every n: {claim.doc}",
-        "z3, cvc5",
-        word,
-        () if right else (f"{claim.doc}: {word}",),
-        seconds=time.perf_counter() - began,
+        f"{claim.name}, every n: {claim.doc}", "z3, cvc5", word,
+        () if right else (f"{claim.doc}: {word}",), seconds=time.perf_counter() - began,
     )
 
 
@@ -259,10 +245,7 @@ class Job:
     def name(self) -> str:
         """What ``--only`` is compared with."""
         lists: Mapping[str, tuple[Any, ...]] = {
-            "search": CASES,
-            "record": RECORDS,
-            "proof": PROOFS,
-            "control": CONTROLS,
+            "search": CASES, "record": RECORDS, "proof": PROOFS, "control": CONTROLS,
             "claim": CLAIMS,
         }
         return str(lists[self.kind][self.number].name)

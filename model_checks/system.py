@@ -200,14 +200,8 @@ def close(network: Network, protocol: Protocol | None = None) -> System:
         if name not in network.rigid
     }
     return System(
-        network,
-        names,
-        cells,
-        frozenset(network.rigid) & set(cells),
-        first,
-        _named_apart(actions),
-        assumptions,
-        properties,
+        network, names, cells, frozenset(network.rigid) & set(cells), first, _named_apart(actions),
+        assumptions, properties,
     )
 
 
@@ -297,8 +291,7 @@ def _rules(network: Network, machines: Mapping[str, Machine]) -> Iterable[Rule]:
             effects = rule.effects
             if rule.target != rule.source:
                 effects = (
-                    Effect(machine.cell, state.index, Literal(state.type, rule.target)),
-                    *effects,
+                    Effect(machine.cell, state.index, Literal(state.type, rule.target)), *effects
                 )
             yield evolve(rule, guards=(source, *rule.guards), effects=effects)
 
@@ -391,9 +384,7 @@ def _parse(
 
 
 def _cone(
-    actions: list[Action],
-    properties: Iterable[Checked],
-    assumptions: Iterable[Node],
+    actions: list[Action], properties: Iterable[Checked], assumptions: Iterable[Node],
     rigid: Iterable[str],
 ) -> set[str]:
     """Return the cells that something reads; reads of a dropped cell's effects do not count."""

@@ -158,20 +158,13 @@ def values_unused(protocol: Protocol) -> list[str]:
 def check_table(protocol: Protocol, machine: Machine) -> Report:
     """Return what the checks say of one table."""
     faults = (
-        *reasons_missing(machine),
-        *states_unlisted(machine),
-        *states_unreachable(machine),
-        *rules_overlapping(protocol, machine),
-        *network_read_negatively(protocol, machine),
+        *reasons_missing(machine), *states_unlisted(machine), *states_unreachable(machine),
+        *rules_overlapping(protocol, machine), *network_read_negatively(protocol, machine),
     )
     undefined = sum(1 for *_, defined in pairs(machine) if not defined)
     return Report(
-        machine.table.name,
-        len(machine.states),
-        len(machine.table.rows),
-        len(machine.signatures),
-        undefined,
-        faults,
+        machine.table.name, len(machine.states), len(machine.table.rows), len(machine.signatures),
+        undefined, faults,
     )
 
 

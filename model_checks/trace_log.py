@@ -6,6 +6,10 @@ is the matter of ``recorded_view`` (the row on what the line says it read), ``re
 own cells) and ``conformance`` (all nodes together).
 
 N, T and F, where a guard asked for them, stand among the reads: N also where it ranged over peers.
+Inside ``among`` they have its index: ``T[e, a]`` is the threshold of those who sign the attempt.
+
+``input`` names what has come in, a kind of ``spec/inputs.py``. ``turn`` is where the row stands
+under it: the number of the input since the last start, the step, and how often its list was begun.
 
 Beside ``transition`` there are two kinds of record: ``started`` (the node's process began: memory
 cells are at their first values; ``node`` is its id; with ``"resumed": true`` its disk held records
@@ -22,9 +26,11 @@ from typing import Any
 
 from attrs import field, frozen
 
-from spec.language.assembly import Protocol, Rule
+from spec.inputs import INPUTS
+from spec.language.assembly import Protocol, Rule, children
 from spec.language.declarations import Cell, Enum, Opt
 from spec.language.interpreter import Index, Value
+from spec.language.ir import Among, Node
 from spec.trace_format import (
     FILE_PATTERN,
     FIRST_PREV,
@@ -38,6 +44,8 @@ from spec.trace_format import (
 STARTED = "started"
 TRANSITION = "transition"
 Place = tuple[str, Index]
+Scope = tuple[tuple[str, ...], Index]
+"""Whose numbers are meant: sorts and individuals of an ``among``; empty: those in force."""
 
 _REFERENCE = re.compile(r"(\w+)\[(.*)\]")
 _TRUTHS = {"True": True, "False": False}
@@ -68,9 +76,11 @@ class Line:
     rule: Rule | None = None
     parameters: Mapping[str, Value] = field(factory=dict)
     reads: Mapping[Place, Value] = field(factory=dict)
-    constants: Mapping[str, int] = field(factory=dict)
+    numbers: Mapping[Scope, Mapping[str, int]] = field(factory=dict)
     writes: tuple[Place, ...] = ()
     sends: tuple[str, ...] = ()
+    input: str = ""
+    turn: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def ran(self) -> Rule:
@@ -181,11 +191,33 @@ def _is_middle(record: Mapping[str, Any]) -> bool:
     return type(seq) is int and seq > 1 and isinstance(previous, str)
 
 
+def _scopes(node: Node) -> set[tuple[str, ...]]:
+    own = {node.sorts} if isinstance(node, Among) else set()
+    return own.union(*(_scopes(child) for child in children(node)))
+
+
+def _input(kind: object) -> str:
+    if not isinstance(kind, str) or kind not in INPUTS:
+        raise ValueError(f"there is no input {kind!r}")
+    return kind
+
+
+def _turn(said: object) -> tuple[int, int, int]:
+    match said:
+        case [int() as number, int() as step, int() as again] if (
+            number > 0 <= step and again >= 0 and not any(isinstance(n, bool) for n in said)
+        ):
+            return number, step, again
+    raise ValueError(f"turn is {said!r}, not the numbers of input, step and list")
+
+
 @frozen
 class _Grammar:
     """Turns records into lines: every name, number and value is looked up in the protocol."""
 
     protocol: Protocol
+    scopes: dict[tuple[str, int], set[tuple[str, ...]]] = field(factory=dict)
+    """Among whom each row counts, by table and number."""
 
     def line(self, where: str, record: Mapping[str, Any]) -> Line:
         kind, seq = record.get("kind"), record["seq"]
@@ -199,7 +231,7 @@ class _Grammar:
             raise Refusal(where, f"kind {kind!r} is unknown")
         rule = self._rule(where, record)
         try:
-            reads, constants = self._reads(record["reads"])
+            reads, numbers = self._reads(rule, record["reads"])
             return Line(
                 where,
                 seq,
@@ -208,9 +240,11 @@ class _Grammar:
                 rule=rule,
                 parameters=self._parameters(rule, record["parameters"]),
                 reads=reads,
-                constants=constants,
+                numbers=numbers,
                 writes=tuple(self._place(text) for text in record["writes"]),
                 sends=tuple(self._sent(name) for name in record["sends"]),
+                input=_input(record["input"]),
+                turn=_turn(record["turn"]),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
@@ -237,16 +271,31 @@ class _Grammar:
             raise ValueError(f"{rule.event} takes {', '.join(rule.parameters)}")
         return {name: self._individual(sort, said[name]) for name, sort in rule.parameters.items()}
 
-    def _reads(self, said: Mapping[str, str]) -> tuple[dict[Place, Value], dict[str, int]]:
+    def _reads(
+        self, rule: Rule, said: Mapping[str, str]
+    ) -> tuple[dict[Place, Value], dict[Scope, dict[str, int]]]:
         reads: dict[Place, Value] = {}
-        constants: dict[str, int] = {}
+        numbers: dict[Scope, dict[str, int]] = {}
         for text, value in said.items():
-            if text in self.protocol.names.constants:
-                constants[text] = int(value)
+            name, _, inside = text.partition("[")
+            if name in self.protocol.names.constants:
+                scope = self._scope(rule, text, inside.removesuffix("]"))
+                numbers.setdefault(scope, {})[name] = int(value)
                 continue
             place = self._place(text)
             reads[place] = self._value(self.protocol.cells[place[0]], value)
-        return reads, constants
+        return reads, numbers
+
+    def _scope(self, rule: Rule, text: str, inside: str) -> Scope:
+        """Return whose number a line has read: a guard of the row counts among them."""
+        where = (rule.table, rule.number)
+        if where not in self.scopes:
+            self.scopes[where] = {(), *(s for g in rule.guards for s in _scopes(g.formula))}
+        parts = inside.split(", ") if inside else []
+        sorts = next((each for each in self.scopes[where] if len(each) == len(parts)), None)
+        if sorts is None:
+            raise ValueError(f"{text!r} is a number of nobody of whom the row speaks")
+        return sorts, tuple(self._individual(*pair) for pair in zip(sorts, parts, strict=True))
 
     def _place(self, text: str) -> Place:
         match = _REFERENCE.fullmatch(text)

@@ -187,11 +187,7 @@ def _numbers(given: Iterable[str], option: str, least: int) -> dict[str, int]:
 
 
 def _compare(
-    option: str,
-    what: str,
-    given: Mapping[str, int],
-    used: tuple[str, ...],
-    known: tuple[str, ...],
+    option: str, what: str, given: Mapping[str, int], used: tuple[str, ...], known: tuple[str, ...]
 ) -> None:
     for name in given:
         if name not in known:

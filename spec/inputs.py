@@ -62,6 +62,7 @@ def step(name: str, triggers: str, meaning: str) -> Step:
 
 _RETRY = "event.Recover event.Retry"
 _PREPARE = f"event.Create {_RETRY} event.Setup"
+_TAKE_UP = f"session.Supersede event.Create {_RETRY}"
 _TELL = "regroup.ShowLock regroup.HandOver"
 
 STEPS = {each.name: each for each in (
@@ -78,14 +79,13 @@ STEPS = {each.name: each for each in (
     step("endpoints_told", "peer.Keepalive", "peering has endpoints to tell"),
     step("sightings_told", "peer.Publish", "deposits that were seen and not told yet"),
     # attempts and their runs
-    step("attempt_proposed",
-         f"session.Supersede {_RETRY} session.Coordinate {_PREPARE} session.Ack",
+    step("attempt_proposed", f"{_TAKE_UP} session.Coordinate event.Setup session.Ack",
          "an attempt that is this node's to coordinate"),
-    step("setup_judged", f"session.Supersede {_RETRY} session.Setup {_PREPARE} session.Ack",
+    step("setup_judged", f"{_TAKE_UP} session.Setup event.Setup session.Ack",
          "set-ups that wait for this node's own view"),
     step("convened", "session.Convene", "attempts that this node coordinates and that have votes"),
-    step("begun", f"session.NotChosen session.Begin {_RETRY}", "the certificate at hand"),
-    step("run_begun", "keygen.Start session.Release session.Abort", "a session that has begun"),
+    step("begun", "session.Begin session.NotChosen event.Recover", "the certificate at hand"),
+    step("run_begun", "keygen.Start session.Release", "a session that has begun"),
     step("run_moved", "session.Step", "messages of runs: the one at hand, and those that waited"),
     step("run_aborted", "session.Expire session.Abort block_list.Blame block_list.Block"
          " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Miss",
@@ -93,7 +93,7 @@ STEPS = {each.name: each for each in (
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
          " event.KeyMade event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
-    step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Miss",
+    step("attempts_over", "session.Expire event.Recover keygen.Fail peer.KeygenOver regroup.Miss",
          "attempts whose time is over"),
     # signatures that come from others
     step("signature_taken", "event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
@@ -110,12 +110,12 @@ STEPS = {each.name: each for each in (
     step("set_heard", "round.HearSet", "the signing set at hand"),
     step("set_settled", f"peer.SetElsewhere {_PREPARE} peer.SetFound", "who signs"),
     step("round_certified", "peer.Certified session.Certified", "t equal votes"),
-    step("round_mismatch", f"peer.Mismatch session.Expire {_RETRY}", "votes that differ"),
+    step("round_mismatch", "peer.Mismatch event.Recover", "votes that differ"),
     step("round_signed", "peer.Signed", "the signatures of the round's payout"),
     step("round_over", f"peer.Deadline session.Expire {_RETRY}", "a phase that takes too long"),
     # payouts and swaps
     step("payout_followed", "payout.Conflict payout.Accepted payout.Dropped payout.Final",
-         "what the chain says of a payout"),
+         "what the chain says of a payout; the clock only asks"),
     step("payout_resumed", "payout.Finish", "payouts that were signed before a restart"),
     step("deposits_gone", "swap.Removed", "deposits in a block that was disconnected"),
     step("payouts_gone", "payout.Reorg", "payouts in a block that was disconnected"),
@@ -127,7 +127,7 @@ STEPS = {each.name: each for each in (
     step("keys_shown", "keygen.Show", "confirmations, told again"),
     step("key_certified", "keygen.Certify keygen.Outdate peer.KeygenOver", "confirmations at hand"),
     step("key_told", "keygen.Announce", "the locked key, for a holder that missed it"),
-    step("keys_given_up", "keygen.Fail peer.KeygenOver", "key generations that a restart cut off"),
+    step("keys_given_up", "keygen.Fail", "key generations that a restart cut off"),
     # the regroup
     step("stepped_back", f"regroup.Fence {_TELL}", "drafts of the next epoch that are ready"),
     step("gone_over", f"regroup.Fence {_TELL} event.Create regroup.TakeOver regroup.Activate"
@@ -144,8 +144,9 @@ STEPS = {each.name: each for each in (
     step("renounced_again", f"{_RETRY} event.Renounce event.Expire", "at a round's boundary: what"
          " is still open is told again"),
     step("renounced_told", "event.Renounce", "statements that a peer may have missed"),
-    step("expired", "event.Expire", "requests that enough holders have renounced"),
-    step("restarted", f"{_RETRY}", "events whose session a restart has lost"),
+    step("expired", "event.Renounce event.Expire", "the request that the statement at hand is"
+         " about, if its time is over here too"),
+    step("restarted", "event.Recover", "events whose session a restart has lost"),
     # links
     step("link_opened", "link.Connect", "a fresh channel"),
     step("hello_judged", "link.Hello", "the other end's hello"),
@@ -161,6 +162,7 @@ STEPS = {each.name: each for each in (
 _RUNS = ("run_begun", "run_moved", "run_aborted", "run_finished")
 _KEY_CHANGES = ("stepped_back", "gone_over", "handing_over")
 _CERTIFIED = ("round_certified", *_RUNS, "round_mismatch", "round_signed")
+
 
 @frozen
 class Input:
@@ -206,7 +208,7 @@ INPUTS = {each.kind: each for each in (
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
         "unready_missed", "slot_begun", "slot_over", "attempt_proposed", "setup_judged", "convened",
         "round_next", "offered", "round_proposed", "matched", "set_settled", *_CERTIFIED,
-        "round_over",
+        "round_over", "payout_followed",
     )),
     # links
     Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "signature_told",

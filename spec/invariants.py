@@ -111,7 +111,7 @@ SAFETY = (
     Property("KeyAvailable", "invariant",
              "Who has locked a key in holds its share, and so do enough others to sign.",
              formula="all(implies(key[p, k] == locked_in, key_share[p, k] and "
-                     "count(q for q in Peer if key_share[q, k]) >= T) "
+                     "among(k, count(q for q in Peer if key_share[q, k]) >= T)) "
                      "for p in Peer for k in Key)"),
     Property("LockInAgreement", "invariant",
              "No two nodes lock in different keys.",

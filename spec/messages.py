@@ -12,7 +12,8 @@ wherever it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
 
@@ -28,7 +29,6 @@ SHARE_PROOF_OCTETS = 65
 MEMBERS_LIMIT = 256
 TRANSFERS_LIMIT = 256
 INPUTS_LIMIT = 64
-ENDPOINT_CHARACTERS = 64
 DOCUMENT_OCTETS = 1 << 17
 PAYLOAD_OCTETS = (1 << 20) - 4096
 
@@ -436,9 +436,14 @@ MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
 """The message that an effect on a network cell sends."""
 
 
+@cache
+def _index_readers(cls: type) -> tuple[Callable[[object], Any], ...]:
+    return tuple(map(attrgetter, vars(cls)["INDEX"]))
+
+
 def index_of(message: object) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
-    return tuple(attrgetter(path)(message) for path in type(message).INDEX)  # type: ignore[attr-defined]  # every class of MESSAGES has it
+    return tuple(read(message) for read in _index_readers(type(message)))
 
 
 @frozen

@@ -58,7 +58,6 @@ class Preset:
     block_duration_s: int = quantity(259200, "s", "M: block-list entry of 72 h, configurable")
 
     # sessions
-    coordinator_range: int = quantity(1000, "blocks", "T: blocks per coordinator, configurable")
     session_idle_s: int = quantity(180, "s", "T: sessions expire after 3 minutes without activity")
     convene_share: float = quantity(
         0.05, "of a round", "rule: F-34, how long a coordinator waits for linked members' votes"
@@ -66,15 +65,12 @@ class Preset:
     request_lifetime_s: int = quantity(
         86400, "s", "rule: an operator's request is tried so long; who asks again gives it more"
     )
-    retry_delay_blocks: int = quantity(60, "blocks", "T: retry at the current block + delay")
 
     # peering
     keepalive_period_s: float = quantity(15.0, "s", "N: keepalive")
     keepalive_endpoints: int = quantity(8, "endpoints", "N: keepalive carries 8 peers")
-    fanout_scale: float = quantity(1.0, "-", "N: fan-out is ceil(scale * sqrt(peers))")
     fanout_random: float = quantity(0.75, "of the fan-out", "N: random peers")
     fanout_self: float = quantity(0.25, "of the fan-out", "N: self-announcement")
-    cookie_octets: int = quantity(32, "octets", "N: syn-cookie")
     cookie_lifetime_s: float = quantity(5.0, "s", "N: cookies live 5 s and are used once")
     links_per_address: int = quantity(4, "links", "N: per IPv4 address or IPv6 /48")
     links_per_network: int = quantity(16, "links", "N: per /24")
@@ -88,7 +84,6 @@ class Preset:
     peer_forget_s: float = quantity(3600.0, "s", "N: erased after 1 h unseen")
     crawl_fast_s: float = quantity(3.0, "s", "N: crawler until enough weight is known")
     crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
-    query_timeout_s: float = quantity(60.0, "s", "N: unanswered query")
     weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
     full_mesh_peers: int = quantity(60, "peers", "rule: measured, 12 % of a core for a full mesh")
     degree_beyond: int = quantity(12, "links", "rule: measured, floods reach all with 10 % dead")
@@ -96,7 +91,6 @@ class Preset:
     backoff_longest_s: float = quantity(300.0, "s", "rule: longest wait between dials")
     stable_link_s: float = quantity(30.0, "s", "rule: a link that lived so long was a good one")
     news_delay_s: float = quantity(0.5, "s", "rule: newcomers are gossiped at once, together")
-    duplicate_window_s: float = quantity(60.0, "s", "N: duplicate filter")
     write_queue_messages: int = quantity(128, "messages", "N: per-link write queue")
     exclusion_score: int = quantity(2, "-", "N: excluded from this score")
     exclusion_first_s: float = quantity(3600.0, "s", "N: 1 h, then 1 h * score * 2")
@@ -122,11 +116,6 @@ class Preset:
     unseen_depth_factor: int = quantity(
         6, "times the confirmations", "rule: so deep, a deposit counts without a mempool sighting"
     )
-
-    @property
-    def payload_octets(self) -> int:
-        """Octets of a message inside its envelope: the frame less a margin for the envelope."""
-        return self.frame_octets - 1024
 
 
 MAINNET = Preset()

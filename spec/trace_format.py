@@ -4,6 +4,10 @@ A line is the canonical JSON (sorted keys, no spaces, ASCII) of a record with ``
 without gaps), ``prev`` (the hash of the line before, 64 zeros at the start) and ``hash``: SHA-256
 of the line's canonical JSON without ``hash``. Kinds: ``started`` (what was kept in memory begins
 anew), ``transition`` and ``trace_repaired`` (a line that a crash had cut short was removed).
+
+A transition says under which ``input`` it was made, and its ``turn`` is [the number of that input
+among those since ``started`` that made transitions, the place of the step among the input's, the
+number of the individual in that step]: what ``spec/inputs.py`` is checked by.
 """
 
 from __future__ import annotations
@@ -29,6 +33,11 @@ def canonical_json(record: Mapping[str, Any]) -> bytes:
         record, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain
     )
     return text.encode("ascii")
+
+
+def transition(record: Mapping[str, Any], at: float, number: int) -> dict[str, Any]:
+    """Return a transition as it stands in a trace; ``number`` is that of its input."""
+    return {"kind": TRANSITION, "at": at, **record, "turn": [number, *record["turn"]]}
 
 
 def line_hash(record: Mapping[str, Any]) -> str:

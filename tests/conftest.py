@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,11 @@ settings.register_profile(
 settings.load_profile("metanode")
 
 
+SIMULATED = ("simulation", "protocol", "misbehaviour/protocol", "conformance")
+"""Folders whose tests run whole networks in one process. Three quarters of what a dealing costs are
+its base transfers; there, ideal ones stand for them, but for modules marked `real_transfers`."""
+
+
 @pytest.fixture(scope="module")
 def ideal_base_transfers() -> Iterator[None]:
     """Let every dealing of a module use ideal base transfers, which cost next to nothing."""
@@ -31,6 +37,14 @@ def ideal_base_transfers() -> Iterator[None]:
 
     with ideal_transfers():
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _transfers_of_a_simulation(request: pytest.FixtureRequest) -> None:
+    folder = request.path.parent.relative_to(Path(__file__).parent).as_posix()
+    simulated = any(f"{folder}/".startswith(f"{name}/") for name in SIMULATED)
+    if simulated and request.node.get_closest_marker("real_transfers") is None:
+        request.getfixturevalue("ideal_base_transfers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,12 +19,14 @@ APART = ("test_bad_input.py", "test_by_command.py")
 LONG_FIRST = (
     FOLDER,
     "tests/cli/test_demo.py",
+    "tests/model_checks/test_induction.py",
+    "tests/protocol/tables/test_runner.py",
     "tests/simulation/",
     "tests/misbehaviour/protocol/",
     "tests/conformance/",
     "tests/model_checks/",
 )
-"""Where the long files are, the longest first; the rest follows in its own order."""
+"""What begins first: what waits for rounds of real time, then what computes longest."""
 
 
 def scope_of(nodeid: str) -> str:

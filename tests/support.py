@@ -1,4 +1,4 @@
-"""What tests of several packages share: byte sources, keys, hashes, and refused command lines."""
+"""What tests of several packages share: byte sources, keys, ids, hashes, refused commands."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def entropy(seed: str = "seed") -> Callable[[int], bytes]:
 def key_of(name: str) -> PrivateKey:
     """Return the same key for the same name in every run."""
     return PrivateKey(hashlib.sha256(name.encode()).digest())
+
+
+def node(number: int) -> bytes:
+    """Return a stand-in for a node id."""
+    return number.to_bytes(33, "big")
+
+
+def peers(count: int) -> tuple[bytes, ...]:
+    """Return stand-ins for node ids, in order."""
+    return tuple(map(node, range(count)))
 
 
 def double_sha256(data: bytes) -> bytes:

@@ -37,10 +37,6 @@ class ChainParameters:
 
 
 DEVNET = ChainParameters(name="devnet", hrp="bcrt", final_confirmations=2)
-BITCOIN = ChainParameters(name="bitcoin", hrp="bc", stake_confirmations=6)
-BITCOIN_REGTEST = ChainParameters(name="bitcoin-regtest", hrp="bcrt")
-LITECOIN = ChainParameters(name="litecoin", hrp="ltc", stake_confirmations=6)
-LITECOIN_REGTEST = ChainParameters(name="litecoin-regtest", hrp="rltc")
 
 
 @frozen
@@ -88,8 +84,8 @@ class ChainAdapter(Protocol):
     def parameters(self) -> ChainParameters:
         """Return the chain's parameters."""
 
-    def watch(self, script: bytes, birth_height: int) -> None:
-        """Watch one custody script from ``birth_height`` on; forgets what was polled before.
+    def watch(self, public_key: bytes, birth_height: int) -> None:
+        """Watch the custody address of a key (33 bytes) from ``birth_height`` on, and nothing else.
 
         For the fee rate at the key's birth, start at ``CustodyPolicy.index_start`` of that height.
         """

@@ -60,11 +60,11 @@ class BitcoinAdapter:
         """Return the chain's parameters."""
         return self._parameters
 
-    def watch(self, script: bytes, birth_height: int) -> None:
-        """Watch one custody script from ``birth_height`` on; the next poll starts there."""
+    def watch(self, public_key: bytes, birth_height: int) -> None:
+        """Watch the custody script of a key (33 bytes); polling starts at ``birth_height``."""
         check(birth_height >= 0, "the birth height must not be negative")
         check(not self._polling.locked(), "the script must not change during a poll")
-        self._script = script
+        self._script = key_script(public_key)
         self._birth_height = birth_height
         self._visited = []
         self._coins = set()

@@ -49,15 +49,10 @@ def scan_block(
             if spent:
                 sources[outpoint] = spent[0]
     summary = BlockSummary(
-        height=height,
-        hash=block_hash,
-        parent=bytes.fromhex(block.get("previousblockhash", _NO_PARENT.hex())),
-        time=block["time"],
-        median_time=block["mediantime"],
-        fee_rate=fee_rate,
-        deposits=tuple(deposits),
-        change=tuple(change),
-        spends=tuple(spends),
+        height=height, hash=block_hash,
+        parent=bytes.fromhex(block.get("previousblockhash", _NO_PARENT.hex())), time=block["time"],
+        median_time=block["mediantime"], fee_rate=fee_rate, deposits=tuple(deposits),
+        change=tuple(change), spends=tuple(spends),
     )
     return summary, sources
 

@@ -33,12 +33,8 @@ class RpcClient:
     """Calls one daemon at ``url`` with HTTP basic authentication; an async context manager."""
 
     def __init__(
-        self,
-        url: str,
-        credentials: tuple[str, str] | None = None,
-        *,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        self, url: str, credentials: tuple[str, str] | None = None, *,
+        timeout_s: float = DEFAULT_TIMEOUT_S, max_response_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
         self._url = url
         self._max_response_bytes = max_response_bytes
@@ -50,9 +46,7 @@ class RpcClient:
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
+        self, kind: type[BaseException] | None, fault: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         await self.close()

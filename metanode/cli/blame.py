@@ -22,9 +22,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="The records and bans as JSON.")
-@click.option(
-    "--home", type=_FILE, metavar="DIR", default=None, help="Home of the node."
-)
+@click.option("--home", type=_FILE, metavar="DIR", default=None, help="Home of the node.")
 @click.pass_context
 def command(ctx: click.Context, home: Path | None, as_json: bool) -> None:
     """Show which peers cheated in runs with this node, and whom it will not sign with.

@@ -32,19 +32,12 @@ async def _serve(settings: DevnetSettings) -> None:
 
 @click.command()
 @click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
+    "--data", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Directory of the block file.",
 )
 @click.option("--listen", default="127.0.0.1:18443", show_default=True, metavar="HOST:PORT")
 @click.option(
-    "--interval",
-    type=float,
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
+    "--interval", type=float, default=1.0, show_default=True, metavar="SECONDS",
     help="Time between blocks; 0 mines only on request.",
 )
 @click.option("--auth-file", type=click.Path(path_type=Path), help="File with user:password.")
@@ -66,10 +59,7 @@ def command(data: Path, listen: str, interval: float, auth_file: Path | None) ->
         credentials = read_credentials(auth_file)
     make_directory(data)
     settings = DevnetSettings(
-        directory=data,
-        host=endpoint.host,
-        port=endpoint.port,
-        block_interval_s=interval,
+        directory=data, host=endpoint.host, port=endpoint.port, block_interval_s=interval,
         credentials=credentials,
     )
     anyio.run(_serve, settings, backend="trio")

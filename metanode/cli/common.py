@@ -13,7 +13,8 @@ from attrs import define
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used: it brings cryptography, which `--help` does not need
-    from metanode.runtime.home.config import Config, Endpoint
+    from metanode.protocol.peers.endpoints import Endpoint
+    from metanode.runtime.home.config import Config
     from metanode.runtime.home.home import Home
     from metanode.runtime.secrets.keystore import Passphrase
 
@@ -49,10 +50,7 @@ def home_option(function: Command) -> Command:
         return state.home
 
     option = click.option(
-        "--home",
-        type=click.Path(path_type=Path),
-        callback=resolve,
-        metavar="DIR",
+        "--home", type=click.Path(path_type=Path), callback=resolve, metavar="DIR",
         help="Home of the node.",
     )
     return option(function)
@@ -72,23 +70,18 @@ def homes_option(function: Command) -> Command:
         return tuple(dict.fromkeys(homes))
 
     option = click.option(
-        "--home",
-        "homes",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        callback=resolve,
-        metavar="DIR",
-        help="Home of a node whose operator you are; may repeat.",
+        "--home", "homes", multiple=True, type=click.Path(path_type=Path), callback=resolve,
+        metavar="DIR", help="Home of a node whose operator you are; may repeat.",
     )
     return option(function)
 
 
 def parse_endpoint(option: str, text: str) -> Endpoint:
     """Return the endpoint in ``text``; UserError names the option."""
-    from metanode.runtime.home.config import Endpoint
+    from metanode.runtime.home.config import operators_endpoint
 
     try:
-        return Endpoint.parse(text)
+        return operators_endpoint(text)
     except ValueError as error:
         raise UserError(f"{option}: {error}") from error
 

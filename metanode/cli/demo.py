@@ -59,13 +59,8 @@ class Progress:
             final = sum(payout["state"] == "COMPLETED" for payout in node["payouts"])
             height = str(node["chain"]["height"]) if node["chain"] else "-"
             table.add_row(
-                name,
-                node["phase"],
-                str(len(node["links"])),
-                str(listed),
-                key,
-                f"{final} of {len(node['payouts'])} final",
-                height,
+                name, node["phase"], str(len(node["links"])), str(listed), key,
+                f"{final} of {len(node['payouts'])} final", height,
             )
         self.live.update(table, refresh=True)
 
@@ -80,9 +75,7 @@ class Progress:
     def detail(self, text: str) -> None:
         """Print a detail of the step."""
         self.console.print(
-            f"{time.monotonic() - self.began:6.1f} s    {text}",
-            highlight=False,
-            soft_wrap=True,
+            f"{time.monotonic() - self.began:6.1f} s    {text}", highlight=False, soft_wrap=True,
             markup=False,
         )
 
@@ -125,22 +118,15 @@ def show(console: Console, outcome: Outcome) -> None:
         payouts.add_column(column, overflow="fold")
     for payout in outcome.payouts:
         payouts.add_row(
-            payout["txid"],
-            str(payout["inputs"]),
-            str(payout["outputs"]),
-            ", ".join(payout["signers"]),
-            str(payout["seconds"] or "-"),
+            payout["txid"], str(payout["inputs"]), str(payout["outputs"]),
+            ", ".join(payout["signers"]), str(payout["seconds"] or "-"),
         )
     deposits = Table(title="deposits", title_justify="left")
     for column in ("deposit", "kind", "amount", "came back", "settled by", "exactly once"):
         deposits.add_column(column, overflow="fold")
     for made in outcome.deposits:
         deposits.add_row(
-            made["name"],
-            made["kind"],
-            str(made["amount"]),
-            str(made["paid"]),
-            made["txid"][:16],
+            made["name"], made["kind"], str(made["amount"]), str(made["paid"]), made["txid"][:16],
             "yes" if made["once"] else "NO",
         )
     console.print(payouts)

@@ -49,9 +49,7 @@ def _stopped_log(home: Path) -> Iterator[tuple[SigningLog, Owner]]:
 
 def _counts(history: SigningHistory) -> str:
     named = {
-        "vote": len(history.votes),
-        "lock": len(history.locks),
-        "release": len(history.releases),
+        "vote": len(history.votes), "lock": len(history.locks), "release": len(history.releases),
         "session": len(history.sessions_used),
     }
     return ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in named.items())
@@ -60,11 +58,7 @@ def _counts(history: SigningHistory) -> str:
 @command.command("export")
 @home_option
 @click.option(
-    "--to",
-    "target",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
+    "--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE",
     help="The new file; nothing is overwritten.",
 )
 def export_command(home: Path, target: Path) -> None:

@@ -19,27 +19,18 @@ if TYPE_CHECKING:  # loaded when used, see common
 KEYGEN_WINDOW_S = 7 * 86_400  # M: keygen_until lies about one week ahead
 DEFAULTS: dict[str, dict[str, Any]] = {
     "network": {
-        "name": "metanode",
-        "preset": "mainnet",
-        "members": 4,
-        "threshold": 3,
-        "byzantine": 1,
+        "name": "metanode", "preset": "mainnet", "members": 4, "threshold": 3, "byzantine": 1
     },
     "node": {"listen": "127.0.0.1:7000", "peers": []},
     "stake": {"minimum": 1_000_000},
     "chain": {
-        "kind": "bitcoin",
-        "hrp": "bc",
-        "rpc_url": "http://127.0.0.1:8332",
-        "confirmations": 6,
+        "kind": "bitcoin", "hrp": "bc", "rpc_url": "http://127.0.0.1:8332", "confirmations": 6,
         "birth_height": 0,
     },
 }
 # What a devnet has by default; `chain` listens there.
 DEVNET_DEFAULTS: dict[str, Any] = {
-    "hrp": "bcrt",
-    "rpc_url": "http://127.0.0.1:18443",
-    "confirmations": 1,
+    "hrp": "bcrt", "rpc_url": "http://127.0.0.1:18443", "confirmations": 1
 }
 # Option of this command → key of the configuration. The option's text wins over file and default.
 KEY_OF_OPTION = {
@@ -173,7 +164,7 @@ def command(home: Path, **options: Any) -> None:
 
     Nothing that exists is overwritten. The passphrase comes from a file or from a prompt.
     """
-    from metanode.custody.scripts import address_of, key_script
+    from metanode.custody.document import custody_address
     from metanode.runtime.home.home import Home, create_home
 
     place = Home(home)
@@ -183,7 +174,7 @@ def command(home: Path, **options: Any) -> None:
     click.echo(f"home:          {place.path}")
     click.echo(f"node id:       {identity.node_id.hex()}")
     click.echo(f"network id:    {config.network_id().hex()}")
-    click.echo(f"stake address: {address_of(key_script(identity.node_id), config.chain.hrp)}")
+    click.echo(f"stake address: {custody_address(identity.node_id, config.chain.hrp)}")
     if config.stake.outpoint is None:
         click.echo(
             f"next: pay at least {config.stake.minimum} units to the stake address, write "

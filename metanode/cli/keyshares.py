@@ -155,11 +155,7 @@ def _findings(share: Keyshare) -> Iterator[str]:
 @click.option("--to", "target", required=True, type=_FILE, metavar="FILE", help="The new file.")
 @_export_passphrase_option
 def export_command(
-    home: Path,
-    passphrase_file: Path | None,
-    key: str | None,
-    epoch: int | None,
-    target: Path,
+    home: Path, passphrase_file: Path | None, key: str | None, epoch: int | None, target: Path,
     export_passphrase_file: Path | None,
 ) -> None:
     """Write one share to a new file, sealed.
@@ -209,11 +205,7 @@ def _export_passphrase(file: Path | None, default: Passphrase) -> Passphrase:
 @home_option
 @_passphrase_option
 @click.option(
-    "--to",
-    "target",
-    required=True,
-    type=_FILE,
-    metavar="DIR",
+    "--to", "target", required=True, type=_FILE, metavar="DIR",
     help="The new directory; nothing is overwritten.",
 )
 def backup_command(home: Path, passphrase_file: Path | None, target: Path) -> None:

@@ -73,9 +73,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.option(
-    "--home",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    "--home", type=click.Path(path_type=Path), metavar="DIR",
     help="Home of the node; alone it runs the node.",
 )
 @click.pass_context
@@ -144,10 +142,8 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     state = CliState()
     try:
         result = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name=PROGRAM,
-            standalone_mode=False,
-            obj=state,
+            args=None if arguments is None else list(arguments), prog_name=PROGRAM,
+            standalone_mode=False, obj=state,
         )
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED

@@ -134,16 +134,19 @@ def missing(entry: Mapping[str, Any]) -> str:
     """Return what keeps an event from being done, as far as the node can tell."""
     attempt, expiry = entry["attempt"], entry.get("expiry")
     if entry["status"] == "EXPIRED":
-        return "it has expired: ask for the same with another --label"
+        return "the request has expired: ask again with another --label"
     if expiry is not None and not expiry["same_holders"]:
-        return "others hold the key than when it was asked for: ask again"
+        return "the key has other holders than when this was asked: ask again"
     if expiry is not None and expiry["renounced_here"]:
         said = f"{expiry['renounced']} of {expiry['needed']} holders have renounced it"
-        return f"its time is over, {said}: ask for the same with another --label"
+        return f"the time is over, {said}: ask again with another --label"
     if entry.get("overdue"):
-        return "its time is over: ask again"
+        return "the time is over: ask again"
     if attempt is None:
-        return "no attempt is going on: enough operators must ask, and it must be their turn"
+        return (
+            "no attempt is running: enough operators must ask, and one of them must be the "
+            "round's coordinator"
+        )
     if attempt["votes"] < attempt["votes_needed"]:
         return (
             f"{attempt['votes']} of {attempt['votes_needed']} have voted: "
@@ -197,12 +200,8 @@ def _asking_options(wait_s: float) -> Callable[[Command], Command]:
             click.option("--json", "as_json", is_flag=True, help="The result as JSON."),
             click.option("--no-wait", is_flag=True, help="Ask, print the event, and return."),
             click.option(
-                "--wait",
-                type=click.FloatRange(0, LIMIT_S),
-                default=wait_s,
-                show_default=True,
-                metavar="S",
-                help="How long to wait for the result, seconds.",
+                "--wait", type=click.FloatRange(0, LIMIT_S), default=wait_s, show_default=True,
+                metavar="S", help="How long to wait for the result, seconds.",
             ),
             homes_option,
         ):
@@ -286,15 +285,9 @@ def keyrefresh(homes: tuple[Path, ...], wait: float, no_wait: bool, as_json: boo
 @click.option("--threshold", type=int, metavar="T", help="t, holders needed to sign.")
 @click.option("--byzantine", type=int, metavar="F", help="f, holders that may lie.")
 def quorumchange(
-    homes: tuple[Path, ...],
-    replace: tuple[str, ...],
-    add: tuple[str, ...],
-    remove: tuple[str, ...],
-    threshold: int | None,
-    byzantine: int | None,
-    wait: float,
-    no_wait: bool,
-    as_json: bool,
+    homes: tuple[Path, ...], replace: tuple[str, ...], add: tuple[str, ...],
+    remove: tuple[str, ...], threshold: int | None, byzantine: int | None, wait: float,
+    no_wait: bool, as_json: bool,
 ) -> int:
     """Change who holds the key, or how many are needed to sign.
 

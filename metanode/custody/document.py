@@ -24,19 +24,9 @@ MAX_NAME_CHARACTERS = 32
 MAX_NUMBER = 2**32 - 1  # no height or epoch comes near
 
 _REQUEST_TYPES: tuple[tuple[str, type], ...] = (
-    ("format", int),
-    ("network_id", bytes),
-    ("chain", str),
-    ("key_id", bytes),
-    ("key_epoch", int),
-    ("public_key", bytes),
-    ("event", bytes),
-    ("roster_checksum", bytes),
-    ("cutoff_height", int),
-    ("cutoff_hash", bytes),
-    ("transfers", list),
-    ("transaction", bytes),
-    ("input_amounts", list),
+    ("format", int), ("network_id", bytes), ("chain", str), ("key_id", bytes), ("key_epoch", int),
+    ("public_key", bytes), ("event", bytes), ("roster_checksum", bytes), ("cutoff_height", int),
+    ("cutoff_hash", bytes), ("transfers", list), ("transaction", bytes), ("input_amounts", list),
 )
 
 
@@ -131,12 +121,8 @@ def decode_document(encoded: bytes) -> PayoutRequest:
     if fields["format"] != FORMAT_VERSION:
         raise Malformed(f"sign document of format {fields['format']!r}, not {FORMAT_VERSION}")
     for name, length in (
-        ("network_id", ID_BYTES),
-        ("key_id", ID_BYTES),
-        ("event", ID_BYTES),
-        ("roster_checksum", ID_BYTES),
-        ("cutoff_hash", ID_BYTES),
-        ("public_key", NODE_ID_BYTES),
+        ("network_id", ID_BYTES), ("key_id", ID_BYTES), ("event", ID_BYTES),
+        ("roster_checksum", ID_BYTES), ("cutoff_hash", ID_BYTES), ("public_key", NODE_ID_BYTES),
     ):
         if len(fields[name]) != length:
             raise Malformed(f"sign document: {name} must have {length} bytes")
@@ -151,14 +137,9 @@ def decode_document(encoded: bytes) -> PayoutRequest:
     if not transfers or len(set(transfers)) != len(transfers):
         raise Malformed("sign document: transfers must be present and distinct")
     return PayoutRequest(
-        network_id=fields["network_id"],
-        chain=fields["chain"],
-        key_id=fields["key_id"],
-        key_epoch=fields["key_epoch"],
-        event=fields["event"],
-        cutoff_height=fields["cutoff_height"],
-        cutoff_hash=fields["cutoff_hash"],
-        transfers=transfers,
+        network_id=fields["network_id"], chain=fields["chain"], key_id=fields["key_id"],
+        key_epoch=fields["key_epoch"], event=fields["event"], cutoff_height=fields["cutoff_height"],
+        cutoff_hash=fields["cutoff_hash"], transfers=transfers,
     )
 
 

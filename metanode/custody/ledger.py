@@ -133,6 +133,11 @@ class Ledger:
             return ()
         return self._blocks[height - self._blocks[0].height].deposits
 
+    def coin(self, outpoint: Outpoint) -> Deposit | Coin | None:
+        """Return the custody coin of an outpoint, spent or not, or None if the index has none."""
+        spent = self._spent.get(outpoint)
+        return spent.coin if spent else self._unspent.get(outpoint)
+
     def spent_by(self, outpoint: Outpoint) -> bytes | None:
         """Return the id of the transaction that spent this custody coin, None while unspent."""
         spent = self._spent.get(outpoint)

@@ -40,19 +40,9 @@ from metanode.custody.types import Coin, Snapshot
 from metanode.errors import check
 
 __all__ = [
-    "PayoutDocument",
-    "PayoutRequest",
-    "SignedPayout",
-    "attach",
-    "build_payout",
-    "custody_address",
-    "custody_script",
-    "decode_document",
-    "document_digest",
-    "ordered_transfers",
-    "payable_transfers",
-    "payout_event",
-    "roster_checksum",
+    "PayoutDocument", "PayoutRequest", "SignedPayout", "attach", "build_payout", "custody_address",
+    "custody_script", "decode_document", "document_digest", "ordered_transfers",
+    "payable_transfers", "payout_event", "roster_checksum",
 ]
 
 MAX_ROSTER = 100  # with the largest batch, all counts stay below 253, where one byte encodes them
@@ -78,7 +68,7 @@ def ordered_transfers(transfers: Sequence[Transfer]) -> tuple[Transfer, ...]:
 def payable_transfers(
     snapshot: Snapshot, transfers: Sequence[Transfer], policy: CustodyPolicy
 ) -> tuple[Transfer, ...]:
-    """Return the first transfers that one payout can settle, in order; at most ``max_transfers``.
+    """Return the first transfers that one payout can settle, in order, as many as may be.
 
     Left out are deposits that the snapshot does not have and those too small to bear their share at
     this fee rate: they wait, and do not keep later ones from being paid.
@@ -86,7 +76,7 @@ def payable_transfers(
     unspent = set(snapshot.deposits)
     waiting = [t for t in ordered_transfers(transfers) if t.deposit in unspent]
     while waiting:
-        batch = waiting[: policy.max_transfers]
+        batch = waiting[: policy.transfers_per_payout]
         try:
             _charge(batch, policy, snapshot.fee_rate)
         except Unpayable as too_small:
@@ -97,17 +87,9 @@ def payable_transfers(
 
 
 def build_payout(
-    snapshot: Snapshot,
-    transfers: Sequence[Transfer],
-    roster: Sequence[bytes],
-    policy: CustodyPolicy,
-    *,
-    network_id: bytes,
-    chain: str,
-    key_id: bytes,
-    key_epoch: int,
-    event: bytes,
-    public_key: bytes,
+    snapshot: Snapshot, transfers: Sequence[Transfer], roster: Sequence[bytes],
+    policy: CustodyPolicy, *, network_id: bytes, chain: str, key_id: bytes, key_epoch: int,
+    event: bytes, public_key: bytes,
 ) -> PayoutDocument:
     """Build the payout of ``transfers`` from the coins of ``snapshot``.
 
@@ -160,9 +142,9 @@ def _check_transfers(
     """Raise :class:`Unpayable` unless the batch is 1..max distinct deposits of the snapshot."""
     if not transfers:
         raise Unpayable("there is no transfer to pay")
-    if len(transfers) > policy.max_transfers:
-        surplus = [t.deposit.outpoint for t in transfers[policy.max_transfers :]]
-        raise Unpayable(f"a payout has at most {policy.max_transfers} transfers", surplus)
+    if len(transfers) > policy.transfers_per_payout:
+        surplus = [t.deposit.outpoint for t in transfers[policy.transfers_per_payout :]]
+        raise Unpayable(f"a payout has at most {policy.transfers_per_payout} transfers", surplus)
     outpoints = [t.deposit.outpoint for t in transfers]
     check(len(set(outpoints)) == len(outpoints), "a payout settles each deposit once")
     unspent = {deposit.outpoint: deposit for deposit in snapshot.deposits}
@@ -192,10 +174,7 @@ def _charge(transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int)
 
 
 def _rewards(
-    shares: _Shares,
-    roster: Sequence[bytes],
-    policy: CustodyPolicy,
-    fee_rate: int,
+    shares: _Shares, roster: Sequence[bytes], policy: CustodyPolicy, fee_rate: int,
     transfer_count: int,
 ) -> list[Output]:
     """Split the profit equally over the roster, to each member's own key; nothing if dust."""
@@ -213,4 +192,4 @@ def _worthwhile_change(snapshot: Snapshot, policy: CustodyPolicy) -> list[Coin]:
     cost = snapshot.fee_rate * (virtual_size(2, []) - virtual_size(1, []) + 1)
     worthwhile = [coin for coin in snapshot.change if coin.amount > cost]
     worthwhile.sort(key=lambda coin: (coin.height, coin.outpoint))
-    return worthwhile[: policy.max_change_inputs]
+    return worthwhile[: policy.change_inputs]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, fields, frozen
 
 from metanode.custody.types import MAX_MONEY, whole
+from spec.parameters import Preset
 
 BASIS_POINTS = 10_000
 STANDARD_DUST = (
@@ -31,13 +32,13 @@ class CustodyPolicy:
     service_fee_bps: int = field(validator=whole(0, BASIS_POINTS // 2))
     minimum_deposit: int = field(validator=whole(1, MAX_MONEY))
     refund_cost: int = field(validator=whole(0, MAX_MONEY))
-    dust_limit: int = field(default=STANDARD_DUST, validator=whole(STANDARD_DUST, MAX_MONEY))
-    fee_rate_floor: int = field(default=1, validator=whole(1, MAX_FEE_RATE))
-    fee_rate_cap: int = field(default=100, validator=whole(1, MAX_FEE_RATE))
-    fee_window_blocks: int = field(default=12, validator=whole(1, 1000))
-    max_transfers: int = field(default=20, validator=whole(1, MAX_TRANSFERS))
-    max_change_inputs: int = field(default=2, validator=whole(0, MAX_CHANGE_INPUTS))
-    reserve_bps: int = field(default=1000, validator=whole(0, BASIS_POINTS))
+    dust_limit: int = field(validator=whole(STANDARD_DUST, MAX_MONEY))
+    fee_rate_floor: int = field(validator=whole(1, MAX_FEE_RATE))
+    fee_rate_cap: int = field(validator=whole(1, MAX_FEE_RATE))
+    fee_window_blocks: int = field(validator=whole(1, 1000))
+    transfers_per_payout: int = field(validator=whole(1, MAX_TRANSFERS))
+    change_inputs: int = field(validator=whole(0, MAX_CHANGE_INPUTS))
+    reserve_bps: int = field(validator=whole(0, BASIS_POINTS))
 
     @fee_rate_cap.validator
     def _cap_is_above_floor(self, _attribute: Attribute[int], value: Any) -> None:
@@ -48,6 +49,12 @@ class CustodyPolicy:
     def _minimum_leaves_something(self, _attribute: Attribute[int], value: Any) -> None:
         if value < STANDARD_DUST:
             raise ValueError(f"minimum_deposit must be at least the dust limit, {STANDARD_DUST}")
+
+    @classmethod
+    def of(cls, preset: Preset, **changes: int) -> CustodyPolicy:
+        """Return the policy of a preset, with changes."""
+        values = {each.name: getattr(preset, each.name) for each in fields(cls)}
+        return cls(**{**values, **changes})
 
     def service_fee(self, amount: int) -> int:
         """Return the service fee of a release of ``amount``, rounded down."""

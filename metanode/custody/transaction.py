@@ -15,6 +15,7 @@ from btclib.script.sig_hash import PrecomputedTxData, segwit_v0
 from btclib.script.witness import Witness
 from btclib.tx import OutPoint, Tx, TxIn, TxOut
 from coincurve import PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from metanode.custody.errors import BadSignature
 from metanode.custody.scripts import key_script
@@ -133,8 +134,7 @@ def der_signature(r: int, s: int, position: int | None = None) -> bytes:
     """
     if not (0 < r < CURVE_ORDER and 0 < s < CURVE_ORDER):
         raise BadSignature("r or s is outside of 1..order-1", position)
-    body = _der_integer(r) + _der_integer(min(s, CURVE_ORDER - s))
-    return bytes([0x30, len(body)]) + body
+    return encode_dss_signature(r, min(s, CURVE_ORDER - s))
 
 
 def input_outpoints(stripped: bytes) -> tuple[Outpoint, ...]:
@@ -144,12 +144,6 @@ def input_outpoints(stripped: bytes) -> tuple[Outpoint, ...]:
     except BTClibException as fault:
         raise ValueError(f"not a transaction: {fault}") from fault
     return tuple(Outpoint(i.prev_out.tx_id, i.prev_out.vout) for i in parsed.vin)
-
-
-def _der_integer(value: int) -> bytes:
-    # One bit more than the number has keeps the sign bit clear.
-    digits = value.to_bytes(value.bit_length() // 8 + 1, "big")
-    return bytes([0x02, len(digits)]) + digits
 
 
 def _count_bytes(count: int) -> int:

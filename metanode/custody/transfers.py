@@ -7,7 +7,7 @@ from typing import Literal
 from attrs import frozen
 
 from metanode.custody.policy import CustodyPolicy
-from metanode.custody.scripts import MAX_MEMO_BYTES, is_payable, script_of_address
+from metanode.custody.scripts import MAX_MEMO_BYTES, is_payable, key_script, script_of_address
 from metanode.custody.types import Deposit, Outpoint, Snapshot
 from metanode.errors import UserError
 from metanode.hashing import tagged_hash
@@ -45,35 +45,37 @@ def transfer_id(outpoint: Outpoint) -> bytes:
 
 
 def classify(
-    deposit: Deposit, policy: CustodyPolicy, hrp: str, custody_script: bytes
+    deposit: Deposit, policy: CustodyPolicy, hrp: str, public_key: bytes
 ) -> Transfer | Declined:
     """Decide what a deposit asks for; a pure function, so that all members decide the same.
 
     The memo ``pay:<segwit address>`` of this chain releases to that address. Any other memo, or
     none, refunds to the script that the deposit came from. Too little to pay for its own
-    transaction is ignored; a refund that no standard output can carry is held.
+    transaction is ignored; a refund that no standard output can carry is held. ``public_key`` is
+    the custody's (33 bytes).
     """
+    home = key_script(public_key)
     if deposit.amount < policy.minimum_deposit:
         reason = f"{deposit.amount} is below the minimum deposit of {policy.minimum_deposit}"
         return Declined("ignored", deposit, reason)
     try:
         script = _script_of_memo(deposit.memo, hrp)
-        if script == custody_script:
+        if script == home:
             raise UserError("the memo names the custody address itself")
         return Transfer("release", deposit, script)
     except UserError as fault:
         bad_memo = str(fault)
     refund_script = deposit.refund_script
-    if refund_script is None or not is_payable(refund_script) or refund_script == custody_script:
+    if refund_script is None or not is_payable(refund_script) or refund_script == home:
         return Declined("held", deposit, f"{bad_memo}; and there is no script to refund to")
     return Transfer("refund", deposit, refund_script, bad_memo)
 
 
 def classify_all(
-    snapshot: Snapshot, policy: CustodyPolicy, hrp: str, custody_script: bytes
+    snapshot: Snapshot, policy: CustodyPolicy, hrp: str, public_key: bytes
 ) -> tuple[tuple[Transfer, ...], tuple[Declined, ...]]:
     """Classify every deposit of a snapshot: (payable transfers in order, the declined ones)."""
-    verdicts = [classify(d, policy, hrp, custody_script) for d in snapshot.deposits]
+    verdicts = [classify(d, policy, hrp, public_key) for d in snapshot.deposits]
     transfers = tuple(v for v in verdicts if isinstance(v, Transfer))
     return transfers, tuple(v for v in verdicts if isinstance(v, Declined))
 

@@ -5,6 +5,7 @@ Transaction and block ids are 32 bytes in display order, the order that explorer
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -14,6 +15,7 @@ ID_BYTES = 32
 NODE_ID_BYTES = 33
 MAX_MONEY = 21_000_000 * 100_000_000  # the consensus bound on any amount (MAX_MONEY)
 MAX_OUTPUT_INDEX = 0xFFFFFFFF
+_TXID = re.compile(r"[0-9a-f]{64}")
 
 
 def exact_bytes(length: int) -> Any:
@@ -42,6 +44,14 @@ class Outpoint:
 
     txid: bytes = field(validator=exact_bytes(ID_BYTES))
     index: int = field(validator=whole(0, MAX_OUTPUT_INDEX))
+
+    @classmethod
+    def parse(cls, text: str) -> Outpoint:
+        """Read ``txid:index`` as an operator writes it; ValueError when it is something else."""
+        txid, _, index = text.partition(":")
+        if not _TXID.fullmatch(txid) or not (index.isascii() and index.isdigit()):
+            raise ValueError(f"{text!r} is not txid:index (64 lower-case hex digits, a number)")
+        return cls(bytes.fromhex(txid), int(index))
 
     def encode(self) -> bytes:
         """Return 36 bytes, id then 4-byte big-endian index: the form that is hashed."""

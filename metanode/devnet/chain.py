@@ -37,13 +37,10 @@ class BlockTree:
     def __init__(self) -> None:
         genesis = genesis_block("regtest")
         self.root = BlockNode(
-            hash=genesis.header.hash,
-            height=0,
-            parent=None,
+            hash=genesis.header.hash, height=0, parent=None,
             time=int(genesis.header.time.timestamp()),
             median_time=int(genesis.header.time.timestamp()),
-            raw=genesis.serialize(check_validity=False),
-            transaction_count=1,
+            raw=genesis.serialize(check_validity=False), transaction_count=1,
         )
         self.nodes: dict[bytes, BlockNode] = {self.root.hash: self.root}
         self.active: list[BlockNode] = [self.root]
@@ -122,12 +119,8 @@ class BlockTree:
             times.append(ancestor.time)
             ancestor = ancestor.parent
         node = BlockNode(
-            hash=block.header.hash,
-            height=parent.height + 1,
-            parent=parent,
-            time=time,
-            median_time=sorted(times)[len(times) // 2],
-            raw=raw,
+            hash=block.header.hash, height=parent.height + 1, parent=parent, time=time,
+            median_time=sorted(times)[len(times) // 2], raw=raw,
             transaction_count=len(block.transactions),
         )
         self.nodes[node.hash] = node

@@ -59,10 +59,7 @@ def pay_from_faucet(
 
 
 def found_chain(
-    directory: Path,
-    stakes: Sequence[tuple[bytes, int]],
-    now: int,
-    stake_age_s: int = STAKE_AGE_S,
+    directory: Path, stakes: Sequence[tuple[bytes, int]], now: int, stake_age_s: int = STAKE_AGE_S
 ) -> tuple[Outpoint, ...]:
     """Make a new chain in ``directory`` whose (script, amount) stakes are ``stake_age_s`` old.
 
@@ -89,9 +86,7 @@ def found_chain(
 
 
 def found_blocks(
-    ledger: DevnetLedger,
-    stakes: Sequence[tuple[bytes, int]],
-    now: int,
+    ledger: DevnetLedger, stakes: Sequence[tuple[bytes, int]], now: int,
     stake_age_s: int = STAKE_AGE_S,
 ) -> tuple[Outpoint, ...]:
     """Mine the first blocks of :func:`found_chain` into an empty ledger."""

@@ -11,12 +11,7 @@ from pathlib import Path
 from metanode.devnet.chain import BlockTree
 from metanode.devnet.mempool import Mempool
 from metanode.devnet.store import BlockFile, Kind
-from metanode.devnet.types import (
-    BlockNode,
-    ChainTransaction,
-    DevnetError,
-    RpcCode,
-)
+from metanode.devnet.types import BlockNode, ChainTransaction, DevnetError, RpcCode
 
 BLOCK_FILE_NAME = "blocks.journal"
 
@@ -119,8 +114,7 @@ class DevnetLedger:
             for node in path:
                 self.tree.connect(node, lambda _: False)
         self.mempool.rebuild(
-            [t for t in returned if t.txid not in self.tree.locations],
-            self.tree.tip.height + 1,
+            [t for t in returned if t.txid not in self.tree.locations], self.tree.tip.height + 1
         )
 
     def _disconnect_tip(self) -> list[ChainTransaction]:

@@ -28,7 +28,6 @@ from metanode.custody.scripts import key_script
 from metanode.custody.types import Outpoint
 from metanode.devnet.faucet import DEVNET_HRP, found_chain
 from metanode.errors import MetanodeError, Unavailable
-from metanode.runtime.home.config import Outpoint as ConfiguredOutpoint
 from metanode.runtime.home.config import load_config
 from metanode.runtime.home.config_template import render
 from metanode.runtime.home.home import Home
@@ -68,43 +67,21 @@ class LocalNetwork:
         self.rpc_url = f"http://127.0.0.1:{port}"
         self.started = time.time()
         until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
-        shared = [
-            "--preset",
-            "devnet",
-            "--name",
-            "local",
-            "--members",
-            str(self.size),
-            "--threshold",
-            str(threshold(self.size)),
-            "--byzantine",
-            str(faults_tolerated(self.size)),
-            "--hrp",
-            DEVNET_HRP,
-            "--keygen-until",
-            str(until * DEVNET.keygen_period_s + 1),
-            "--keygen",
-            self.keygen,
-            "--stake-minimum",
-            str(STAKE // 2),
-            "--rpc-url",
-            self.rpc_url,
-            "--confirmations",
-            "1",
-        ]
+        shared = _options(
+            preset="devnet", name="local", members=self.size, threshold=threshold(self.size),
+            byzantine=faults_tolerated(self.size), hrp=DEVNET_HRP, keygen=self.keygen,
+            keygen_until=until * DEVNET.keygen_period_s + 1, stake_minimum=STAKE // 2,
+            rpc_url=self.rpc_url, confirmations=1,
+        )
         failures: list[Unavailable] = []
         async with anyio.create_task_group() as tasks:
             for number, listen in enumerate(ports):
                 home = Home(self.directory / f"node-{number + 1}")
                 self.homes.append(home)
-                options = [
-                    "--home",
-                    str(home.path),
-                    "--listen",
-                    f"127.0.0.1:{listen}",
-                    "--new-passphrase-file",
-                    str(self.directory / f"passphrase-{number + 1}"),
-                ]
+                options = _options(
+                    home=home.path, listen=f"127.0.0.1:{listen}",
+                    new_passphrase_file=self.directory / f"passphrase-{number + 1}",
+                )
                 if number:
                     options += ["--peer", f"127.0.0.1:{ports[0]}"]
                 tasks.start_soon(self._command, ["init", *options, *shared], failures)
@@ -209,17 +186,10 @@ class LocalNetwork:
         return found_chain(self.directory / "chain", owners, int(time.time()))
 
     async def _start_chain(self, port: int) -> None:
-        arguments = [
-            "chain",
-            "--data",
-            str(self.directory / "chain"),
-            "--listen",
-            f"127.0.0.1:{port}",
-            "--interval",
-            str(self.block_interval_s),
-        ]
+        data, listen = self.directory / "chain", f"127.0.0.1:{port}"
+        arguments = _options(data=data, listen=listen, interval=self.block_interval_s)
         output = self.directory / "chain.log"
-        self._chain = self._spawn(arguments, output)
+        self._chain = self._spawn(["chain", *arguments], output)
         with anyio.move_on_after(START_PATIENCE_S):
             while "devnet chain on" not in output.read_text():
                 if self._chain.poll() is not None:
@@ -240,18 +210,22 @@ class LocalNetwork:
     def _spawn(self, arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
         with open(output, "ab") as stream:
             return subprocess.Popen(
-                [sys.executable, "-m", "metanode", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
+                [sys.executable, "-m", "metanode", *arguments], stdin=subprocess.DEVNULL,
+                stdout=stream, stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+
+
+def _options(**given: object) -> list[str]:
+    """Return a command's options: ``rpc_url=x`` is ``--rpc-url x``."""
+    pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in given.items())
+    return [word for pair in pairs for word in pair]
 
 
 def write_stake(home: Home, stake: Outpoint) -> None:
     """Write the stake's outpoint into the configuration of a home, as an operator does by hand."""
     config = load_config(home.config)
-    section = attrs.evolve(config.stake, outpoint=ConfiguredOutpoint(stake.txid.hex(), stake.index))
+    section = attrs.evolve(config.stake, outpoint=stake)
     atomic_write(home.config, render(attrs.evolve(config, stake=section)).encode("utf-8"))
 
 

@@ -6,13 +6,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
-from metanode.devnet.types import (
-    ChainTransaction,
-    DevnetError,
-    Ref,
-    RpcCode,
-    UnspentCoin,
-)
+from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode, UnspentCoin
 from metanode.devnet.validation import (
     MIN_RELAY_FEE_RATE,
     check_relay_fee,

@@ -36,19 +36,21 @@ class DevnetRpc:
 
     def __init__(self, ledger: DevnetLedger) -> None:
         self._ledger = ledger
-        self._methods: dict[str, Callable[..., Awaitable[Any]]] = {
-            name.removeprefix("rpc_"): method
+        # Nodes ask several times a second, and reading a signature costs more than most answers.
+        self._methods: dict[str, tuple[Callable[..., Awaitable[Any]], inspect.Signature]] = {
+            name.removeprefix("rpc_"): (method, inspect.signature(method))
             for name, method in inspect.getmembers(self, inspect.iscoroutinefunction)
             if name.startswith("rpc_")
         }
 
     async def call(self, method: str, params: list[Any]) -> Any:
         """Run a method; raises :class:`DevnetError` for an unknown one or wrong parameters."""
-        handler = self._methods.get(method)
-        if handler is None:
+        found = self._methods.get(method)
+        if found is None:
             raise DevnetError(RpcCode.METHOD_NOT_FOUND, "Method not found")
+        handler, signature = found
         try:
-            bound = inspect.signature(handler).bind(*params)
+            bound = signature.bind(*params)
         except TypeError as fault:
             raise DevnetError(RpcCode.INVALID_PARAMS, f"{method}: {fault}") from fault
         return await handler(*bound.args)
@@ -59,12 +61,8 @@ class DevnetRpc:
         """Return the state of the chain in short."""
         tip = self._ledger.tree.tip
         return {
-            "chain": "regtest",
-            "blocks": tip.height,
-            "headers": tip.height,
-            "bestblockhash": tip.hash.hex(),
-            "time": tip.time,
-            "mediantime": tip.median_time,
+            "chain": "regtest", "blocks": tip.height, "headers": tip.height,
+            "bestblockhash": tip.hash.hex(), "time": tip.time, "mediantime": tip.median_time,
             "initialblockdownload": False,
         }
 
@@ -110,10 +108,8 @@ class DevnetRpc:
         del stats  # Core returns a selection; the whole is as small
         node = self._ledger.tree.node(_hash(block_hash))
         return {
-            "blockhash": node.hash.hex(),
-            "height": node.height,
-            "feerate_percentiles": list(node.fee_rates),
-            "txs": node.transaction_count,
+            "blockhash": node.hash.hex(), "height": node.height,
+            "feerate_percentiles": list(node.fee_rates), "txs": node.transaction_count,
         }
 
     async def rpc_getchaintips(self) -> list[JsonObject]:
@@ -221,20 +217,14 @@ class DevnetRpc:
         tree = self._ledger.tree
         found = [
             {
-                "txid": txid.hex(),
-                "vout": index,
-                "scriptPubKey": coin.script.hex(),
-                "amount": coins(coin.amount),
-                "coinbase": coin.coinbase,
-                "height": coin.height,
+                "txid": txid.hex(), "vout": index, "scriptPubKey": coin.script.hex(),
+                "amount": coins(coin.amount), "coinbase": coin.coinbase, "height": coin.height,
             }
             for (txid, index), coin in tree.coins.items()
             if coin.script in scripts
         ]
         return {
-            "success": True,
-            "height": tree.tip.height,
-            "bestblock": tree.tip.hash.hex(),
+            "success": True, "height": tree.tip.height, "bestblock": tree.tip.hash.hex(),
             "unspents": found,
         }
 

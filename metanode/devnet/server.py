@@ -64,9 +64,7 @@ def read_credentials(path: Path) -> tuple[str, str]:
 
 
 async def serve(
-    settings: DevnetSettings,
-    *,
-    clock: Callable[[], float] = time.time,
+    settings: DevnetSettings, *, clock: Callable[[], float] = time.time,
     task_status: anyio.abc.TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Open the chain and serve it until cancelled; ``task_status`` receives the port.
@@ -81,9 +79,7 @@ async def serve(
 
 
 async def serve_ledger(
-    ledger: DevnetLedger,
-    settings: DevnetSettings,
-    *,
+    ledger: DevnetLedger, settings: DevnetSettings, *,
     task_status: anyio.abc.TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a ledger that the caller has opened, and closes."""
@@ -220,10 +216,7 @@ async def _read_request(
 async def _respond(
     connection: h11.Connection, stream: anyio.abc.SocketStream, status: int, body: bytes
 ) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:
         headers.append((b"www-authenticate", b'Basic realm="jsonrpc"'))
     out = connection.send(h11.Response(status_code=status, headers=headers)) or b""

@@ -18,7 +18,6 @@ REPLACEABLE_BELOW = 0xFFFFFFFE  # a sequence below this opts in to replacement (
 class RpcCode(IntEnum):
     """The error codes of Bitcoin Core's JSON-RPC (rpc/protocol.h) that this chain answers with."""
 
-    MISC_ERROR = -1
     TYPE_ERROR = -3
     INVALID_ADDRESS_OR_KEY = -5
     INSUFFICIENT_FUNDS = -6

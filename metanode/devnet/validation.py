@@ -9,13 +9,7 @@ from btclib.policy import is_dust
 from btclib.script.engine import ALL_FLAGS, ScriptFlag, verify_transaction
 from btclib.tx import Tx, TxOut
 
-from metanode.devnet.types import (
-    ChainTransaction,
-    DevnetError,
-    Ref,
-    RpcCode,
-    UnspentCoin,
-)
+from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode, UnspentCoin
 
 COINBASE_MATURITY = 100  # blocks, consensus/consensus.h
 MIN_RELAY_FEE_RATE = 1  # sat/vB, Bitcoin Core's -minrelaytxfee

@@ -20,12 +20,8 @@ def header_view(tree: BlockTree, node: BlockNode) -> JsonObject:
     """Return the shape of ``getblockheader``."""
     confirmations = tree.confirmations(node)
     view: JsonObject = {
-        "hash": node.hash.hex(),
-        "confirmations": confirmations,
-        "height": node.height,
-        "time": node.time,
-        "mediantime": node.median_time,
-        "nTx": node.transaction_count,
+        "hash": node.hash.hex(), "confirmations": confirmations, "height": node.height,
+        "time": node.time, "mediantime": node.median_time, "nTx": node.transaction_count,
     }
     if node.parent is not None:
         view["previousblockhash"] = node.parent.hash.hex()

@@ -40,9 +40,7 @@ async def coins_of(rpc: RpcClient, script: bytes) -> list[Input]:
 
 
 async def pay(
-    rpc: RpcClient,
-    key: PrivateKey,
-    payments: Sequence[tuple[bytes, int]],
+    rpc: RpcClient, key: PrivateKey, payments: Sequence[tuple[bytes, int]],
     memo: bytes | None = None,
 ) -> bytes:
     """Send (script, amount) payments, in order, and an optional OP_RETURN; return the id.

@@ -18,8 +18,9 @@ from metanode.custody.types import Outpoint
 from metanode.errors import LocalFault
 from metanode.hashing import tagged_hash
 from metanode.identity import Identity
-from metanode.protocol.inputs import Input
+from metanode.protocol.inputs import Input, Received
 from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.requests.request import holders_id
 from metanode.protocol.tables.effects import Note, Request
 from metanode.protocol.tables.runner import Recipients, Tables
 from metanode.protocol.tables.view import Quorum
@@ -90,7 +91,8 @@ class Context:
     ``now`` is unix time in seconds; ``links`` the peers with an established link; ``input`` what is
     at hand. ``key`` is the epoch in force; ``epochs`` are all that this node knows, by number: an
     old lock is judged by its own. ``drafts`` are epochs that may follow, ``keys`` what key
-    generations made, by slot; ``attempts`` says by whom each attempt is signed (F-19).
+    generations made, by slot; ``attempts`` says by whom each attempt is signed (F-19), and
+    ``named`` which holders a request to sign names (``holders_id``).
     ``boundary`` is whether the tick at hand is the first one of a round.
     """
 
@@ -105,6 +107,7 @@ class Context:
     drafts: dict[int, KeyEpoch] = field(factory=dict)
     keys: dict[int, KeyEpoch] = field(factory=dict)
     attempts: dict[Index, Signers] = field(factory=dict)
+    named: dict[bytes, bytes] = field(factory=dict)
     links: set[bytes] = field(factory=set)
     input: Input | None = field(default=None, repr=False)
     boundary: bool = False
@@ -132,6 +135,13 @@ class Context:
         return self.key
 
     @property
+    def received(self) -> Received:
+        """The message at hand; a defect if something else is."""
+        if not isinstance(self.input, Received):
+            raise LocalFault("no message is at hand")
+        return self.input
+
+    @property
     def holds_share(self) -> bool:
         """Whether this node has a share of the epoch in force."""
         return self.key is not None and self.key.keyshare is not None
@@ -141,6 +151,10 @@ class Context:
         self.key = self.epochs[epoch.number] = epoch
         self.tables.view.quorum = epoch.quorum
         self.tables.view.know("Epoch", epoch.number)
+
+    def epoch_of(self, number: int) -> KeyEpoch | None:
+        """Return an epoch that is known here, or a draft that may become one."""
+        return self.epochs.get(number) or self.drafts.get(number)
 
     def quorum_of(self, epoch: int) -> Quorum | None:
         """Return the holders of an epoch with t and f, or None for one that is not known here."""
@@ -152,9 +166,13 @@ class Context:
         if sorts == ("Event", "Attempt"):
             signers = self.attempts.get(index)
             return None if signers is None else signers.quorum
-        (number,) = index
-        known = (self.keys,) if sorts == ("Key",) else (self.epochs, self.drafts)
-        found = next((epochs[number] for epochs in known if number in epochs), None)
+        (name,) = index
+        found = None
+        if isinstance(name, bytes):
+            same = self.key is not None and self.named.get(name) == holders_id(self.key.quorum)
+            found = self.key if same else None
+        elif isinstance(name, int):
+            found = self.keys.get(name) if sorts == ("Key",) else self.epoch_of(name)
         return None if found is None else found.quorum
 
     def signed_by(

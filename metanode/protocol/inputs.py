@@ -20,12 +20,17 @@ from metanode.protocol.wire.envelope import Envelope
 
 @define
 class Received:
-    """A message that ``sender`` signed; ``evidence`` is what it contradicts, if it does."""
+    """A message that ``sender`` signed; ``evidence`` is what it contradicts, if it does.
+
+    One that ``waits`` cannot be judged yet: a step notes it in its cell when it can, so that nobody
+    fills the view with what may be about nothing.
+    """
 
     sender: bytes
     message: Any
     envelope: Envelope
     evidence: Equivocation | None = None
+    waits: bool = False
 
     @property
     def kind(self) -> str:

@@ -30,6 +30,7 @@ from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.keys.epoch_chain import EpochChain
 from metanode.protocol.keys.keygen import Keygen
 from metanode.protocol.keys.lock_in import LockIn
+from metanode.protocol.links import handshake  # noqa: F401 - what it declares counts below
 from metanode.protocol.operator_view import OperatorView
 from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.payouts.swaps import Swaps
@@ -160,7 +161,8 @@ class NodeCore:
             try:
                 if not self._admissions[entry.kind](entry.sender, entry.message):
                     return
-                ctx.hear(entry.message, entry.sender)
+                if not entry.waits:
+                    ctx.hear(entry.message, entry.sender)
             except Equivocation as found:
                 entry.evidence = fault = found
         turn = ctx.tables.turn = Turn(text)
@@ -177,15 +179,12 @@ class NodeCore:
     def _may_send(self, rule: str, entry: inputs.Received) -> bool:
         """Return whether a message's sender may send it: the rules of ``spec.inputs.SENDERS``."""
         key, sender = self.ctx.key, entry.sender
-        listed = self.peers.is_listed(sender)
         holder = key is not None and sender in key.roster
-        part = listed if key is None else holder or sender in self.wishes.parties()
-        return {
-            "anyone": True,
-            "listed": part or listed,
-            "part": part,
-            "holder": holder and sender != self.ctx.me,
-        }[rule]
+        if rule in ("anyone", "holder"):
+            return rule == "anyone" or (holder and sender != self.ctx.me)
+        if key is not None and (holder or sender in self.wishes.parties()):
+            return True
+        return (rule == "listed" or key is None) and self.peers.is_listed(sender)
 
     def _in_window(self, rule: str, entry: inputs.Received) -> bool:
         """Return whether a message comes in time: the rules of ``spec.inputs.WINDOWS``."""

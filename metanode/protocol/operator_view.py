@@ -1,14 +1,17 @@
-"""The events that a node knows, for its operator: what each is about, and where it stands."""
+"""What a node says of itself to its operator: plain values, no secrets.
+
+Bytes are in hex, times in unix seconds, ages in seconds.
+"""
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from metanode.custody.payout import custody_address
-from metanode.custody.transaction import der_signature
 from metanode.protocol.context import (
     Context,
     keygen_event,
@@ -16,33 +19,55 @@ from metanode.protocol.context import (
     regroup_event,
     succession_event,
 )
-from metanode.protocol.events.coordinator import Coordinators
-from metanode.protocol.events.votes import VoteBook
-from metanode.protocol.requests.expiry import Expiry
-from metanode.protocol.reshare.regroup import KINDS, Regroups
+from metanode.protocol.events.event_book import UNKNOWN
+from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.tss.verify import recovery_id
+
+if TYPE_CHECKING:  # the node imports this module
+    from metanode.protocol.node import NodeCore
 
 SHOWN = 1000
 """Events of a list: a node that has run for years knows more than anybody reads."""
 
 
 @define
-class Events:
-    """Reads the cores of a node and changes nothing; what it returns is fit for JSON, no secrets.
+class OperatorView:
+    """Reads the cores of a node and changes nothing; what it returns is fit for JSON."""
 
-    Bytes are in hex, times in unix seconds, ages in seconds.
-    """
-
-    ctx: Context
-    expiry: Expiry
-    regroups: Regroups
-    votes: VoteBook
-    coordinators: Coordinators
+    core: NodeCore
     _attempts: dict[bytes, list[int]] = field(factory=dict)
     _kinds: dict[bytes, str] = field(factory=dict)
     _votes_read: int = 0
 
-    def all(self) -> list[dict[str, Any]]:
+    @property
+    def ctx(self) -> Context:
+        """What the cores of the node share."""
+        return self.core.ctx
+
+    def report(self) -> dict[str, Any]:
+        """Return the state: phase, peers, key, payouts, swaps, and how far the chain goes."""
+        core, ctx, key = self.core, self.core.ctx, self.core.ctx.key
+        tip = core.candidates.ledger.tip
+        swaps = [
+            {"swap": swap.hex(), "state": state}
+            for (_, swap), state in ctx.tables.view.entries("swap")
+            if isinstance(swap, bytes)
+        ]
+        return {
+            "node_id": ctx.me.hex(),
+            "phase": ctx.state("peer"),
+            "round": ctx.round_number(),
+            "links": sorted(peer.hex() for peer in ctx.links),
+            "peers": core.peers.report(),
+            "key": None if key is None else _key(key, ctx.settings.hrp),
+            "regroup": core.regroups.report(),
+            "keys": core.keygen.status(),
+            "payouts": core.payouts.report(),
+            "swaps": swaps,
+            "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},
+        }
+
+    def events(self) -> list[dict[str, Any]]:
         """Return the newest events that this node knows, the oldest of them first; of an unknown
         age are the oldest.
         """
@@ -54,9 +79,9 @@ class Events:
         ]
         return [self._describe(event, status) for _, event, status in sorted(known)[-SHOWN:]]
 
-    def one(self, event: bytes) -> dict[str, Any] | None:
+    def event(self, event: bytes) -> dict[str, Any] | None:
         """Return one event, or None if this node does not know it."""
-        status = self.expiry.settlement.status(event)
+        status = self.core.book.status(event)
         if status == "UNKNOWN":
             return None
         self._read_votes()
@@ -72,8 +97,8 @@ class Events:
                 self._attempts.setdefault(event, []).append(attempt)
 
     def _describe(self, event: bytes, status: str) -> dict[str, Any]:
-        request, began = self.expiry.requests.asked.get(event), self._began(event)
-        locked = self.expiry.settlement.lock_of(event)
+        request, began = self.core.requests.asked.get(event), self._began(event)
+        locked = self.core.book.lock_of(event)
         entry = {
             "event": event.hex(),
             "kind": self._kind(event),
@@ -93,27 +118,27 @@ class Events:
             entry |= {
                 "asked": request.shown,
                 "expires": request.expires,
-                "overdue": self.expiry.requests.is_overdue(event),
-                "expiry": self.expiry.describe(event),
+                "overdue": self.core.requests.is_overdue(event),
+                "expiry": self.core.expiry.describe(event),
                 "result": self._result(event, status),
             }
         return entry
 
     def _carried_out_by(self, event: bytes) -> bytes:
         """Return the event whose attempts carry a request out: keys and shares have their own."""
-        request = self.expiry.requests.asked.get(event)
-        if request is None or not self.expiry.requests.is_open(event):
+        request = self.core.requests.asked.get(event)
+        if request is None or not self.core.requests.is_open(event):
             return event
-        if request.kind in KINDS:
-            return self.regroups.going_on() or event
+        if request.kind == "sign":
+            return event
         if request.kind == "keygen":
             network_id = self.ctx.settings.network_id
             slot = keygen_event(network_id, self.ctx.keygen_slot())
-            return slot if self.coordinators.latest(slot) else lock_in_event(network_id)
-        return event
+            return slot if self.core.coordinators.latest(slot) else lock_in_event(network_id)
+        return self.core.regroups.going_on() or event
 
     def _kind(self, event: bytes) -> str:
-        request = self.expiry.requests.asked.get(event)
+        request = self.core.requests.asked.get(event)
         if request is not None:
             return request.kind
         attempts = self._attempts.get(event, [])
@@ -122,25 +147,25 @@ class Events:
         return self._kinds.get(event) or self._find_kind(event, attempts)
 
     def _find_kind(self, event: bytes, attempts: list[int]) -> str:
-        network_id = self.ctx.settings.network_id
+        network_id, key = self.ctx.settings.network_id, self.ctx.key
+        known = self.core.book.kinds.get(event, UNKNOWN)
+        if known != UNKNOWN:
+            return "keygen_slot" if known == "keygen" else known
+        # What was neither locked nor signed before the node started again is told by its attempts.
         if event == lock_in_event(network_id):
             return "lock_in"
         if any(event == keygen_event(network_id, attempt) for attempt in attempts):
             return "keygen_slot"
-        if self.ctx.key is not None:
-            key_id = self.ctx.key.key_id
-            if any(event == regroup_event(network_id, key_id, attempt) for attempt in attempts):
+        if key is not None:
+            if any(event == regroup_event(network_id, key.key_id, a) for a in attempts):
                 return "regroup"
-            epochs = self.ctx.epochs
-            if any(event == succession_event(network_id, key_id, number) for number in epochs):
+            if any(event == succession_event(network_id, key.key_id, n) for n in self.ctx.epochs):
                 return "succession"
-        # A payout comes with a vote or with its signatures; a slot may pass without either.
-        if attempts or event in self.expiry.settlement.payouts:
-            return "payout"
-        return "regroup" if event in self.regroups.events else "keygen_slot"
+        # A payout comes with a vote; a slot may pass without one.
+        return "payout" if attempts else "keygen_slot"
 
     def _began(self, event: bytes) -> float | None:
-        request, preset = self.expiry.requests.asked.get(event), self.ctx.preset
+        request, preset = self.core.requests.asked.get(event), self.ctx.preset
         if request is not None:
             return request.made
         slot = self._kind(event) == "keygen_slot"
@@ -150,7 +175,7 @@ class Events:
 
     def _attempt(self, event: bytes) -> dict[str, Any] | None:
         """Return how far the attempt has come that is going on."""
-        task = self.coordinators.latest(event)
+        task = self.core.coordinators.latest(event)
         if task is None:
             return None
         ctx = self.ctx
@@ -158,9 +183,9 @@ class Events:
             "number": task.attempt,
             "purpose": task.purpose,
             "coordinator": task.coordinator.hex(),
-            "votes": len(self.votes.voters(task.vote)),
+            "votes": len(self.core.votes.voters(task.vote)),
             "votes_needed": task.votes_needed,
-            "session": ctx.tables.state("session", ctx.me, event, task.attempt),
+            "session": ctx.state("session", event, task.attempt),
         }
 
     def _result(self, event: bytes, status: str) -> dict[str, Any] | None:
@@ -172,10 +197,10 @@ class Events:
             "public_key": key.public_key.hex(),
             "address": custody_address(key.public_key, self.ctx.settings.hrp),
         }
-        found = self.expiry.requests.found.get(event)
+        found = self.core.book.found.get(event)
         if found is None:
             return {**result, "epoch": key.number, "threshold": key.quorum.threshold}
-        digest = self.expiry.requests.asked[event].fields["digest"]
+        digest = self.core.requests.asked[event].fields["digest"]
         rs = found.signatures[0].rs
         r, s = int.from_bytes(rs[:32], "big"), int.from_bytes(rs[32:], "big")
         return {
@@ -184,6 +209,20 @@ class Events:
             "r": rs[:32].hex(),
             "s": rs[32:].hex(),
             "recovery_id": recovery_id(key.public_key, digest, r, s),
-            "der": der_signature(r, s).hex(),
+            "der": encode_dss_signature(r, s).hex(),
             "signers": [signer.hex() for signer in found.signers],
         }
+
+
+def _key(key: KeyEpoch, hrp: str) -> dict[str, Any]:
+    return {
+        "slot": key.slot,
+        "epoch": key.number,
+        "key_id": key.key_id.hex(),
+        "public_key": key.public_key.hex(),
+        "custody_address": custody_address(key.public_key, hrp),
+        "threshold": key.threshold,
+        "byzantine": key.byzantine,
+        "roster": [member.hex() for member in key.roster],
+        "holds_share": key.keyshare is not None,
+    }

@@ -8,14 +8,14 @@ from attrs import field, frozen
 
 from metanode.protocol.blame.book import Ban, BlameList
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.peers.peer_list import Evidence
+from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
 from spec import messages as m
 from spec.language.interpreter import Index, Value
 
 
 @frozen(kw_only=True)
-class Memory:
+class Restored:
     """Cells by name, and what was stored beside them.
 
     ``keys`` are what key generations made, ``epochs`` what regroups made, with the shares that are
@@ -28,7 +28,7 @@ class Memory:
     announcement: m.KeyLocked | None = None
     locks: Sequence[m.LockedCandidate] = ()
     signatures: Sequence[m.SignatureFound] = ()
-    blocks: Mapping[bytes, Evidence] = field(factory=dict)
+    blocks: Mapping[bytes, Block] = field(factory=dict)
     requests: Sequence[Request] = ()
     blames: Mapping[bytes, BlameList] = field(factory=dict)
     bans: Mapping[bytes, Ban] = field(factory=dict)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import anyio
 from attrs import define
 
-from metanode.chains.base import ChainUpdate
-from metanode.chains.bitcoin import BitcoinAdapter
+from metanode.chains.base import ChainAdapter
 from metanode.chains.rpc import RpcError
-from metanode.custody.scripts import key_script
-from metanode.custody.types import Outpoint
 from metanode.errors import Unavailable
 from metanode.protocol.node import NodeCore
+from metanode.protocol.tables.effects import Broadcast, CheckStake, LookUp
 
 POLL_S = 0.5
 BACKOFF_LIMIT_S = 30.0
@@ -25,7 +23,7 @@ BACKOFF_LIMIT_S = 30.0
 class ChainFollower:
     """Asks the chain daemon and hands its answers to the core through ``put``."""
 
-    chain: BitcoinAdapter
+    chain: ChainAdapter
     core: NodeCore
     put: Callable[[Callable[[float], None]], Awaitable[None]]
     log: Any
@@ -51,27 +49,27 @@ class ChainFollower:
         """Follow the custody address of a key, from its birth or anew."""
         # The index starts a fee window early: all nodes must see the same fee rate.
         start = self.core.settings.custody.index_start(self.birth_height)
-        self.chain.watch(key_script(public_key), start)
+        self.chain.watch(public_key, start)
         self.watching = True
 
-    async def check_stake(self, peer: bytes, stake: Outpoint) -> None:
+    async def check_stake(self, request: CheckStake) -> None:
         """Ask about a stake."""
-        age_s = self.core.ctx.preset.stake_age_s
+        peer, stake, age_s = request.peer, request.stake, self.core.ctx.preset.stake_age_s
         verdict = await self.chain.check_stake(stake, peer, self.stake_minimum, age_s)
         await self.put(
             lambda now: self.core.on_stake(now, peer, stake, verdict.reason, verdict.height)
         )
 
-    async def broadcast(self, event: bytes, raw: bytes, txid: bytes) -> None:
+    async def broadcast(self, request: Broadcast) -> None:
         """Send a payout, then ask what became of it."""
-        result = await self.chain.broadcast(raw, txid)
-        self.log.info("payout.broadcast", txid=txid.hex(), result=result)
-        await self.lookup(event, txid)
+        result = await self.chain.broadcast(request.raw, request.txid)
+        self.log.info("payout.broadcast", txid=request.txid.hex(), result=result)
+        await self.look_up(LookUp(request.event, request.txid))
 
-    async def lookup(self, event: bytes, txid: bytes) -> None:
+    async def look_up(self, request: LookUp) -> None:
         """Ask where a payout stands."""
-        status = await self.chain.lookup(txid)
-        await self.put(lambda now: self.core.on_payout(now, event, status.state))
+        status = await self.chain.lookup(request.txid)
+        await self.put(lambda now: self.core.on_payout(now, request.event, status.state))
 
     async def outside(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something that fails while the daemon is away; the core asks again by itself."""
@@ -91,7 +89,4 @@ class ChainFollower:
             caught_up = update.caught_up
             sightings = await self.chain.mempool_deposits() if caught_up else ()
             if update.connected or update.disconnected or sightings:
-                await self.put(partial(self._news, update, sightings))
-
-    def _news(self, update: ChainUpdate, sightings: Sequence[Outpoint], now: float) -> None:
-        self.core.on_chain(now, update, sightings)
+                await self.put(partial(self.core.on_chain, update=update, sightings=sightings))

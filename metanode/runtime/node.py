@@ -1,7 +1,7 @@
 """The shell around the node core: sockets, disk, chain and clock on anyio, on either backend.
 
 Inputs of all kinds go through one queue to one task, which hands them to the core one by one and
-carries the effects out in their order: flush the writes, append the trace, send, call. Nothing else
+carries the effects out in their order: flush the writes, append the trace, send, ask. Nothing else
 touches the core, so nothing is sent before what it rests on is on disk.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,24 @@ from attrs import define, field
 
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
-from metanode.errors import LocalFault, Malformed, PeerFault
+from metanode.errors import Malformed, PeerFault
 from metanode.identity import Identity
 from metanode.protocol.node import NodeCore
-from metanode.protocol.peers import endpoints
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.peering import Peering
-from metanode.protocol.tables.runner import Effects, TransitionError
+from metanode.protocol.tables.effects import (
+    Broadcast,
+    CheckStake,
+    Effects,
+    EraseShare,
+    LearnEndpoints,
+    LookUp,
+    Note,
+    Reindex,
+    Request,
+    Watch,
+)
+from metanode.protocol.tables.runner import TransitionError
 from metanode.protocol.wire.envelope import open_envelope, seal
 from metanode.runtime.chain_follower import ChainFollower
 from metanode.runtime.home.config import Config
@@ -44,13 +56,13 @@ from metanode.runtime.operator.metrics import Metrics
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.disk import Disk
 from metanode.runtime.store.trace import TraceWriter
-from spec import messages as m
-from spec.trace_format import STARTED, TRANSITION
+from spec.trace_format import STARTED
 
 TICK_S = 0.05
 QUEUE = 4096
 
-Input = Callable[[float], None]
+Input = Callable[[float], object]
+"""What is done to the core in its turn: one of its ``on_…`` methods, with the clock's reading."""
 
 
 @define
@@ -91,27 +103,20 @@ class NodeShell:
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
         self.chain = ChainFollower(
-            BitcoinAdapter(rpc, chain_parameters(self.config)),
-            self.core,
-            self._input,
-            self.log,
-            self.config.chain.birth_height,
-            self.config.stake.minimum,
+            BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self._input, self.log,
+            self.config.chain.birth_height, self.config.stake.minimum,
         )
         self._started = self.clock()
-        memory = self.disk.load()
+        restored = self.disk.load()
         # A trace that begins later than the store says so: its reader must know what it misses.
-        self._resumed = self.trace.end.seq == 0 and any(memory.cells.values())
-        self.core.start(self._started, memory)
+        self._resumed = self.trace.end.seq == 0 and any(restored.cells.values())
+        self.core.start(self._started, restored)
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
             desk = Desk(self.core, self._input)
             admin = AdminServer(
-                self.home,
-                self.config.admin.listen,
-                self.status,
-                self.metrics.render,
+                self.home, self.config.admin.listen, self.status, self.metrics.render,
                 pages={"events": desk.events, "blame": desk.blame},
                 actions={"requests": desk.ask, "pardon": desk.pardon},
             )
@@ -129,7 +134,7 @@ class NodeShell:
             on_down=self._on_down,
             admit=lambda host, outbound: self.dialer.admit(host, outbound),
             admit_connection=lambda host: self.dialer.admit_connection(host),
-            on_trace=lambda record: self._trace([record]),
+            on_trace=self._trace,
         )
         self.links = LinkManager(
             make_credentials(self.identity, network_id), preset, callbacks, os.urandom
@@ -139,8 +144,8 @@ class NodeShell:
         advertised = self.config.node.advertise or listen
         peering = Peering(
             preset=preset,
-            listening=endpoints.Endpoint(advertised.host, advertised.port),
-            preconfigured=[endpoints.Endpoint(p.host, p.port) for p in self.config.node.peers],
+            listening=advertised,
+            preconfigured=self.config.node.peers,
             entropy=os.urandom,
             now=self.clock(),
             allow_private=self.config.network.preset == "devnet",
@@ -192,17 +197,17 @@ class NodeShell:
 
         await self._input(take)
 
-    def _on_up(self, node_id: bytes, host: str, dialled: endpoints.Endpoint | None) -> None:
+    def _on_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         self.dialer.link_up(node_id, host, dialled)
         self.metrics.links(len(self.links.established()))
         self.log.info("link.up", peer=node_id.hex()[:16])
-        self._input_now(lambda now: self.core.on_link(node_id, True))
+        self._input_now(partial(self.core.on_link, peer=node_id, up=True))
 
     def _on_down(self, node_id: bytes, reason: str) -> None:
         self.dialer.link_down(node_id, reason)
         self.metrics.links(len(self.links.established()))
         self.log.info("link.down", peer=node_id.hex()[:16], reason=reason)
-        self._input_now(lambda now: self.core.on_link(node_id, False))
+        self._input_now(partial(self.core.on_link, peer=node_id, up=False))
 
     def _close(self, fault: PeerFault) -> None:
         for culprit in fault.culprits():
@@ -211,7 +216,7 @@ class NodeShell:
     async def _ticks(self) -> None:
         while True:
             await self._input(self.core.on_tick)
-            listed = len(self.core.pings.members())
+            listed = len(self.core.peers.members())
             self.dialer.known_weight_share = listed / self.config.network.members
             self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
@@ -230,10 +235,11 @@ class NodeShell:
             for target in targets:
                 if self.links.send(target, frame):
                     self.metrics.frame("out", len(frame))
-        for call in effects.calls:
-            self._call(call.name, call.arguments)
+        for request in effects.requests:
+            self._meet(request)
 
     def _trace(self, records: list[dict[str, Any]]) -> None:
+        """Write the transitions of one input."""
         now = round(self.clock(), 3)
         if records and not self._said_started:
             # What was kept in memory began anew: a reader of the trace must know where.
@@ -243,32 +249,32 @@ class NodeShell:
             self.trace.append({"kind": STARTED, "at": now, "node": node_id, **resumed})
         for record in records:
             self.metrics.transition(record["table"])
-            self.trace.append({"kind": TRANSITION, "at": now, **record})
+        self.trace.append_input(records, now)
 
-    def _call(self, name: str, arguments: Mapping[str, Any]) -> None:
-        work: dict[str, Callable[..., Awaitable[None]]] = {
-            "check_stake": self.chain.check_stake,
-            "broadcast": self.chain.broadcast,
-            "lookup": self.chain.lookup,
-        }
-        if name in work:
-            self._tasks.start_soon(self.chain.outside, partial(work[name], **arguments))
-        elif name == "note":
-            self._note(**arguments)
-        elif name == "watch":
-            self.chain.watch(**arguments)
-        elif name == "erase_share":
-            self.disk.keystore.erase(**arguments)
-        elif name == "keepalive":
-            self.dialer.keepalive_received(arguments["peer"], arguments["endpoints"])
-        elif name == "reindex":
-            self.core.reset_ledger()
-            if self.core.ctx.key is not None:
-                self.chain.watch(self.core.ctx.key.public_key)
-        else:
-            raise LocalFault(f"the core asks for {name}, which no shell knows")
+    def _meet(self, request: Request) -> None:
+        """Do what the core asks for; what takes time is done beside it."""
+        chain, key = self.chain, self.core.ctx.key
+        match request:
+            case Note():
+                self._note(request.event, request.fields)
+            case CheckStake():
+                self._tasks.start_soon(chain.outside, partial(chain.check_stake, request))
+            case Broadcast():
+                self._tasks.start_soon(chain.outside, partial(chain.broadcast, request))
+            case LookUp():
+                self._tasks.start_soon(chain.outside, partial(chain.look_up, request))
+            case Watch():
+                chain.watch(request.public_key)
+            case Reindex():
+                self.core.reset_ledger()
+                if key is not None:
+                    chain.watch(key.public_key)
+            case EraseShare():
+                self.disk.keystore.erase(request.key_id, request.epoch, request.public_key)
+            case LearnEndpoints():
+                self.dialer.keepalive_received(request.peer, request.endpoints)
 
-    def _note(self, event: str, **fields: Any) -> None:
+    def _note(self, event: str, fields: Mapping[str, Any]) -> None:
         quiet = event in ("round.not_yet", "attempt.refused", "ping.refused")
         (self.log.debug if quiet else self.log.info)(event, **fields)
         if not quiet:
@@ -279,15 +285,7 @@ class NodeShell:
             self.metrics.round("signed")
 
     def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...]) -> None:
-        def fire(now: float) -> None:
-            self.core.ctx.tables.fire(
-                "peer",
-                "Keepalive",
-                p=self.core.ctx.me,
-                carry={"kept_alive": [(node_id, m.Keepalive(addresses))]},
-            )
-
-        self._input_now(fire)
+        self._input_now(partial(self.core.on_endpoints, peer=node_id, addresses=addresses))
 
     def status(self) -> dict[str, Any]:
         """Return what the operator sees: no secrets."""

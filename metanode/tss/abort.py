@@ -151,9 +151,7 @@ class Blame(MetanodeError):
         evidence = Evidence(session_id=session_id, reason=self.reason, **self.shown)
         blamed = bool(self.culprits)
         return Abort(
-            kind=self.kind.value,
-            culprits=self.culprits,
+            kind=self.kind.value, culprits=self.culprits,
             evidence=cbor2.dumps(evidence.plain(), canonical=True),
-            transferable=rule.transferable and blamed,
-            ban=rule.ban and blamed,
+            transferable=rule.transferable and blamed, ban=rule.ban and blamed,
         )

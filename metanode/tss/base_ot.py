@@ -71,8 +71,7 @@ class BaseOtReceiver:
         others = _lines([workspace.random_point(entropy) for _ in range(BASE_OTS)])
         self._secrets: list[bytes] = []
         own = [
-            self._offer(workspace, mask, entropy)
-            for mask in _masks(context, self._chosen, others)
+            self._offer(workspace, mask, entropy) for mask in _masks(context, self._chosen, others)
         ]
         points = np.empty((BASE_OTS, 2, POINT_BYTES), np.uint8)
         points[_NUMBERS, chosen] = _lines(own)

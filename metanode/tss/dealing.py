@@ -185,9 +185,7 @@ class Dealing(Session[Keyshare]):
         self._blame_faults(
             faults,
             (
-                dealing_run.OPENING,
-                dealing_run.NO_POINTS,
-                dealing_run.UNPROVED,
+                dealing_run.OPENING, dealing_run.NO_POINTS, dealing_run.UNPROVED,
                 dealing_run.CONSTANT,
             ),
         )
@@ -206,11 +204,7 @@ class Dealing(Session[Keyshare]):
             self._chain_parts[self._party] = (self._chain_part, self._chain_salt)
         public = curve.encode_point(curve.generator_mult(self._secret_share))
         proof = proofs.prove(
-            Tag.DLOG,
-            self._final_context(self._party),
-            self._secret_share,
-            public,
-            self._entropy,
+            Tag.DLOG, self._final_context(self._party), self._secret_share, public, self._entropy
         )
         values = {"echo": self._echo(2), "public_share": public, "proof": proof}
         return [self._broadcast(4, values)]
@@ -291,14 +285,9 @@ class Dealing(Session[Keyshare]):
         if own != package.public_shares[index - 1]:
             raise LocalFault("own share does not fit the checked commitments")
         return Keyshare(
-            key_id=package.key_id,
-            epoch=package.epoch,
-            threshold=package.threshold,
-            party_index=index,
-            secret_share=self._secret_share,
-            public_key=package.public_key,
-            public_shares=package.public_shares,
-            chain_code=package.chain_code,
+            key_id=package.key_id, epoch=package.epoch, threshold=package.threshold,
+            party_index=index, secret_share=self._secret_share, public_key=package.public_key,
+            public_shares=package.public_shares, chain_code=package.chain_code,
             pair_state=self._pair_states,
         )
 

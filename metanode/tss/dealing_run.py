@@ -141,12 +141,7 @@ class DealingRun(PublicRun):
         return TRANSFERS if sent is None else None
 
     def answer_fault(
-        self,
-        party: int,
-        holder: int,
-        first: Fields | None,
-        offer: Fields | None,
-        answer: Fields,
+        self, party: int, holder: int, first: Fields | None, offer: Fields | None, answer: Fields,
         sid: bytes | None,
     ) -> Fault | None:
         """Return what is wrong with an answer, as far as what is there can tell."""

@@ -17,12 +17,8 @@ from metanode.tss.session import TWO_MESSAGES
 
 
 def proves(
-    run: PublicRun,
-    kind: AbortKind,
-    accused: int,
-    recipient: int,
-    messages: Mapping[Slot, Sequence[bytes]],
-    evidence: Evidence,
+    run: PublicRun, kind: AbortKind, accused: int, recipient: int,
+    messages: Mapping[Slot, Sequence[bytes]], evidence: Evidence,
 ) -> bool:
     """Return whether ``accused`` has done in ``run`` what ``kind`` and the evidence's reason say.
 

@@ -120,11 +120,7 @@ def build_trees(
 
 
 def evaluate_trees(
-    context: bytes,
-    choices: Sequence[int],
-    keys: Sequence[bytes],
-    corrections: bytes,
-    sums: bytes,
+    context: bytes, choices: Sequence[int], keys: Sequence[bytes], corrections: bytes, sums: bytes,
     digest: bytes,
 ) -> tuple[bytes, list[int]] | None:
     """Return (punctured leaves, Δ per tree), or None when the proof fails.

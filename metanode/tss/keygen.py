@@ -17,12 +17,8 @@ from metanode.tss.roles import Roles, check_identity_keys, dealing_session_id
 
 
 def keygen_run(
-    parties: Sequence[int],
-    threshold: int,
-    session_context: bytes,
-    identity_keys: Sequence[bytes],
-    epoch: int,
-    parameters: Parameters = STANDARD,
+    parties: Sequence[int], threshold: int, session_context: bytes, identity_keys: Sequence[bytes],
+    epoch: int, parameters: Parameters = STANDARD,
 ) -> DealingRun:
     """Return the public side of a key generation; the arguments as of :class:`KeygenSession`."""
     everybody = tuple(range(1, len(parties) + 1))
@@ -45,14 +41,8 @@ class KeygenSession(Dealing):
     """
 
     def __init__(
-        self,
-        party_index: int,
-        parties: Sequence[int],
-        threshold: int,
-        session_context: bytes,
-        identity_keys: Sequence[bytes],
-        epoch: int,
-        entropy: Entropy,
+        self, party_index: int, parties: Sequence[int], threshold: int, session_context: bytes,
+        identity_keys: Sequence[bytes], epoch: int, entropy: Entropy,
         parameters: Parameters = STANDARD,
     ) -> None:
         check(party_index in parties, "party index is not among the parties")
@@ -68,9 +58,6 @@ class KeygenSession(Dealing):
         encoded = curve.encode_point(public_key)
         return PublicPackage(
             key_id=oracle.digest(Tag.KEY_ID, self._sid, encoded, self._chain_code),
-            epoch=self._roles.epoch,
-            threshold=self._roles.threshold,
-            public_key=encoded,
-            public_shares=shares,
-            chain_code=self._chain_code,
+            epoch=self._roles.epoch, threshold=self._roles.threshold, public_key=encoded,
+            public_shares=shares, chain_code=self._chain_code,
         )

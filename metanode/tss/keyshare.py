@@ -36,16 +36,8 @@ _PAIR_LENGTHS = {
 }
 _KEYS = frozenset(
     {
-        "version",
-        "key_id",
-        "epoch",
-        "threshold",
-        "party_index",
-        "secret_share",
-        "public_key",
-        "public_shares",
-        "chain_code",
-        "pair_state",
+        "version", "key_id", "epoch", "threshold", "party_index", "secret_share", "public_key",
+        "public_shares", "chain_code", "pair_state",
     }
 )
 
@@ -117,11 +109,7 @@ class Keyshare:
     def package(self) -> PublicPackage:
         """The public part."""
         return PublicPackage(
-            self.key_id,
-            self.epoch,
-            self.threshold,
-            self.public_key,
-            self.public_shares,
+            self.key_id, self.epoch, self.threshold, self.public_key, self.public_shares,
             self.chain_code,
         )
 
@@ -173,12 +161,8 @@ def confirmation_digest(keyshare: Keyshare | PublicPackage) -> bytes:
     It covers key id, epoch, threshold, public key, chain code and the list of public shares.
     """
     return oracle.digest(
-        Tag.CONFIRMATION,
-        keyshare.key_id,
-        keyshare.epoch.to_bytes(8, "big"),
-        oracle.index(keyshare.threshold),
-        keyshare.public_key,
-        keyshare.chain_code,
+        Tag.CONFIRMATION, keyshare.key_id, keyshare.epoch.to_bytes(8, "big"),
+        oracle.index(keyshare.threshold), keyshare.public_key, keyshare.chain_code,
         *keyshare.public_shares,
     )
 

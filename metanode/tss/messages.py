@@ -51,13 +51,15 @@ class Shape:
     encoded_bytes: int = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        heads = []
-        for position, (name, length) in enumerate(self.fields):
-            start = _head(0xA0, len(self.fields)) if position == 0 else b""
-            heads.append(start + cbor2.dumps(name) + _head(0x40, length))
-        total = sum(map(len, heads)) + sum(length for _, length in self.fields)
+        empty = {name: bytes(length) for name, length in self.fields}
+        pairs = [cbor2.dumps(name) + cbor2.dumps(value) for name, value in empty.items()]
+        whole, heads = cbor2.dumps(empty), []
+        start = whole[: len(whole) - sum(map(len, pairs))]
+        for pair, value in zip(pairs, empty.values(), strict=True):
+            heads.append(start + pair[: len(pair) - len(value)])
+            start = b""
         object.__setattr__(self, "_heads", tuple(heads))
-        object.__setattr__(self, "encoded_bytes", total)
+        object.__setattr__(self, "encoded_bytes", len(whole))
 
     @classmethod
     def of(cls, **lengths: int) -> Shape:
@@ -86,17 +88,6 @@ class Shape:
             at = start + length
             values[name] = payload[start:at]
         return values
-
-
-def _head(major: int, length: int) -> bytes:
-    """Return the shortest CBOR head of a byte string or map (RFC 8949, 3)."""
-    if length < 24:
-        return bytes((major | length,))
-    if length < 1 << 8:
-        return bytes((major | 24, length))
-    if length < 1 << 16:
-        return bytes((major | 25,)) + length.to_bytes(2, "big")
-    return bytes((major | 26,)) + length.to_bytes(4, "big")
 
 
 @frozen
@@ -145,9 +136,7 @@ class DealingShapes:
         """Return what one party says to a holder in a round; None when it has nothing to say."""
         if number == 2 and holds:
             return Shape.of(
-                echo=HASH_BYTES,
-                zero_commitment=HASH_BYTES,
-                ot_points=2 * POINT_BYTES * BASE_OTS,
+                echo=HASH_BYTES, zero_commitment=HASH_BYTES, ot_points=2 * POINT_BYTES * BASE_OTS
             )
         if number != 3:
             return None
@@ -158,12 +147,8 @@ class DealingShapes:
             fields |= {"chain_code": HASH_BYTES, "chain_salt": HASH_BYTES}
         if holds:
             fields |= {
-                "ot_key": POINT_BYTES,
-                "ggm_corrections": CORRECTION_BYTES,
-                "ggm_sums": SUM_BYTES,
-                "ggm_digest": GGM_DIGEST_BYTES,
-                "zero_seed": SEED_BYTES,
-                "zero_salt": HASH_BYTES,
+                "ot_key": POINT_BYTES, "ggm_corrections": CORRECTION_BYTES, "ggm_sums": SUM_BYTES,
+                "ggm_digest": GGM_DIGEST_BYTES, "zero_seed": SEED_BYTES, "zero_salt": HASH_BYTES,
             }
         return Shape.of(**fields)
 
@@ -186,9 +171,7 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
     first = Round(
         broadcast=Shape.of(commitment=HASH_BYTES),
         direct=Shape.of(
-            salt=HASH_BYTES,
-            columns=TREES * parameters.column_bytes,
-            x_check=CHECK_BYTES,
+            salt=HASH_BYTES, columns=TREES * parameters.column_bytes, x_check=CHECK_BYTES,
             t_check=BASE_OTS * CHECK_BYTES,
         ),
     )
@@ -197,14 +180,9 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
             echo=HASH_BYTES, nonce_point=POINT_BYTES, salt=HASH_BYTES, key_point=POINT_BYTES
         ),
         direct=Shape.of(
-            echo=HASH_BYTES,
-            salt=HASH_BYTES,
-            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits,
-            eta=SCALAR_BYTES,
-            mu=2 * HASH_BYTES,
-            gamma_u=POINT_BYTES,
-            gamma_v=POINT_BYTES,
-            psi=SCALAR_BYTES,
+            echo=HASH_BYTES, salt=HASH_BYTES,
+            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits, eta=SCALAR_BYTES,
+            mu=2 * HASH_BYTES, gamma_u=POINT_BYTES, gamma_v=POINT_BYTES, psi=SCALAR_BYTES,
         ),
     )
     third = Round(broadcast=Shape.of(echo=HASH_BYTES, u=SCALAR_BYTES, w=SCALAR_BYTES), direct=None)

@@ -27,13 +27,7 @@ from metanode.tss.ot_extension import (
     hash_rows,
     row_key,
 )
-from metanode.tss.parameters import (
-    CHECK_BYTES,
-    HASH_BYTES,
-    ROW_SCALARS,
-    SCALAR_BYTES,
-    Parameters,
-)
+from metanode.tss.parameters import CHECK_BYTES, HASH_BYTES, ROW_SCALARS, SCALAR_BYTES, Parameters
 
 Gadget = npt.NDArray[np.uint16]
 """The form of g that :mod:`metanode.tss.vectors` takes."""
@@ -47,8 +41,7 @@ def gadget(pair_id: bytes, choice_bits: int) -> Gadget:
     """Return the public vector g of a pair; cached, immutable, nothing secret in it."""
     data = oracle.stream(Tag.GADGET, choice_bits * 48, pair_id)
     return vectors.pack_weights(
-        int.from_bytes(data[start : start + 48], "big") % ORDER
-        for start in range(0, len(data), 48)
+        int.from_bytes(data[start : start + 48], "big") % ORDER for start in range(0, len(data), 48)
     )
 
 
@@ -86,9 +79,7 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
     chi = vectors.weighted_bits(bits, link.gadget)
     state = BobState(chi=chi, choices=bits.tobytes(), rows=rows)
     return state, {
-        "salt": salt,
-        "columns": message.columns,
-        "x_check": message.x_check,
+        "salt": salt, "columns": message.columns, "x_check": message.x_check,
         "t_check": message.t_check,
     }
 
@@ -108,12 +99,8 @@ def _verdict(link: Link, salt: bytes, check_scalars: bytes) -> bytes:
 
 
 def alice_multiply(
-    link: Link,
-    punctured: bytes,
-    delta: bytes,
-    inputs: tuple[int, int],
-    fields: Mapping[str, bytes],
-    entropy: Entropy,
+    link: Link, punctured: bytes, delta: bytes, inputs: tuple[int, int],
+    fields: Mapping[str, bytes], entropy: Entropy,
 ) -> tuple[tuple[int, int], dict[str, bytes]] | None:
     """Return Alice's shares (c_0, c_1) and the fields of her answer (salt, masked, eta, mu).
 
@@ -151,9 +138,7 @@ def masked_in_range(masked: bytes) -> bool:
     return True
 
 
-def bob_finish(
-    link: Link, state: BobState, fields: Mapping[str, bytes]
-) -> tuple[int, int] | None:
+def bob_finish(link: Link, state: BobState, fields: Mapping[str, bytes]) -> tuple[int, int] | None:
     """Return Bob's shares (d_0, d_1), or None when Alice's rows contradict μ: she must be banned.
     """
     masked, salt = fields["masked"], fields["salt"]

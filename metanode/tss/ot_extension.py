@@ -131,11 +131,7 @@ def extend_receiver(
 
 
 def extend_sender(
-    parameters: Parameters,
-    context: bytes,
-    salt: bytes,
-    punctured: bytes,
-    delta: bytes,
+    parameters: Parameters, context: bytes, salt: bytes, punctured: bytes, delta: bytes,
     message: Columns,
 ) -> Bytes | None:
     """Alice: return her rows, (ξ, 32) bytes, or None when the consistency check fails.

@@ -69,12 +69,8 @@ class PairSetup:
         sender_key, keys = sent
         self._leaves, corrections, sums, digest = build_trees(context, keys)
         return {
-            "ot_key": sender_key,
-            "ggm_corrections": corrections,
-            "ggm_sums": sums,
-            "ggm_digest": digest,
-            "zero_seed": self._seed,
-            "zero_salt": self._salt,
+            "ot_key": sender_key, "ggm_corrections": corrections, "ggm_sums": sums,
+            "ggm_digest": digest, "zero_seed": self._seed, "zero_salt": self._salt,
         }
 
     def complete(self, fields: Mapping[str, bytes]) -> PairState | None:
@@ -86,19 +82,13 @@ class PairSetup:
         keys = self._receiver.keys(fields["ot_key"])
         check(keys is not None and bool(self._leaves), "pair set-up out of order")
         opened = evaluate_trees(
-            context,
-            self._receiver.choices,
-            keys or [],
-            fields["ggm_corrections"],
-            fields["ggm_sums"],
-            fields["ggm_digest"],
+            context, self._receiver.choices, keys or [], fields["ggm_corrections"],
+            fields["ggm_sums"], fields["ggm_digest"],
         )
         if opened is None:
             return None
         punctured, deltas = opened
         return PairState(
-            leaves=self._leaves,
-            punctured=punctured,
-            delta=pack_delta(deltas),
+            leaves=self._leaves, punctured=punctured, delta=pack_delta(deltas),
             zero_seed=xor(self._seed, fields["zero_seed"]),
         )

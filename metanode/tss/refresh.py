@@ -26,25 +26,16 @@ class RefreshRun(DealingRun):
     """The public side of a refresh; the arguments as of :class:`RefreshSession`."""
 
     def __init__(
-        self,
-        package: PublicPackage,
-        session_context: bytes,
-        identity_keys: Sequence[bytes],
-        epoch: int | None = None,
-        parameters: Parameters = STANDARD,
+        self, package: PublicPackage, session_context: bytes, identity_keys: Sequence[bytes],
+        epoch: int | None = None, parameters: Parameters = STANDARD,
     ) -> None:
         check_identity_keys(identity_keys, len(package.parties))
         everybody, epoch = package.parties, next_epoch(package.epoch, epoch)
         roles = Roles(everybody, everybody, everybody, package.threshold, epoch, first_degree=1)
         roles.check()
         address = dealing_session_id(
-            b"refresh",
-            parameters,
-            package.threshold,
-            epoch,
-            session_context,
-            confirmation_digest(package),
-            *identity_keys,
+            b"refresh", parameters, package.threshold, epoch, session_context,
+            confirmation_digest(package), *identity_keys,
         )
         super().__init__(address, roles, package.chain_code)
         self._old = package
@@ -63,13 +54,8 @@ class RefreshSession(Dealing):
     """
 
     def __init__(
-        self,
-        keyshare: Keyshare,
-        session_context: bytes,
-        identity_keys: Sequence[bytes],
-        entropy: Entropy,
-        epoch: int | None = None,
-        parameters: Parameters = STANDARD,
+        self, keyshare: Keyshare, session_context: bytes, identity_keys: Sequence[bytes],
+        entropy: Entropy, epoch: int | None = None, parameters: Parameters = STANDARD,
     ) -> None:
         run = RefreshRun(keyshare.package, session_context, identity_keys, epoch, parameters)
         super().__init__(run, keyshare.party_index, entropy)

@@ -30,15 +30,9 @@ class ReshareRun(DealingRun):
     """The public side of a reshare; the arguments as of :class:`ReshareSession`."""
 
     def __init__(
-        self,
-        old: PublicPackage,
-        old_members: Sequence[bytes],
-        dealers: Sequence[int],
-        new_members: Sequence[bytes],
-        threshold: int,
-        session_context: bytes,
-        epoch: int | None = None,
-        parameters: Parameters = STANDARD,
+        self, old: PublicPackage, old_members: Sequence[bytes], dealers: Sequence[int],
+        new_members: Sequence[bytes], threshold: int, session_context: bytes,
+        epoch: int | None = None, parameters: Parameters = STANDARD,
     ) -> None:
         check_identity_keys(old_members, len(old.public_shares))
         check_identity_keys(new_members, len(new_members))
@@ -57,14 +51,8 @@ class ReshareRun(DealingRun):
         )
         roles.check()
         address = dealing_session_id(
-            b"reshare",
-            parameters,
-            threshold,
-            roles.epoch,
-            session_context,
-            confirmation_digest(old),
-            oracle.index(len(old_members), *dealers),
-            *old_members,
+            b"reshare", parameters, threshold, roles.epoch, session_context,
+            confirmation_digest(old), oracle.index(len(old_members), *dealers), *old_members,
             *new_members,
         )
         super().__init__(address, roles, old.chain_code)
@@ -97,18 +85,10 @@ class ReshareSession(Dealing):
     _run: ReshareRun
 
     def __init__(
-        self,
-        identity: bytes,
-        old: PublicPackage,
-        old_members: Sequence[bytes],
-        dealers: Sequence[int],
-        new_members: Sequence[bytes],
-        threshold: int,
-        session_context: bytes,
-        entropy: Entropy,
-        keyshare: Keyshare | None = None,
-        epoch: int | None = None,
-        parameters: Parameters = STANDARD,
+        self, identity: bytes, old: PublicPackage, old_members: Sequence[bytes],
+        dealers: Sequence[int], new_members: Sequence[bytes], threshold: int,
+        session_context: bytes, entropy: Entropy, keyshare: Keyshare | None = None,
+        epoch: int | None = None, parameters: Parameters = STANDARD,
     ) -> None:
         run = ReshareRun(
             old, old_members, dealers, new_members, threshold, session_context, epoch, parameters
@@ -136,9 +116,7 @@ class ReshareSession(Dealing):
         if public_key is None or curve.encode_point(public_key) != self._old.public_key:
             raise Blame(AbortKind.KEY_MISMATCH, "the dealt constants do not sum to the key")
         return evolve(
-            self._old,
-            epoch=self._roles.epoch,
-            threshold=self._roles.threshold,
+            self._old, epoch=self._roles.epoch, threshold=self._roles.threshold,
             public_shares=shares,
         )
 

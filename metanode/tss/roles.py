@@ -80,11 +80,6 @@ def dealing_session_id(
 ) -> bytes:
     """Return the 32 bytes that address a dealing's messages, before any nonce is known."""
     return oracle.digest(
-        Tag.ADDRESS,
-        SUITE,
-        parameters.encode(),
-        purpose,
-        oracle.index(threshold),
-        epoch.to_bytes(8, "big"),
-        *components,
+        Tag.ADDRESS, SUITE, parameters.encode(), purpose, oracle.index(threshold),
+        epoch.to_bytes(8, "big"), *components,
     )

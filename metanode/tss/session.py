@@ -246,9 +246,7 @@ class Session(ABC, Generic[Result]):
             raise Blame(kind, reason, culprits)
 
     def _blame_faults(
-        self,
-        faults: Mapping[int, Fault | None],
-        order: Sequence[Fault],
+        self, faults: Mapping[int, Fault | None], order: Sequence[Fault],
         chain_parts: Mapping[int, tuple[bytes, bytes]] | None = None,
     ) -> None:
         """End the session for the first fault of ``order`` that anybody has, naming all who do."""

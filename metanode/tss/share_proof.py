@@ -12,9 +12,7 @@ from metanode.tss.curve import Entropy
 from metanode.tss.oracle import Tag
 
 
-def prove_share(
-    secret_share: int, public_share: bytes, context: bytes, entropy: Entropy
-) -> bytes:
+def prove_share(secret_share: int, public_share: bytes, context: bytes, entropy: Entropy) -> bytes:
     """Return the 65-byte proof for ``public_share`` (33 bytes) bound to ``context``."""
     return proofs.prove(Tag.SHARE_PROOF, context, secret_share, public_share, entropy)
 

@@ -65,14 +65,8 @@ class SignSession(Session[Signature]):
     _run: SignRun
 
     def __init__(
-        self,
-        keyshare: Keyshare,
-        signers: Sequence[int],
-        digest: bytes,
-        instance: bytes,
-        entropy: Entropy,
-        tweak: int = 0,
-        parameters: Parameters = STANDARD,
+        self, keyshare: Keyshare, signers: Sequence[int], digest: bytes, instance: bytes,
+        entropy: Entropy, tweak: int = 0, parameters: Parameters = STANDARD,
     ) -> None:
         members = tuple(sorted(signers))
         check(len(set(members)) == len(members) == keyshare.threshold, "need t distinct signers")
@@ -161,12 +155,8 @@ class SignSession(Session[Signature]):
         for peer in self._others:
             state = share.pair_state[peer]
             answer = alice_multiply(
-                self._link(peer, self._party),
-                state.punctured,
-                state.delta,
-                (self._nonce, self._key_part),
-                directs[peer],
-                self._entropy,
+                self._link(peer, self._party), state.punctured, state.delta,
+                (self._nonce, self._key_part), directs[peer], self._entropy,
             )
             if answer is None:
                 failing.append(peer)
@@ -181,9 +171,7 @@ class SignSession(Session[Signature]):
         self._echo_1 = self._echo(1)
         self._key_point = curve.encode_point(curve.generator_mult(self._key_part))
         opening = {
-            "echo": self._echo_1,
-            "nonce_point": self._nonce_point,
-            "salt": self._salt,
+            "echo": self._echo_1, "nonce_point": self._nonce_point, "salt": self._salt,
             "key_point": self._key_point,
         }
         out = [self._broadcast(2, opening)]

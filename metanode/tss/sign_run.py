@@ -64,26 +64,13 @@ class SignRun(PublicRun):
     """The checks of one signing run: ``digest`` 32 bytes, ``instance`` 32 bytes used once."""
 
     def __init__(
-        self,
-        key: SignedKey,
-        signers: Sequence[int],
-        digest: bytes,
-        instance: bytes,
-        tweak: int = 0,
-        parameters: Parameters = STANDARD,
+        self, key: SignedKey, signers: Sequence[int], digest: bytes, instance: bytes,
+        tweak: int = 0, parameters: Parameters = STANDARD,
     ) -> None:
         members = tuple(sorted(signers))
         session_id = oracle.digest(
-            Tag.SIGN_SID,
-            SUITE,
-            parameters.encode(),
-            key.key_id,
-            key.epoch.to_bytes(8, "big"),
-            key.public_key,
-            oracle.index(*members),
-            digest,
-            curve.encode_scalar(tweak),
-            instance,
+            Tag.SIGN_SID, SUITE, parameters.encode(), key.key_id, key.epoch.to_bytes(8, "big"),
+            key.public_key, oracle.index(*members), digest, curve.encode_scalar(tweak), instance,
         )
         self._plan = sign_rounds(parameters)
         super().__init__(session_id, members, len(self._plan))
@@ -95,9 +82,7 @@ class SignRun(PublicRun):
 
     def commitment(self, party: int, point: bytes, salt: bytes) -> bytes:
         """Return C of round 1."""
-        return oracle.digest(
-            Tag.SIGN_COMMITMENT, self.session_id, oracle.index(party), point, salt
-        )
+        return oracle.digest(Tag.SIGN_COMMITMENT, self.session_id, oracle.index(party), point, salt)
 
     def opening_fault(self, party: int, committed: bytes, second: Fields) -> Fault | None:
         """Return what is wrong with the nonce point that round 2 opens."""

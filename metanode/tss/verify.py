@@ -16,6 +16,7 @@ and the 32 octets of a digest. What is malformed is refused; nothing that a call
 
 from __future__ import annotations
 
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from fastecdsa import ecdsa
 from fastecdsa.curve import secp256k1
 from fastecdsa.point import Point  # type: ignore[attr-defined]  # re-exported without __all__
@@ -26,9 +27,6 @@ from metanode.tss.parameters import HASH_BYTES, POINT_BYTES, SCALAR_BYTES
 
 _UNCOMPRESSED = 0x04
 _UNCOMPRESSED_BYTES = 65
-_DER_SEQUENCE = 0x30
-_DER_INTEGER = 0x02
-_DER_INTEGER_MAX_BYTES = 33  # 32 and the zero octet that keeps a top bit from meaning a sign
 
 
 def verify_signature(public_key: bytes, digest: bytes, r: int, s: int) -> bool:
@@ -95,24 +93,7 @@ def _parse_key(data: bytes) -> curve.Point | None:
 
 def _parse_der(signature: bytes) -> tuple[int, int] | None:
     """Return (r, s) of SEQUENCE { INTEGER, INTEGER } in DER with nothing around it, or None."""
-    if type(signature) is not bytes or len(signature) < 2:
+    try:
+        return decode_dss_signature(signature)
+    except (TypeError, ValueError):
         return None
-    if signature[0] != _DER_SEQUENCE or signature[1] != len(signature) - 2:
-        return None
-    first = _take_integer(signature[2:])
-    second = None if first is None else _take_integer(first[1])
-    if first is None or second is None or second[1]:
-        return None
-    return first[0], second[0]
-
-
-def _take_integer(data: bytes) -> tuple[int, bytes] | None:
-    """Split an INTEGER off the front: not negative, in the fewest octets, its length in one."""
-    if len(data) < 2 or data[0] != _DER_INTEGER or not 1 <= data[1] <= _DER_INTEGER_MAX_BYTES:
-        return None
-    digits, rest = data[2 : 2 + data[1]], data[2 + data[1] :]
-    if len(digits) != data[1] or digits[0] & 0x80:
-        return None
-    if len(digits) > 1 and digits[0] == 0 and not digits[1] & 0x80:
-        return None
-    return int.from_bytes(digits, "big"), rest

@@ -11,11 +11,8 @@ from model_checks.engines.oracle import Instance, Result
 
 
 def check(
-    instance: Instance,
-    symmetry: tuple[str, ...] = (),
-    records: str = "Peer",
-    max_states: int = MAX_STATES,
-    progress: Callable[[Progress], None] | None = None,
+    instance: Instance, symmetry: tuple[str, ...] = (), records: str = "Peer",
+    max_states: int = MAX_STATES, progress: Callable[[Progress], None] | None = None,
     until: Collection[str] = (),
 ) -> Result:
     """Return the verdicts on all properties, with counts from the search with ``symmetry``.

@@ -176,8 +176,7 @@ class Codes:
         if self.sort_records:
             for low, high in comparators(len(columns)):
                 columns[low], columns[high] = (
-                    np.minimum(columns[low], columns[high]),
-                    np.maximum(columns[low], columns[high]),
+                    np.minimum(columns[low], columns[high]), np.maximum(columns[low], columns[high])
                 )
         code: NDArray[np.uint64] = columns[0].astype(np.uint64)
         for place, each in enumerate(columns[1:], start=1):

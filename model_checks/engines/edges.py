@@ -70,9 +70,7 @@ class Edges:
 
 
 def edges_of(
-    search: Explicit,
-    space: Space,
-    wanted: Callable[[GroundAction], bool] = lambda action: True,
+    search: Explicit, space: Space, wanted: Callable[[GroundAction], bool] = lambda action: True,
     origins: Indices | None = None,
 ) -> Edges:
     """Return the steps by the wanted actions that change the state, from all states or some."""

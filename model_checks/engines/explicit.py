@@ -19,14 +19,7 @@ from model_checks.engines.codes import Codes, Numbers, TooManyRecords
 from model_checks.engines.fingerprint import Keys, Recent, Seen, collision_bound, distinct
 from model_checks.engines.ground import TRUE, Ground
 from model_checks.engines.oracle import Instance, Oracle, ReplayError, Result, State, Step
-from model_checks.engines.packed import (
-    Compiler,
-    Mask,
-    PackedAction,
-    Predicate,
-    Words,
-    lay_out,
-)
+from model_checks.engines.packed import Compiler, Mask, PackedAction, Predicate, Words, lay_out
 from model_checks.engines.symmetry import canonical
 from model_checks.system import Checked
 from model_checks.two_states import StepView
@@ -116,9 +109,7 @@ class Explicit:
         return short if self.codes is None else self.codes.decode(short)
 
     def explore(
-        self,
-        max_states: int = MAX_STATES,
-        progress: Callable[[Progress], None] | None = None,
+        self, max_states: int = MAX_STATES, progress: Callable[[Progress], None] | None = None,
         until: Collection[str] = (),
     ) -> Result:
         """Search all states; raises :class:`SearchTooLarge` beyond ``max_states``.
@@ -136,10 +127,7 @@ class Explicit:
         return result
 
     def _explore(
-        self,
-        max_states: int,
-        progress: Callable[[Progress], None] | None,
-        until: Collection[str],
+        self, max_states: int, progress: Callable[[Progress], None] | None, until: Collection[str],
         began: float,
     ) -> Result:
         result, seen, recent = Result(), Seen(), Recent()

@@ -294,10 +294,7 @@ class Broken:
 
 
 def breaking_step(
-    instance: Instance,
-    hypotheses: tuple[Checked, ...],
-    broken: Checked,
-    action: Action | None,
+    instance: Instance, hypotheses: tuple[Checked, ...], broken: Checked, action: Action | None
 ) -> Broken | None:
     """Return a state with all hypotheses from which the action breaks a property, if any.
 

@@ -195,11 +195,7 @@ class Induction:
                 yield self.symbols.term(body, scope, self.symbols.before)
 
     def prove(
-        self,
-        *,
-        second_solver: bool = True,
-        examples: bool = True,
-        seed: int = SEED,
+        self, *, second_solver: bool = True, examples: bool = True, seed: int = SEED,
         progress: Callable[[Finding], None] = lambda _: None,
     ) -> Proof:
         """Answer every obligation; a failure does not end it."""
@@ -214,11 +210,7 @@ class Induction:
         return proof
 
     def answer(
-        self,
-        obligation: Obligation,
-        *,
-        second_solver: bool = True,
-        examples: bool = True,
+        self, obligation: Obligation, *, second_solver: bool = True, examples: bool = True,
         seed: int = SEED,
     ) -> Finding:
         """Return the answers to one obligation."""

@@ -222,12 +222,8 @@ class Oracle:
                     break
 
     def _check_step(
-        self,
-        state: State,
-        step: Step,
-        after: State,
-        parents: dict[State, tuple[State, Step] | None],
-        result: Result,
+        self, state: State, step: Step, after: State,
+        parents: dict[State, tuple[State, Step] | None], result: Result,
     ) -> None:
         for checked in self.instance.system.properties:
             name = checked.property.name

@@ -28,10 +28,7 @@ Values = Callable[[Words], Any]
 """Numbers, one for each state, or one for all."""
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal
 }
 
 

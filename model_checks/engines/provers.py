@@ -58,9 +58,7 @@ def ask_z3(formulas: Iterable[Any], steps: int = STEPS, seed: int = SEED) -> Ans
     return Answer(REFUTED, solver.model()) if verdict == z3.sat else Answer(UNKNOWN)
 
 
-def contradict(
-    formulas: Iterable[Any], seed: int = SEED, steps: int = ATTEMPT_STEPS
-) -> bool:
+def contradict(formulas: Iterable[Any], seed: int = SEED, steps: int = ATTEMPT_STEPS) -> bool:
     """Return whether z3 finds, within its attempts, that quantified formulas contradict each other.
 
     Quantifiers are instantiated where their patterns match and nowhere else. Each attempt has a

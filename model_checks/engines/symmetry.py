@@ -77,8 +77,7 @@ class Canonical:
         columns = [(states[r.word] >> np.uint64(r.shift)) & mask for r in layout.records]
         for low, high in comparators(len(columns)):
             columns[low], columns[high] = (
-                np.minimum(columns[low], columns[high]),
-                np.maximum(columns[low], columns[high]),
+                np.minimum(columns[low], columns[high]), np.maximum(columns[low], columns[high])
             )
         result = states.copy()
         for word in {record.word for record in layout.records}:

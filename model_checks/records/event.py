@@ -11,9 +11,7 @@ from model_checks.records.safe_sign import first_vote, lock_permits
 _FINAL = "status[p, e] in (SUCCESS, EXPIRED)"
 _NOTHING_OUT = "all(not released[p, e, d] for d in Digest)"
 _CERTIFIED = "not count(x for x in Peer if renounced_said[x, e]) < R"
-_REQUEST = (
-    "kind[e] not in (unknown_kind, payout, keygen, lock_in, regroup, succession)"
-)
+_REQUEST = ("kind[e] not in (unknown_kind, payout, keygen, lock_in, regroup, succession)")
 _SIGNED = "any(after(signature_kept[p, e, d]) and signature_valid[e, d] for d in Digest)"
 
 EVENT = Record(

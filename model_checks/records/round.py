@@ -14,7 +14,7 @@ ROUND = Record(
     taken={
         "Hear": f"{_HEARD} == silent and not all({_IDLE} for x in Epoch)",
         "Accept": f"{_HEARD} == heard_proposal and proposed[p, r, d] and proposal_of[p, q, r] == d "
-        "and share_proof_valid[p, q, r] and id_hash_matches[p, q, r]",
+        "and share_proof_valid[p, q, r] and id_hash_matches[p, q, r] and not pair_banned[p, q]",
         "HearSet": f"{_HEARD} == accepted and set_large_enough[p, q, r]",
         "Equivocate": f"{_HEARD} != equivocated and evidence_verified[p, q]",
     },
@@ -30,7 +30,8 @@ ROUND = Record(
         "EquivocatorsCountNowhere": f"implies({_HEARD} == equivocated, "
         f"after({_HEARD}) == equivocated)",
         "CountsIfProved": f"implies({_HEARD} not in (accepted, in_view) and after({_HEARD}) in "
-        "(accepted, in_view), share_proof_valid[p, q, r] and id_hash_matches[p, q, r])",
+        "(accepted, in_view), share_proof_valid[p, q, r] and id_hash_matches[p, q, r] "
+        "and not pair_banned[p, q])",
     },
     crash=f"all(after({_HEARD}) == silent and after(proposal_of[p, q, r]) == none "
     "for q in Peer for r in Attempt)",

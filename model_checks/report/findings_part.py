@@ -59,10 +59,7 @@ class Page:
             pairs.append(("shown by", element("div", *(element("div", e) for e in evidence))))
         listed = (join((element("dt", name), element("dd", told))) for name, told in pairs)
         return element(
-            "article",
-            element("h3", finding.id),
-            element("dl", *listed),
-            *self._drawings(finding),
+            "article", element("h3", finding.id), element("dl", *listed), *self._drawings(finding),
             id=finding.id,
         )
 
@@ -135,8 +132,7 @@ class Page:
         """Yield the counterexamples that no finding shows."""
         yield element("h2", "Other counterexamples", id="counterexamples")
         yield element(
-            "p",
-            "What else the variants break on the way, and variants that no finding is about.",
+            "p", "What else the variants break on the way, and variants that no finding is about."
         )
         for model in self.searches.values():
             for name in model.traces:

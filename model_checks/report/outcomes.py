@@ -184,10 +184,8 @@ def properties(results: Results) -> Iterator[Html]:
         if asked:
             told = meaning[name].meaning if name in meaning else ""
             yield fold(
-                join((element("b", name), f" {told} ({_tally(asked)})")),
-                anchor("answers", name),
-                table(PROPERTY_HEADINGS, map(_answer, asked), "cards answers"),
-                folded=True,
+                join((element("b", name), f" {told} ({_tally(asked)})")), anchor("answers", name),
+                table(PROPERTY_HEADINGS, map(_answer, asked), "cards answers"), folded=True,
             )
 
 
@@ -235,12 +233,9 @@ def mutation(mutants: Sequence[Mutant]) -> Iterator[Html]:
     yield element("h2", "Mutants", id="mutation")
     if not mutants:
         yield element(
-            "p",
-            "This report was made without a mutation run. Give it the output of ",
-            element("code", "python -m model_checks mutants --json"),
-            " with ",
-            element("code", "--mutants FILE"),
-            ".",
+            "p", "This report was made without a mutation run. Give it the output of ",
+            element("code", "python -m model_checks mutants --json"), " with ",
+            element("code", "--mutants FILE"), ".",
         )
         return
     verdicts = sorted({mutant.verdict for mutant in mutants})

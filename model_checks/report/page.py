@@ -15,14 +15,9 @@ from spec.protocol import PROTOCOL
 
 TITLE = "Metanode: the protocol and what was checked of it"
 CONTENTS = (
-    ("Properties", "properties"),
-    ("Findings", "findings"),
-    ("Models", "models"),
-    ("Mutants", "mutation"),
-    ("Limits", "limits"),
-    ("Tables", "tables"),
-    ("Cells and formulas", "cells"),
-    ("Networks", "networks"),
+    ("Properties", "properties"), ("Findings", "findings"), ("Models", "models"),
+    ("Mutants", "mutation"), ("Limits", "limits"), ("Tables", "tables"),
+    ("Cells and formulas", "cells"), ("Networks", "networks"),
     ("Other counterexamples", "counterexamples"),
 )
 
@@ -46,15 +41,9 @@ def page(results: Results, mutants: Sequence[Mutant] = (), protocol: Protocol = 
     )
     findings = Page(results)
     parts: list[Html] = [
-        *outcomes.properties(results),
-        *findings.findings(),
-        *outcomes.models(results),
-        *outcomes.mutation(mutants),
-        *limits(results),
-        *protocol_part.tables(protocol),
-        *protocol_part.cells(protocol),
-        *protocol_part.networks(),
-        *findings.others(),
+        *outcomes.properties(results), *findings.findings(), *outcomes.models(results),
+        *outcomes.mutation(mutants), *limits(results), *protocol_part.tables(protocol),
+        *protocol_part.cells(protocol), *protocol_part.networks(), *findings.others(),
     ]
     foot = element(
         "footer", "Written by python -m model_checks.report; it loads nothing and runs nothing."

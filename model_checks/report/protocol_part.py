@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from model_checks.by_state import everywhere, reference, values
 from model_checks.models import NETWORKS
 from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
-from model_checks.report.state_chart import chart
+from model_checks.report.state_chart import chart, everywhere
 from model_checks.system import Network
 from spec.findings import FINDINGS
 from spec.language.assembly import Machine, Protocol
+from spec.language.declarations import Cell, Enum, Opt
 from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
@@ -19,6 +19,18 @@ CELL_HEADINGS = ("cell", "values", "first", "kept", "meaning")
 FORMULA_HEADINGS = ("formula", "stands for", "meaning")
 MOVE_HEADINGS = ("move", "only if", "then", "why")
 ASKED_HEADINGS = ("asked", "kind", "formula", "meaning")
+
+
+def reference(cell: Cell) -> str:
+    """Return the cell with the sorts that it is indexed by."""
+    return f"{cell.name}[{', '.join(cell.index)}]" if cell.index else cell.name
+
+
+def values(cell: Cell) -> str:
+    """Return what the cell may hold."""
+    if isinstance(cell.type, Enum):
+        return ", ".join(cell.type.values)
+    return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
 
 
 def tables(protocol: Protocol) -> Iterator[Html]:
@@ -57,13 +69,8 @@ def _rows(machine: Machine) -> Iterator[Html]:
     for number, each in enumerate(machine.table.rows, start=1):
         sources = each.source if isinstance(each.source, tuple) else (each.source,)
         cells = (
-            str(number),
-            lines(sources),
-            element("code", each.event),
-            lines(each.only_if),
-            lines(_effects(each.then)),
-            element("code", each.target),
-            with_findings(each.why),
+            str(number), lines(sources), element("code", each.event), lines(each.only_if),
+            lines(_effects(each.then)), element("code", each.target), with_findings(each.why),
         )
         yield row(ROW_HEADINGS, cells, id=anchor("row", machine.table.name, str(number)))
 
@@ -94,8 +101,7 @@ def cells(protocol: Protocol) -> Iterator[Html]:
         (
             row(
                 CELL_HEADINGS,
-                (element("code", reference(c)), values(c), element("code", c.first), c.kept,
-                 c.doc),
+                (element("code", reference(c)), values(c), element("code", c.first), c.kept, c.doc),
                 id=anchor("cell", c.name),
             )
             for c in protocol.cells.values()
@@ -149,9 +155,7 @@ def _moves(network: Network) -> Iterator[Html]:
     for move in network.moves:
         name = move.event.partition("(")[0].strip()
         cells = (
-            _code(move.event),
-            lines(move.only_if),
-            lines(_effects(move.then)),
+            _code(move.event), lines(move.only_if), lines(_effects(move.then)),
             with_findings(move.why),
         )
         yield row(MOVE_HEADINGS, cells, id=anchor("move", network.name, name))

@@ -91,10 +91,7 @@ def _steps(steps: Sequence[str]) -> str:
 def models(found: Any, where: str) -> Results:
     """Return the results in the parsed JSON of ``check``; raises :class:`Unusable`."""
     try:
-        return Results(
-            bool(found["holds"]),
-            tuple(_model(each) for each in found["models"]),
-        )
+        return Results(bool(found["holds"]), tuple(_model(each) for each in found["models"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unusable(
             f"{where}: not the output of check --json ({type(error).__name__}: {error})"

@@ -109,9 +109,7 @@ def rule_of(action: Action) -> Rule | None:
         if rule.name == action.origin
     ]
     return max(
-        rules,
-        key=lambda r: sum(1 if g.text in texts else -1 for g in r.guards),
-        default=None,
+        rules, key=lambda r: sum(1 if g.text in texts else -1 for g in r.guards), default=None
     )
 
 
@@ -203,12 +201,7 @@ def diagram(model: str, run: Run, title: str) -> Html:
         )
     parts += [_box(step, at[step.lane], height[step.number], case) for step in found]
     return element(
-        "svg",
-        *parts,
-        width=width,
-        height=whole,
-        viewBox=f"0 0 {width} {whole}",
-        role="img",
+        "svg", *parts, width=width, height=whole, viewBox=f"0 0 {width} {whole}", role="img",
         aria_label=title,
     )
 

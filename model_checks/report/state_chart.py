@@ -6,7 +6,6 @@ which rows first lead to them.
 
 from __future__ import annotations
 
-from model_checks.by_state import everywhere
 from model_checks.report.markup import Html, anchor, element
 from spec.language.assembly import Machine, Rule
 
@@ -15,6 +14,17 @@ BOX = 134
 LINE = 15
 TOP = 46
 MARGIN = 12
+
+
+def everywhere(machine: Machine) -> list[str]:
+    """Return the events that leave every state as it is, in the order of the table."""
+
+    def stays(rules: list[Rule]) -> bool:
+        return {rule.source for rule in rules} == set(machine.states) and all(
+            rule.source == rule.target for rule in rules
+        )
+
+    return [e for e in machine.signatures if stays([r for r in machine.rules if r.event == e])]
 
 
 def row_anchor(rule: Rule) -> str:
@@ -50,14 +60,8 @@ def chart(machine: Machine) -> Html:
     height, width = y + 16, MARGIN * 2 + LANE * (len(states) - 1) + BOX + LANE // 2
     lanes = [_lane(at[state], state, height, state == machine.first) for state in states]
     return element(
-        "svg",
-        *lanes,
-        *drawn,
-        width=width,
-        height=height,
-        viewBox=f"0 0 {width} {height}",
-        role="img",
-        aria_label=f"the states of {machine.table.name}",
+        "svg", *lanes, *drawn, width=width, height=height, viewBox=f"0 0 {width} {height}",
+        role="img", aria_label=f"the states of {machine.table.name}",
     )
 
 
@@ -66,12 +70,7 @@ def _lane(x: int, state: str, height: int, first: bool) -> Html:
         "g",
         element("line", x1=x, y1=34, x2=x, y2=height, class_="lane"),
         element(
-            "rect",
-            x=x - BOX // 2,
-            y=6,
-            width=BOX,
-            height=28,
-            rx=6,
+            "rect", x=x - BOX // 2, y=6, width=BOX, height=28, rx=6,
             class_="box first" if first else "box",
         ),
         element("text", state, x=x, y=24, text_anchor="middle", class_="head"),
@@ -90,10 +89,8 @@ def _arrow(start: int, end: int, y: int, events: list[list[Rule]]) -> Html:
     away = 8 if back else -8 * placed
     points = f"{tip},{y} {tip + away},{y - 4} {tip + away},{y + 4}"
     return element(
-        "g",
-        element("path", d=path, class_="arrow"),
-        element("polygon", points=points, class_="tip"),
-        *labels,
+        "g", element("path", d=path, class_="arrow"),
+        element("polygon", points=points, class_="tip"), *labels,
     )
 
 

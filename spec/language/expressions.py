@@ -4,8 +4,8 @@ The language is a whitelisted subset of Python expressions: names, ``cell[i, j]`
 ``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``,
 ``implies(a, b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``,
 ``none``, ``among(e, a, φ)`` (φ with Peer, N, T, F and R of those who sign attempt a of e; or of an
-epoch, or of a key), and calls of definitions, which are expanded in place. Python's own parser
-reads the text; nothing is ever executed.
+event, an epoch or a key), and calls of definitions, which are expanded in place. Python's own
+parser reads the text; nothing is ever executed.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ from spec.language.ir import (
 )
 
 _UNTYPED_NONE: Type = ("opt", "?")
-SCOPES = (("Event", "Attempt"), ("Epoch",), ("Key",))
-"""What ``among`` may name: who signs an attempt, the holders of an epoch, the members of a key."""
+SCOPES = (("Event", "Attempt"), ("Event",), ("Epoch",), ("Key",))
+"""What ``among`` may name: who signs an attempt, the holders in force if they are those whom an
+event names, the holders of an epoch, the members of a key.
+"""
 _COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 

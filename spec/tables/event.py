@@ -33,8 +33,10 @@ CELLS = (
 
 DEFINITIONS = (
     Definition("refund_certificate(e: Event)",
-               "count(q for q in Peer if renounced_said[q, e]) >= R",
-               "F-16: of these, at most F lie; fewer than T are left who could sign"),
+               "among(e, count(q for q in Peer if renounced_said[q, e]) >= R)",
+               "F-16: of these, at most F lie; fewer than T are left who could sign. They speak for"
+               " the holders whom the request names, so nobody is counted while others hold the"
+               " key"),
 )
 
 _NOTHING_RELEASED = "all(not released[p, e, d] for d in Digest)"

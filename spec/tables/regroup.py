@@ -54,7 +54,8 @@ CELLS = (
          "of each event, p's lock is as new as those that T holders handed over to h"),
     Cell("locks_all_shown", "bool", _SHARE, "False", "given",
          "p has shown to the members of h each lock that it has, but for events whose payout is"
-         " final on the chain (SAFE-SIGN 6), and those whose id fixes the digest (requests)"),
+         " final on the chain (SAFE-SIGN 6), those whose id fixes the digest (requests), and those"
+         " that are signed by no epoch in force"),
 )
 
 DEFINITIONS = (

@@ -35,8 +35,9 @@ TABLE = Table("round", "heard[p, q, r]", "proposals and signing sets of one roun
         why="kept whether or not it matches, so that a second, different one is noticed (F-05)"),
     Row("heard_proposal", "Accept(p: Peer, q: Peer, r: Attempt, d: Digest)", "accepted",
         ("proposal_of[p, q, r] == d", "proposed[p, r, d]", "id_hash_matches[p, q, r]",
-         "share_proof_valid[p, q, r]"),
-        why="m[0] equals ours, m[1] recomputes, the proof verifies and is not a copy (F-10, F-11)"),
+         "share_proof_valid[p, q, r]", "not pair_banned[p, q]"),
+        why="m[0] equals ours, m[1] recomputes, the proof verifies and is not a copy (F-10, F-11);"
+            " p never signs with a peer that it has banned"),
     Row("accepted", "HearSet(p: Peer, q: Peer, r: Attempt)", "in_view",
         "set_large_enough[p, q, r]",
         why="sets that do not meet the threshold are ignored"),

@@ -16,9 +16,9 @@ DEPOSIT = Enum("Deposit", ("no_deposit", "payable", "refundable", "spent"))
 CELLS = (
     Cell("swap", SWAP_STATE, ("Peer", "Swap"), "none_yet", "disk", "swap s, at p"),
     Cell("deposit", DEPOSIT, ("Swap",), "no_deposit", "given",
-         "chain: the deposit is not in the chain, or not deep enough; its memo names an address to"
-         " pay; it does not; or the deposit is spent, deep enough, which only the custody key can"
-         " do"),
+         "chain: the deposit is not in the chain, or not deep enough, or nothing can be done with"
+         " it; its memo names an address to pay; it does not; or the deposit is booked and was"
+         " spent, deep enough, which only the custody key can do"),
 )
 
 TABLE = Table("swap", "swap[p, s]", "a swap", rows=(

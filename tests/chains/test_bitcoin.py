@@ -12,6 +12,7 @@ from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
 from metanode.devnet.faucet import FAUCET_KEY
 from metanode.errors import LocalFault, Unavailable
+from spec.parameters import MAINNET
 from tests.devnet.support import COIN, NOW, Devnet, address, devnet, public, script_of, spend
 from tests.support import key_of
 
@@ -35,7 +36,7 @@ async def test_deposit_is_seen_unconfirmed_then_confirmed() -> None:
     """Catches a deposit that is missed, seen twice, or loses its memo or refund script."""
     async with devnet() as net:
         birth = net.ledger.tree.tip.height + 1
-        net.adapter.watch(script_of(CUSTODY), birth)
+        net.adapter.watch(CUSTODY.public_key.format(), birth)
         outpoint = await deposit(net)
         assert await net.adapter.mempool_deposits() == (outpoint,)
         before = await net.adapter.poll()
@@ -66,7 +67,7 @@ async def test_tip_is_height_and_hash() -> None:
 async def test_poll_comes_in_pieces() -> None:
     """Catches a rescan that reads everything at once, or skips a block between two pieces."""
     async with devnet(blocks_per_poll=50) as net:
-        net.adapter.watch(script_of(CUSTODY), 1)
+        net.adapter.watch(CUSTODY.public_key.format(), 1)
         heights: list[int] = []
         flags = []
         for _ in range(3):
@@ -79,11 +80,9 @@ async def test_poll_comes_in_pieces() -> None:
 
 async def test_reorganisation_removes_and_adds_again() -> None:
     """Catches a cursor that keeps a deposit of a block that left the chain."""
-    policy = CustodyPolicy(
-        service_fee_bps=30, minimum_deposit=10_000, refund_cost=1000, fee_window_blocks=1
-    )
+    policy = CustodyPolicy.of(MAINNET, minimum_deposit=10_000, fee_window_blocks=1)
     async with devnet() as net:
-        net.adapter.watch(script_of(CUSTODY), net.ledger.tree.tip.height + 1)
+        net.adapter.watch(CUSTODY.public_key.format(), net.ledger.tree.tip.height + 1)
         index = Ledger(policy)
         outpoint = await deposit(net)
         net.mine(2)
@@ -116,7 +115,7 @@ async def test_reorganisation_removes_and_adds_again() -> None:
 async def test_spend_makes_change_not_a_deposit() -> None:
     """Catches change that is taken for a deposit, which would be paid out again."""
     async with devnet() as net:
-        net.adapter.watch(script_of(CUSTODY), net.ledger.tree.tip.height + 1)
+        net.adapter.watch(CUSTODY.public_key.format(), net.ledger.tree.tip.height + 1)
         outpoint = await deposit(net)
         net.mine()
         await net.adapter.poll()
@@ -136,7 +135,7 @@ async def test_spend_makes_change_not_a_deposit() -> None:
 async def test_a_failed_poll_loses_nothing() -> None:
     """Catches a cursor that moves although the caller never received the blocks."""
     async with devnet() as net:
-        net.adapter.watch(script_of(CUSTODY), 1)
+        net.adapter.watch(CUSTODY.public_key.format(), 1)
         call = net.rpc.call
         calls = 0
 
@@ -164,7 +163,7 @@ async def test_poll_without_a_script_is_a_fault() -> None:
 async def test_reorganisation_deeper_than_the_window_is_reported() -> None:
     """Catches a cursor that silently starts anew and leaves old deposits in the index."""
     async with devnet() as net:
-        net.adapter.watch(script_of(CUSTODY), 1)
+        net.adapter.watch(CUSTODY.public_key.format(), 1)
         while not (await net.adapter.poll()).caught_up:
             pass
         deep = net.ledger.tree.active[-30].hash
@@ -281,7 +280,7 @@ async def test_reorganised_payment_is_pending_again() -> None:
 async def test_faucet_coin_is_spendable_with_memo() -> None:
     """Catches a faucet that sends to the wrong index or swallows the memo."""
     async with devnet() as net:
-        net.adapter.watch(script_of(CUSTODY), net.ledger.tree.tip.height + 1)
+        net.adapter.watch(CUSTODY.public_key.format(), net.ledger.tree.tip.height + 1)
         paid = await net.rpc.call("devnet_faucet", address(CUSTODY), 1, MEMO.decode())
         net.mine()
         (block,) = (await net.adapter.poll()).connected

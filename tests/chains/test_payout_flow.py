@@ -17,6 +17,7 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
+from spec.parameters import MAINNET
 from tests.devnet.support import COIN, Devnet, address, devnet, public, script_of
 from tests.support import key_of
 
@@ -27,8 +28,8 @@ USER = key_of("user")
 PAYEE = key_of("payee")
 MEMO = b"pay:" + address(PAYEE).encode()
 ROSTER = tuple(public(key_of(f"node {i}")) for i in range(4))
-POLICY = CustodyPolicy(
-    service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3
+POLICY = CustodyPolicy.of(
+    MAINNET, service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3
 )
 NETWORK_ID, KEY_ID = b"n" * 32, b"k" * 32
 
@@ -48,7 +49,7 @@ async def follow(net: Devnet, index: Ledger) -> None:
 def transfers_at(index: Ledger, height: int) -> tuple[Transfer, ...]:
     """Return what a payout at a cut-off height can settle."""
     snapshot = index.snapshot(height)
-    transfers, _ = classify_all(snapshot, POLICY, "bcrt", script_of(CUSTODY))
+    transfers, _ = classify_all(snapshot, POLICY, "bcrt", CUSTODY.public_key.format())
     return payable_transfers(snapshot, transfers, POLICY)
 
 
@@ -82,7 +83,7 @@ async def test_release_refund_and_rewards_are_mined() -> None:
     """Catches any disagreement between what custody builds and what the chain accepts."""
     async with devnet() as net:
         birth = net.ledger.tree.tip.height + 1
-        net.adapter.watch(script_of(CUSTODY), POLICY.index_start(birth))
+        net.adapter.watch(CUSTODY.public_key.format(), POLICY.index_start(birth))
         index, peer = Ledger(POLICY), Ledger(POLICY)
         for memo in (MEMO, b"nonsense"):
             await net.fund(USER, 2 * COIN)
@@ -96,7 +97,7 @@ async def test_release_refund_and_rewards_are_mined() -> None:
 
         # A peer rebuilds it from the request and its own index, at a later tip.
         net.mine()
-        net.adapter.watch(script_of(CUSTODY), 100)
+        net.adapter.watch(CUSTODY.public_key.format(), 100)
         await follow(net, peer)
         request = decode_document(document.encode())
         by_outpoint = {t.deposit.outpoint: t for t in transfers_at(peer, request.cutoff_height)}
@@ -127,7 +128,7 @@ async def test_two_payouts_of_one_deposit_exclude_each_other() -> None:
     """Catches a double payment: of two signed batches with a common deposit, one is mined."""
     async with devnet() as net:
         birth = net.ledger.tree.tip.height + 1
-        net.adapter.watch(script_of(CUSTODY), POLICY.index_start(birth))
+        net.adapter.watch(CUSTODY.public_key.format(), POLICY.index_start(birth))
         index = Ledger(POLICY)
         for _ in range(3):
             await net.fund(USER, 2 * COIN)

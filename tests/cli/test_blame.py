@@ -11,7 +11,7 @@ from attrs import evolve
 
 from metanode.protocol.blame.book import BlameList
 from metanode.protocol.blame.record import BlameRecord
-from metanode.protocol.tables.runner import Write
+from metanode.protocol.tables.effects import Write
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.process_lock import ProcessLock
 from metanode.runtime.operator import admin

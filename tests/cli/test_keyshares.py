@@ -33,17 +33,15 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs one command line: (exit code, stdout, stderr)."""
+def run(run: Run) -> Run:
+    """Run a command line, and see to it that it says neither the passphrase nor the share."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = invoke([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        for text in (captured.out, captured.err):
+        code, *said = run(*arguments)
+        for text in said:
             assert SECRET_TEXT.decode() not in text
             assert f"{share_of(1).secret_share:x}" not in text
-        return code, captured.out, captured.err
+        return (code, *said)
 
     return call
 

@@ -16,7 +16,7 @@ from attrs import define, field
 
 from metanode.cli.requests import changed_members, changed_numbers
 from metanode.errors import UserError
-from metanode.runtime.home.config import Endpoint
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
 from metanode.runtime.operator.admin import AdminServer
 from tests.cli.conftest import Run
@@ -181,14 +181,14 @@ def test_nodes_that_see_another_key_are_not_asked(tmp_path: Path, run: Run) -> N
     ("shown", "missing"),
     [
         (entry("PENDING", 2), "2 of 3 have voted: other operators must ask"),
-        (entry("PENDING", attempt=None), "no attempt is going on"),
+        (entry("PENDING", attempt=None), "no attempt is running"),
         (entry("IN_PROGRESS", 3, "stepping"), "the signers have begun"),
-        (entry("PENDING", overdue=True), "its time is over: ask again"),
-        (entry("PENDING", overdue=True, expiry=EXPIRY), "its time is over, 2 of 3 holders have"),
-        (entry("PENDING", expiry={**EXPIRY, "same_holders": False}), "others hold the key than"),
+        (entry("PENDING", overdue=True), "the time is over: ask again"),
+        (entry("PENDING", overdue=True, expiry=EXPIRY), "the time is over, 2 of 3 holders have"),
+        (entry("PENDING", expiry={**EXPIRY, "same_holders": False}), "the key has other holders"),
         (
             entry("PENDING", overdue=True, expiry={**EXPIRY, "renounced_here": False}),
-            "its time is over: ask again",
+            "the time is over: ask again",
         ),
     ],
 )
@@ -214,7 +214,7 @@ def test_an_expired_request_ends_the_wait_at_once(tmp_path: Path, run: Run) -> N
         begun = time.monotonic()
         code, out, errors = run("sign", *homes(node), "--digest", DIGEST, "--wait", "60")
         assert (code, out) == (1, "")
-        assert "it has expired: ask for the same with another --label" in errors
+        assert "the request has expired: ask again with another --label" in errors
         assert "It goes on" not in errors
         assert time.monotonic() - begun < 10
 

@@ -1,4 +1,4 @@
-"""Runs of the simulator as the traces that real nodes would have written, and edits of them."""
+"""Runs of the simulator as the traces that real nodes would have written."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from metanode.protocol.tables.runner import Effects, Tables
+from metanode.protocol.tables.effects import Effects
+from metanode.protocol.tables.runner import Tables
 from metanode.protocol.tables.view import NodeView, Quorum
-from metanode.runtime.store.trace import FIRST_PREV, canonical_json, line_hash
 from model_checks.conformance import check_traces
 from model_checks.trace_log import Refusal
 from spec.protocol import PROTOCOL
-from tests.protocol.tables.support import MESSAGES
+from spec.trace_format import transition
+from tests.model_checks.trace_files import NODE, Record, Traces, written
+from tests.protocol.tables.support import with_messages
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation
-
-NODE = "node-1"
-"""The node whose trace is edited."""
-Record = dict[str, Any]
-Traces = dict[str, list[Record]]
 
 
 def recorded(sim: Simulation, resumed: bool = False) -> Traces:
@@ -38,46 +34,22 @@ def recorded(sim: Simulation, resumed: bool = False) -> Traces:
 def _watcher(
     sim: Simulation, node: Node, records: list[Record], resumed: bool
 ) -> Callable[[Effects], None]:
-    starts = 0
+    starts = inputs = 0
 
     def watch(effects: Effects) -> None:
-        nonlocal starts
+        nonlocal starts, inputs
         at = round(sim.now, 3)
         if node.starts != starts:
-            starts = node.starts
+            starts, inputs = node.starts, 0
             records.append({"kind": "started", "at": at, "resumed": resumed})
         coming = (c for c in sim.crashes if c.node == node.number and c.when(effects))
         crash = next(coming, None)
         if crash is not None and crash.point != "amid":
             return  # killed before the flush, or between the flush and the trace
-        records.extend({"kind": "transition", "at": at, **line} for line in effects.trace)
+        inputs += bool(effects.trace)
+        records.extend(transition(line, at, inputs) for line in effects.trace)
 
     return watch
-
-
-def chained(records: list[Record]) -> list[Record]:
-    """Number the records and chain them by hash, as the writer of the trace does."""
-    done: list[Record] = []
-    for number, record in enumerate(records, start=1):
-        bare = {name: value for name, value in record.items() if name != "hash"}
-        bare = json.loads(canonical_json(bare))
-        bare.update(seq=number, prev=done[-1]["hash"] if done else FIRST_PREV)
-        done.append({**bare, "hash": line_hash(bare)})
-    return done
-
-
-def written(root: Path, traces: Traces) -> list[Path]:
-    """Write traces, chained, as the directories of their nodes."""
-    for name, records in traces.items():
-        save(root / name, chained(records))
-    return [root / name for name in sorted(traces)]
-
-
-def save(directory: Path, records: list[Record]) -> None:
-    """Write records as they are."""
-    directory.mkdir(parents=True, exist_ok=True)
-    lines = b"".join(canonical_json(record) + b"\n" for record in records)
-    (directory / "trace-000001.jsonl").write_bytes(lines)
 
 
 @lru_cache
@@ -106,16 +78,15 @@ def whole_run() -> Traces:
 
 def keygen_alone(me: bytes, slot: int) -> list[Record]:
     """Return the trace of a node that makes a key all by itself."""
-    tables = Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)))
-    facts = {"keygen_open": True, "keygen_certificate": True, "same_roster": True}
-    tables.fire("peer", "KeygenTick", p=me, given=facts)
-    tables.fire("keygen", "Start", p=me, k=slot, given=facts)
-    carry = {"confirmed": MESSAGES["confirmed"]}
-    tables.fire("keygen", "Store", p=me, k=slot, given={"share_verified": True}, carry=carry)
-    tables.fire("keygen", "Certify", p=me, k=slot)
-    carry = {"key_announced": MESSAGES["key_announced"]}
-    tables.fire("keygen", "LockIn", p=me, k=slot, given={"lock_in_valid": True}, carry=carry)
-    lines = [{"kind": "transition", "at": 1.0, **line} for line in tables.effects.trace]
+    tables = with_messages(Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)), me))
+    tables.view.scopes = lambda _sorts, _index: tables.view.quorum
+    for cell in ("keygen_open", "keygen_certificate", "same_roster", "share_verified",
+                 "lock_in_valid"):
+        tables.view.providers[cell] = lambda *_index: True
+    tables.fire("peer.KeygenTick")
+    for event in ("Start", "Store", "Certify", "LockIn"):
+        tables.fire(f"keygen.{event}", k=slot)
+    lines = [transition(line, 1.0, number) for number, line in enumerate(tables.effects.trace, 1)]
     return [{"kind": "started", "at": 1.0}, *lines]
 
 

@@ -6,23 +6,32 @@ Chained, :func:`attempt` is a lockstep run from the state of any case of the gen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
 from metanode.errors import LocalFault
-from metanode.protocol.tables.runner import Effects, Refused, Tables, Undefined
+from metanode.protocol.tables.effects import Effects
+from metanode.protocol.tables.runner import Refused, Tables, Undefined
 from metanode.protocol.tables.view import NodeView, Quorum
-from model_checks.suite import CONSTANTS, Bench, Case, name_of
 from spec.language.interpreter import Change, Value, enabled, first_false, holds, outcome
-from spec.messages import MESSAGE_OF_CELL
+from tests.conformance.suite import CONSTANTS, Bench, Case, name_of
+from tests.protocol.tables.support import with_messages
 
 
 def node_view(bench: Bench) -> NodeView:
-    """Return a node's view that holds the same."""
+    """Return a node's view that holds the same, and is told the same."""
     holders = tuple(peer for peer in bench.individuals("Peer") if isinstance(peer, bytes))
     view = NodeView(bench.protocol, Quorum(holders, CONSTANTS["T"], CONSTANTS["F"]))
     for cell, place, value in bench.known():
         view.put(cell, place, value)
+    for each in bench.protocol.cells.values():
+        if each.kept == "given":
+            view.providers[each.name] = partial(_told, bench, each.name)
+    view.scopes = lambda _sorts, _index: view.quorum
     return view
+
+
+def _told(bench: Bench, cell: str, *index: Value) -> Value:
+    return bench.read(cell, index)
 
 
 def attempt(
@@ -37,12 +46,8 @@ def attempt(
     if len(able) > 1:
         return f"{table}: {len(able)} rows may run for {event} in {state}"
     changes = outcome(able[0], bench, parameters) if able else ()
-    carry: dict[str, Any] = {
-        c.cell: object.__new__(MESSAGE_OF_CELL[c.cell]) for c in changes if c.kept == "network"
-    }
     try:
-        arguments: dict[str, Any] = {**parameters, "given": bench.facts(), "carry": carry}
-        did = name_of(tables.fire(table, event, **arguments), None)
+        did = name_of(with_messages(tables).fire(f"{table}.{event}", **parameters), None)
     except Undefined:
         did = "undefined"
     except Refused as refusal:

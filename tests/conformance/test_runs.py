@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from model_checks.conformance import check_traces
-from tests.conformance.recording import recorded, run, written
+from model_checks.trace_log import Refusal
+from tests.conformance.recording import recorded, run
+from tests.model_checks.trace_files import Record, written
 from tests.simulation.parts import Crash, writes_cell
 from tests.simulation.simulator import Simulation
 
@@ -51,3 +55,26 @@ def test_nodes_whose_disk_is_older_than_their_trace(tmp_path: Path) -> None:
     said = check_traces(written(tmp_path, traces))
     assert sum(": legal, " in each for each in said) == 4
     assert any(line.get("event") == "Release" for lines in traces.values() for line in lines)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_an_input_fired_in_another_order(tmp_path: Path, seed: int) -> None:
+    """Catches a node that runs the rows of an input in an order that its text does not have."""
+    traces = json.loads(run())
+    pairs = [
+        (name, at)
+        for name, records in traces.items()
+        for at, (one, two) in enumerate(pairwise(records))
+        if one.get("turn") == two.get("turn") is not None and _trigger(one) != _trigger(two)
+    ]
+    name, at = random.Random(seed).choice(pairs)
+    records = traces[name]
+    records[at], records[at + 1] = records[at + 1], records[at]
+    with pytest.raises(Refusal) as caught:
+        check_traces(written(tmp_path, traces))
+    file = tmp_path / name / "trace-000001.jsonl"
+    assert caught.value.where in (f"{file}:{at + 1}", f"{file}:{at + 2}")
+
+
+def _trigger(record: Record) -> tuple[str, str]:
+    return record["table"], record["event"]

@@ -12,6 +12,7 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot, Spend
+from spec.parameters import MAINNET
 from tests.support import key_of
 
 HRP = "bcrt"
@@ -39,9 +40,12 @@ def ident(name: str) -> bytes:
 
 def policy(**changes: int) -> CustodyPolicy:
     """Return the tests' policy, with changes."""
-    values = {"service_fee_bps": 100, "minimum_deposit": 10_000, "refund_cost": 2_000}
-    values["fee_window_blocks"] = 1
-    return CustodyPolicy(**{**values, **changes})
+    values = {
+        "service_fee_bps": 100, "minimum_deposit": 10_000, "refund_cost": 2_000,
+        "fee_rate_cap": 100, "fee_window_blocks": 1, "transfers_per_payout": 20, "change_inputs": 2,
+        "reserve_bps": 1000,
+    }
+    return CustodyPolicy.of(MAINNET, **{**values, **changes})
 
 
 def deposit(
@@ -97,7 +101,7 @@ def snapshot_of(
 
 def transfers_of(snapshot: Snapshot, rules: CustodyPolicy) -> tuple[Transfer, ...]:
     """Return the payable transfers of a snapshot."""
-    return classify_all(snapshot, rules, HRP, HOME)[0]
+    return classify_all(snapshot, rules, HRP, CUSTODY)[0]
 
 
 def payout(

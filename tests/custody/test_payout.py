@@ -68,8 +68,8 @@ def situations(draw: st.DrawFn) -> tuple[Snapshot, CustodyPolicy, tuple[bytes, .
         service_fee_bps=draw(st.integers(0, 5000)),
         refund_cost=draw(st.integers(0, 5000)),
         reserve_bps=draw(st.integers(0, 10_000)),
-        max_change_inputs=draw(st.integers(0, 3)),
-        max_transfers=draw(st.integers(1, 8)),
+        change_inputs=draw(st.integers(0, 3)),
+        transfers_per_payout=draw(st.integers(1, 8)),
     )
     roster = ROSTER[: draw(st.integers(1, 4))]
     snapshot = snapshot_of(found, change, fee_rate=draw(st.integers(1, 100)))
@@ -168,7 +168,7 @@ def test_worthless_change_is_left_alone() -> None:
     """Catches a payout that pays more for an input than the input brings in."""
     tiny, oldest, newer = coin("tiny", 690), coin("oldest", 691, 1), coin("newer", COIN, 2)
     snapshot = snapshot_of([deposit("a")], (newer, tiny, oldest), fee_rate=10)
-    rules = policy(max_change_inputs=1)
+    rules = policy(change_inputs=1)
     spent = {
         i.outpoint
         for i in payout(snapshot, transfers_of(snapshot, rules), rules).transaction.inputs
@@ -193,7 +193,7 @@ def test_batches_are_bounded_and_small_ones_do_not_starve_later_ones() -> None:
     found = [deposit(f"s{i}", 10_000, height=1, position=i) for i in range(3)]
     found += [deposit(f"l{i}", COIN, height=2, position=i) for i in range(3)]
     snapshot = snapshot_of(found, fee_rate=100)
-    rules = policy(max_transfers=2)
+    rules = policy(transfers_per_payout=2)
     transfers = transfers_of(snapshot, rules)
     assert [t.deposit for t in payable_transfers(snapshot, transfers, rules)] == found[3:5]
     with pytest.raises(Unpayable, match="at most 2") as refusal:

@@ -14,7 +14,7 @@ USER_SCRIPT = key_script(public("user"))
 
 def test_good_memo_is_released() -> None:
     """Catches money that goes anywhere but where the memo says."""
-    verdict = classify(deposit("a"), policy(), HRP, HOME)
+    verdict = classify(deposit("a"), policy(), HRP, CUSTODY)
     assert isinstance(verdict, Transfer)
     assert (verdict.kind, verdict.script, verdict.reason) == ("release", PAYEE_SCRIPT, "")
     assert verdict.id == transfer_id(deposit("a").outpoint)
@@ -43,7 +43,7 @@ def test_good_memo_is_released() -> None:
 )
 def test_bad_memo_is_refunded(memo: bytes | None) -> None:
     """Catches a crash on odd memos, and a deposit that is kept because its memo is bad."""
-    verdict = classify(deposit("a", memo=memo), policy(), HRP, HOME)
+    verdict = classify(deposit("a", memo=memo), policy(), HRP, CUSTODY)
     assert isinstance(verdict, Transfer)
     assert (verdict.kind, verdict.script) == ("refund", USER_SCRIPT)
     assert verdict.reason
@@ -55,7 +55,7 @@ def test_bad_memo_is_refunded(memo: bytes | None) -> None:
 )
 def test_no_way_back_is_held(refund_script: bytes | None) -> None:
     """Catches a refund that no node relays: it would block every other transfer of its payout."""
-    verdict = classify(deposit("a", memo=None, refund_script=refund_script), policy(), HRP, HOME)
+    verdict = classify(deposit("a", memo=None, refund_script=refund_script), policy(), HRP, CUSTODY)
     assert isinstance(verdict, Declined)
     assert (verdict.kind, verdict.deposit) == (
         "held",
@@ -65,11 +65,11 @@ def test_no_way_back_is_held(refund_script: bytes | None) -> None:
 
 def test_dust_is_ignored_at_the_boundary() -> None:
     """Catches an off-by-one at the minimum deposit."""
-    below = classify(deposit("a", amount=9_999), policy(), HRP, HOME)
+    below = classify(deposit("a", amount=9_999), policy(), HRP, CUSTODY)
     assert isinstance(below, Declined)
     assert below.kind == "ignored"
     assert "9999" in below.reason
-    assert isinstance(classify(deposit("a", amount=10_000), policy(), HRP, HOME), Transfer)
+    assert isinstance(classify(deposit("a", amount=10_000), policy(), HRP, CUSTODY), Transfer)
 
 
 def test_classify_all_keeps_the_order() -> None:
@@ -79,7 +79,7 @@ def test_classify_all_keeps_the_order() -> None:
         deposit("b", height=2, memo=None),
         deposit("c", height=1, amount=10),
     ]
-    transfers, declined = classify_all(snapshot_of(found), policy(), HRP, HOME)
+    transfers, declined = classify_all(snapshot_of(found), policy(), HRP, CUSTODY)
     assert [t.deposit for t in transfers] == [found[1], found[0]]
     assert [d.deposit for d in declined] == [found[2]]
     assert key_script(CUSTODY) == HOME

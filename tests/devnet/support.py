@@ -20,6 +20,7 @@ from metanode.devnet import wallet
 from metanode.devnet.faucet import FAUCET_SCRIPT, found_blocks
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.server import DevnetSettings, serve_ledger
+from tests.devnet.founding import founded
 
 NOW = 1_800_000_000  # every test's clock starts here
 COIN = 100_000_000
@@ -44,6 +45,8 @@ def founded_ledger(
     stakes: tuple[tuple[bytes, int], ...] = (), directory: Path | None = None
 ) -> tuple[DevnetLedger, tuple[Outpoint, ...]]:
     """Return a chain of 125 blocks whose stakes are 73 h old, and the stakes."""
+    if directory is None:
+        return founded(lambda: NOW, stakes, NOW)
     ledger = DevnetLedger(lambda: NOW, directory)
     return ledger, found_blocks(ledger, stakes, NOW)
 

@@ -18,7 +18,8 @@ from metanode.errors import Unavailable
 from metanode.runtime.home.config import load_config
 from metanode.runtime.home.home import Home
 from spec.parameters import DEVNET
-from tests.conformance.recording import chained, keygen_alone, save
+from tests.model_checks.made_runs import keygen_alone
+from tests.model_checks.trace_files import chained, save
 
 SIZE = 3
 
@@ -86,13 +87,13 @@ def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> Non
 def test_the_traces_of_all_nodes_are_judged_together(tmp_path: Path) -> None:
     """Catches a judge that is not asked, hears of one node only, or is not believed."""
     network = LocalNetwork(tmp_path, homes=[Home(tmp_path / name) for name in ("a", "b")])
-    traces = [chained(keygen_alone(bytes([2, slot]) * 16 + b"k", slot)) for slot in (1, 2)]
+    traces = [chained(keygen_alone("ab"[slot - 1], slot)) for slot in (1, 2)]
     for home, records in zip(network.homes, traces, strict=True):
         save(home.trace, records)
     legal, said = network.judge_traces({})
     assert not legal
-    assert "a/trace/trace-000001.jsonl:6: row " in said
-    assert said.endswith("KeyAvailable does not hold in the network"), "b has no share of it"
+    assert "b/trace/trace-000001.jsonl:6: row " in said
+    assert said.endswith("LockInAgreement does not hold in the network")
     shown = {0: traces[0][-1]["hash"]}
     alone = network.judge_traces(shown, without=[1])
     assert alone == (True, "1 node, 6 lines, every step legal")

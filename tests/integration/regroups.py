@@ -8,6 +8,7 @@ together must be a run of the protocol.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import subprocess
@@ -223,4 +224,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     campaign(Path(tempfile.mkdtemp(prefix="metanode-regroups-")))

@@ -38,6 +38,8 @@ HRP = "bcrt"
 SIZE = 4
 STAKE = 2_000_000
 PATIENCE_S = 90.0
+STEP_S = 0.25
+"""Between two looks at all nodes: a look costs each of them some milliseconds."""
 STAKE_AGE_S = 73 * 3600
 MEDIAN_BLOCKS = 12
 """Blocks that make the chain's median time that of their own."""
@@ -63,7 +65,7 @@ def edit(path: Path, pattern: str, line: str) -> None:
 
 
 def wait_until(
-    what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S, step_s: float = 0.1
+    what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S, step_s: float = STEP_S
 ) -> Any:
     """Return what ``condition`` returns as soon as that is true; fails after ``patience_s``."""
     deadline = time.monotonic() + patience_s

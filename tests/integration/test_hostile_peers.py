@@ -33,7 +33,7 @@ def stranger(live: Live) -> Attacker:
     return Attacker(live)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def member(live: Live) -> Iterator[Attacker]:
     """A member gone bad: its node is stopped, its identity is in the attacker's hands."""
     yield member_gone_bad(live)

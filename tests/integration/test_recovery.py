@@ -40,7 +40,7 @@ def test_a_node_killed_in_the_middle_of_a_round_comes_back(live: Live) -> None:
     seen = wait_until(
         "a signing round",
         lambda: (phase := phase_of(where)) in IN_A_ROUND and phase,
-        step_s=0.002,
+        step_s=0.01,
     )
     live.network.kill(VICTIM)
     assert seen in IN_A_ROUND

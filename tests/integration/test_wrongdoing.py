@@ -12,9 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from metanode.runtime.operator.admin import fetch
 from tests.integration.attacker import MEMBER
 from tests.integration.support import SIZE, Live, metanode, wait_until
+
+pytestmark = pytest.mark.timeout(400)  # every wait has a patience of its own
 
 AMOUNT = 3_000_000
 
@@ -110,14 +114,14 @@ def test_a_cheat_is_named_proved_and_banned_and_payouts_go_on(live: Live, tmp_pa
 
     refused = metanode("blame", "pardon", "--home", home, culprit)
     assert refused.returncode == 2
-    assert "refreshed first" in refused.stderr
+    assert "run `keyrefresh`, then pardon" in refused.stderr
     live.network.kill(victim)
     kept = blame(live, victim)
     assert word in kept["records"], "it survives SIGKILL, and is there when no node runs"
     assert [ban["node_id"] for ban in kept["bans"]] == [culprit]
     refused = metanode("blame", "pardon", "--home", home, culprit)
     assert refused.returncode == 2
-    assert "refreshed first" in refused.stderr
+    assert "run `keyrefresh`, then pardon" in refused.stderr
     live.network.start(victim)
     wait_until("the node is back", lambda: live.status(victim))
     assert blame(live, victim) == kept

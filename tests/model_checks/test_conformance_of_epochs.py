@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from metanode.protocol.tables.view import Quorum
 from model_checks.conformance import check_traces
 from model_checks.epochs import Settings
 from model_checks.trace_log import Refusal
-from tests.conformance.recording import written
-from tests.model_checks.epoch_traces import Made, quorum
+from tests.model_checks.made_traces import Made, Quorum, quorum
+from tests.model_checks.trace_files import written
 
 NO_LIARS = Settings(faulty=0)
 EVENT, FIRST, OTHER = b"E" * 32, b"d" * 32, b"x" * 32
@@ -88,8 +87,8 @@ def test_what_all_must_take_part_in(tmp_path: Path) -> None:
     """Catches shares that are made by all, refused because one silent member stops that."""
     made = Made({1: ("ABCD", 3)})
     made.found()
-    made.vote("ABCD", 1, EVENT, 7, FIRST, without_epoch=True)
-    made.lock("ABCD", 1, EVENT, 7, FIRST, quorum("ABCD", 4), without_epoch=True, needs_all=True)
+    made.vote("ABCD", 1, EVENT, 7, FIRST, kind="keygen")
+    made.lock("ABCD", 1, EVENT, 7, FIRST, quorum("ABCD", 4), kind="keygen")
     assert said_of(tmp_path, made, Settings(faulty=1)).endswith("every step legal")
 
 
@@ -114,6 +113,24 @@ def test_a_lock_that_is_taken_over_by_the_wrong_numbers(tmp_path: Path) -> None:
     made = handed_on({3: {"TakeOver": quorum("ABC", 2)}})
     said = said_of(tmp_path, made)
     assert "regroup (prepared -TakeOver-> prepared): N is 3, but 4 in epoch 2 by " in said
+
+
+def test_votes_of_an_older_epoch_that_are_counted_by_todays_numbers(tmp_path: Path) -> None:
+    """Catches a lock that three votes of an epoch override whose certificates have five (F-19)."""
+    made = Made({1: ("ABCDEFG", 5), 2: ("ABCD", 3)})
+    made.found()
+    made.vote("ABCDE", 1, EVENT, 1, FIRST)
+    made.lock("A", 1, EVENT, 1, FIRST)
+    made.vote("BCD", 1, EVENT, 3, OTHER)
+    made.succeed(1, 2, [(EVENT, 1, FIRST, 1)])
+    made.nodes["A"].signers[EVENT, 3] = made.epochs[1]
+    with pytest.raises(AssertionError, match="A does not run event.Setup"):
+        made.vote("A", 2, EVENT, 7, OTHER)
+    assert said_of(tmp_path / "right", made).endswith("every step legal")
+    made.nodes["A"].signers[EVENT, 3] = made.epochs[2]
+    made.vote("A", 2, EVENT, 8, OTHER)
+    said = said_of(tmp_path / "wrong", made)
+    assert re.search(r"row 2 of event .*: N is 4, but 7 in epoch 1 by ", said)
 
 
 def test_two_digests_signed_in_two_epochs(tmp_path: Path) -> None:

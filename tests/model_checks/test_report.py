@@ -13,7 +13,6 @@ import pytest
 from attrs import asdict, evolve
 
 from model_checks import runner
-from model_checks.by_state import everywhere
 from model_checks.console import Unusable
 from model_checks.engines.arithmetic import CLAIMS
 from model_checks.engines.oracle import Oracle
@@ -22,7 +21,7 @@ from model_checks.report import findings_part, markup, protocol_part, results, s
 from model_checks.report.__main__ import main
 from model_checks.report.outcomes import answers
 from model_checks.report.page import page
-from model_checks.report.state_chart import chart
+from model_checks.report.state_chart import chart, everywhere
 from model_checks.runner import explore_case
 from model_checks.system import close
 from spec.findings import FINDINGS

@@ -10,14 +10,14 @@ import pytest
 from model_checks.conformance import check_traces, main
 from model_checks.trace_log import Refusal, Unusable
 from spec.trace_format import show
-from tests.conformance.recording import (
+from tests.model_checks.made_runs import whole_run
+from tests.model_checks.trace_files import (
     NODE,
     Record,
     chained,
     place,
     refused,
     save,
-    whole_run,
     written,
 )
 
@@ -113,6 +113,15 @@ def test_lines_cut_off_the_end(tmp_path: Path) -> None:
         ({"reads": None}, "attribute 'items'"),
         ({"sends": ["lock"]}, "'lock' is not a network cell"),
         ({"at": "now"}, "at is 'now', no time"),
+        ({"reads": {"T[1]": "3"}}, r"'T\[1\]' is a number of nobody of whom the row speaks"),
+        ({"reads": {"N[a, b, c]": "3"}}, "is a number of nobody of whom the row speaks"),
+        ({"input": "vot"}, "there is no input 'vot'"),
+        ({"input": None}, "there is no input None"),
+        ({"turn": [1, 2]}, r"turn is \[1, 2\], not the numbers of input, step and list"),
+        ({"turn": [0, 0, 0]}, r"turn is \[0, 0, 0\]"),
+        ({"turn": [1, -1, 0]}, r"turn is \[1, -1, 0\]"),
+        ({"turn": [1, 0, True]}, r"turn is \[1, 0, True\]"),
+        ({"turn": "1, 0, 0"}, "turn is '1, 0, 0'"),
     ],
 )
 def test_what_is_not_in_the_tables(tmp_path: Path, change: Record, match: str) -> None:
@@ -121,6 +130,15 @@ def test_what_is_not_in_the_tables(tmp_path: Path, change: Record, match: str) -
     at = place(traces[NODE], "peer", "Offer")
     traces[NODE][at].update(change)
     refused(tmp_path, {NODE: traces[NODE]}, at, match)
+
+
+@pytest.mark.parametrize("name", ["input", "turn", "reads", "sends"])
+def test_a_field_left_out(name: str, tmp_path: Path) -> None:
+    """Catches a line that does not say what it was fired under, or on what."""
+    traces = whole_run()
+    at = place(traces[NODE], "peer", "Offer")
+    del traces[NODE][at][name]
+    refused(tmp_path, {NODE: traces[NODE]}, at, f"{name} is missing")
 
 
 def test_one_file_of_a_trace_may_begin_in_the_middle(tmp_path: Path) -> None:

@@ -29,9 +29,8 @@ def ask(sim: Simulation, number: int, kind: str, **fields: object) -> Request:
     outcome: list[Request | UserError] = []
 
     def put(core: NodeCore, now: float) -> None:
-        core.ctx.now = now
         try:
-            outcome.append(core.requests.ask(kind, fields))
+            outcome.append(core.on_request(now, kind, fields))
         except UserError as refusal:
             outcome.append(refusal)
 
@@ -70,10 +69,10 @@ def ask_to_sign(
 def signature(sim: Simulation, number: int, event: bytes) -> tuple[int, int] | None:
     """Return r and s of a finished request at a node, verified once more, or None."""
     core = sim.core(number)
-    found = core.requests.found.get(event)
+    found = core.book.found.get(event)
     if found is None:
         return None
-    assert core.settlement.status(event) == "SUCCESS"
+    assert core.book.status(event) == "SUCCESS"
     assert isinstance(found, m.SignatureFound)
     rs = found.signatures[0].rs
     r, s = int.from_bytes(rs[:32], "big"), int.from_bytes(rs[32:], "big")

@@ -6,13 +6,19 @@ chain is in process, so each coroutine runs to its end in one step.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 from coincurve import PrivateKey
 
-from metanode.chains.base import BroadcastResult, ChainParameters, ChainUpdate
+from metanode.chains.base import (
+    BroadcastResult,
+    ChainParameters,
+    ChainUpdate,
+    StakeReason,
+    TxState,
+)
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcError
 from metanode.custody.scripts import address_of, data_script, key_script
@@ -85,7 +91,7 @@ class ChainClient:
 
     def watch(self, public_key: bytes, start: int) -> None:
         """Watch the custody script from a height on."""
-        self._adapter.watch(key_script(public_key), start)
+        self._adapter.watch(public_key, start)
         self.watching = True
 
     def poll(self) -> tuple[ChainUpdate, tuple[Outpoint, ...]]:
@@ -94,7 +100,7 @@ class ChainClient:
         seen = at_once(self._adapter.mempool_deposits()) if update.caught_up else ()
         return update, seen
 
-    def check_stake(self, peer: bytes, stake: Outpoint, minimum: int) -> tuple[str, int]:
+    def check_stake(self, peer: bytes, stake: Outpoint, minimum: int) -> tuple[StakeReason, int]:
         """Return the reason and the height of a stake verdict."""
         verdict = at_once(self._adapter.check_stake(stake, peer, minimum, 72 * 3600))
         return verdict.reason, verdict.height
@@ -103,9 +109,9 @@ class ChainClient:
         """Send a payout."""
         return at_once(self._adapter.broadcast(raw, txid))
 
-    def lookup(self, txid: bytes, inputs: Sequence[Outpoint]) -> str:
+    def lookup(self, txid: bytes) -> TxState:
         """Return the state of a transaction."""
-        return at_once(self._adapter.lookup(txid, inputs)).state
+        return at_once(self._adapter.lookup(txid)).state
 
 
 @frozen

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from metanode.protocol.context import keygen_event, regroup_event
+from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.events.run import instance_of
 from metanode.protocol.events.votes import certificate_fault
 from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch
-from metanode.protocol.reshare.shown_locks import TakenOver
-from metanode.protocol.tables.runner import Send, Write
+from metanode.protocol.tables.effects import Send, Write
 from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import Codec
 from metanode.tss.keyshare import confirmation_digest

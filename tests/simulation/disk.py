@@ -13,14 +13,14 @@ from attrs import define, evolve, field
 
 from metanode.errors import LocalFault
 from metanode.protocol.blame.book import Ban, BlameList
+from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.keys.key import USABLE
-from metanode.protocol.peers.peer_list import Evidence
+from metanode.protocol.keys.keygen import USABLE
+from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
-from metanode.protocol.reshare.shown_locks import TakenOver
-from metanode.protocol.restored import Memory
-from metanode.protocol.tables.runner import Write
-from metanode.protocol.wire.codec import Codec, decode_canonical
+from metanode.protocol.restored import Restored
+from metanode.protocol.tables.effects import Write
+from metanode.protocol.wire.codec import Codec
 from spec import messages as m
 from spec.language.interpreter import Index, Value
 from spec.protocol import PROTOCOL
@@ -90,7 +90,7 @@ class FakeDisk:
             for me, key in found
         ]
 
-    def load(self) -> Memory:
+    def load(self) -> Restored:
         """Return what a node finds when it starts."""
         cells, attached = copy.deepcopy(self.cells), self.attachments
         standing = cells.get("standing", {})
@@ -99,7 +99,7 @@ class FakeDisk:
             for index, data in attached.get("key", {}).items()
             if cells["key"].get(index) == "locked_in"
         ]
-        return Memory(
+        return Restored(
             cells=cells,
             keys=self.usable_keys(),
             epochs=self._epochs("holding", lambda index: True),
@@ -107,7 +107,7 @@ class FakeDisk:
             locks=[c for _, e in attached.get("lock", {}) if (c := self.lock(e)) is not None],
             signatures=[CODEC.decode(d) for d in attached.get("signature_kept", {}).values()],
             blocks={
-                index[1]: _evidence(data)
+                index[1]: Block.decode(data)
                 for index, data in attached.get("block_until", {}).items()
                 if standing.get(index) == "blocked"
             },
@@ -158,13 +158,8 @@ def _stored(attachment: object) -> Stored:
         return _stored(attachment.candidate)
     if isinstance(attachment, m.LockedCandidate):
         return attachment.document, CODEC.encode(m.Begin(attachment.certificate))
-    if isinstance(attachment, Evidence | Request | BlameList | Ban):
+    if isinstance(attachment, Block | Request | BlameList | Ban):
         return attachment.encode()
     if isinstance(attachment, m.KeyLocked | m.SignatureFound):
         return CODEC.encode(attachment)
     raise LocalFault(f"nothing is known of storing a {type(attachment).__name__}")
-
-
-def _evidence(data: Stored) -> Evidence:
-    plain = decode_canonical(data)
-    return Evidence(plain["reason"], plain["until"], tuple(plain["frames"]))

@@ -97,7 +97,7 @@ def wish(
         fields |= {"members": ids, "threshold": threshold, "byzantine": byzantine}
     request = Request(kind, make_document(kind, fields), int(core.ctx.now), 1 << 40)
     event = request.event(NETWORK_ID)
-    core.settlement.create(event)
+    core.book.create(event, "key_request")
     core.requests.asked.clear()
     core.requests.asked[event] = request
 
@@ -140,7 +140,8 @@ def succession(sim: Simulation, epoch: KeyEpoch) -> m.SignatureFound:
     rs = signed_by_the_key(sim, epoch.digest(NETWORK_ID))
     event = succession_event(NETWORK_ID, epoch.key_id, epoch.follows)
     signers = tuple(node.node_id for node in sim.nodes[: sim.threshold])
-    return m.SignatureFound(event, epoch.encode(), signers, (m.EcdsaSignature(rs),))
+    digest = epoch.digest(NETWORK_ID)
+    return m.SignatureFound(event, digest, epoch.encode(), signers, (m.EcdsaSignature(rs),))
 
 
 def payout_lock(
@@ -190,8 +191,8 @@ def give_lock(sim: Simulation, number: int, candidate: m.LockedCandidate) -> Non
     """Put a lock into a node and onto its disk, as if the node had been in that session."""
     core, certificate = sim.core(number), candidate.certificate
     index = (core.ctx.me, certificate.event)
-    core.settlement.create(certificate.event)
-    core.settlement.note_lock(candidate)
+    core.book.create(certificate.event, "payout")
+    core.book.locked[certificate.event] = candidate
     disk, view = sim.nodes[number].disk, core.ctx.tables.view
     for cell, value in (("lock", certificate.digest), ("lock_attempt", certificate.attempt)):
         view.put(cell, index, value)

@@ -35,7 +35,7 @@ def silence(sim: Simulation, *kinds: type) -> None:
 
 def statuses(sim: Simulation, event: bytes, numbers: Iterable[int] = range(4)) -> list[str]:
     """Return where an event stands at some nodes."""
-    return [sim.core(number).settlement.status(event) for number in numbers]
+    return [sim.core(number).book.status(event) for number in numbers]
 
 
 def expired(sim: Simulation, event: bytes, numbers: Sequence[int] = range(4)) -> bool:
@@ -46,6 +46,6 @@ def expired(sim: Simulation, event: bytes, numbers: Sequence[int] = range(4)) ->
 
 def expiry(sim: Simulation, number: int, event: bytes) -> dict[str, Any]:
     """Return what a node tells its operator about the end of an event."""
-    entry = sim.core(number).events.one(event)
+    entry = sim.core(number).operator_view.event(event)
     assert entry is not None
     return dict(entry["expiry"])

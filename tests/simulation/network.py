@@ -10,13 +10,22 @@ from typing import Any
 from attrs import define, evolve, field
 
 from metanode.custody.scripts import key_script
-from metanode.devnet.faucet import found_blocks
-from metanode.devnet.ledger import DevnetLedger
 from metanode.errors import Malformed, PeerFault, Unavailable
 from metanode.protocol.node import NodeCore
-from metanode.protocol.tables.runner import Effects, TransitionError
+from metanode.protocol.tables.effects import (
+    Broadcast,
+    CheckStake,
+    Effects,
+    LookUp,
+    Note,
+    Reindex,
+    Request,
+    Watch,
+)
+from metanode.protocol.tables.runner import TransitionError
 from metanode.protocol.tables.view import Quorum
 from spec.parameters import Preset
+from tests.devnet.founding import founded
 from tests.simulation.chain import ChainClient, Paid, Users
 from tests.simulation.checkers import Checkers
 from tests.simulation.clockwork import Clockwork
@@ -75,10 +84,8 @@ class Simulation(Clockwork):
         self.now = self.begin
         self._rng = random.Random(f"network {self.seed}")
         identities = identities_of(self.members + self.joiners)
-        ledger = DevnetLedger(lambda: self.now)
-        stakes = found_blocks(
-            ledger, [(key_script(i.node_id), STAKE) for i in identities], int(START)
-        )
+        owners = tuple((key_script(identity.node_id), STAKE) for identity in identities)
+        ledger, stakes = founded(lambda: self.now, owners, int(START))
         self.users = Users(ledger, random.Random(f"users {self.seed}"))
         common = evolve(
             COMMON,
@@ -283,8 +290,8 @@ class Simulation(Clockwork):
             self._transmit(node, to, frame)
         if crash is not None:
             return self.crash(node.number)
-        for call in effects.calls:
-            self._call(node, call.name, call.arguments)
+        for request in effects.requests:
+            self._meet(node, request)
         return None
 
     def _frames(self, node: Node, effects: Effects) -> list[tuple[Node, bytes]]:
@@ -331,7 +338,7 @@ class Simulation(Clockwork):
         self._link_end(b, a.node_id, up)
 
     def _link_end(self, node: Node, peer: bytes, up: bool) -> None:
-        self._input(node, lambda core, now: core.on_link(peer, up))
+        self._input(node, lambda core, now: core.on_link(now, peer, up))
 
     def _drop_link(self, node: Node, culprit: bytes) -> None:
         """A malformed message closes the link; it is dialled again after a while."""
@@ -360,36 +367,36 @@ class Simulation(Clockwork):
         if update.connected or update.disconnected or seen:
             self._input(node, lambda core, now: core.on_chain(now, update, seen))
 
-    def _call(self, node: Node, name: str, arguments: Mapping[str, Any]) -> None:
-        if name == "note":
-            self._note(node, arguments)
-        elif name == "watch":
-            start = node.settings.custody.index_start(FOUNDING_HEIGHT)
-            node.chain.watch(arguments["public_key"], start)
-        elif name == "reindex":
-            core = self.core(node.number)
-            core.reset_ledger()
-            self._call(node, "watch", {"public_key": core.ctx.epoch.public_key})
-        elif name in ("check_stake", "broadcast", "lookup"):
-            self.after(self._rng.uniform(0.005, 0.02), lambda: self._ask(node, name, arguments))
-        else:
-            assert name in ("keepalive", "erase_share"), f"the core asks for {name}"
+    def _meet(self, node: Node, request: Request) -> None:
+        """Do what a core asks for; shares are not erased here, and nobody dials."""
+        match request:
+            case Note():
+                self._note(node, {"event": request.event, **request.fields})
+            case Watch():
+                start = node.settings.custody.index_start(FOUNDING_HEIGHT)
+                node.chain.watch(request.public_key, start)
+            case Reindex():
+                core = self.core(node.number)
+                core.reset_ledger()
+                self._meet(node, Watch(core.ctx.epoch.public_key))
+            case CheckStake() | Broadcast() | LookUp():
+                self.after(self._rng.uniform(0.005, 0.02), lambda: self._ask(node, request))
 
-    def _ask(self, node: Node, name: str, arguments: Mapping[str, Any]) -> None:
+    def _ask(self, node: Node, request: CheckStake | Broadcast | LookUp) -> None:
         if node.core is None:
             return
         try:
-            if name == "check_stake":
-                peer, stake = arguments["peer"], arguments["stake"]
+            if isinstance(request, CheckStake):
+                peer, stake = request.peer, request.stake
                 reason, height = node.chain.check_stake(peer, stake, STAKE)
                 self._input(node, lambda core, now: core.on_stake(now, peer, stake, reason, height))
                 return
-            if name == "broadcast":
-                node.chain.broadcast(arguments["raw"], arguments["txid"])
-            state = node.chain.lookup(arguments["txid"], arguments.get("inputs", ()))
+            if isinstance(request, Broadcast):
+                node.chain.broadcast(request.raw, request.txid)
+            state = node.chain.lookup(request.txid)
         except Unavailable:
             return
-        self._input(node, lambda core, now: core.on_payout(now, arguments["event"], state))
+        self._input(node, lambda core, now: core.on_payout(now, request.event, state))
 
     def _note(self, node: Node, fields: Mapping[str, Any]) -> None:
         self.notes.append((self.now, node.number, fields))

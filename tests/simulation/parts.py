@@ -16,7 +16,7 @@ from metanode.devnet.faucet import DEVNET_HRP
 from metanode.identity import Identity
 from metanode.protocol.context import Settings
 from metanode.protocol.node import NodeCore
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from metanode.protocol.wire.envelope import Envelope, open_envelope, seal
 from spec.parameters import DEVNET
 from tests.simulation.chain import CONFIRMATIONS, ChainClient
@@ -34,9 +34,7 @@ RELINK_S = 1.0
 FOUNDING_HEIGHT = 125
 """Height of the last block of the founding, in every run."""
 
-POLICY = CustodyPolicy(
-    service_fee_bps=50, minimum_deposit=50_000, refund_cost=5_000, fee_rate_cap=500
-)
+POLICY = CustodyPolicy.of(DEVNET)
 QUICK = evolve(
     DEVNET, name="quick", round_period_s=2, keygen_period_s=4, ping_period_s=1.0, session_idle_s=30
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from model_checks.conformance import check_traces
-from tests.conformance.recording import Traces, recorded, written
+from tests.conformance.recording import recorded
+from tests.model_checks.trace_files import Traces, written
 from tests.simulation.campaign import campaign
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from attrs import evolve
 
-from metanode.protocol.tables.runner import Send, Write
+from metanode.protocol.tables.effects import Send, Write
 from spec import messages as m
 from tests.simulation.checkers import Violated
 from tests.simulation.disk import FakeDisk

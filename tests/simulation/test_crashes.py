@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from spec import messages as m
 from tests.simulation.simulator import Crash, sends, turns, with_key, writes_cell
 
@@ -85,4 +85,4 @@ def test_a_restarted_node_sits_out_the_round_it_was_started_in() -> None:
     sim.settle()
     proposed = [note["round"] for note in sim.noted("round.proposed", number)]
     assert proposed.count(crashed_in) <= 1
-    assert not any(core.pings.blocks for core in map(sim.core, range(4)))
+    assert not any(core.blocks.entries for core in map(sim.core, range(4)))

@@ -10,7 +10,8 @@ from attrs import evolve
 
 from model_checks.conformance import check_traces
 from model_checks.trace_log import Refusal
-from tests.conformance.recording import Traces, recorded, written
+from tests.conformance.recording import recorded
+from tests.model_checks.trace_files import Traces, written
 from tests.simulation.asking import DIGEST, OTHER, ask_to_sign, quiet, signature
 from tests.simulation.expiring import HASTY, LATE_S, expired, hasty, silence, statuses
 from tests.simulation.simulator import CALM, Crash, Simulation, Weather, writes_cell

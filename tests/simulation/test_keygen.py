@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from metanode.protocol.context import keygen_event
 from spec import messages as m
-from tests.simulation.simulator import NETWORK_ID, QUICK, Crash, Simulation, sends, writes_cell
+from tests.simulation.hostile import MIDDLE, OLDEST
+from tests.simulation.simulator import (
+    NETWORK_ID,
+    QUICK,
+    Crash,
+    Simulation,
+    Weather,
+    sends,
+    writes_cell,
+)
+
+pytestmark = pytest.mark.real_transfers
 
 
 def locked(sim: Simulation, count: int = 4) -> bool:
@@ -168,3 +180,25 @@ def test_a_crash_in_the_keygen_session_leaves_that_key_abandoned() -> None:
     first = int(sim.begin // QUICK.keygen_period_s)
     assert keygen_event(NETWORK_ID, first) != keygen_event(NETWORK_ID, first + 1)
     assert sim.core(2).report()["key"]["slot"] > first
+
+
+def test_a_slow_network_repeats_until_it_works() -> None:
+    """Catches an attempt that spoils the next one: votes and set-ups of both are on their way."""
+    sim = Simulation(seed=2, keygen_s=2.0, weather=Weather(latency=(0.1, 0.9)))
+    sim.start_all()
+    sim.run(9.0)
+    sim.weather = Weather()
+    sim.run_until(lambda: locked(sim), 30.0, "the key")
+
+
+def test_a_stranger_takes_no_part_in_the_key_generation() -> None:
+    """Catches votes, set-ups or confirmations of a node without a proved stake."""
+    sim = Simulation(seed=8, dishonest={OLDEST})
+    real = sim.nodes[OLDEST].settings
+    sim.nodes[OLDEST].settings = evolve(real, stake=sim.nodes[MIDDLE].settings.stake)
+    sim.start_all()
+    sim.run(6.0)
+    assert not sim.noted("setup.sent", MIDDLE)
+    assert not sim.noted("session.begun")
+    listed = {member.node_id for member in sim.core(MIDDLE).peers.members()}
+    assert sim.nodes[OLDEST].node_id not in listed

@@ -8,8 +8,9 @@ import pytest
 from attrs import evolve
 
 from metanode.errors import UserError
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from spec import messages as m
+from tests.simulation import asking
 from tests.simulation.simulator import (
     QUICK,
     START,
@@ -20,6 +21,8 @@ from tests.simulation.simulator import (
     with_key,
     writes_cell,
 )
+
+pytestmark = pytest.mark.real_transfers
 
 CHANGE = ((0, 1, 2, 4), 3, 1)
 """Node 4 in the place of node 3."""
@@ -48,7 +51,7 @@ def ask(sim: Simulation, change: tuple[Sequence[int], int, int] | None = None) -
 
     sim.run_until(accepted, 8.0, "every operator may ask")
     for number in sorted(asked):
-        sim.core(number).requests.ask(kind, fields)
+        asking.ask(sim, number, kind, **fields)
     return key.number
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from metanode.errors import UserError
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import Effects
 from spec import messages as m
 from tests.simulation.asking import DIGEST, OTHER, all_signed, ask, ask_to_sign, quiet, signature
 from tests.simulation.simulator import (
@@ -83,7 +83,7 @@ def test_all_signers_crash_at_their_release_and_finish_later(point: str) -> None
         sim.crashes.append(crash)
     event = ask_to_sign(sim, range(4))
     sim.run_until(lambda: all_signed(sim, event), 8 * ROUND_S, "signed in the end")
-    locked = sim.core(0).settlement.lock_of(event)
+    locked = sim.core(0).book.lock_of(event)
     assert locked is not None
     assert locked.certificate.digest == DIGEST
     assert locked.document == sim.core(0).requests.asked[event].document
@@ -139,7 +139,7 @@ def test_a_request_ends_with_its_holders_and_is_asked_for_again() -> None:
     sim.mine_every(0.7)
     old = ask_to_sign(sim, range(4), OTHER)
     sim.run_until(lambda: all_signed(sim, old), 4 * ROUND_S, "the first is signed")
-    assert old not in sim.core(0).settlement.locks_to_show(), "its name holds for one digest only"
+    assert old not in sim.core(0).book.locks_to_show(), "its name holds for one digest only"
     event = ask_to_sign(sim, (0, 1))
     epoch = ask_for_shares(sim, CHANGE)
     sim.run_until(lambda: works(sim, CHANGE[0], epoch), 20.0, "the key is handed over")
@@ -152,7 +152,7 @@ def test_a_request_ends_with_its_holders_and_is_asked_for_again() -> None:
     again = ask_to_sign(sim, (0, 1, 4))
     sim.run_until(lambda: all_signed(sim, again, (0, 1, 4)), 9 * ROUND_S, "signed by the new ones")
     assert signature(sim, 0, event) is None
-    assert {sim.core(n).settlement.status(event) for n in (2, 4)} == {"UNKNOWN"}
+    assert {sim.core(n).book.status(event) for n in (2, 4)} == {"UNKNOWN"}
     assert again != event
     assert not sim.faults
 
@@ -178,7 +178,7 @@ def test_a_request_that_is_locked_is_signed_with_the_new_shares() -> None:
     epoch = ask_for_shares(sim)
     sim.run_until(lambda: works(sim, range(4), epoch), 20.0, "new shares work")
     assert signature(sim, 0, event) is None
-    assert len([n for n in range(4) if sim.core(n).settlement.lock_of(event)]) == 3
+    assert len([n for n in range(4) if sim.core(n).book.lock_of(event)]) == 3
     silenced.clear()
     sim.run_until(lambda: all_signed(sim, event), 9 * ROUND_S, "signed with the new shares")
     assert set(sim.checkers.releases[event]) == {DIGEST}

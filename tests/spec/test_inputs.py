@@ -24,6 +24,7 @@ WHERE = re.compile(r"\.py:[1-9]\d*: ")
 
 
 def refusal(steps: dict[str, object], inputs: dict[str, Input]) -> str:
+    """Return why a text with these steps and inputs is refused."""
     with pytest.raises(SpecError) as found:
         check_inputs({**STEPS, **steps}, {**INPUTS, **inputs})  # type: ignore[dict-item]
     return str(found.value)

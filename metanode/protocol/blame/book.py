@@ -7,6 +7,7 @@ tried; dealing shares is what makes fresh transfers, and goes on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -21,10 +22,11 @@ from metanode.protocol.blame.record import (
     judge,
 )
 from metanode.protocol.context import Context
-from metanode.protocol.events.run import PLANS, SignPlan
-from metanode.protocol.events.sessions import Run
-from metanode.protocol.peers.peer_list import Pings
-from metanode.protocol.tables.runner import Tables, TransitionError
+from metanode.protocol.events.run import PLANS, Run, SignPlan
+from metanode.protocol.inputs import OperatorPardon
+from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.tables.registry import attachment, fact, handles
+from metanode.protocol.tables.runner import Tables
 from metanode.protocol.wire.codec import decode_canonical, encode_canonical
 from metanode.tss.abort import Abort, Evidence
 
@@ -111,79 +113,141 @@ def accusations(run: Run, abort: Abort, ctx: Context) -> list[BlameRecord]:
 
 
 @define
+class Bans:
+    """The bans of a node by banned peer: also those of one that does not run."""
+
+    tables: Tables
+    by_peer: dict[bytes, Ban] = field(factory=dict)
+    _banning: dict[bytes, Ban] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.tables.bind(self)
+
+    @fact
+    def fresh_transfers(self, p: bytes, q: bytes) -> bool:
+        ban = self.by_peer.get(q)
+        return ban is not None and self._in_force() > ban.epoch
+
+    @attachment("pair_banned")
+    def pair_banned(self, p: bytes, q: bytes) -> Ban | None:
+        if q in self._banning:
+            self.by_peer[q] = self._banning[q]
+        return self._banning.get(q)
+
+    def ban(self, peer: bytes, epoch: int, now: float) -> bool:
+        """Ban a peer on the base transfers of an epoch, or an earlier one, if a row allows it."""
+        known = self.by_peer.get(peer)
+        self._banning[peer] = Ban(max(epoch, known.epoch if known else 0), int(now))
+        banned = self.tables.tries("block_list.Ban", q=peer)
+        del self._banning[peer]
+        return banned
+
+    def pardonable(self, peer: bytes) -> Ban:
+        """Return a ban that may be lifted; UserError when there is none, or when it must stay."""
+        name, ban = peer.hex(), self.by_peer.get(peer)
+        if ban is None:
+            raise UserError(f"there is no ban of {name}: `blame` lists the bans")
+        if self.tables.why_not("block_list.Pardon", q=peer) is not None:
+            raise UserError(
+                f"the ban of {name} cannot be lifted yet: it is of key epoch {ban.epoch}, and "
+                f"epoch {self._in_force()} is in force: run `keyrefresh`, then pardon"
+            )
+        return ban
+
+    def lift(self, peer: bytes) -> None:
+        """Lift a ban at the operator's word."""
+        self.tables.fire("block_list.Pardon", q=peer)
+        del self.by_peer[peer]
+
+    def _in_force(self) -> int:
+        """Return the number of the epoch whose share this node signs with, 0 for none."""
+        held = self.tables.view.entries("holding")
+        numbers = (h for (p, h), state in held if p == self.tables.me and state == "active")
+        return max((h for h in numbers if isinstance(h, int)), default=0)
+
+
+@define
 class BlameBook:
-    """The blame core of a node: ``lists`` by culprit, ``bans`` by banned peer."""
+    """The blame core of a node: ``lists`` by culprit, and its bans."""
 
     ctx: Context
-    pings: Pings
+    blocks: BlockList
     lists: dict[bytes, BlameList] = field(factory=dict)
-    bans: dict[bytes, Ban] = field(factory=dict)
+    bans: Bans = field(init=False)
+    _judged: BlameRecord | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.bans = Bans(self.ctx.tables)
+        self.ctx.tables.bind(self)
+
+    def restore(self, blames: Mapping[bytes, BlameList], bans: Mapping[bytes, Ban]) -> None:
+        """Take what the store holds."""
+        self.lists.update(blames)
+        self.bans.by_peer.update(bans)
+
+    @fact
+    def conduct(self, p: bytes, q: bytes) -> str:
+        record = self._judged
+        if record is None or record.culprit != q:
+            return "blameless"
+        return "cheating" if record.ban else "at_fault"
+
+    @attachment("blamed")
+    def blamed(self, p: bytes, q: bytes) -> BlameList | None:
+        if self._judged is None:
+            return None
+        self.lists[q] = self.lists.get(q, BlameList(())).with_record(self._judged)
+        return self.lists[q]
 
     def on_abort(self, run: Run) -> tuple[bytes, ...]:
-        """Record the culprits of a run, block and ban those who earned it; return the banned."""
-        abort = run.abort
-        if abort is None or self.ctx.me in (run.roster[i - 1] for i in abort.culprits):
+        """Record the culprits of a run, block and ban those who earned it; return the banned.
+
+        Of the step ``run_aborted``.
+        """
+        ctx, abort = self.ctx, run.abort
+        if abort is None or ctx.me in (run.roster[i - 1] for i in abort.culprits):
             return ()
         banned = []
-        for record in accusations(run, abort, self.ctx):
-            self._keep(record)
+        for record in ctx.each(accusations(run, abort, ctx)):
+            self._judged = record
+            self._blame(record)
             # Until a key is locked in nobody can be done without: a block would keep the founders
             # from making one for days, and a slot is all that a cheat costs them.
-            if record.transferable and self.ctx.key is not None:
-                self.pings.block(record.culprit, record.reason, record.frames)
-            if record.ban:
-                self.ban(record.culprit, epoch_of_transfers(run))
-                banned.append(record.culprit)
+            if ctx.key is not None:
+                self.blocks.convict(record)
+            culprit = record.culprit
+            if self.bans.ban(culprit, epoch_of_transfers(run), ctx.now):
+                banned.append(culprit)
+                epoch = self.bans.by_peer[culprit].epoch
+                ctx.note("peer.banned", peer=culprit.hex()[:16], epoch=epoch)
+        self._judged = None
         return tuple(banned)
 
-    def pardon(self, peer: bytes) -> Ban:
-        """Lift a ban at the operator's word and return it; UserError when it must stay."""
-        key = self.ctx.key
-        number = key.number if key is not None else 0
-        ban = lift(self.ctx.tables, self.ctx.me, peer, self.bans.get(peer), number)
-        del self.bans[peer]
-        self.ctx.note("peer.pardoned", peer=peer.hex()[:16])
-        return ban
+    def _blame(self, record: BlameRecord) -> None:
+        if self.ctx.tries("block_list.Blame", q=record.culprit):
+            self.ctx.note(
+                "peer.blamed",
+                peer=record.culprit.hex()[:16],
+                kind=record.kind,
+                reason=record.reason,
+                record=record.id,
+                transferable=record.transferable,
+            )
+
+    def pardonable(self, peer: bytes) -> Ban:
+        """Return a ban that may be lifted; UserError says why none is."""
+        return self.bans.pardonable(peer)
+
+    @handles("pardon")
+    def on_pardon(self) -> None:
+        entry = self.ctx.input
+        if isinstance(entry, OperatorPardon):
+            self.bans.lift(entry.peer)
+            self.ctx.note("peer.pardoned", peer=entry.peer.hex()[:16])
 
     def report(self) -> dict[str, Any]:
         """Return all that is recorded, for the operator; nothing in it is secret."""
-        return report_of(self.lists, self.bans)
-
-    def _keep(self, record: BlameRecord) -> None:
-        ctx, culprit = self.ctx, record.culprit
-        kept = self.lists.get(culprit, BlameList(())).with_record(record)
-        self.lists[culprit] = kept
-        ctx.tables.fire(
-            "block_list",
-            "Blame",
-            p=ctx.me,
-            q=culprit,
-            given={"run_fault": True},
-            carry={"blamed": kept},
-        )
-        ctx.note(
-            "peer.blamed",
-            peer=culprit.hex()[:16],
-            kind=record.kind,
-            reason=record.reason,
-            record=record.id,
-            transferable=record.transferable,
-        )
-
-    def ban(self, peer: bytes, epoch: int) -> None:
-        """Never sign with a peer again on the base transfers of an epoch, or an earlier one."""
-        ctx, known = self.ctx, self.bans.get(peer)
-        ban = Ban(max(epoch, known.epoch if known else 0), int(ctx.now))
-        self.bans[peer] = ban
-        ctx.tables.fire(
-            "block_list",
-            "Ban",
-            p=ctx.me,
-            q=peer,
-            given={"ot_cheating": True},
-            carry={"pair_banned": ban},
-        )
-        ctx.note("peer.banned", peer=peer.hex()[:16], epoch=ban.epoch)
+        return report_of(self.lists, self.bans.by_peer)
 
 
 def epoch_of_transfers(run: Run) -> int:
@@ -194,32 +258,7 @@ def epoch_of_transfers(run: Run) -> int:
     return run.plan.epoch if isinstance(run.plan, SignPlan) else run.plan.epoch - 1
 
 
-def lift(tables: Tables, me: bytes, peer: bytes, ban: Ban | None, epoch: int) -> Ban:
-    """Lift a ban because the operator pardons the peer, and return it.
-
-    ``epoch`` is the one in force. UserError when there is no ban, or when the pair still has the
-    base transfers of its time.
-    """
-    name = peer.hex()
-    if ban is None:
-        raise UserError(f"there is no ban of {name}: `blame` lists the bans")
-    try:
-        tables.fire(
-            "block_list",
-            "Pardon",
-            p=me,
-            q=peer,
-            given={"fresh_transfers": epoch > ban.epoch, "pardoned": True},
-        )
-    except TransitionError as refusal:
-        raise UserError(
-            f"the ban of {name} cannot be lifted yet: it is of key epoch {ban.epoch}, and epoch "
-            f"{epoch} is in force: run `keyrefresh`, then pardon"
-        ) from refusal
-    return ban
-
-
-def report_of(lists: dict[bytes, BlameList], bans: dict[bytes, Ban]) -> dict[str, Any]:
+def report_of(lists: Mapping[bytes, BlameList], bans: Mapping[bytes, Ban]) -> dict[str, Any]:
     """Return records (the newest first) and bans as plain values."""
     records = [record for kept in lists.values() for record in kept.records]
     records.sort(key=lambda record: (-record.time, record.culprit))

@@ -9,15 +9,18 @@ them alike. The six are: keygen and lock-in (``keys/``), regroup and succession 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any
 
 from attrs import define, field, frozen
 
+from metanode.errors import PeerFault
 from metanode.protocol.context import Context
-from metanode.protocol.events.run import Run
+from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
 from metanode.protocol.inputs import Input
 from metanode.protocol.tables.view import Quorum
-from spec.messages import Certificate, SignatureFound, Vote
+from metanode.tss.keyshare import Keyshare
+from metanode.tss.sign import SignSession
+from spec.messages import Certificate, EcdsaSignature, SignatureFound, Vote
 
 
 def coordinator_of(members: Sequence[bytes], key_epoch: int, attempt: int) -> bytes:
@@ -54,36 +57,51 @@ class Task:
         return Vote(self.key_epoch, self.event, self.attempt, self.digest, self.members)
 
     @property
+    def about(self) -> dict[str, Any]:
+        """The parameters of the rows that are about this attempt and its digest."""
+        return {"e": self.event, "a": self.attempt, "d": self.digest}
+
+    @property
     def votes_needed(self) -> int:
         """How many equal votes make the certificate."""
         return len(self.members) if self.needs_all else self.quorum.threshold
 
 
-class Purpose(Protocol):
-    """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``."""
+class Purpose:
+    """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``.
+
+    What is here is the purpose of what nobody proposes and nobody signs: each one says what is
+    different with it.
+    """
 
     kind: str
 
     def due(self) -> Iterable[Task]:
         """Return the attempts that may be set up now, as this node sees them."""
+        return ()
 
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt that another node sets up, as this node would set it up (F-17)."""
+        raise NotImplementedError
 
     def oldest(self) -> int:
         """Return the oldest attempt whose time is not over."""
+        raise NotImplementedError
 
     def begin(self, task: Task, certificate: Certificate) -> Run | None:
         """Return the run that a certificate allows; None when this node cannot take part.
 
         What begins with it besides is fired here (``keygen.Start``).
         """
+        raise NotImplementedError
 
     def verifies(self, run: Run) -> bool:
         """Return whether the results of a run are what it was for."""
+        raise NotImplementedError
 
     def finished(self, run: Run) -> None:
         """Take the results of a run whose session has finished: step ``run_finished``."""
+        raise NotImplementedError
 
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
         """An attempt has come to nothing; ``missed`` are those whose part was waited for, or who
@@ -92,21 +110,26 @@ class Purpose(Protocol):
 
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether an event is of this kind, by its document and, if known, an attempt."""
+        raise NotImplementedError
 
     def verified(self, found: SignatureFound) -> bool:
         """Return whether finished signatures verify under the key, as the document asks."""
+        return False
 
     def heard(self, sender: bytes, found: SignatureFound) -> None:
         """Take finished signatures that a peer shows: step ``signature_taken``.
 
         PeerFault for what nobody may send. What cannot be judged yet waits.
         """
+        raise PeerFault(f"a signature of a {self.kind}, which ends in shares", sender)
 
     def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
         """Return what waited, with its sender, if it can be judged better now; it waits no more."""
+        return ()
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
         """Return finished events, each with a peer that an input shows to have missed it."""
+        return ()
 
 
 @define
@@ -134,3 +157,26 @@ class Purposes:
         """Return an attempt of a kind as this node would set it up."""
         purpose = self.by_kind.get(kind)
         return None if purpose is None else purpose.rebuild(event, attempt)
+
+
+def signing_run(ctx: Context, task: Task, certificate: Certificate, keyshare: Keyshare) -> Run:
+    """Return the run in which the voters of a certificate sign the digest of a task."""
+    members = tuple(vote.voter for vote in certificate.votes)
+    plan = SignPlan.of(task.purpose, task.members, keyshare.package, [task.digest])
+    instance = instance_of(task.event, task.attempt, task.digest, plan, members)
+    signers = [task.members.index(member) + 1 for member in members]
+    nonce = lane_nonce(instance, 0)
+    lane = SignSession(keyshare, signers, task.digest, nonce, ctx.entropy)
+    return Run(
+        task.purpose, task.key_epoch, task.event, task.attempt, task.digest, members, task.members,
+        task.quorum, (lane,), plan=plan,
+    )
+
+
+def signatures_of(run: Run, document: bytes) -> SignatureFound:
+    """Return the signatures that a run has made of a document, to be shown to anyone."""
+    signatures = tuple(
+        EcdsaSignature(each.r.to_bytes(32, "big") + each.s.to_bytes(32, "big"))
+        for each in run.results or ()
+    )
+    return SignatureFound(run.event, run.digest, document, run.members, signatures)

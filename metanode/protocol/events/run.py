@@ -189,7 +189,8 @@ class Run:
     instance: bytes = b""
     active: float = 0.0
     started: float = 0.0
-    broken_off: str = ""
+    out: list[tuple[bytes, Any]] = field(factory=list, repr=False)
+    """What this node is about to send: messages with their recipients."""
 
     def __attrs_post_init__(self) -> None:
         self.instance = instance_of(

@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import define, field
 
-from metanode.errors import PeerFault
+from metanode.errors import Equivocation, PeerFault
 from metanode.identity import verify
 from metanode.protocol.context import Context
+from metanode.protocol.tables.registry import admits, message
 from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import Codec, encode_canonical
 from metanode.protocol.wire.envelope import SIGNATURE_TAG
@@ -80,12 +81,43 @@ class VoteBook:
 
     ctx: Context
     _votes: dict[tuple[bytes, int], dict[bytes, tuple[Vote, SignedVote]]] = field(factory=dict)
+    _voting: dict[bytes, Vote] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
+
+    # --- this node's own votes ---
+
+    def voting(self, vote: Vote) -> None:
+        """Put the vote at hand that a row is about to send: session.Ack or peer.SetFound."""
+        self._voting[vote.event] = vote
+
+    @message("vote")
+    def vote(self, p: bytes, e: bytes, a: int, d: bytes) -> Vote:
+        vote = self._voting.pop(e)
+        self.add(self.ctx.me, vote, sign_vote(self.ctx, vote).signature)
+        return vote
+
+    # --- votes of others ---
+
+    @admits("vote")
+    def admit(self, sender: bytes, vote: Vote) -> bool:
+        """Keep a vote; it counts if it is for the epoch that signs the attempt (F-19).
+
+        Two votes of one sender in one attempt are evidence against it (SAFE-SIGN 3).
+        """
+        envelope = self.ctx.received.envelope
+        earlier = self.add(sender, vote, envelope.signature)
+        if earlier is not None:
+            first = frame_of(self.ctx.codec, earlier[0], sender, earlier[1].signature)
+            raise Equivocation("two votes in one attempt", sender, (first, envelope.raw))
+        signers = self.ctx.attempts.get((vote.event, vote.attempt))
+        return signers is None or signers.epoch == vote.key_epoch
 
     def add(self, sender: bytes, vote: Vote, signature: bytes) -> tuple[Vote, SignedVote] | None:
-        """Keep a vote; return the sender's earlier vote for another digest, if there is one.
+        """Keep a vote; return the sender's earlier, other vote in this attempt, if there is one.
 
-        Two votes of one sender in one attempt are evidence against it (SAFE-SIGN 3); the first
-        counts.
+        The first counts.
         """
         votes = self._votes.setdefault((vote.event, vote.attempt), {})
         earlier = votes.get(sender)
@@ -94,19 +126,56 @@ class VoteBook:
         if sum(sender in voters for voters in self._votes.values()) >= ATTEMPTS_PER_VOTER:
             raise PeerFault("votes in too many attempts at once", sender)
         votes[sender] = (vote, SignedVote(sender, signature))
-        self.ctx.tables.view.deliver("vote", sender, vote.event, vote.attempt, vote.digest)
         return None
 
-    def add_certificate(self, certificate: Certificate) -> None:
-        """Keep the votes of a certificate that has been verified."""
-        vote = vote_of(certificate)
+    def taken_up(self, vote: Vote, quorum: Quorum, *, shown: bool = False) -> bool:
+        """Note by whom an attempt is signed, as :meth:`Context.signed_by`; return whether it is so.
+
+        From now on only those votes in it count that name this epoch: where others were signed,
+        more of them may have been needed (F-19).
+        """
+        key = vote.event, vote.attempt
+        if not self.ctx.signed_by(*key, vote.key_epoch, quorum, shown=shown):
+            return False
+        for voter, (other, _) in self._votes.get(key, {}).items():
+            counts = other.key_epoch == vote.key_epoch
+            self.ctx.tables.view.put("vote", (voter, *key, other.digest), counts)
+        return True
+
+    # --- certificates ---
+
+    def show(
+        self, certificate: Certificate, quorum: Quorum | None = None, *, needs_all: bool = False
+    ) -> str | None:
+        """Take a certificate that somebody shows; return what is wrong with it, or None.
+
+        It is judged by the holders of its own epoch (F-19), or by ``quorum`` where shares are made.
+        What cannot be judged, because that epoch is not known here, is not noted.
+        """
+        ctx = self.ctx
+        known = quorum or ctx.quorum_of(certificate.key_epoch)
+        if known is None:
+            return None
+        fault = certificate_fault(
+            certificate, ctx.codec, ctx.settings.network_id, known, needs_all
+        )
+        if fault is None:
+            self.add_certificate(certificate, known)
+        return fault
+
+    def add_certificate(self, certificate: Certificate, quorum: Quorum | None = None) -> None:
+        """Note the votes of a certificate that has been verified by ``quorum``.
+
+        Without one it was verified by the holders of its own epoch.
+        """
+        vote, known = vote_of(certificate), quorum or self.ctx.quorum_of(certificate.key_epoch)
+        if known is None or not self.taken_up(vote, known, shown=True):
+            return
         kept = self._votes.setdefault((vote.event, vote.attempt), {})
         for signed in certificate.votes:
             kept.setdefault(signed.voter, (vote, signed))
             # Who voted otherwise to this node has voted for this digest all the same.
-            self.ctx.tables.view.deliver(
-                "vote", signed.voter, vote.event, vote.attempt, vote.digest
-            )
+            self.ctx.hear(vote, signed.voter)
 
     def of(self, event: bytes, attempt: int) -> Mapping[bytes, tuple[Vote, SignedVote]]:
         """Return the votes of one attempt by voter, in the order in which they came."""

@@ -12,7 +12,7 @@ from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.context import Context
 from metanode.protocol.events.votes import frame_of
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.wire.envelope import verify_signed
+from metanode.protocol.wire.envelope import SIGNATURE_TAG, verify_signed
 from spec.messages import Confirmation, SignedConfirmation
 
 SLOTS_KEPT = 64
@@ -46,6 +46,13 @@ class ConfirmationBook:
             codec = self.ctx.codec
             first, second = (frame_of(codec, c, member, s) for c, s in told.items())
             raise Equivocation("two confirmations of one key", member, (first, second))
+
+    def sign(self, key: KeyEpoch) -> None:
+        """Keep this node's own confirmation of a key that it has in store."""
+        ctx = self.ctx
+        body, network_id = ctx.codec.encode(key.confirmation), ctx.settings.network_id
+        signature = ctx.identity.sign(SIGNATURE_TAG, network_id, ctx.me, body)
+        self.note(ctx.me, key.confirmation, signature)
 
     def take(self, sender: bytes, key: KeyEpoch, shown: tuple[SignedConfirmation, ...]) -> None:
         """Take the confirmations of a key that a peer shows; each new one is checked."""

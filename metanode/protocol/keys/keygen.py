@@ -1,56 +1,324 @@
-"""Making the key: keygen slots, confirmations, and the lock-in by the key's own signature.
+"""Making the key: keygen slots and confirmations, until one key is locked in.
 
 Key generation repeats in every slot until ``keygen_until``; a key counts when all n members
-confirmed the same public key and shares. Then one event per network, the lock-in, is signed by the
-newest such key: the signature tests the key, and SAFE-SIGN sees to it that no second key is locked
-in.
+confirmed the same public key and shares. Which one is used the lock-in decides (``lock_in.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import define, field
 
-from metanode.errors import PeerFault
 from metanode.hashing import tagged_hash
-from metanode.protocol.context import (
-    Context,
-    keygen_event,
-    lock_in_event,
-)
-from metanode.protocol.events.coordinator import Task
+from metanode.protocol.context import Context, keygen_event, lock_in_event, regroup_event
+from metanode.protocol.events.event_book import EventBook
+from metanode.protocol.events.purpose import Purpose, Task
+from metanode.protocol.events.run import KeygenPlan, Run, instance_of
+from metanode.protocol.inputs import LinkUp, Received
 from metanode.protocol.keys.confirmations import ConfirmationBook
-from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch, Member
-from metanode.protocol.keys.key import USABLE, keygen_document
-from metanode.protocol.tables.runner import TransitionError
+from metanode.protocol.keys.epoch import FIRST_EPOCH, KeyEpoch, Member, members_plain
+from metanode.protocol.peers.peer_list import PeerList
+from metanode.protocol.requests.requests import Requests
+from metanode.protocol.tables.effects import EraseShare, Watch
+from metanode.protocol.tables.registry import admits, attachment, fact, handles, message
 from metanode.protocol.tables.view import Quorum
-from metanode.protocol.wire.envelope import SIGNATURE_TAG
+from metanode.protocol.wire.codec import encode_canonical
+from metanode.tss import curve
+from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare
-from metanode.tss.sign import Signature
-from metanode.tss.verify import verify_signature
-from spec.messages import Confirmation, Confirmations, KeyLocked
+from spec.messages import (
+    Certificate,
+    Confirmation,
+    Confirmations,
+    KeyLocked,
+    Ping,
+)
+
+USABLE = ("stored", "certified_by_all", "locked_in")
+"""The states of a key whose share is in store."""
+
+ROSTERS_KEPT = 4
+
+
+def keygen_document(
+    network_id: bytes, slot: int, members: tuple[Member, ...], threshold: int, byzantine: int
+) -> bytes:
+    """Return what the members of a key generation agree on, in canonical CBOR."""
+    return encode_canonical(
+        {
+            "byzantine": byzantine,
+            "epoch": FIRST_EPOCH,
+            "members": members_plain(members),
+            "network": network_id,
+            "slot": slot,
+            "threshold": threshold,
+        }
+    )
 
 
 @define
-class Keygen:
-    """The keygen core of a node; ``candidates`` are the listed members, the oldest stake first.
+class Keygen(Purpose):
+    """The purpose of key generations; the keys themselves are in ``ctx.keys``, by slot.
 
-    ``asked`` tells whether the operator has asked for a key.
+    ``announcement`` is what shows everybody the key that was locked in.
     """
 
     ctx: Context
-    candidates: Callable[[], tuple[Member, ...]]
-    create: Callable[[bytes], None]
-    asked: Callable[[], bool]
-    keys: dict[int, KeyEpoch] = field(factory=dict)
+    book: EventBook
+    peers: PeerList
+    requests: Requests
+    kind: str = "keygen"
     announcement: KeyLocked | None = None
-    _confirmations: ConfirmationBook = field(init=False)
-    _making: dict[int, tuple[Member, ...]] = field(factory=dict)
+    confirmations: ConfirmationBook = field(init=False)
+    _rosters: dict[bytes, tuple[Member, ...]] = field(factory=dict)
+    _making: dict[int, tuple[Task, Certificate]] = field(factory=dict)
+    _made: dict[int, Run] = field(factory=dict)
+    _told: dict[bytes, float] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self._confirmations = ConfirmationBook(self.ctx)
+        self.confirmations = ConfirmationBook(self.ctx)
+        self.ctx.tables.bind(self)
+
+    # --- what the tables are told ---
+
+    @fact
+    def keygen_open(self, p: bytes) -> bool:
+        ctx = self.ctx
+        early = ctx.slot_share() < ctx.preset.setup_share and not self._tried(ctx.keygen_slot())
+        return early and ctx.settings.joins is None and self.is_wanted()
+
+    def is_wanted(self) -> bool:
+        """Return whether another key may be made: before ``keygen_until``, or while none counts.
+
+        By command, no key is made before the operator asks, and one that counts is enough.
+        """
+        settings = self.ctx.settings
+        wanted = settings.keygen == "clock" or bool(self.requests.open("keygen"))
+        return wanted and (settings.keygen_window(self.ctx.now) or not self.certified())
+
+    @fact
+    def keygen_certificate(self, p: bytes, k: int) -> bool:
+        if k not in self._making:
+            return False
+        task, certificate = self._making[k]
+        voters = {vote.voter for vote in certificate.votes}
+        return voters == set(task.members) and self.ctx.state("session", task.event, k) == "begun"
+
+    @fact
+    def same_roster(self, p: bytes, k: int) -> bool:
+        return k in self._making and self._is_roster(self._making[k][0].members)
+
+    def _is_roster(self, ids: tuple[bytes, ...]) -> bool:
+        """Return whether these members make, or made, every key that is here (F-33).
+
+        Two rosters could each lock a key in, because their quorums need not meet. A key that only
+        some members know to count is in store here all the same.
+        """
+        making = [task.members for task, _ in self._making.values()]
+        stored = [key.roster for key in self.ctx.keys.values()]
+        return all(roster == ids for roster in (*making, *stored))
+
+    @fact
+    def before_lock_in(self, p: bytes) -> bool:
+        return self.ctx.settings.keygen_window(self.ctx.now)
+
+    @fact
+    def share_verified(self, p: bytes, k: int) -> bool:
+        run = self._made.get(k)
+        return run is not None and self.verifies(run)
+
+    @fact
+    def key_made(self, e: bytes) -> bool:
+        kind, ctx = self.book.kind(e), self.ctx
+        network_id, state = ctx.settings.network_id, ctx.state
+        if kind == "keygen":
+            stored = [slot for slot in ctx.keys if state("keygen", slot) in USABLE]
+            return e in {keygen_event(network_id, slot) for slot in stored}
+        if kind == "regroup" and ctx.key is not None:
+            made = [d for d in ctx.drafts.values() if self._has_part_in(d)]
+            return e in {regroup_event(network_id, ctx.key.key_id, d.number) for d in made}
+        return kind == "key_request" and self.requests.is_met(e)
+
+    def _has_part_in(self, draft: KeyEpoch) -> bool:
+        """Return whether this node's share of a draft is in store, or none is meant for it."""
+        kept = self.ctx.state("regroup", draft.number) != "no_share"
+        return kept or self.ctx.me not in draft.roster
+
+    # --- what is said and stored ---
+
+    @attachment("key_share")
+    def key_share(self, p: bytes, k: int) -> KeyEpoch:
+        return self.ctx.keys[k]
+
+    @message("confirmed")
+    def confirmed(self, p: bytes, k: int) -> Confirmation:
+        return self.ctx.keys[k].confirmation
+
+    @message("confirmations_shown")
+    def confirmations_shown(self, p: bytes, k: int) -> Confirmations:
+        key = self.ctx.keys[k]
+        wanted, shown = key.confirmation, self.confirmations.signed(key)
+        return Confirmations(k, wanted.key_epoch, wanted.digest, shown)
+
+    @message("key_announced")
+    def key_announced(self, p: bytes, k: int) -> KeyLocked | None:
+        return self.locked(p, k)
+
+    @attachment("key")
+    def locked(self, p: bytes, k: int) -> KeyLocked | None:
+        """Return what shows that a key is locked in, or None while its signature is missing."""
+        if self.announcement is not None and self.announcement.key == k:
+            return self.announcement
+        key, found = self.ctx.keys.get(k), self.book.found.get(self.lock_in)
+        if key is None or found is None or found.document != key.encode():
+            return None
+        return KeyLocked(
+            k, key.number, key.roster, key.public_key, key.confirmation.digest,
+            self.confirmations.signed(key), found.signatures[0].rs,
+        )
+
+    # --- slots ---
+
+    @handles("slot_begun")
+    def begin_slot(self) -> None:
+        if self.ctx.tries("peer.KeygenTick"):
+            slot = self.ctx.keygen_slot()
+            self.book.create(keygen_event(self.ctx.settings.network_id, slot), self.kind)
+
+    @handles("slot_over")
+    def end_slot(self) -> None:
+        ctx = self.ctx
+        late = ctx.slot_share() > ctx.preset.slot_share
+        if late or not self._tried(ctx.keygen_slot()):
+            self._over()
+
+    @handles("keys_given_up")
+    def give_up(self) -> None:
+        for (_, slot), state in self.ctx.each(self.ctx.tables.view.entries("key")):
+            if state == "generating":
+                self.ctx.tries("keygen.Fail", k=slot)
+
+    def _tried(self, slot: int) -> bool:
+        return self.book.status(keygen_event(self.ctx.settings.network_id, slot)) != "UNKNOWN"
+
+    def _over(self) -> None:
+        if self.ctx.state("peer") == "Keygen":
+            self.ctx.tries("peer.KeygenOver")
+
+    # --- the purpose ---
+
+    def due(self) -> Iterable[Task]:
+        """Return the key generation of this slot, if it is still early enough."""
+        ctx = self.ctx
+        slot = ctx.keygen_slot()
+        task = self.rebuild(keygen_event(ctx.settings.network_id, slot), slot)
+        return [] if task is None else [task]
+
+    def rebuild(self, event: bytes, attempt: int) -> Task | None:
+        """Return the key generation of a slot as this node sees it."""
+        ctx, settings = self.ctx, self.ctx.settings
+        if ctx.state("peer") != "Keygen" or ctx.key is not None or not self._tried(attempt):
+            return None
+        if attempt != ctx.keygen_slot() or event != keygen_event(settings.network_id, attempt):
+            return None
+        members = self.peers.members()[: settings.members]
+        ids = tuple(sorted(member.node_id for member in members))
+        if len(members) < settings.members or ctx.me not in ids or not self._is_roster(ids):
+            return None
+        document = keygen_document(
+            settings.network_id, attempt, members, settings.threshold, settings.byzantine
+        )
+        digest = tagged_hash("keygen-document", document)
+        self._rosters[digest] = tuple(sorted(members, key=lambda m: m.node_id))
+        while len(self._rosters) > ROSTERS_KEPT:
+            self._rosters.pop(next(iter(self._rosters)))
+        return Task(
+            purpose=self.kind,
+            event=event,
+            attempt=attempt,
+            key_epoch=FIRST_EPOCH,
+            document=document,
+            digest=digest,
+            members=ids,
+            quorum=Quorum(ids, settings.threshold, settings.byzantine),
+            needs_all=True,
+        )
+
+    def oldest(self) -> int:
+        """Return the slot that goes on."""
+        return self.ctx.keygen_slot()
+
+    def begin(self, task: Task, certificate: Certificate) -> Run | None:
+        """Begin to make a key: ``keygen.Start``."""
+        ctx, slot, roster, threshold = self.ctx, task.attempt, task.members, task.quorum.threshold
+        self._making[slot] = (task, certificate)
+        if task.digest not in self._rosters or not ctx.tries("keygen.Start", k=slot):
+            del self._making[slot]
+            return None
+        members = tuple(vote.voter for vote in certificate.votes)
+        plan = KeygenPlan(roster, threshold, task.key_epoch)
+        instance = instance_of(task.event, slot, task.digest, plan, members)
+        parties, mine = range(1, len(roster) + 1), roster.index(ctx.me) + 1
+        lane = KeygenSession(
+            mine, parties, threshold, instance, roster, task.key_epoch, ctx.entropy
+        )
+        return Run(
+            self.kind, task.key_epoch, task.event, slot, task.digest, members, roster, task.quorum,
+            (lane,), plan=plan,
+        )
+
+    def verifies(self, run: Run) -> bool:
+        """Return whether a run has made a share of a key of the members who voted for it."""
+        share, settings = (run.results or (None,))[0], self.ctx.settings
+        if not isinstance(share, Keyshare):
+            return False
+        mine = run.party(self.ctx.me)
+        found = (share.epoch, share.threshold, len(share.public_shares), share.party_index)
+        if found != (FIRST_EPOCH, settings.threshold, len(run.roster), mine):
+            return False
+        point = curve.encode_point(curve.generator_mult(share.secret_share))
+        return point == share.public_shares[mine - 1]
+
+    def finished(self, run: Run) -> None:
+        """Put the share that a run made in store and confirm it."""
+        ctx, slot = self.ctx, run.attempt
+        (share,) = run.results or (None,)
+        self._making.pop(slot, None)
+        self._made[slot] = run
+        ctx.keys[slot] = KeyEpoch(
+            slot=slot,
+            members=self._rosters[run.digest],
+            byzantine=ctx.settings.byzantine,
+            package=share.package,
+            keyshare=share,
+        )
+        stored = ctx.tries("keygen.Store", k=slot)
+        del self._made[slot]
+        if not stored:
+            del ctx.keys[slot]
+            return
+        ctx.note("keygen.stored", slot=slot)
+        self.confirmations.sign(ctx.keys[slot])
+        certified = self._certify(slot)
+        ctx.tries("event.KeyMade", e=run.event)
+        if certified:
+            self._over()
+
+    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
+        """A key generation came to nothing: the next slot makes another key."""
+        self._making.pop(attempt, None)
+        self.ctx.tries("keygen.Fail", k=attempt)
+        self._over()
+
+    def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
+        """Return whether an event is the key generation of a slot."""
+        return attempt is not None and event == keygen_event(
+            self.ctx.settings.network_id, attempt
+        )
+
+    # --- confirmations ---
 
     @property
     def lock_in(self) -> bytes:
@@ -59,321 +327,101 @@ class Keygen:
 
     def certified(self) -> list[KeyEpoch]:
         """Return the keys that all members confirmed, the newest first."""
-        state = self.ctx.tables.state
-        slots = [s for s in self.keys if state("keygen", self.ctx.me, s) == "certified_by_all"]
-        return [self.keys[slot] for slot in sorted(slots, reverse=True)]
+        keys = self.ctx.keys
+        slots = [s for s in keys if self.ctx.state("keygen", s) == "certified_by_all"]
+        return [keys[slot] for slot in sorted(slots, reverse=True)]
 
-    def is_open(self) -> bool:
-        """Return whether another key may be made: before ``keygen_until``, or while none counts.
+    @admits("confirmation")
+    def admit_confirmation(self, sender: bytes, message: Confirmation) -> bool:
+        """Keep a member's confirmation; it counts if it is of what this node has in store."""
+        self.confirmations.note(sender, message, self.ctx.received.envelope.signature)
+        key = self.ctx.keys.get(message.key)
+        return key is not None and message == key.confirmation and sender in key.roster
 
-        By command, no key is made before the operator asks, and one that counts is enough.
-        """
-        settings = self.ctx.settings
-        wanted = settings.keygen == "clock" or self.asked()
-        return wanted and (settings.keygen_window(self.ctx.now) or not self.certified())
-
-    def tick(self) -> Task | None:
-        """Move with the clock; return the task that this node would coordinate now, if any."""
-        ctx = self.ctx
-        if ctx.key is not None or ctx.settings.joins is not None:
-            return None
-        phase, slot = ctx.tables.state("peer", ctx.me), ctx.keygen_slot()
-        if phase == "Keygen":
-            return self._in_slot(slot)
-        if phase != "Idle":
-            return None
-        if self.is_open():
-            if ctx.slot_share() < ctx.preset.setup_share and not self._tried(slot):
-                ctx.tables.fire("peer", "KeygenTick", p=ctx.me, given={"keygen_open": True})
-                self.create(keygen_event(ctx.settings.network_id, slot))
-                return self._in_slot(slot)
-            return None
-        return self.task("lock_in", self.lock_in, ctx.round_number())
-
-    def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
-        """Return the task of an attempt as this node sees it, or None if there is nothing to do."""
-        if self.ctx.key is not None:
-            return None
-        if purpose == "keygen":
-            return self._keygen_task(event, attempt)
-        return self._lock_in_task(event, attempt) if purpose == "lock_in" else None
-
-    def begin(self, task: Task) -> None:
-        """A certificate of all members begins the key generation of a slot."""
-        self.ctx.tables.fire(
-            "keygen",
-            "Start",
-            p=self.ctx.me,
-            k=task.attempt,
-            given={"keygen_certificate": True, "same_roster": self._is_roster(task.members)},
-        )
-        self._making[task.attempt] = task.roster
-
-    def made(self, slot: int, keyshare: Keyshare) -> None:
-        """A key generation ended well: put the share in store, then confirm it."""
-        ctx, settings = self.ctx, self.ctx.settings
-        key = KeyEpoch(
-            slot=slot,
-            members=tuple(sorted(self._making.pop(slot), key=lambda m: m.node_id)),
-            byzantine=settings.byzantine,
-            package=keyshare.package,
-            keyshare=keyshare,
-        )
-        confirmation = key.confirmation
-        ctx.tables.fire(
-            "keygen",
-            "Store",
-            p=ctx.me,
-            k=slot,
-            given={"share_verified": True},
-            carry={"key_share": key, "confirmed": confirmation},
-        )
-        self.keys[slot] = key
-        body = ctx.codec.encode(confirmation)
-        signature = ctx.identity.sign(SIGNATURE_TAG, settings.network_id, ctx.me, body)
-        self._confirmations.note(ctx.me, confirmation, signature)
-        ctx.note("keygen.stored", slot=slot)
-        self._certify(slot)
-
-    def failed(self, slot: int) -> None:
-        """A key generation came to nothing."""
-        self._making.pop(slot, None)
-        if self.ctx.tables.state("keygen", self.ctx.me, slot) == "generating":
-            self.ctx.tables.fire("keygen", "Fail", p=self.ctx.me, k=slot)
-        self._over()
-
-    def on_confirmation(self, sender: bytes, message: Confirmation, signature: bytes) -> None:
-        """Take a member's confirmation; the signature is that of its envelope."""
-        try:
-            self._confirmations.note(sender, message, signature)
-        finally:
-            self._certify(message.key)
-
-    def on_link(self, peer: bytes) -> None:
-        """Tell a peer that came up what it may have missed."""
-        for key in self.keys.values():
-            if peer in key.roster:
-                self._show(key, peer)
-
-    def show_all(self) -> None:
-        """Tell everybody again, once a round, while no key is locked in."""
-        if self.ctx.key is None:
-            for key in self.keys.values():
-                self._show(key, None)
-
-    def _show(self, key: KeyEpoch, peer: bytes | None) -> None:
-        wanted = key.confirmation
-        shown = self._confirmations.signed(key)
-        message = Confirmations(key.slot, wanted.key_epoch, wanted.digest, shown)
-        carry = {"confirmations_shown": [(peer, message)]}
-        if self._state(key.slot) in USABLE:
-            self.ctx.tables.fire("keygen", "Show", p=self.ctx.me, k=key.slot, carry=carry)
-
-    def on_confirmations(self, sender: bytes, message: Confirmations) -> None:
+    @admits("confirmations")
+    def admit_confirmations(self, sender: bytes, message: Confirmations) -> bool:
         """Take the confirmations that a peer shows; each new one is checked."""
-        key = self.keys.get(message.key)
+        key = self.ctx.keys.get(message.key)
         if key is None or message.digest != key.confirmation.digest:
-            return
-        self._confirmations.take(sender, key, message.confirmations)
-        self._certify(message.key)
+            return False
+        self.confirmations.take(sender, key, message.confirmations)
+        return True
 
-    def announce_to(self, peer: bytes) -> None:
-        """Send the locked key's certificate to a holder that does not have it yet."""
-        key = self.ctx.key
-        if key is not None and self.announcement is not None and peer in key.roster:
-            self.ctx.tables.fire(
-                "keygen",
-                "Announce",
-                p=self.ctx.me,
-                k=key.slot,
-                carry={"key_announced": [(peer, self.announcement)]},
-            )
+    @handles("key_certified")
+    def certify(self) -> None:
+        for slot in self.ctx.each(tuple(self.ctx.keys)):
+            if slot in self.ctx.keys and self._certify(slot):
+                self._over()
 
-    def on_key_locked(self, sender: bytes, message: KeyLocked) -> tuple[KeyEpoch, int, int] | None:
-        """Check the certificate of a locked key; return the own share of it and r, s of its
-        signature.
+    def _certify(self, slot: int) -> bool:
+        """Certify a key in store if all members confirmed it; return whether that is so now."""
+        ctx, key = self.ctx, self.ctx.keys[slot]
+        if ctx.state("keygen", slot) != "stored":
+            return False
+        for member in self.confirmations.members(key):
+            ctx.hear(key.confirmation, member)
+        if not ctx.tries("keygen.Certify", k=slot):
+            return False
+        ctx.note("keygen.certified", slot=slot, public_key=key.public_key.hex())
+        for other in [k for k in ctx.keys if k < slot]:
+            self.abandon(other, "keygen.Outdate")
+        return True
 
-        The confirmations that this node missed are in it. Returns None when this node has no share
-        of it.
-        """
-        key = self.keys.get(message.key)
-        if key is None or self.ctx.key is not None:
-            return None
-        if message.public_key != key.public_key or message.roster != key.roster:
-            raise PeerFault("a locked key that differs from the share in store", sender)
-        self._confirmations.take(sender, key, message.confirmations)
-        self._certify(message.key)
-        r = int.from_bytes(message.signature[:32], "big")
-        s = int.from_bytes(message.signature[32:], "big")
-        return (key, r, s)
+    def abandon(self, slot: int, trigger: str) -> None:
+        """Give a key up and erase its share, if the table allows it."""
+        key = self.ctx.keys[slot]
+        if self.ctx.tries(trigger, k=slot):
+            del self.ctx.keys[slot]
+            self.confirmations.forget(slot)
+            self.ctx.ask(EraseShare(key.key_id, key.number, key.public_key))
 
-    def lock(self, key: KeyEpoch, signature: Signature) -> None:
-        """Lock a key in: its signature over its own name has been verified and stored."""
-        ctx = self.ctx
-        valid = verify_signature(
-            key.public_key, key.digest(ctx.settings.network_id), signature.r, signature.s
-        )
-        confirmations = self._confirmations.signed(key)
-        message = KeyLocked(
-            key.slot,
-            key.number,
-            key.roster,
-            key.public_key,
-            key.confirmation.digest,
-            confirmations,
-            signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big"),
-        )
-        ctx.tables.fire(
-            "keygen",
-            "LockIn",
-            p=ctx.me,
-            k=key.slot,
-            given={"lock_in_valid": valid},
-            carry={"key_announced": message, "key": message},
-        )
-        self.announcement = message
-        self.use(key)
-        ctx.tables.fire(
-            "regroup",
-            "Found",
-            p=ctx.me,
-            h=key.number,
-            given={"first_epoch": True, "roster_has": True},
-        )
-        for other in [k for k in self.keys if k != key.slot]:
-            self._abandon(other, "Retire")
-        self._over()
+    @handles("keys_shown")
+    def show(self) -> None:
+        ctx, entry = self.ctx, self.ctx.input
+        to = entry.peer if isinstance(entry, LinkUp) else None
+        if to is None and (ctx.key is not None or not ctx.boundary):
+            return  # once a round, while no key is locked in, or to a peer that came up
+        for slot, key in ctx.each(tuple(ctx.keys.items())):
+            if to is None or to in key.roster:
+                ctx.tries("keygen.Show", to=to, k=slot)
+
+    # --- the key that was locked in ---
 
     def use(self, key: KeyEpoch) -> None:
         """Put a locked key in force."""
         self.ctx.use(key)
-        self.ctx.call("watch", public_key=key.public_key)
+        self.ctx.ask(Watch(key.public_key))
         self.ctx.note("key.locked_in", slot=key.slot, public_key=key.public_key.hex())
 
-    # --- helpers ---
-
-    def _state(self, slot: int) -> str:
-        return self.ctx.tables.state("keygen", self.ctx.me, slot)
-
-    def _is_roster(self, ids: tuple[bytes, ...]) -> bool:
-        """Return whether these members make, or made, every key that is here (F-33).
-
-        Two rosters could each lock a key in, because their quorums need not meet. A key that only
-        some members know to count is in store here all the same.
-        """
-        making = [tuple(sorted(m.node_id for m in members)) for members in self._making.values()]
-        stored = [key.roster for key in self.keys.values()]
-        return all(roster == ids for roster in (*making, *stored))
-
-    def _tried(self, slot: int) -> bool:
-        event = keygen_event(self.ctx.settings.network_id, slot)
-        return self.ctx.tables.state("event", self.ctx.me, event) != "UNKNOWN"
-
-    def _in_slot(self, slot: int) -> Task | None:
-        ctx = self.ctx
-        event = keygen_event(ctx.settings.network_id, slot)
-        if not self._tried(slot) or ctx.slot_share() > ctx.preset.slot_share:
-            self._over()
-            return None
-        return self.task("keygen", event, slot)
-
-    def _over(self) -> None:
-        if self.ctx.tables.state("peer", self.ctx.me) == "Keygen":
-            self.ctx.tables.fire("peer", "KeygenOver", p=self.ctx.me)
-
-    def _keygen_task(self, event: bytes, slot: int) -> Task | None:
-        ctx, settings = self.ctx, self.ctx.settings
-        if slot != ctx.keygen_slot() or event != keygen_event(settings.network_id, slot):
-            return None
-        members = self.candidates()[: settings.members]
-        ids = tuple(sorted(member.node_id for member in members))
-        if len(members) < settings.members or ctx.me not in ids or not self._is_roster(ids):
-            return None
-        if ctx.tables.state("peer", ctx.me) != "Keygen":
-            return None
-        document = keygen_document(
-            settings.network_id, slot, members, settings.threshold, settings.byzantine
-        )
-        return Task(
-            purpose="keygen",
-            event=event,
-            attempt=slot,
-            key_epoch=FIRST_EPOCH,
-            document=document,
-            digest=tagged_hash("keygen-document", document),
-            members=ids,
-            quorum=Quorum(ids, settings.threshold, settings.byzantine),
-            needs_all=True,
-            roster=members,
-        )
-
-    def _lock_in_task(self, event: bytes, attempt: int) -> Task | None:
-        ctx = self.ctx
-        if event != self.lock_in or not 0 <= ctx.round_number() - attempt <= 1:
-            return None
-        certified, network = self.certified(), ctx.settings.network_id
-        locked = ctx.tables.view.get("lock", ctx.me, event)
-        fitting = [k for k in certified if locked in (None, k.digest(network))]
-        if ctx.settings.keygen_window(ctx.now) or not fitting:
-            return None
-        key = fitting[0]
-        self.create(event)
-        return Task(
-            purpose="lock_in",
-            event=event,
-            attempt=attempt,
-            key_epoch=key.number,
-            document=key.encode(),
-            digest=key.digest(network),
-            members=key.roster,
-            quorum=key.quorum,
-            needs_all=False,
-        )
-
-    def key_of(self, digest: bytes) -> KeyEpoch | None:
-        """Return the key whose lock-in digest this is."""
-        network = self.ctx.settings.network_id
-        return next((k for k in self.keys.values() if k.digest(network) == digest), None)
-
-    def _certify(self, slot: int) -> None:
-        key = self.keys.get(slot)
-        if key is None or self._state(slot) != "stored":
-            return
-        ctx = self.ctx
-        for member in self._confirmations.members(key):
-            ctx.tables.view.deliver("confirmed", member, slot)
-        try:
-            ctx.tables.fire("keygen", "Certify", p=ctx.me, k=slot, quorum=key.quorum)
-        except TransitionError:
-            return  # confirmations are missing
-        ctx.note("keygen.certified", slot=slot, public_key=key.public_key.hex())
-        for other in [k for k in self.keys if k < slot]:
-            self._abandon(other, "Outdate")
+    def end(self) -> None:
+        """Give up all keys but the one that was locked in; no more are made."""
+        for slot in tuple(self.ctx.keys):
+            self.abandon(slot, "keygen.Retire")
         self._over()
 
-    def _abandon(self, slot: int, event: str) -> None:
-        """Give a key up and erase its share, if the table allows it."""
-        key = self.keys[slot]
-        try:
-            open_still = self.ctx.settings.keygen_window(self.ctx.now)
-            facts = {"before_lock_in": open_still} if event == "Outdate" else {}
-            self.ctx.tables.fire("keygen", event, p=self.ctx.me, k=slot, given=facts)
-        except TransitionError:
+    @handles("key_told")
+    def tell(self) -> None:
+        ctx, entry, key = self.ctx, self.ctx.input, self.ctx.key
+        if not isinstance(entry, Received) or not isinstance(entry.message, Ping):
             return
-        del self.keys[slot]
-        self._confirmations.forget(slot)
-        self.ctx.call(
-            "erase_share", key_id=key.key_id, epoch=key.number, public_key=key.public_key
-        )
+        peer = entry.sender
+        if key is None or self.announcement is None or peer not in key.roster:
+            return
+        recently = ctx.now - self._told.get(peer, 0.0) < ctx.preset.stake_query_s
+        if entry.message.key_epoch == 0 and not recently:
+            self._told[peer] = ctx.now
+            ctx.tries("keygen.Announce", to=peer, k=self.announcement.key)
 
-    def restore(self, keys: list[KeyEpoch], announcement: KeyLocked | None) -> None:
+    def restore(self, keys: Sequence[KeyEpoch], announcement: KeyLocked | None) -> None:
         """Take the keys from the store after a start."""
-        self.keys = {key.slot: key for key in keys}
+        self.ctx.keys.update({key.slot: key for key in keys})
         self.announcement = announcement
         for key in keys:
-            if self._state(key.slot) == "locked_in":
+            self.confirmations.sign(key)
+            if self.ctx.state("keygen", key.slot) == "locked_in":
                 self.use(key)
 
     def status(self) -> dict[str, Any]:
         """Return the keys by slot with their states, for the operator."""
-        return {str(slot): self._state(slot) for slot in sorted(self.keys)[-8:]}
+        state = self.ctx.state
+        return {str(slot): state("keygen", slot) for slot in sorted(self.ctx.keys)[-8:]}

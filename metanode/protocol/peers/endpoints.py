@@ -18,7 +18,7 @@ MAX_PORT: Final = 65_535
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", re.ASCII
 )
-_PORT: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 _IPV4_SUBNET_BITS: Final = 24
 _IPV6_SITE_BITS: Final = 48
 _IPV6_SUBNET_BITS: Final = 32
@@ -76,29 +76,31 @@ def canonical_host(host: str) -> str:
     name = host.lower()
     # A last label of digits is an address that somebody wrote in another way (1.2.3, 0x7f.1).
     if _HOST_NAME.fullmatch(name) is None or name.rsplit(".", 1)[-1][:1].isdigit():
-        raise ValueError("host is neither an address nor a name")
+        raise ValueError(f"{host!r} is neither an address nor a host name")
     return name
 
 
-def parse_endpoint(text: str, allow_names: bool = False) -> Endpoint:
-    """Return the endpoint that ``text`` writes; host names only when ``allow_names``.
+def parse_endpoint(text: str, allow_names: bool = False, any_port: bool = False) -> Endpoint:
+    """Return the endpoint that ``text`` writes; ValueError says in short why it is none.
 
-    Raises ValueError with a short reason.
+    Host names only when ``allow_names``; port 0, the system's choice, only when ``any_port``.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
-        raise ValueError("endpoint is too long")
-    host, colon, port_text = text.rpartition(":")
-    if not colon or _PORT.fullmatch(port_text) is None or int(port_text) > MAX_PORT:
-        raise ValueError("endpoint is not of the form host:port with a port from 1 to 65535")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        if ":" not in host:
-            raise ValueError("brackets are for IPv6 addresses")
-    elif ":" in host:
-        raise ValueError("an IPv6 address is written in brackets: [address]:port")
-    endpoint = Endpoint(canonical_host(host), int(port_text))
+        raise ValueError("an endpoint is not so long")
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if ":" in host and not bracketed:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, [host]:port")
+    lowest = 0 if any_port else 1
+    number = int(port) if colon and host and _PORT.fullmatch(port) else -1
+    if not lowest <= number <= MAX_PORT:
+        raise ValueError(f"{text!r} is not host:port with a port from {lowest} to {MAX_PORT}")
+    host = host[1:-1] if bracketed else host
+    if bracketed and ":" not in host:
+        raise ValueError(f"{text!r}: brackets are for IPv6 addresses")
+    endpoint = Endpoint(canonical_host(host), number)
     if endpoint.address is None and not allow_names:
-        raise ValueError("an address is needed, not a host name")
+        raise ValueError(f"{text!r}: an address is needed, not a host name")
     return endpoint
 
 

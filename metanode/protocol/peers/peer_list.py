@@ -1,7 +1,8 @@
-"""Pings, the peer list, suspects and blocks, as one node keeps them.
+"""Pings and the peer list, as one node keeps them.
 
 A ping carries the phase, the stake and a proof of the share; each correct one makes the node look
-up the stake on its own chain, and only a peer whose stake holds is listed.
+up the stake on its own chain, and only a peer whose stake holds is listed. A node takes its own
+pings as it takes those of others.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from typing import Any
 
 from attrs import define, field
 
+from metanode.chains.base import StakeReason
 from metanode.custody.types import Outpoint
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, outpoint_of, outpoint_ref, whole
+from metanode.protocol.inputs import Endpoints, StakeAnswer
 from metanode.protocol.keys.epoch import Member
-from metanode.protocol.tables.runner import TransitionError
-from metanode.protocol.wire.codec import encode_canonical
+from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
+from metanode.protocol.tables.registry import admits, fact, handles, message
 from metanode.tss.share_proof import prove_share, verify_share
-from spec.messages import Ping
+from spec.messages import Keepalive, Ping
 
 
 def ping_proof_context(network_id: bytes, peer: bytes, sequence: int) -> bytes:
@@ -33,130 +37,193 @@ class Heard:
     at: float
     stake: Outpoint
     phase: str
-    has_key: bool
     asked: float = 0.0
     member: Member | None = None
-    refused: str = ""
+    refused: StakeReason | None = None
 
 
 @define
-class Evidence:
-    """Why a peer is blocked, and until when (unix seconds)."""
-
-    reason: str
-    until: float
-    frames: tuple[bytes, ...] = field(repr=False)
-
-    def encode(self) -> bytes:
-        """Return the canonical CBOR that is kept in store."""
-        return encode_canonical(
-            {"frames": list(self.frames), "reason": self.reason, "until": int(self.until)}
-        )
-
-
-@define
-class Pings:
-    """The ping core of a node."""
+class PeerList:
+    """The ping core of a node; ``heard`` by peer."""
 
     ctx: Context
+    blocks: BlockList
     heard: dict[bytes, Heard] = field(factory=dict)
-    blocks: dict[bytes, Evidence] = field(factory=dict)
+    _at_hand: dict[bytes, Ping] = field(factory=dict)
     _sequence: int = 0
     _last: float = 0.0
 
-    def tick(self) -> None:
-        """Send a ping when it is due; notice silence and blocks that have run out."""
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
+
+    # --- what the tables are told ---
+
+    @fact
+    def ping_good(self, p: bytes, q: bytes) -> bool:
+        ping, heard, ctx = self._at_hand.get(q), self.heard.get(q), self.ctx
+        if ping is None or (heard is not None and ping.sequence <= heard.sequence):
+            return False
+        near = abs(ping.time_ms / 1000 - ctx.now) <= ctx.preset.clock_skew_s
+        return near and self._proof_holds(q, ping)
+
+    @fact
+    def stake(self, p: bytes, q: bytes) -> str:
+        answer = self._answer()
+        if answer is None or answer.peer != q:
+            return "stake_unconfirmed"
+        return "stake_good" if answer.verdict == "ok" else f"stake_{answer.verdict}"
+
+    @fact
+    def pings_missed(self, p: bytes, q: bytes) -> bool:
+        heard, preset = self.heard.get(q), self.ctx.preset
+        patience = preset.ping_period_s * preset.pings_missed_limit
+        return heard is not None and self.ctx.now - heard.at > patience
+
+    # --- what is said ---
+
+    @message("pinged")
+    def pinged(self, p: bytes) -> Ping:
+        ctx, key = self.ctx, self.ctx.key
+        # The clock makes the sequence grow across restarts without a record of its own.
+        self._sequence = max(self._sequence + 1, int(ctx.now * 1000))
+        proof = None
+        if key is not None and key.keyshare is not None:
+            context = ping_proof_context(ctx.settings.network_id, ctx.me, self._sequence)
+            proof = prove_share(
+                key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy
+            )
+        self._at_hand[p] = Ping(
+            self._sequence,
+            int(ctx.now * 1000),
+            ctx.state("peer"),
+            outpoint_ref(ctx.settings.stake),
+            key.key_id if key is not None and proof is not None else None,
+            proof,
+            key.number if key is not None else 0,
+        )
+        return self._at_hand[p]
+
+    @message("kept_alive")
+    def kept_alive(self, p: bytes) -> Keepalive:
+        entry = self.ctx.input
+        return Keepalive(entry.addresses if isinstance(entry, Endpoints) else ())
+
+    # --- what happens ---
+
+    @admits("ping")
+    def admit_ping(self, sender: bytes, ping: Ping) -> bool:
+        """Keep a peer's ping until its step, unless the peer is blocked."""
+        if self.blocks.is_blocked(sender):
+            return False
+        self._at_hand[sender] = ping
+        return True
+
+    @admits("keepalive")
+    def admit_keepalive(self, sender: bytes, keepalive: Keepalive) -> bool:
+        """Hand the endpoints that a peer knows to the shell."""
+        self.ctx.ask(LearnEndpoints(sender, keepalive.endpoints))
+        return True
+
+    @handles("ping_sent")
+    def on_ping_due(self) -> None:
         ctx = self.ctx
         if ctx.now - self._last >= ctx.preset.ping_period_s:
             self._last = ctx.now
-            self._send()
-        patience = ctx.preset.ping_period_s * ctx.preset.pings_missed_limit
-        for peer, heard in self.heard.items():
-            if ctx.now - heard.at > patience:
-                self._silent(peer)
-        for peer in [p for p, e in self.blocks.items() if e.until <= ctx.now]:
-            del self.blocks[peer]
-            ctx.tables.fire("block_list", "Over", p=ctx.me, q=peer, given={"block_over": True})
+            ctx.fire("peer.Ping")
 
-    def boundary(self) -> None:
-        """Clear the peer list; the pings of the new round rebuild it."""
-        for peer in self.heard:
-            self.ctx.tables.fire("ping", "Boundary", p=self.ctx.me, q=peer)
+    @handles("ping_taken")
+    def on_ping(self) -> None:
+        for peer in self.ctx.each(list(self._at_hand)):
+            good = self.ctx.tries("ping.Ping", q=peer)
+            refusal = self.ctx.tables.refusal
+            self.ctx.tries("block_list.GoodPing", q=peer)
+            ping = self._at_hand.pop(peer)
+            if good:
+                self._keep(peer, ping)
+            else:
+                self.ctx.note("ping.refused", peer=peer.hex()[:16], reason=str(refusal))
 
-    def on_ping(self, sender: bytes, message: Ping) -> None:
-        """Take a peer's ping."""
-        ctx = self.ctx
-        if self.is_blocked(sender):
-            return
-        ctx.tables.view.deliver("pinged", sender)
-        before = self.heard.get(sender)
-        newer = before is None or message.sequence > before.sequence
-        near = abs(message.time_ms / 1000 - ctx.now) <= ctx.preset.clock_skew_s
-        facts = {
-            "ping_fresh": newer and near,
-            "ping_proof_valid": self._proof_holds(sender, message),
-        }
-        try:
-            ctx.tables.fire("ping", "Ping", p=ctx.me, q=sender, given=facts)
-        except TransitionError as refusal:
-            ctx.note("ping.refused", peer=sender.hex()[:16], reason=str(refusal))
-            return
-        stake = outpoint_of(message.stake)
-        known = before if before is not None and before.stake == stake else None
-        heard = Heard(
-            message.sequence,
-            ctx.now,
-            stake,
-            message.phase,
-            message.key_id is not None,
-            known.asked if known else 0.0,
-            known.member if known else None,
-            known.refused if known else "",
-        )
-        self.heard[sender] = heard
-        if ctx.tables.state("block_list", ctx.me, sender) == "suspect":
-            ctx.tables.fire("block_list", "GoodPing", p=ctx.me, q=sender, given=facts)
-        if (
-            self._listing(sender) == "checking"
-            and ctx.now - heard.asked >= ctx.preset.stake_query_s
-        ):
-            heard.asked = ctx.now
-            ctx.call("check_stake", peer=sender, stake=stake)
-
-    def on_stake(self, peer: bytes, stake: Outpoint, reason: str, height: int) -> None:
-        """Take the chain's answer: ok, spent, short, young, foreign or unconfirmed."""
+    def _keep(self, peer: bytes, ping: Ping) -> None:
+        """Keep what a good ping says, and ask about a stake that is in question."""
+        ctx, stake = self.ctx, outpoint_of(ping.stake)
         heard = self.heard.get(peer)
         if heard is None or heard.stake != stake:
+            heard = self.heard[peer] = Heard(0, 0.0, stake, "")
+        heard.sequence, heard.at, heard.phase = ping.sequence, ctx.now, ping.phase
+        in_question = self._listing(peer) == "checking"
+        if in_question and ctx.now - heard.asked >= ctx.preset.stake_query_s:
+            heard.asked = ctx.now
+            ctx.ask(CheckStake(peer, stake))
+
+    @handles("silence")
+    def on_silence(self) -> None:
+        me = self.ctx.me
+        for peer in self.ctx.each([p for p in self.heard if self.pings_missed(me, p)]):
+            self.ctx.tries("ping.Silence", q=peer)
+            self.ctx.tries("block_list.Silence", q=peer)
+
+    @handles("list_cleared")
+    def on_boundary(self) -> None:
+        # Without a key the list says who takes part: it stays, or a set-up would come too early.
+        if self.ctx.boundary and self.ctx.key is not None:
+            for peer in self.ctx.each(self.heard):
+                self.ctx.tries("ping.Boundary", q=peer)
+
+    @handles("stake_judged")
+    def on_stake(self) -> None:
+        answer = self._answer()
+        if answer is None:
             return
+        peer, verdict = answer.peer, answer.verdict
+        heard = self.heard[peer]
         heard.asked = 0.0
-        if self._listing(peer) != "checking":
+        if not self.ctx.tries("ping.Stake", q=peer):
             return  # the list was cleared meanwhile: the next ping asks again
-        facts = {
-            "stake_unspent": reason != "spent",
-            "stake_enough": reason != "short",
-            "stake_aged": reason not in ("young", "unconfirmed"),
-            "stake_owned": reason != "foreign",
-        }
-        self.ctx.tables.fire("ping", "Stake", p=self.ctx.me, q=peer, given=facts)
-        if reason == "ok":
-            heard.member = Member(peer, stake, height)
-        elif heard.refused != reason:
-            self.ctx.note("stake.refused", peer=peer.hex()[:16], reason=reason)
-        heard.refused = "" if reason == "ok" else reason
+        if self.is_listed(peer):
+            heard.member, heard.refused = Member(peer, heard.stake, answer.height), None
+        elif heard.refused != verdict:
+            heard.refused = verdict
+            self.ctx.note("stake.refused", peer=peer.hex()[:16], reason=verdict)
+
+    @handles("endpoints_told")
+    def on_endpoints(self) -> None:
+        entry = self.ctx.input
+        if isinstance(entry, Endpoints):
+            self.ctx.fire("peer.Keepalive", to=entry.peer)
+
+    def _answer(self) -> StakeAnswer | None:
+        """Return the chain's answer at hand, unless that stake is the peer's no more."""
+        answer = self.ctx.input
+        if not isinstance(answer, StakeAnswer) or answer.peer not in self.heard:
+            return None
+        return answer if self.heard[answer.peer].stake == answer.stake else None
+
+    def _proof_holds(self, sender: bytes, ping: Ping) -> bool:
+        current = self.ctx.key
+        if current is None or ping.key_id is None:
+            return True  # nothing to prove yet, on one side or the other
+        # Who is an epoch behind, or ahead, proves the share that it has.
+        key = self.ctx.epochs.get(ping.key_epoch, current)
+        if ping.key_id != key.key_id or sender not in key.roster:
+            return ping.share_proof is None or sender not in key.roster
+        if ping.share_proof is None:
+            return False
+        context = ping_proof_context(self.ctx.settings.network_id, sender, ping.sequence)
+        return verify_share(key.public_share(sender), context, ping.share_proof)
+
+    # --- who is there ---
 
     def members(self) -> tuple[Member, ...]:
         """Return the listed peers, this node among them, the oldest stake first."""
         listed = [
-            h.member
-            for p, h in self.heard.items()
-            if h.member is not None and self._listing(p) == "listed"
+            h.member for p, h in self.heard.items() if h.member is not None and self.is_listed(p)
         ]
         return tuple(sorted(listed, key=lambda m: (m.height, m.node_id)))
 
     def staked(self) -> tuple[Member, ...]:
         """Return the peers whose stake held when the chain was last asked, also between rounds."""
         found = self.heard.values()
-        return tuple(h.member for h in found if h.member is not None and not h.refused)
+        return tuple(h.member for h in found if h.member is not None and h.refused is None)
 
     def is_listed(self, peer: bytes) -> bool:
         """Return whether a peer's stake has been proved and it is alive."""
@@ -170,40 +237,20 @@ class Pings:
         heard = self.heard.get(peer)
         if heard is None:
             return "it has never pinged this node: check the id, and start it with a funded stake"
-        if heard.refused:
+        if heard.refused is not None:
             return f"its stake is refused ({heard.refused}): mend its stake"
         if heard.member is None:
             return "its stake is not proved yet: wait until `status` lists it"
         return None
 
-    def is_blocked(self, peer: bytes) -> bool:
-        """Return whether a peer is on the block list: its pings count for nothing (F-08)."""
-        return self.ctx.tables.state("block_list", self.ctx.me, peer) == "blocked"
-
-    def block(self, peer: bytes, reason: str, frames: tuple[bytes, ...]) -> None:
-        """Block a peer on evidence: frames that it signed and that contradict each other."""
-        ctx = self.ctx
-        evidence = Evidence(reason, ctx.now + ctx.preset.block_duration_s, frames)
-        self.blocks[peer] = evidence
-        ctx.tables.fire(
-            "block_list",
-            "Block",
-            p=ctx.me,
-            q=peer,
-            given={"evidence_verified": True},
-            carry={"block_until": evidence},
-        )
-        ctx.note("peer.blocked", peer=peer.hex()[:16], reason=reason)
-
     def report(self) -> list[dict[str, Any]]:
         """Return the peers as this node sees them, for the operator."""
-        state = self.ctx.tables.state
         return [
             {
                 "node_id": peer.hex(),
                 "listing": self._listing(peer),
                 "phase": heard.phase,
-                "standing": state("block_list", self.ctx.me, peer),
+                "standing": self.blocks.standing(peer),
                 "stake": str(heard.stake),
                 "last_ping_s": round(self.ctx.now - heard.at, 1),
                 "linked": peer in self.ctx.links,
@@ -212,47 +259,5 @@ class Pings:
             for peer, heard in sorted(self.heard.items())
         ]
 
-    def _send(self) -> None:
-        ctx, key = self.ctx, self.ctx.key
-        # The clock makes the sequence grow across restarts without a record of its own.
-        self._sequence = max(self._sequence + 1, int(ctx.now * 1000))
-        proof = None
-        if key is not None and key.keyshare is not None:
-            context = ping_proof_context(ctx.settings.network_id, ctx.me, self._sequence)
-            proof = prove_share(
-                key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy
-            )
-        message = Ping(
-            self._sequence,
-            int(ctx.now * 1000),
-            ctx.tables.state("peer", ctx.me),
-            outpoint_ref(ctx.settings.stake),
-            key.key_id if key is not None and proof is not None else None,
-            proof,
-            key.number if key is not None else 0,
-        )
-        ctx.tables.fire("peer", "Ping", p=ctx.me, carry={"pinged": message})
-        self.on_ping(ctx.me, message)
-
-    def _proof_holds(self, sender: bytes, message: Ping) -> bool:
-        current = self.ctx.key
-        if current is None or message.key_id is None:
-            return True  # nothing to prove yet, on one side or the other
-        # Who is an epoch behind, or ahead, proves the share that it has.
-        key = self.ctx.epochs.get(message.key_epoch, current)
-        if message.key_id != key.key_id or sender not in key.roster:
-            return message.share_proof is None or sender not in key.roster
-        if message.share_proof is None:
-            return False
-        context = ping_proof_context(self.ctx.settings.network_id, sender, message.sequence)
-        return verify_share(key.public_share(sender), context, message.share_proof)
-
     def _listing(self, peer: bytes) -> str:
-        return self.ctx.tables.state("ping", self.ctx.me, peer)
-
-    def _silent(self, peer: bytes) -> None:
-        ctx, facts = self.ctx, {"pings_missed": True}
-        if self._listing(peer) == "listed":
-            ctx.tables.fire("ping", "Silence", p=ctx.me, q=peer, given=facts)
-        if ctx.tables.state("block_list", ctx.me, peer) == "clear":
-            ctx.tables.fire("block_list", "Silence", p=ctx.me, q=peer, given=facts)
+        return self.ctx.state("ping", peer)

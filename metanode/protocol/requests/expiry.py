@@ -18,15 +18,13 @@ from typing import Any
 from attrs import define, field
 
 from metanode.protocol.context import Context
-from metanode.protocol.payouts.settlement import Settlement
+from metanode.protocol.events.event_book import EventBook
+from metanode.protocol.inputs import LinkUp, Received
 from metanode.protocol.requests.request import Request
-from metanode.protocol.requests.requests import FINISHED, Requests
-from metanode.protocol.tables.runner import Carried
+from metanode.protocol.requests.requests import Requests
+from metanode.protocol.tables.registry import admits, handles, message
 from spec.messages import Renounced
 from spec.parameters import refund_quorum
-
-QUIET = ("PENDING", "FAILED")
-"""Where no attempt is going on here."""
 
 TOLD_AT_ONCE = 64
 HEARD_PER_SENDER = 64
@@ -39,66 +37,82 @@ class Expiry:
     """Renounces what ran out of time at this node, and takes the statements of the others."""
 
     ctx: Context
-    settlement: Settlement
+    book: EventBook
     requests: Requests
     _heard: dict[bytes, dict[bytes, None]] = field(factory=dict)
     _answered: set[tuple[bytes, bytes]] = field(factory=set)
 
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
+
+    @message("renounced_said")
+    def renounced_said(self, p: bytes, e: bytes) -> Renounced:
+        return Renounced(e)
+
     # --- the clock ---
 
-    def boundary(self, number: int) -> None:
+    @handles("renounced_again")
+    def say_again(self) -> None:
         """A round begins: what was still tried has come to nothing.
 
         All are told again what is still open after 1, 2, 4, 8 ... rounds: it may be for years.
         """
+        ctx = self.ctx
+        if not ctx.boundary:
+            return
         self._answered.clear()
-        again = []
-        for event, request in self._overdue():
-            if self.settlement.status(event) == "IN_PROGRESS":
-                self.settlement.recover(event)
-            late = number - int(request.expires // self.ctx.preset.round_period_s)
-            if self.requests.has_renounced(event) and late & (late - 1) == 0:
-                again.append(event)
-        for event in again[-TOLD_AT_ONCE:]:
-            self._say(event)
-            self._settle(event)
+        overdue = tuple(self._overdue())
+        late = {e: ctx.round_number() - self._round_of(request) for e, request in overdue}
+        said = [e for e in late if self.requests.has_renounced(e)]
+        again = [e for e in said if late[e] & (late[e] - 1) == 0][-TOLD_AT_ONCE:]
+        for event in ctx.each(late):
+            self.book.recover(event)
+            if event in again and ctx.tries("event.Renounce", e=event):
+                self._settle(event)
 
-    def tick(self) -> None:
-        """Renounce what ran out of time since, unless a share of this node is out."""
-        for event, request in self._overdue():
-            if self.requests.has_renounced(event) or self._has_released(event, request):
-                continue
-            if self.settlement.status(event) in QUIET:
-                self._say(event)
-                self.ctx.note("request.renounced", event_id=event.hex()[:16])
+    @handles("renounced")
+    def renounce(self) -> None:
+        for event, _ in self.ctx.each(self._overdue()):
+            if not self.requests.has_renounced(event) and self._renounce(event):
                 self._settle(event)
 
     # --- other nodes ---
 
-    def on_renounced(self, sender: bytes, message: Renounced) -> None:
-        """Take the statement of a holder; it is told once a round what this node has to say."""
-        ctx, event = self.ctx, message.event
-        if ctx.key is None or sender not in ctx.key.roster:
-            return
+    @admits("renounced")
+    def hear(self, sender: bytes, statement: Renounced) -> bool:
+        """Take the statement of a holder; about what nobody asked for here it waits."""
+        event = statement.event
         request = self.requests.asked.get(event)
-        if request is None or request.kind != "sign":
-            heard = self._heard.setdefault(sender, {})
-            heard[event] = None
-            if len(heard) > HEARD_PER_SENDER:
-                heard.pop(next(iter(heard)))
-            return
-        ctx.tables.view.deliver("renounced_said", sender, event)
-        self._settle(event)
-        self.requests.tell(sender, event)  # if it is signed
-        if self._may_say(event) and (sender, event) not in self._answered:
-            self._answered.add((sender, event))
-            self._say(event, sender)
+        if request is not None and request.kind == "sign":
+            return True
+        heard = self._heard.setdefault(sender, {})
+        heard[event] = None
+        if len(heard) > HEARD_PER_SENDER:
+            heard.pop(next(iter(heard)))
+        return False
 
-    def announce_to(self, peer: bytes) -> None:
-        """Tell a peer that came up what this node has renounced, the newest of it."""
-        renounced = [event for event in self.requests.asked if self._may_say(event)]
-        for event in renounced[-TOLD_AT_ONCE:]:
-            self._say(event, peer)
+    @handles("expired")
+    def settle(self) -> None:
+        entry = self.ctx.input
+        if isinstance(entry, Received) and isinstance(entry.message, Renounced):
+            event = entry.message.event
+            if self.requests.has_renounced(event) or self._renounce(event):
+                self._settle(event)
+
+    @handles("renounced_told")
+    def tell(self) -> None:
+        entry, peer = self.ctx.input, b""
+        events: list[bytes] = []
+        if isinstance(entry, LinkUp):  # the newest of what this node has renounced
+            peer = entry.peer
+            events = [event for event in self.requests.asked if self.requests.has_renounced(event)]
+        elif isinstance(entry, Received):  # once a round what this node has to say
+            peer, event = entry.sender, entry.message.event
+            if (peer, event) not in self._answered and self.requests.has_renounced(event):
+                self._answered.add((peer, event))
+                events = [event]
+        for event in self.ctx.each(events[-TOLD_AT_ONCE:]):
+            self.ctx.tries("event.Renounce", to=peer, e=event)
 
     # --- for the operator ---
 
@@ -108,12 +122,12 @@ class Expiry:
         if request is None or request.kind != "sign" or key is None:
             return None
         numbers = (len(key.roster), key.quorum.threshold, key.quorum.faulty)
-        view = self.ctx.tables.view
+        view, digest = self.ctx.tables.view, request.fields["digest"]
         return {
             "renounced": sum(bool(view.get("renounced_said", q, event)) for q in key.roster),
             "needed": refund_quorum(*numbers),
             "renounced_here": self.requests.has_renounced(event),
-            "released_here": self._has_released(event, request),
+            "released_here": bool(view.get("released", self.ctx.me, event, digest)),
             "same_holders": request.names(key.quorum),
         }
 
@@ -124,39 +138,20 @@ class Expiry:
             if request.kind == "sign" and self.requests.is_overdue(event):
                 yield event, request
 
-    def _may_say(self, event: bytes) -> bool:
-        status = self.settlement.status(event)
-        return self.requests.has_renounced(event) and status in (*QUIET, "EXPIRED")
+    def _round_of(self, request: Request) -> int:
+        return int(request.expires // self.ctx.preset.round_period_s)
 
-    def _has_released(self, event: bytes, request: Request) -> bool:
-        view = self.ctx.tables.view
-        return bool(view.get("released", self.ctx.me, event, request.fields["digest"]))
-
-    def _say(self, event: bytes, to: bytes | None = None) -> None:
-        statement: Carried = [(to, Renounced(event))]
-        self.ctx.tables.fire(
-            "event",
-            "Renounce",
-            p=self.ctx.me,
-            e=event,
-            given={"event_over": True},
-            carry={"renounced_said": statement},
-        )
+    def _renounce(self, event: bytes) -> bool:
+        renounced = self.ctx.tries("event.Renounce", e=event)
+        if renounced:
+            self.ctx.note("request.renounced", event_id=event.hex()[:16])
+        return renounced
 
     def _settle(self, event: bytes) -> None:
-        """Let an event go if so many renounced it, this node among them, that none can sign it.
-
-        They speak for the holders whom it names, so nobody is counted once others hold the key.
-        """
-        ctx, request = self.ctx, self.requests.asked[event]
-        if self.settlement.status(event) in FINISHED or not self.requests.has_renounced(event):
-            return
-        if ctx.key is None or not request.names(ctx.key.quorum):
-            return
-        for sender in ctx.key.roster:
+        """Let an event go if so many holders have renounced it that none can sign it."""
+        key = self.ctx.key
+        for sender in () if key is None else key.roster:
             if self._heard.get(sender, {}).pop(event, "") is None:
-                ctx.tables.view.deliver("renounced_said", sender, event)
-        over = {"event_over": True}
-        if ctx.tables.may("event", "Expire", given=over, p=ctx.me, e=event):
-            ctx.tables.fire("event", "Expire", given=over, p=ctx.me, e=event)
-            ctx.note("request.expired", event_id=event.hex()[:16])
+                self.ctx.hear(Renounced(event), sender)
+        if self.ctx.tries("event.Expire", e=event):
+            self.ctx.note("request.expired", event_id=event.hex()[:16])

@@ -18,12 +18,16 @@ from attrs import field, frozen
 
 from metanode.errors import Malformed, UserError
 from metanode.hashing import tagged_hash
+from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import decode_canonical, encode_canonical
 from spec.messages import HASH_OCTETS, MEMBERS_LIMIT, NODE_ID_OCTETS
 
 MAX_NUMBER = 1 << 32
 LABEL_CHARACTERS = 64
+NEW_SHARES = ("keyrefresh", "quorumchange")
+"""The kinds of request that ask for new shares of the key."""
+
 NO_KEY = "there is no key yet: `keygen` makes one, `status` shows it"
 
 
@@ -49,6 +53,17 @@ class Request:
     def names(self, quorum: Quorum) -> bool:
         """Return whether these are the holders that a request to sign is put to."""
         return bool(self.fields["holders"] == holders_id(quorum))
+
+    def is_met_by(self, key: KeyEpoch) -> bool:
+        """Return whether the epoch in force is what a request for the key asks for, or as good."""
+        asked = self.fields
+        if self.kind not in NEW_SHARES:
+            return self.kind == "keygen"
+        now = (list(key.roster), key.threshold, key.byzantine)
+        same = self.kind == "keyrefresh" or now == (
+            asked["members"], asked["threshold"], asked["byzantine"]
+        )
+        return bool(key.number > asked["epoch"] and same)
 
     @property
     def shown(self) -> dict[str, Any]:

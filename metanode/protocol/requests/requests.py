@@ -8,16 +8,24 @@ lock as a payout (SAFE-SIGN); those for the key are listed here for the cores th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, evolve, field
 
 from metanode.custody.payout import custody_address
-from metanode.errors import Malformed, PeerFault, UserError
+from metanode.errors import LocalFault, Malformed, PeerFault, UserError
 from metanode.protocol.context import Context
-from metanode.protocol.events.coordinator import Task, coordinator_of
-from metanode.protocol.keys.epoch import Member
-from metanode.protocol.payouts.settlement import Settlement
+from metanode.protocol.events.event_book import FINISHED, EventBook
+from metanode.protocol.events.purpose import (
+    Purpose,
+    Task,
+    coordinator_of,
+    signatures_of,
+    signing_run,
+)
+from metanode.protocol.events.run import Run
+from metanode.protocol.inputs import Input, LinkUp, OperatorRequest, Received
+from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.requests.request import (
     NO_KEY,
     Request,
@@ -27,15 +35,13 @@ from metanode.protocol.requests.request import (
     request_event,
 )
 from metanode.protocol.rounds.threshold_set import in_turn
-from metanode.protocol.tables.runner import TransitionError
-from metanode.tss.sign import Signature
-from metanode.tss.verify import verify_signature
-from spec.messages import EcdsaSignature, SignatureFound
+from metanode.protocol.tables.registry import attachment, handles
+from metanode.tss.verify import verify_compact
+from spec.messages import Certificate, Renounced, Setup, SignatureFound
 from spec.parameters import quorum_fault
 
 OPEN = ("PENDING", "IN_PROGRESS")
 DONE = "SUCCESS"
-FINISHED = (DONE, "EXPIRED")
 OPEN_LIMIT = 64
 AT_ONCE = 48
 """Requests that are tried in one round, so that their votes find room at every other node."""
@@ -45,22 +51,21 @@ ANNOUNCED_TO_NEWCOMERS = 16
 
 
 @define
-class Requests:
-    """The requests of a node. ``candidates`` are the listed members, the oldest stake first.
-
-    ``stake_fault`` tells why a node may not become a holder, or None if it may.
-    """
+class Requests(Purpose):
+    """The requests of a node; the purpose of those to sign."""
 
     ctx: Context
-    settlement: Settlement
-    candidates: Callable[[], tuple[Member, ...]]
-    stake_fault: Callable[[bytes], str | None]
+    book: EventBook
+    peers: PeerList
+    kind: str = "sign"
     asked: dict[bytes, Request] = field(factory=dict)
-    found: dict[bytes, SignatureFound] = field(factory=dict)
-    _heard: dict[bytes, tuple[bytes, SignatureFound]] = field(factory=dict)
+    _heard: dict[bytes, SignatureFound] = field(factory=dict)
     _told: set[tuple[bytes, bytes]] = field(factory=set)
     _tried: set[bytes] = field(factory=set)
     _round: int = -1
+
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
 
     # --- what an operator asks ---
 
@@ -78,9 +83,9 @@ class Requests:
         request = Request(kind, make_document(kind, given), now, now + lifetime)
         event = request.event(self.ctx.settings.network_id)
         known = self.asked.get(event)
-        if known is not None and self.settlement.status(event) == DONE:
+        if known is not None and self.book.status(event) == DONE:
             return known
-        if self.settlement.status(event) == "EXPIRED" or self.has_renounced(event):
+        if self.book.status(event) == "EXPIRED" or self.has_renounced(event):
             raise UserError("this node has renounced the request permanently: use another --label")
         if known is None and len(self.open()) >= OPEN_LIMIT:
             raise UserError(f"{OPEN_LIMIT} requests are open here: wait until `events` shows fewer")
@@ -92,31 +97,36 @@ class Requests:
         }[kind](request)
         return request if known is None else evolve(request, made=known.made)
 
-    def ask(self, kind: str, given: Mapping[str, object]) -> Request:
-        """Take a request of this node's operator; asking again gives it more time.
-
-        UserError as :meth:`check`; the caller flushes before it tells the operator.
-        """
-        request = self.check(kind, given)
-        ctx = self.ctx
-        event = request.event(ctx.settings.network_id)
-        if self.settlement.status(event) == DONE:
-            return request
-        self.settlement.create(event)
-        ctx.tables.fire(
-            "event",
-            "Ask",
-            p=ctx.me,
-            e=event,
-            given={"event_known": True},
-            carry={"asked": request},
-        )
-        self.asked[event] = request
-        ctx.note("request.asked", kind=kind, event_id=event.hex()[:16])
+    @handles("asked")
+    def take(self) -> None:
+        request = self._at_hand
+        event = request.event(self.ctx.settings.network_id)
+        if self.book.status(event) in FINISHED:
+            return
+        self._know(event, request)
+        self.book.create(event, self.book.kinds[event])
+        self.ctx.fire("event.Ask", e=event)  # asking again gives it more time
+        self.ctx.note("request.asked", kind=request.kind, event_id=event.hex()[:16])
         heard = self._heard.pop(event, None)
         if heard is not None:
-            self._take(event, request, heard[1])
-        return request
+            self._take(heard)
+
+    @attachment("asked")
+    def stored(self, p: bytes, e: bytes) -> Request:
+        return self._at_hand
+
+    @property
+    def _at_hand(self) -> Request:
+        if not isinstance(self.ctx.input, OperatorRequest):
+            raise LocalFault("no operator has asked for anything")
+        return self.ctx.input.request
+
+    def _know(self, event: bytes, request: Request) -> None:
+        self.asked[event] = request
+        self.book.know(event, "sign" if request.kind == "sign" else "key_request")
+        if request.kind == "sign":  # those for the key do not expire
+            self.book.deadlines[event] = request.expires
+            self.ctx.named[event] = request.fields["holders"]
 
     # --- for the cores that carry requests out ---
 
@@ -129,67 +139,60 @@ class Requests:
         ]
         return sorted(found, key=lambda item: (item[1].made, item[0]))
 
-    def met(self, event: bytes) -> None:
-        """What a request for the key asked for is in force."""
-        ctx = self.ctx
-        ctx.tables.fire("event", "KeyMade", p=ctx.me, e=event, given={"key_made": True})
-        ctx.note("request.met", kind=self.asked[event].kind, event_id=event.hex()[:16])
+    def is_met(self, event: bytes) -> bool:
+        """Return whether what a request for the key asks for is in force."""
+        request, key = self.asked.get(event), self.ctx.key
+        return request is not None and key is not None and request.is_met_by(key)
+
+    @handles("requests_met")
+    def settle(self) -> None:
+        for event, request in self.ctx.each(self.open()):
+            if request.kind != "sign" and self.ctx.tries("event.KeyMade", e=event):
+                self.ctx.note("request.met", kind=request.kind, event_id=event.hex()[:16])
 
     def is_open(self, event: bytes) -> bool:
         """Return whether a request is still to be met."""
         in_time = self.ctx.now < self.asked[event].expires
-        return in_time and self.settlement.status(event) in OPEN
+        return in_time and self.book.status(event) in OPEN
 
     def is_overdue(self, event: bytes) -> bool:
         """Return whether a request has run out of time: it is not tried any more."""
         late = self.asked[event].expires <= self.ctx.now
-        return late and self.settlement.status(event) not in FINISHED
+        return late and self.book.status(event) not in FINISHED
 
     def has_renounced(self, event: bytes) -> bool:
         """Return whether this node takes no part in an event any more (F-16)."""
         return bool(self.ctx.tables.view.get("renounced", self.ctx.me, event))
 
-    # --- signing, as the coordinators ask for it ---
+    # --- signing: the purpose ---
 
-    def boundary(self, number: int) -> None:
-        """A round begins: its number is that of the attempts that may be made now."""
-        if self._tried:  # memory of old attempts; what is on disk is never swept
-            self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
-        self._round = number
-        self._told.clear()
-        self._tried.clear()
-
-    def tick(self) -> list[Task]:
-        """Settle what is met by now; return the attempts that this node would set up."""
-        ctx = self.ctx
-        key = ctx.key
-        if key is None:
-            return []
-        for event, _ in self.open("keygen"):
-            self.met(event)
+    def due(self) -> Iterable[Task]:
+        """Return the attempts of this round, if they are this node's to coordinate."""
+        ctx, key = self.ctx, self.ctx.key
+        self._follow_round()
+        if key is None or ctx.round_share() >= ctx.preset.vote_share:
+            return []  # what begins so late would not end with its round
         enough = len(ctx.live_holders()) >= key.quorum.threshold
-        late = ctx.round_share() >= ctx.preset.vote_share  # it would not end with its round
-        if late or not enough or ctx.me != coordinator_of(key.roster, key.number, self._round):
+        if not enough or ctx.me != coordinator_of(key.roster, key.number, self._round):
             return []
-        events = [event for event, _ in self.open("sign")]
-        turn = in_turn(events, self._round * AT_ONCE)
-        tasks = [self.task("sign", event, self._round) for event in turn]
+        turn = in_turn([event for event, _ in self.open("sign")], self._round * AT_ONCE)
+        tasks = [self.rebuild(event, self._round) for event in turn]
         return [task for task in tasks if task is not None]
 
-    def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+    def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return the attempt of a request to sign as this node sees it, or None."""
         key, request = self.ctx.key, self.asked.get(event)
-        if purpose != "sign" or key is None or request is None or request.kind != purpose:
+        if key is None or request is None or request.kind != "sign" or not self.is_open(event):
             return None
-        if attempt != self._round or not self.is_open(event):
+        self._follow_round()
+        fields, room = request.fields, event in self._tried or len(self._tried) < AT_ONCE
+        if attempt != self._round or not room:
             return None
-        fields = request.fields
-        room = event in self._tried or len(self._tried) < AT_ONCE
-        if fields["key_id"] != key.key_id or not request.names(key.quorum) or not room:
+        if fields["key_id"] != key.key_id or not request.names(key.quorum):
             return None
         self._tried.add(event)
         return Task(
-            purpose=purpose,
+            purpose="sign",
             event=event,
             attempt=attempt,
             key_epoch=key.number,
@@ -197,114 +200,106 @@ class Requests:
             digest=fields["digest"],
             members=key.roster,
             quorum=key.quorum,
-            needs_all=False,
         )
 
-    def signed(self, event: bytes, signature: Signature, signers: Sequence[bytes]) -> bool:
-        """Take the result of a run; return whether it is a signature of what was asked for."""
-        request = self.asked.get(event)
-        if request is None:
-            return False
-        rs = signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big")
-        found = SignatureFound(event, request.document, tuple(signers), (EcdsaSignature(rs),))
-        if not self._verifies(found):
-            return False
-        self._take(event, request, found)
-        return True
+    def oldest(self) -> int:
+        """Return the attempt of this round."""
+        return self.ctx.round_number()
+
+    def begin(self, task: Task, certificate: Certificate) -> Run | None:
+        """Return the run that signs what was asked for, if this node has a share."""
+        keyshare = self.ctx.epoch.keyshare
+        return None if keyshare is None else signing_run(self.ctx, task, certificate, keyshare)
+
+    def verifies(self, run: Run) -> bool:
+        """Return whether a run has made a signature of what was asked for."""
+        request = self.asked.get(run.event)
+        return request is not None and self.verified(signatures_of(run, request.document))
+
+    def finished(self, run: Run) -> None:
+        """Take the signature of a run."""
+        self._take(signatures_of(run, self.asked[run.event].document))
+
+    def _follow_round(self) -> None:
+        """Forget what belongs to the attempts of another round."""
+        number = self.ctx.round_number()
+        if number == self._round:
+            return
+        if self._tried:  # memory of old attempts; what is on disk is never swept
+            self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
+        self._round = number
+        self._told.clear()
+        self._tried.clear()
 
     # --- signatures of others ---
 
-    def concerns(self, message: SignatureFound) -> bool:
-        """Return whether announced signatures are those of a request."""
-        network_id = self.ctx.settings.network_id
-        return message.event == request_event(network_id, "sign", message.document)
+    def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
+        """Return whether an event is a request to sign with this document."""
+        return event == request_event(self.ctx.settings.network_id, "sign", document)
 
-    def on_signature(self, sender: bytes, message: SignatureFound) -> None:
+    def verified(self, found: SignatureFound) -> bool:
+        """Return whether the key has signed what a document asks for."""
+        try:
+            asked = read_document("sign", found.document)
+        except Malformed:
+            return False
+        key = self.ctx.key
+        if key is None or asked["key_id"] != key.key_id or len(found.signatures) != 1:
+            return False
+        digest, rs = asked["digest"], found.signatures[0].rs
+        return found.digest == digest and verify_compact(key.public_key, digest, rs)
+
+    def heard(self, sender: bytes, found: SignatureFound) -> None:
         """Take a finished signature, whoever sends it and however late (F-15).
 
         What nobody asked for here is kept for a while: the operator may be about to ask. It costs
         t signers to make one, so nobody can fill that room with rubbish.
         """
-        ctx = self.ctx
-        if ctx.key is None or self.settlement.status(message.event) in FINISHED:
+        key = self.ctx.key
+        if key is None or self.book.status(found.event) in FINISHED:
             return
         try:
-            fields = read_document("sign", message.document)
+            if read_document("sign", found.document)["key_id"] != key.key_id:
+                return
         except Malformed as fault:
             raise PeerFault(f"a signature of no request: {fault}", sender) from fault
-        if fields["key_id"] != ctx.key.key_id:
-            return
-        if not self._verifies(message):
+        if not self.verified(found):
             raise PeerFault("a signature that does not verify", sender)
-        request = self.asked.get(message.event)
-        if request is not None:
-            self._take(message.event, request, message)
+        if found.event in self.asked:
+            self._take(found)
             return
-        self._heard[message.event] = (sender, message)
+        self._heard[found.event] = found
         if len(self._heard) > HEARD_LIMIT:
             self._heard.pop(next(iter(self._heard)))
 
-    def tell(self, peer: bytes, event: bytes) -> None:
-        """Tell a peer that is behind, once a round, that an event is done already."""
-        if event in self.found and (peer, event) not in self._told:
-            self._told.add((peer, event))
-            self._announce(event, peer)
+    def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
+        """Yield the newest signatures for a peer that came up, and once a round what one lacks."""
+        if isinstance(entry, LinkUp):
+            mine = [event for event in self.book.found if event in self.asked]
+            yield from ((event, entry.peer) for event in mine[-ANNOUNCED_TO_NEWCOMERS:])
+        elif isinstance(entry, Received) and isinstance(entry.message, Setup | Renounced):
+            self._follow_round()
+            told = (entry.message.event, entry.sender)
+            known = told[0] in self.asked and told[0] in self.book.found
+            if known and told not in self._told:
+                self._told.add(told)
+                yield told
 
-    def announce_to(self, peer: bytes) -> None:
-        """Tell a peer that came up about the newest signatures, which it may have missed."""
-        for event in list(self.found)[-ANNOUNCED_TO_NEWCOMERS:]:
-            self._announce(event, peer)
+    def _take(self, found: SignatureFound) -> None:
+        """Keep and announce a verified signature, if it is new; of what is over nothing is kept."""
+        if self.book.take(found, self.kind):
+            self.ctx.note(
+                "request.signed",
+                event_id=found.event.hex()[:16],
+                signers=[signer.hex()[:16] for signer in found.signers],
+            )
 
     # --- start ---
 
-    def restore(
-        self, asked: Sequence[Request], found: Sequence[SignatureFound]
-    ) -> list[SignatureFound]:
-        """Take what the store holds; return the signatures that belong to no request."""
-        network_id = self.ctx.settings.network_id
-        self.asked = {request.event(network_id): request for request in asked}
-        self.found = {message.event: message for message in found if message.event in self.asked}
-        return [message for message in found if message.event not in self.found]
-
-    # --- helpers ---
-
-    def _announce(self, event: bytes, peer: bytes) -> None:
-        digest = self.asked[event].fields["digest"]
-        carry = {"announced": [(peer, self.found[event])]}
-        self.ctx.tables.fire("event", "Announce", p=self.ctx.me, e=event, d=digest, carry=carry)
-
-    def _verifies(self, message: SignatureFound) -> bool:
-        if len(message.signatures) != 1:
-            return False
-        rs = message.signatures[0].rs
-        r, s = int.from_bytes(rs[:32], "big"), int.from_bytes(rs[32:], "big")
-        digest = read_document("sign", message.document)["digest"]
-        return verify_signature(self.ctx.epoch.public_key, digest, r, s)
-
-    def _take(self, event: bytes, request: Request, found: SignatureFound) -> None:
-        """Keep and announce a verified signature, if it is new; of what is over nothing is kept."""
-        ctx = self.ctx
-        if self.settlement.status(event) in FINISHED:
-            return
-        try:
-            ctx.tables.fire(
-                "event",
-                "Signature",
-                p=ctx.me,
-                e=event,
-                d=request.fields["digest"],
-                given={"signature_valid": True},
-                carry={"announced": found, "signature_kept": found},
-            )
-        except TransitionError as refusal:
-            ctx.note("request.refused", event_id=event.hex()[:16], reason=str(refusal))
-            return
-        self.found[event] = found
-        ctx.note(
-            "request.signed",
-            event_id=event.hex()[:16],
-            signers=[signer.hex()[:16] for signer in found.signers],
-        )
+    def restore(self, requests: Sequence[Request]) -> None:
+        """Take what the store holds."""
+        for request in requests:
+            self._know(request.event(self.ctx.settings.network_id), request)
 
     # --- what an operator may ask for ---
 
@@ -323,7 +318,7 @@ class Requests:
                 f"a key is locked in already, its address is {address}: "
                 "`keyrefresh` renews its shares, `quorumchange` its holders"
             )
-        listed = {member.node_id for member in self.candidates()}
+        listed = {member.node_id for member in self.peers.members()}
         up, needed = len(listed & {*ctx.links, ctx.me}), ctx.settings.members
         if up < needed:
             raise UserError(
@@ -357,7 +352,7 @@ class Requests:
             raise UserError(f"{down[0].hex()} is to hold a share, but it is not up: start it")
         self._check_up()
         for member in [m for m in members if m not in key.roster]:
-            reason = self.stake_fault(member)
+            reason = self.peers.stake_fault(member)
             if reason is None and member not in {*self.ctx.links, self.ctx.me}:
                 reason = "it is not up: start it"
             if reason is not None:

@@ -6,200 +6,217 @@ it is decided when the key itself has signed its document, with the shares of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from attrs import define, evolve, field
 
+from metanode.errors import LocalFault, PeerFault
 from metanode.protocol.context import Context, succession_event
-from metanode.protocol.events.coordinator import Task
+from metanode.protocol.events.event_book import EventBook, TakenOver
+from metanode.protocol.events.purpose import Purpose, Task, signatures_of, signing_run
+from metanode.protocol.events.run import Run
 from metanode.protocol.events.votes import VoteBook
-from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.inputs import Input, LinkUp, Received
+from metanode.protocol.keys.epoch import NONE_BEFORE, KeyEpoch
+from metanode.protocol.keys.epoch_name import epoch_named, epoch_signed, naming_event
 from metanode.protocol.reshare.drafts import Drafts
-from metanode.protocol.reshare.shown_locks import LockBooks, TakenOver, locks_hash
+from metanode.protocol.reshare.shown_locks import LockBooks, locks_hash
+from metanode.protocol.reshare.wishes import Wishes
+from metanode.protocol.tables.effects import EraseShare
+from metanode.protocol.tables.registry import admits, attachment, fact, handles, message
 from spec.messages import (
-    EcdsaSignature,
+    Certificate,
     HandedOver,
-    LockedCandidate,
     LockShown,
+    Ping,
     SharePrepared,
     SignatureFound,
 )
 
 
 @define
-class Handover:
-    """The handing over of the key at one node.
-
-    ``locks`` are the locks that this node must show, by event; ``create`` makes an event known;
-    ``wanted`` tells whether a draft is what this node's operator, or the night, asks for.
-    """
+class Handover(Purpose):
+    """The handing over of the key at one node; the purpose of successions."""
 
     ctx: Context
+    book: EventBook
     votes: VoteBook
-    locks: Callable[[], Mapping[bytes, LockedCandidate]]
-    create: Callable[[bytes], None]
-    wanted: Callable[[KeyEpoch], bool]
-    drafts: Drafts = field(init=False)
+    wishes: Wishes
+    drafts: Drafts
+    kind: str = "succession"
     books: LockBooks = field(init=False)
     _successors: dict[int, KeyEpoch] = field(factory=dict)
+    _judged: dict[bytes, tuple[SignatureFound, KeyEpoch | None]] = field(factory=dict)
+    _making: KeyEpoch | None = None
     _reminded: int = 0
+    _told: dict[bytes, tuple[float, Input | None]] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.drafts = Drafts(self.ctx, self.wanted)
-        self.books = LockBooks(self.ctx, self.drafts)
+        self.books = LockBooks(self.ctx, self.book)
+        self.ctx.tables.bind(self)
+
+    # --- what the tables are told ---
+
+    @fact
+    def roster_has(self, p: bytes, h: int) -> bool:
+        epoch = self.ctx.epoch_of(h)
+        return epoch is not None and p in epoch.roster
+
+    @fact
+    def succession_signed(self, h: int) -> bool:
+        epoch = self.ctx.epoch_of(h)
+        if epoch is None or epoch.follows == NONE_BEFORE:
+            return False
+        found = self.book.found.get(naming_event(self.ctx.settings.network_id, epoch))
+        return found is not None and self._signed(found) == epoch
+
+    def _signed(self, found: SignatureFound) -> KeyEpoch | None:
+        """Return the epoch whose name a signature is about, if it verifies; what is kept is judged
+        once.
+        """
+        known = self._judged.get(found.event)
+        if known is not None and known[0] is found:
+            return known[1]
+        epoch = epoch_signed(self.ctx.settings.network_id, found)
+        if self.book.found.get(found.event) is found:
+            self._judged[found.event] = (found, epoch)
+        return epoch
+
+    # --- what is said and stored ---
+
+    @attachment("holding")
+    def share_made(self, p: bytes, h: int) -> KeyEpoch | None:
+        making = self._making
+        return making if making is not None and making.number == h else None
+
+    @message("handed_over")
+    def handed_over(self, p: bytes, k: int) -> HandedOver:
+        epoch, shown = self._known(k), self.book.locks_to_show()
+        statements = self.drafts.statements(epoch)
+        return HandedOver(k, locks_hash(shown.values()), epoch.encode(), statements)
 
     # --- what the node knows ---
 
     def holding(self, number: int) -> str:
         """Return what became of this node's share of an epoch."""
-        return self.ctx.tables.state("regroup", self.ctx.me, number)
+        return self.ctx.state("regroup", number)
 
     def ready(self) -> list[KeyEpoch]:
         """Return the drafts that could be decided, the oldest first.
 
         Who has stepped back goes on, whatever becomes of the request that it stepped back for.
         """
-        found = [d for d in self.drafts.known.values() if self.drafts.is_ready(d)]
-        kept = [d for d in found if self.wanted(d) or self._went_too_far(d)]
+        found = [d for d in self.ctx.drafts.values() if self.drafts.is_ready(d)]
+        kept = [d for d in found if self.wishes.wanted(d) or self._went_too_far(d)]
         return sorted(kept, key=lambda draft: draft.number)
 
     def _went_too_far(self, draft: KeyEpoch) -> bool:
         if self.holding(draft.follows) != "fenced":
             return False
-        handed_over = self.ctx.tables.view.get("handed_over", self.ctx.me, draft.number)
-        return bool(handed_over) or self.holding(draft.number) == "prepared"
+        return self._handed_over(draft) or self.holding(draft.number) == "prepared"
+
+    def _handed_over(self, epoch: KeyEpoch) -> bool:
+        return bool(self.ctx.tables.view.get("handed_over", self.ctx.me, epoch.number))
 
     # --- shares that were made ---
 
     def made(self, epoch: KeyEpoch) -> None:
-        """New shares were made, and this node took part: put its own in store, then say so."""
-        ctx = self.ctx
-        key = ctx.key
-        if key is None or epoch.follows != key.number:
-            return
-        if epoch.keyshare is not None:
-            message = SharePrepared(epoch.number, epoch.encode())
-            ctx.tables.fire(
-                "regroup", "Prepare", p=ctx.me, h=epoch.number, quorum=epoch.quorum,
-                given={**self._facts(epoch), "share_checked": True},
-                carry={"holding": epoch, "ready_said": message},
-            )
-        self.drafts.keep(epoch)
-        if epoch.keyshare is not None:
-            self.drafts.sign(message)
-        ctx.note("epoch.prepared", epoch=epoch.number, members=len(epoch.members))
+        """New shares were made, and this node took part: put its own in store, then say so.
 
-    def on_prepared(self, sender: bytes, message: SharePrepared, signature: bytes) -> None:
-        """Take a member's word that its share is on disk; the signature is its envelope's."""
-        self.drafts.note(sender, message, signature)
-        self.tick()
+        Fires ``regroup.Prepare``.
+        """
+        ctx = self.ctx
+        self.drafts.keep(evolve(epoch, keyshare=None))
+        if epoch.keyshare is not None:
+            self._making = epoch
+            prepared = ctx.tries("regroup.Prepare", h=epoch.number)
+            self._making = None
+            if not prepared:
+                ctx.note("epoch.not_prepared", epoch=epoch.number, reason=str(ctx.tables.refusal))
+                return
+            ctx.drafts[epoch.number] = epoch
+            self.drafts.sign(epoch)
+        ctx.note("epoch.prepared", epoch=epoch.number, members=len(epoch.members))
 
     # --- stepping back ---
 
-    def tick(self) -> None:
-        """Step back for a draft that is ready, and go on with what is decided."""
-        self.settle()
+    @handles("stepped_back")
+    def step_back(self) -> None:
         ctx = self.ctx
-        if ctx.holds_share and self.holding(ctx.epoch.number) in ("active", "fenced"):
-            for draft in self.ready():
-                if not ctx.tables.view.get("handed_over", ctx.me, draft.number):
-                    self._step_back(draft)
-            self._remind()
-        self._follow_phase()
+        for draft in ctx.each(self.ready() if ctx.holds_share else ()):
+            if not self._handed_over(draft):
+                self._step_back(draft)
 
-    def _remind(self) -> None:
-        """Tell the holders that have not stepped back yet once more in each round.
-
-        A message was lost, or their operators have asked for the new shares only now.
-        """
-        ctx, number = self.ctx, self.ctx.round_number()
-        if self.holding(ctx.epoch.number) == "fenced" and self._reminded < number:
-            self._reminded = number
-            told = ctx.tables.view.entries("handed_over")
-            stepped_back = {peer for (peer, h), _ in told if h in self.drafts.known}
-            for peer in sorted(set(ctx.epoch.roster) - stepped_back):
-                self.on_link(peer)
+    @handles("handing_over")
+    def follow_phase(self) -> None:
+        if not self.ctx.tries("peer.HandingOver"):
+            self.ctx.tries("peer.RegroupOver")
 
     def _step_back(self, draft: KeyEpoch) -> None:
+        """Fires ``regroup.Fence``, ``regroup.ShowLock`` and ``regroup.HandOver``."""
         ctx, old = self.ctx, self.ctx.epoch
-        if self.holding(old.number) == "active":
-            ctx.tables.fire(
-                "regroup", "Fence", p=ctx.me, h=old.number, k=draft.number,
-                given=self._facts(draft), quorum=draft.quorum,
-            )
+        if ctx.tries("regroup.Fence", h=old.number, k=draft.number):
             self._reminded = ctx.round_number()
             ctx.note("epoch.fenced", epoch=old.number, next=draft.number)
         self._hand_over(old, draft)
 
-    def _follow_phase(self) -> None:
-        ctx = self.ctx
-        states = [state for _, state in ctx.tables.view.entries("holding")]
-        hands_over = "fenced" in states and "active" not in states
-        phase = ctx.tables.state("peer", ctx.me)
-        if hands_over and phase in ("Idle", "Cooldown"):
-            ctx.tables.fire("peer", "HandingOver", p=ctx.me)
-        elif phase == "Regroup" and not hands_over:
-            ctx.tables.fire("peer", "RegroupOver", p=ctx.me)
-
     def _hand_over(self, old: KeyEpoch, new: KeyEpoch, to: bytes | None = None) -> None:
-        """Show all locks to the members of the new epoch, then say that they are all."""
+        """Show all locks to the members of the new epoch, then say that they are all.
+
+        Fires ``regroup.ShowLock`` and ``regroup.HandOver``.
+        """
         ctx, book = self.ctx, self.books.of(new.number)
         everybody = {*old.roster, *new.roster} - {ctx.me}
         told = sorted(everybody if to is None else {to} & everybody)
-        shown = self.locks()
+        targets = [peer for peer in told if peer in new.roster]
+        alone = set(new.roster) == {ctx.me}
+        shown = self.book.locks_to_show() if targets or alone else {}
         for event, candidate in shown.items():
-            targets = [peer for peer in told if peer in new.roster]
-            book.show(ctx.me, candidate)
-            if targets:
-                certificate = candidate.certificate
-                ctx.tables.fire(
-                    "regroup", "ShowLock", p=ctx.me, h=old.number, k=new.number, e=event,
-                    a=certificate.attempt, d=certificate.digest, given=self._facts(new),
-                    carry={"lock_shown": [(t, LockShown(new.number, candidate)) for t in targets]},
-                )
-        message = HandedOver(
-            new.number, locks_hash(shown.values()), new.encode(), self.drafts.statements(new)
-        )
-        ctx.tables.fire(
-            "regroup", "HandOver", p=ctx.me, h=old.number, k=new.number,
-            given={**self._facts(new), "locks_all_shown": True}, quorum=new.quorum,
-            carry={"handed_over": [(peer, message) for peer in told] or message},
-        )
-        book.hand_over(ctx.me, message.locks)
+            a, d = candidate.certificate.attempt, candidate.certificate.digest
+            if alone or ctx.tries(
+                "regroup.ShowLock", to=targets, h=old.number, k=new.number, e=event, a=a, d=d
+            ):
+                book.show(ctx.me, candidate)
+        if not ctx.tries("regroup.HandOver", to=told or None, h=old.number, k=new.number):
+            return
+        book.hand_over(ctx.me, locks_hash(self.book.locks_to_show().values()))
         if to is None:
             ctx.note("epoch.handed_over", epoch=old.number, next=new.number, locks=len(shown))
 
-    def on_handed_over(self, sender: bytes, message: HandedOver) -> None:
+    @admits("handed_over")
+    def hear(self, sender: bytes, word: HandedOver) -> bool:
         """Take a holder's word that it stepped back and showed all its locks."""
-        statement = SharePrepared(message.epoch, message.document)
-        self.drafts.take(sender, statement, message.prepared)
-        self.books.on_handed_over(sender, message)
-        self.tick()
+        self.drafts.take(sender, SharePrepared(word.epoch, word.document), word.prepared)
+        if not self.books.has_room(sender, word.epoch):
+            return False
+        self.books.of(word.epoch).hand_over(sender, word.locks)
+        return True
 
-    # --- the succession ---
+    # --- the succession: the purpose ---
 
-    def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+    def due(self) -> Iterable[Task]:
+        """Return the attempt of this round, if there is one."""
+        key = self.ctx.key
+        if key is None:
+            return ()
+        task = self.rebuild(self._event_after(key), self.ctx.round_number())
+        return () if task is None else (task,)
+
+    def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return the attempt at the succession as this node sees it, or None."""
-        ctx = self.ctx
-        if purpose != "succession" or not ctx.holds_share or event != self._event():
+        ctx, network_id = self.ctx, self.ctx.settings.network_id
+        if not ctx.holds_share or event != self._event_after(ctx.epoch):
             return None
         if not 0 <= ctx.round_number() - attempt <= 1 or ctx.epoch.number in self._successors:
             return None
         locked = ctx.tables.view.get("lock", ctx.me, event)
-        network_id = ctx.settings.network_id
-        fitting = [
-            draft
-            for draft in self.ready()
-            if ctx.tables.view.get("handed_over", ctx.me, draft.number)
-            and locked in (None, draft.digest(network_id))
-        ]
+        drafts = [d for d in self.ready() if self._handed_over(d)]
+        fitting = [d for d in drafts if locked in (None, d.digest(network_id))]
         if not fitting:
             return None
-        self.create(event)
         key, draft = ctx.epoch, fitting[0]
         return Task(
-            purpose="succession",
+            purpose=self.kind,
             event=event,
             attempt=attempt,
             key_epoch=key.number,
@@ -207,41 +224,97 @@ class Handover:
             digest=draft.digest(network_id),
             members=key.roster,
             quorum=key.quorum,
-            needs_all=False,
         )
 
-    def due(self) -> Task | None:
-        """Return the attempt of this round, if there is one."""
-        if self.ctx.key is None:
-            return None
-        return self.task("succession", self._event(), self.ctx.round_number())
+    def oldest(self) -> int:
+        """Return the attempt of this round."""
+        return self.ctx.round_number()
 
-    def _event(self) -> bytes:
-        key = self.ctx.epoch
-        return succession_event(self.ctx.settings.network_id, key.key_id, key.number)
+    def begin(self, task: Task, certificate: Certificate) -> Run | None:
+        """Return the run that signs the name of what follows, if this node has a share."""
+        keyshare = self.ctx.epoch.keyshare
+        return None if keyshare is None else signing_run(self.ctx, task, certificate, keyshare)
+
+    def verifies(self, run: Run) -> bool:
+        """Return whether a run has signed the name of a draft."""
+        draft = self.named(run.digest)
+        return draft is not None and self.verified(signatures_of(run, draft.encode()))
+
+    def finished(self, run: Run) -> None:
+        """Take the signature of a run: the draft is decided."""
+        draft = self.named(run.digest)
+        if draft is not None:
+            self._decide(signatures_of(run, draft.encode()))
 
     def named(self, digest: bytes) -> KeyEpoch | None:
         """Return the draft whose name a succession session signs."""
         network_id = self.ctx.settings.network_id
-        return next((d for d in self.drafts.known.values() if d.digest(network_id) == digest), None)
+        return next((d for d in self.ctx.drafts.values() if d.digest(network_id) == digest), None)
 
-    def decided(self, epoch: KeyEpoch, signers: tuple[bytes, ...], rs: bytes) -> None:
-        """The key has signed an epoch's name, which the caller verified: keep that, tell everybody.
+    def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
+        """Return whether an event decides that the epoch of a document follows another one."""
+        epoch = epoch_named(self.ctx.settings.network_id, event, document)
+        return epoch is not None and epoch.follows != NONE_BEFORE
 
-        Nothing is left undone when the node stops here: ``settle`` goes on from the tables.
+    def verified(self, found: SignatureFound) -> bool:
+        """Return whether the key that this node believes in has signed an epoch's name."""
+        epoch, key = self._signed(found), self.ctx.key
+        known = self.ctx.settings.joins if key is None else key.public_key
+        return epoch is not None and epoch.follows != NONE_BEFORE and epoch.public_key == known
+
+    def heard(self, sender: bytes, found: SignatureFound) -> None:
+        """Take the name of an epoch, signed; also of one that follows what is not known here."""
+        key, epoch = self.ctx.key, self._signed(found)
+        if epoch is None:
+            raise PeerFault("a signature under an epoch's name that does not verify", sender)
+        if self.verified(found) and (key is None or epoch.number > key.number):
+            self._decide(found)
+
+    def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
+        """Yield how the key got where it is, for a peer that is behind, or that knows no key."""
+        behind = self._behind(entry)
+        if behind is None:
+            return
+        peer, number = behind
+        later = sorted(n for n in self.ctx.epochs if n > number)
+        for each in later if number else later[-1:]:  # who joins needs the newest
+            yield naming_event(self.ctx.settings.network_id, self.ctx.epochs[each]), peer
+
+    def _behind(self, entry: Input | None) -> tuple[bytes, int] | None:
+        """Return the sender of a ping that is to be told of later epochs, now and then, and the
+        epoch that it knows.
         """
-        ctx = self.ctx
-        event = succession_event(ctx.settings.network_id, epoch.key_id, epoch.follows)
-        self.create(event)
-        if ctx.tables.state("event", ctx.me, event) != "SUCCESS":
-            found = SignatureFound(event, epoch.encode(), signers, (EcdsaSignature(rs),))
-            ctx.tables.fire(
-                "event", "Signature", p=ctx.me, e=event,
-                d=epoch.digest(ctx.settings.network_id), given={"signature_valid": True},
-                carry={"announced": found, "signature_kept": found},
-            )
-        self.follow(epoch)
-        self.settle()
+        ctx, key = self.ctx, self.ctx.key
+        if key is None or not isinstance(entry, Received) or not isinstance(entry.message, Ping):
+            return None
+        number, (before, told) = entry.message.key_epoch, self._told.get(entry.sender, (0.0, None))
+        patient = ctx.now - before < ctx.preset.stake_query_s and told is not entry
+        if number >= key.number or patient:
+            return None
+        self._told[entry.sender] = (ctx.now, entry)
+        return entry.sender, number
+
+    def _event_after(self, key: KeyEpoch) -> bytes:
+        """Return the event that decides what follows an epoch."""
+        return succession_event(self.ctx.settings.network_id, key.key_id, key.number)
+
+    def _known(self, number: int) -> KeyEpoch:
+        epoch = self.ctx.epoch_of(number)
+        if epoch is None:
+            raise LocalFault(f"epoch {number} is not known here")
+        return epoch
+
+    def _decide(self, found: SignatureFound) -> None:
+        """The key has signed an epoch's name: keep that, tell everybody.
+
+        Fires ``event.Create`` and ``event.Signature``. Nothing is left undone when the node stops
+        here: ``go_over`` goes on from the tables.
+        """
+        self.book.take(found, self.kind)
+        kept = self.book.found.get(found.event)
+        epoch = None if kept is None else self._signed(kept)
+        if epoch is not None:
+            self.follow(epoch)
 
     def follow(self, epoch: KeyEpoch) -> None:
         """Note that an epoch is decided: the key signed its name.
@@ -253,139 +326,143 @@ class Handover:
 
     # --- going over ---
 
-    def settle(self) -> None:
-        """Go over to the epoch that follows, as far as the tables allow it now."""
+    def go_over(self) -> None:
+        """Go over to the epochs that follow, one after another, as far as the tables allow it now.
+
+        Step ``gone_over``.
+        """
         ctx = self.ctx
         while ctx.key is not None and (new := self._successors.get(ctx.key.number)) is not None:
-            old, mine = ctx.key, self.drafts.known.get(new.number)
-            if (later := self._successors.get(new.number)) is not None:
-                self._skip(new, later)
-            if ctx.me in new.roster and mine is not None and self.holding(new.number) == "prepared":
-                if self.holding(old.number) == "active":
-                    self._step_back(mine)
-                if not self._take_over(old, mine):
-                    return
-                new = mine
-            elif self.holding(new.number) in ("active", "fenced"):
-                new = mine if mine is not None else new
-            self._erase(old, new)
-            ctx.use(new)
-            ctx.epochs[old.number] = evolve(old, keyshare=None)
-            self.drafts.forget(new.number)
-            self.books.forget(new.number)
-            ctx.note("epoch.in_force", epoch=new.number, threshold=new.threshold,
-                     members=len(new.members), holder=ctx.holds_share)
+            old = ctx.key
+            for _ in ctx.each((new,)):
+                self._go_over(old, new)
+            if ctx.key is old:
+                return
+
+    def _go_over(self, old: KeyEpoch, new: KeyEpoch) -> None:
+        ctx, mine = self.ctx, self.ctx.drafts.get(new.number)
+        if (later := self._successors.get(new.number)) is not None:
+            self._skip(new, later)
+        if mine is not None and self.holding(new.number) == "prepared":
+            if self.holding(old.number) == "active":
+                self._step_back(mine)
+            if not self._take_over(mine):
+                return
+            new = mine
+        elif mine is not None and self.holding(new.number) in ("active", "fenced"):
+            new = mine
+        self._erase(old, new)
+        ctx.use(new)
+        ctx.epochs[old.number] = evolve(old, keyshare=None)
+        self.drafts.forget(new.number)
+        self.books.forget(new.number)
+        ctx.note(
+            "epoch.in_force", epoch=new.number, threshold=new.threshold,
+            members=len(new.members), holder=ctx.holds_share,
+        )
 
     def _skip(self, missed: KeyEpoch, later: KeyEpoch) -> None:
         """Erase a share that never came into force here: nobody hands over to that epoch any more.
 
         The later one was made without this node, which was away.
         """
-        if self.holding(missed.number) == "prepared":
-            self.ctx.tables.fire(
-                "regroup", "Erase", p=self.ctx.me, h=missed.number, k=later.number,
-                given=self._facts(later),
-            )
+        if self.holding(missed.number) == "prepared" and self.ctx.tries(
+            "regroup.Erase", h=missed.number, k=later.number
+        ):
             self._erase_file(missed)
 
-    def _take_over(self, old: KeyEpoch, new: KeyEpoch) -> bool:
-        """Take over what T holders handed over and begin to work; return whether it was enough."""
-        ctx, book = self.ctx, self.books.of(new.number)
-        complete = [q for q in old.roster if book.is_complete(q)]
-        if len(complete) < old.threshold:
+    def _take_over(self, new: KeyEpoch) -> bool:
+        """Take over what T holders handed over and begin to work; return whether it was enough.
+
+        Fires ``event.Create``, ``regroup.TakeOver`` and ``regroup.Activate``.
+        """
+        ctx, (complete, enough) = self.ctx, self.books.complete(new.number)
+        if not enough:
             return False
-        for candidate, sender in book.newest(complete):
-            certificate = candidate.certificate
-            quorum = ctx.quorum_of(certificate.key_epoch)
-            attempt = ctx.tables.view.get("lock_attempt", ctx.me, certificate.event)
-            if quorum is None or sender == ctx.me:
-                continue
-            if isinstance(attempt, int) and attempt >= certificate.attempt:
-                continue
-            self.votes.add_certificate(certificate)
-            self.create(certificate.event)
-            ctx.tables.fire(
-                "regroup", "TakeOver", p=ctx.me, h=new.number, q=sender, e=certificate.event,
-                a=certificate.attempt, d=certificate.digest, quorum=quorum,
-                given=self._facts(new), carry={"lock": TakenOver(candidate)},
-            )
-        ctx.tables.fire(
-            "regroup", "Activate", p=ctx.me, h=new.number,
-            given={**self._facts(new), "locks_taken": True},
-        )
-        return True
+        newer = [
+            (candidate, sender)
+            for candidate, sender in self.books.of(new.number).newest(complete)
+            if sender != ctx.me and self._is_newer(candidate.certificate)
+        ]
+        for candidate, _ in newer:
+            self.book.create(candidate.certificate.event, "payout")
+        for candidate, sender in newer:
+            found = candidate.certificate
+            e, a, d = found.event, found.attempt, found.digest
+            self.votes.add_certificate(found)
+            ctx.hear(LockShown(new.number, candidate), sender)  # old attempts are swept
+            self.book.locking(TakenOver(candidate))
+            ctx.tries("regroup.TakeOver", h=new.number, q=sender, e=e, a=a, d=d)
+        return ctx.tries("regroup.Activate", h=new.number)
+
+    def _is_newer(self, found: Certificate) -> bool:
+        attempt = self.ctx.tables.view.get("lock_attempt", self.ctx.me, found.event)
+        return not isinstance(attempt, int) or attempt < found.attempt
 
     def _erase(self, old: KeyEpoch, new: KeyEpoch) -> None:
-        """Erase the share of the epoch before, and those of attempts that were not decided."""
+        """Erase the share of the epoch before, and those of attempts that were not decided.
+
+        Fires ``regroup.Erase``, ``regroup.ShowLock``, ``regroup.HandOver``, ``regroup.Outdone``.
+        """
         ctx = self.ctx
-        lost = ctx.me in new.roster and self.holding(new.number) in ("no_share", "prepared")
-        if lost:  # an old disk was put back: no new share, so the old one is not erased for it
-            ctx.note("epoch.share_lost", epoch=new.number)
-        elif self.holding(old.number) in ("prepared", "active", "fenced"):
-            ctx.tables.fire(
-                "regroup", "Erase", p=ctx.me, h=old.number, k=new.number, given=self._facts(new)
-            )
+        if ctx.tries("regroup.Erase", h=old.number, k=new.number):
             self._erase_file(old)
-            if not ctx.tables.view.get("handed_over", ctx.me, new.number):
+            if not self._handed_over(new):
                 self._hand_over(old, new)  # it was away: others may wait for what it has
-        for rival in self.drafts.known.values():
-            outdone = rival.follows == old.number and rival.number != new.number
-            if outdone and self.holding(rival.number) == "prepared":
-                facts = self._facts(new)
-                facts["follows"] = {**facts["follows"], (rival.number, old.number): True}
-                ctx.tables.fire(
-                    "regroup", "Outdone", p=ctx.me, h=rival.number, k=new.number, given=facts
-                )
+        elif ctx.me in new.roster and self.holding(new.number) in ("no_share", "prepared"):
+            # An old disk was put back: there is no new share, so the old one stays.
+            ctx.note("epoch.share_lost", epoch=new.number)
+        for rival in tuple(ctx.drafts.values()):
+            if ctx.tries("regroup.Outdone", h=rival.number, k=new.number):
                 self._erase_file(rival)
 
     def _erase_file(self, epoch: KeyEpoch) -> None:
-        self.ctx.call(
-            "erase_share", key_id=epoch.key_id, epoch=epoch.number, public_key=epoch.public_key
-        )
-
-    def _facts(self, new: KeyEpoch) -> dict[str, Any]:
-        """Return what the rows ask about an epoch and the one that it follows."""
-        number = new.number
-        return {
-            "first_epoch": False,
-            "follows": {(number, new.follows): True},
-            "roster_has": {(member, number): True for member in new.roster},
-            "succession": {(e.number,): True for e in self._successors.values()},
-        }
+        self.ctx.ask(EraseShare(epoch.key_id, epoch.number, epoch.public_key))
 
     # --- who was away ---
 
-    def on_link(self, peer: bytes) -> None:
-        """Tell a peer that came up what it may have missed."""
-        ctx = self.ctx
-        for number, draft in self.drafts.known.items():
-            if self.holding(number) == "prepared":
-                message = SharePrepared(number, draft.encode())
-                ctx.tables.fire(
-                    "regroup", "Tell", p=ctx.me, h=number, given={"first_epoch": False},
-                    carry={"ready_said": [(peer, message)]},
-                )
-            if ctx.tables.view.get("handed_over", ctx.me, number) and ctx.holds_share:
+    @handles("drafts_told")
+    def tell_again(self) -> None:
+        """Tell a peer that came up what it may have missed; once a round, who has not stepped back.
+
+        A message was lost, or their operators have asked for the new shares only now.
+        """
+        ctx, entry = self.ctx, self.ctx.input
+        peers = [entry.peer] if isinstance(entry, LinkUp) else self._not_stepped_back()
+        told = [(peer, draft) for peer in peers for draft in ctx.drafts.values()]
+        for peer, draft in ctx.each(told):
+            ctx.tries("regroup.Tell", to=peer, h=draft.number)
+            if self._handed_over(draft) and ctx.holds_share:
                 self._hand_over(ctx.epoch, draft, to=peer)
 
-    def catch_up(self, peer: bytes) -> None:
-        """Hand over again to a member of the epoch in force that was away when it began."""
-        ctx = self.ctx
-        key = ctx.epoch
-        old = ctx.epochs.get(key.follows)
-        if old is not None and peer in key.roster and self.holding(old.number) == "erased":
-            self._hand_over(old, key, to=peer)
+    def _not_stepped_back(self) -> list[bytes]:
+        ctx, number = self.ctx, self.ctx.round_number()
+        if not ctx.holds_share or self._reminded >= number:
+            return []
+        if self.holding(ctx.epoch.number) != "fenced":
+            return []
+        self._reminded = number
+        stepped_back = [self.books.of(number).stepped_back for number in ctx.drafts]
+        return sorted({*ctx.epoch.roster}.difference({ctx.me}, *stepped_back))
+
+    @handles("caught_up")
+    def catch_up(self) -> None:
+        ctx, behind, key = self.ctx, self._behind(self.ctx.input), self.ctx.key
+        old = None if key is None else ctx.epochs.get(key.follows)
+        if behind is None or key is None or old is None or behind[0] not in key.roster:
+            return
+        for _ in ctx.each((key,)):
+            self._hand_over(old, key, to=behind[0])
 
     # --- start ---
 
-    def restore(self, shares: list[KeyEpoch], successors: list[KeyEpoch]) -> None:
+    def restore(self, epochs: Sequence[KeyEpoch], successors: Iterable[KeyEpoch]) -> None:
         """Take up after a start: the shares of later epochs, and the epochs that were decided."""
         for epoch in successors:
             self.follow(epoch)
-        for epoch in shares:
+        for epoch in epochs:
             if self.holding(epoch.number) == "erased":
                 self._erase_file(epoch)  # the crash may have come before the file was gone
             else:
                 self.drafts.keep(epoch)
-                self.drafts.sign(SharePrepared(epoch.number, epoch.encode()))
-        self.settle()
+                self.drafts.sign(epoch)

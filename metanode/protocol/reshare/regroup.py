@@ -8,61 +8,37 @@ signed that they missed it (F-26) and the others can bear that (F-38); nobody's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import define, field, frozen
 
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, regroup_event, succession_event, whole
-from metanode.protocol.events.coordinator import Task
-from metanode.protocol.events.run import RefreshPlan, ResharePlan
-from metanode.protocol.events.sessions import Run
+from metanode.protocol.events.event_book import EventBook
+from metanode.protocol.events.purpose import Purpose, Task
+from metanode.protocol.events.run import RefreshPlan, ResharePlan, Run, instance_of
 from metanode.protocol.keys.epoch import KeyEpoch, Member, members_plain
-from metanode.protocol.requests.request import Request
-from metanode.protocol.requests.requests import Requests
+from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.reshare.handover import Handover
+from metanode.protocol.reshare.wishes import Wish, Wishes
+from metanode.protocol.tables.registry import admits, fact, handles, message
 from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import encode_canonical
 from metanode.tss.dealing import Dealing
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
-from spec.messages import Missed
+from metanode.tss.session import FINISHED
+from spec.messages import Certificate, Missed
 from spec.parameters import quorum_fault
-
-PURPOSE = "regroup"
-KINDS = ("keyrefresh", "quorumchange")
-"""The operator's requests for new shares."""
-
-
-@frozen
-class Wish:
-    """New shares to follow ``epoch``; ``members`` None: for those who hold shares now."""
-
-    epoch: int
-    members: tuple[bytes, ...] | None = None
-    threshold: int = 0
-    byzantine: int = 0
-
-    @classmethod
-    def of(cls, request: Request) -> Wish:
-        """Return what an operator's request asks for."""
-        fields = request.fields
-        if request.kind == "keyrefresh":
-            return cls(fields["epoch"])
-        members = tuple(fields["members"])
-        return cls(fields["epoch"], members, fields["threshold"], fields["byzantine"])
-
-    def is_met(self, key: KeyEpoch) -> bool:
-        """Return whether an epoch is what was asked for, or as good."""
-        now = (key.roster, key.threshold, key.byzantine)
-        same = self.members is None or now == (self.members, self.threshold, self.byzantine)
-        return key.number > self.epoch and same
 
 
 @frozen
 class Plan:
-    """One attempt: who deals, who will hold (in ascending order of ids), and their t and f."""
+    """One attempt: the epoch that it would follow, who deals, who will hold (in ascending order of
+    ids), and their t and f.
+    """
 
+    follows: int
     dealers: tuple[bytes, ...]
     members: tuple[Member, ...]
     threshold: int
@@ -80,91 +56,61 @@ class Plan:
 
 
 @define
-class Regroups:
-    """The attempts of one node.
-
-    ``staked`` are the nodes whose stake is proved; ``requests`` are the operator's; ``create``
-    makes an event known. ``events`` are those of this node's attempts since it was started.
-    """
+class Regroups(Purpose):
+    """The attempts of one node; the purpose of regroups."""
 
     ctx: Context
-    staked: Callable[[], tuple[Member, ...]]
-    requests: Requests
-    create: Callable[[bytes], None]
-    handover: Handover = field(init=False)
-    events: set[bytes] = field(factory=set)
+    book: EventBook
+    peers: PeerList
+    wishes: Wishes
+    handover: Handover
+    kind: str = "regroup"
     _plans: dict[int, Plan] = field(factory=dict)
+    _ended: Run | None = None
     _missed: dict[bytes, set[bytes]] = field(factory=dict)
     _failures: dict[bytes, set[int]] = field(factory=dict)
     _failed: set[int] = field(factory=set)
     _epoch_seen: int = 0
 
-    # --- what is due ---
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
 
-    def asked(self, key: KeyEpoch) -> list[Wish]:
-        """Return what the operator asks for in the place of an epoch, the oldest request first."""
-        found = [r for _, r in self.requests.open() if r.kind in KINDS]
-        return [wish for wish in map(Wish.of, found) if wish.epoch == key.number]
+    # --- what the tables are told, and say ---
 
-    def settle_requests(self) -> None:
-        """Tell the operator's requests that the epoch in force answers."""
-        key = self.ctx.key
-        for event, request in self.requests.open() if key is not None else ():
-            if request.kind in KINDS and key is not None and Wish.of(request).is_met(key):
-                self.requests.met(event)
+    @fact
+    def follows(self, k: int, h: int) -> bool:
+        known = self.ctx.epoch_of(k) or self._plans.get(k)
+        return known is not None and known.follows == h
 
-    def wish(self) -> Wish | None:
-        """Return what is due now: the operator's oldest wish, else the night's refresh."""
-        key = self.ctx.key
-        if key is None:
-            return None
-        asked = self.asked(key)
-        if asked:
-            return asked[0]
-        return Wish(key.number) if self._night_is_due(key) else None
+    @fact
+    def share_checked(self, p: bytes, h: int) -> bool:
+        draft = None if self._ended is None else self._draft_of(self._ended)
+        mine = draft is not None and draft.number == h and draft.keyshare is not None
+        return p == self.ctx.me and mine and draft == self.ctx.drafts.get(h)
 
-    def wanted(self, draft: KeyEpoch) -> bool:
-        """Return whether a draft is what somebody here asked for, or the night."""
-        key = self.ctx.key
-        if key is None or draft.follows != key.number:
-            return False
-        wishes = [*self.asked(key), *([Wish(key.number)] if self._night_is_due(key) else [])]
-        return any(self._answers(draft, wish, key) for wish in wishes)
+    @fact
+    def overdue(self, p: bytes, q: bytes, h: int) -> bool:
+        failures = self._failures.get(q, set())
+        return h in failures and len(failures) >= self.ctx.preset.regroup_patience
 
-    def _answers(self, draft: KeyEpoch, wish: Wish, key: KeyEpoch) -> bool:
-        numbers = (draft.roster, draft.threshold, draft.byzantine)
-        if wish.members is not None:
-            return numbers == (wish.members, wish.threshold, wish.byzantine)
-        same = (draft.threshold, draft.byzantine) == (key.threshold, key.byzantine)
-        return same and set(draft.members) <= set(key.members)
+    @message("missed")
+    def missed(self, p: bytes, q: bytes, h: int) -> Missed:
+        return Missed(h, q)
 
-    def _night_is_due(self, key: KeyEpoch) -> bool:
-        """Return whether the nightly hour has passed since the shares in force were made."""
-        preset = self.ctx.preset
-        first = key.slot * preset.keygen_period_s
-        made = key.number * preset.round_period_s if key.follows else first
-        return made < self.ctx.now // preset.regroup_period_s * preset.regroup_period_s
+    # --- an attempt: the purpose ---
 
-    def parties(self) -> set[bytes]:
-        """Return who takes part now without holding a share: messages of theirs are heard."""
-        key = self.ctx.key
-        wishes = [] if key is None else self.asked(key)
-        return {member for wish in wishes for member in wish.members or ()}
-
-    # --- an attempt ---
-
-    def due(self) -> Task | None:
+    def due(self) -> Iterable[Task]:
         """Return the attempt of this round as this node sees it, if there is one."""
         ctx = self.ctx
         if ctx.key is None:
-            return None
+            return ()
         number = ctx.round_number()
         event = regroup_event(ctx.settings.network_id, ctx.key.key_id, number)
-        if ctx.tables.state("event", ctx.me, event) == "UNKNOWN":
-            if ctx.round_share() > ctx.preset.offer_share or not self._may_try(number):
-                return None  # what begins late in a round has too little time
-            self._count_unready(number)
-        return self.task(PURPOSE, event, number)
+        late = ctx.round_share() > ctx.preset.offer_share  # it would have too little time
+        if self.book.status(event) == "UNKNOWN" and (late or not self._may_try(number)):
+            return ()
+        task = self.rebuild(event, number)
+        return () if task is None else (task,)
 
     def _may_try(self, number: int) -> bool:
         """Return whether this node would begin an attempt in a round: more seldom after failures.
@@ -175,15 +121,15 @@ class Regroups:
         spacing = 1 << min(max(0, len(self._failed) - self.ctx.preset.regroup_patience), 6)
         return tagged_hash("regroup-turn", whole(number))[0] % spacing == 0
 
-    def task(self, purpose: str, event: bytes, attempt: int) -> Task | None:
+    def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt as this node would set it up, or None when there is none to make."""
         ctx, key = self.ctx, self.ctx.key
-        if purpose != PURPOSE or key is None or not 0 <= ctx.round_number() - attempt <= 1:
+        if key is None or not 0 <= ctx.round_number() - attempt <= 1:
             return None
         if event != regroup_event(ctx.settings.network_id, key.key_id, attempt):
             return None
         stepped_back = ctx.holds_share and self.handover.holding(key.number) != "active"
-        wish = self.wish()
+        wish = self.wishes.wish()
         if wish is None or stepped_back or attempt <= key.number or self.handover.ready():
             return None
         plan = self._plan(wish, key)
@@ -192,12 +138,10 @@ class Regroups:
         if ctx.me in plan.dealers and not ctx.holds_share:
             return None  # its share is lost: the others miss it and leave it out
         document = self._document(plan, key)
-        self.create(event)
-        self.events.add(event)
         self._plans[attempt] = plan
         self._plans = {number: self._plans[number] for number in sorted(self._plans)[-4:]}
         return Task(
-            purpose=PURPOSE,
+            purpose=self.kind,
             event=event,
             attempt=attempt,
             key_epoch=key.number,
@@ -207,6 +151,17 @@ class Regroups:
             quorum=Quorum(plan.parties, len(plan.parties), 0),
             needs_all=True,
         )
+
+    def oldest(self) -> int:
+        """Return the attempt of the round before: an attempt may take two."""
+        return self.ctx.round_number() - 1
+
+    def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
+        """Return whether an event is an attempt to make new shares of the key."""
+        key = self.ctx.key
+        if key is None or attempt is None:
+            return False
+        return event == regroup_event(self.ctx.settings.network_id, key.key_id, attempt)
 
     def _document(self, plan: Plan, key: KeyEpoch) -> bytes:
         return encode_canonical(
@@ -225,14 +180,15 @@ class Regroups:
             out = self._left_out(key)
             members = tuple(m for m in key.members if m.node_id not in out)
             dealers = tuple(member.node_id for member in members)
-            return Plan(dealers, members, key.threshold, key.byzantine)
-        known = {m.node_id: m for m in (*self.staked(), *key.members)}
+            return Plan(key.number, dealers, members, key.threshold, key.byzantine)
+        known = {m.node_id: m for m in (*self.peers.staked(), *key.members)}
         if not all(member in known for member in wish.members):
             return None
         staying = [member for member in key.roster if member in wish.members]
         leaving = [member for member in key.seniority if member not in wish.members]
         missing = max(0, key.threshold - len(staying))
         return Plan(
+            key.number,
             tuple(sorted([*staying, *leaving[:missing]])),
             tuple(known[member] for member in wish.members),
             wish.threshold,
@@ -274,13 +230,19 @@ class Regroups:
             key.package, key.roster, dealers, plan.holders, plan.threshold, task.attempt
         )
 
-    def session(self, task: Task, instance: bytes) -> Dealing:
-        """Return the session of an attempt that all its members voted for."""
-        ctx, key, plan = self.ctx, self.ctx.epoch, self.run_plan(task)
+    def begin(self, task: Task, certificate: Certificate) -> Run | None:
+        """Return the dealing that all members of an attempt voted for."""
+        plan, members = self.run_plan(task), tuple(vote.voter for vote in certificate.votes)
+        instance = instance_of(task.event, task.attempt, task.digest, plan, members)
+        return Run(
+            self.kind, task.key_epoch, task.event, task.attempt, task.digest, members, task.members,
+            task.quorum, (self._dealing(plan, instance),), plan=plan,
+        )
+
+    def _dealing(self, plan: RefreshPlan | ResharePlan, instance: bytes) -> Dealing:
+        ctx, key = self.ctx, self.ctx.epoch
         if isinstance(plan, RefreshPlan):
-            return RefreshSession(
-                key.share, instance, plan.roster, ctx.entropy, epoch=plan.epoch
-            )
+            return RefreshSession(key.share, instance, plan.roster, ctx.entropy, epoch=plan.epoch)
         dealing = key.keyshare is not None and key.index_of(ctx.me) in plan.dealers
         return ReshareSession(
             ctx.me,
@@ -295,76 +257,93 @@ class Regroups:
             epoch=plan.epoch,
         )
 
-    def made(self, run: Run) -> None:
-        """An attempt ended well here: keep what it made."""
-        plan, key = self._plans.get(run.attempt), self.ctx.epoch
+    def verifies(self, run: Run) -> bool:
+        """Return whether a run has made shares of the key, also where this node gets none."""
         lane = run.lanes[0]
+        made = lane.package if isinstance(lane, Dealing) and lane.state == FINISHED else None
+        return made is not None and made.epoch == run.attempt
+
+    def finished(self, run: Run) -> None:
+        """An attempt ended well here: keep what it made.
+
+        Fires ``regroup.Prepare`` and ``event.KeyMade``.
+        """
+        draft = self._draft_of(run)
+        if draft is not None:
+            self._ended = run
+            self.handover.made(draft)
+            self._ended = None
+            self.ctx.tries("event.KeyMade", e=run.event)
+
+    def _draft_of(self, run: Run) -> KeyEpoch | None:
+        """Return the epoch that a run has made, with this node's share of it, if it gets one."""
+        plan, lane, key = self._plans.get(run.attempt), run.lanes[0], self.ctx.epoch
         if plan is None or not isinstance(lane, Dealing) or lane.package is None:
-            return
-        if lane.package.epoch <= key.number or run.key_epoch != key.number:
-            return  # another epoch came into force meanwhile
-        self.handover.made(
-            KeyEpoch(
-                slot=key.slot,
-                follows=key.number,
-                members=plan.members,
-                byzantine=plan.byzantine,
-                package=lane.package,
-                keyshare=lane.result,
-            )
+            return None
+        voted_for = tagged_hash("regroup-document", self._document(plan, key)) == run.digest
+        if lane.state != FINISHED or lane.package.epoch <= key.number or not voted_for:
+            return None  # another epoch came into force meanwhile, or another wish
+        return KeyEpoch(
+            slot=key.slot,
+            follows=plan.follows,
+            members=plan.members,
+            byzantine=plan.byzantine,
+            package=lane.package,
+            keyshare=lane.result,
         )
 
     # --- who was missed ---
 
-    def failed(self, attempt: int, absent: Sequence[bytes]) -> None:
-        """An attempt came to nothing; ``absent`` are those whose part in it was missed here."""
+    def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
+        """An attempt has come to nothing: say so of who has spoilt several (F-26).
+
+        Fires ``regroup.Miss``.
+        """
         self.ctx.note(
-            "regroup.failed", attempt=attempt, missed=[peer.hex()[:16] for peer in absent]
+            "regroup.failed", attempt=attempt, missed=[peer.hex()[:16] for peer in missed]
         )
         self._begin_anew()
         self._failed.add(attempt)
-        for peer in absent:
+        for peer in missed:
             self._count(peer, attempt)
 
-    def _count_unready(self, number: int) -> None:
-        """Count those who took part and never said that they have their share."""
-        for draft in self.handover.drafts.known.values():
-            if draft.number < number - 1:
-                self._failed.add(draft.number)
+    @handles("unready_missed")
+    def count_unready(self) -> None:
+        for peer, number in self.ctx.each(self._unready()):
+            self._failed.add(number)
+            self._count(peer, number)
+
+    def _unready(self) -> Iterator[tuple[bytes, int]]:
+        """Yield who took part, two rounds ago or more, and never said that it has its share."""
+        for draft in tuple(self.ctx.drafts.values()):
+            if draft.number < self.ctx.round_number() - 1:
                 for peer in self.handover.drafts.unready(draft):
-                    self._count(peer, draft.number)
+                    yield peer, draft.number
 
     def _count(self, peer: bytes, attempt: int) -> None:
-        """Say that a member is missed when it has spoilt several attempts (F-26)."""
+        """Count a failure of a holder, and miss it when they are too many."""
         ctx, key = self.ctx, self.ctx.key
         self._begin_anew()
-        failures = self._failures.setdefault(peer, set())
-        if key is None or attempt <= key.number or attempt in failures:
+        if key is None or attempt <= key.number or peer == ctx.me or peer not in key.roster:
             return
-        if peer == ctx.me or peer not in key.roster:
-            return
-        failures.add(attempt)
-        if len(failures) != ctx.preset.regroup_patience or not ctx.holds_share:
-            return
-        if self.handover.holding(attempt) not in ("no_share", "prepared"):
-            return
-        ctx.tables.fire(
-            "regroup", "Miss", p=ctx.me, h=attempt, q=peer,
-            given={"first_epoch": False, "overdue": True}, quorum=key.quorum,
-            carry={"missed": Missed(attempt, peer)},
-        )
-        self._missed.setdefault(peer, set()).add(ctx.me)
+        self._failures.setdefault(peer, set()).add(attempt)
+        told = self._missed.setdefault(peer, set())
+        said = ctx.me in told or not ctx.holds_share
+        if not said and ctx.tries("regroup.Miss", h=attempt, q=peer):
+            told.add(ctx.me)
 
-    def on_missed(self, sender: bytes, message: Missed) -> None:
+    @admits("missed")
+    def hear(self, sender: bytes, word: Missed) -> bool:
         """Take a holder's word that it missed another one in an attempt to follow this epoch."""
         key = self.ctx.key
         self._begin_anew()
-        if key is None or {sender, message.absent} - set(key.roster):
-            return
-        told = self._missed.setdefault(message.absent, set())
-        if sender not in told and key.number < message.epoch <= self.ctx.round_number():
-            self.ctx.tables.view.deliver("missed", sender, message.absent, message.epoch)
-            told.add(sender)
+        if key is None or {sender, word.absent} - set(key.roster):
+            return False
+        told = self._missed.setdefault(word.absent, set())
+        if sender in told or not key.number < word.epoch <= self.ctx.round_number():
+            return False
+        told.add(sender)
+        return True
 
     def _begin_anew(self) -> None:
         """Forget who was missed before the epoch that is in force now."""
@@ -377,11 +356,11 @@ class Regroups:
         """Return what goes on, for the operator."""
         known = self.handover.drafts
         return {
-            "due": self.wish() is not None,
+            "due": self.wishes.wish() is not None,
             "drafts": [
                 {"epoch": d.number, "ready": len(d.roster) - len(known.unready(d)),
                  "members": len(d.roster)}
-                for d in known.known.values()
+                for d in self.ctx.drafts.values()
             ],
-            "missed": {peer.hex(): len(told) for peer, told in self._missed.items()},
+            "missed": {peer.hex(): len(told) for peer, told in self._missed.items() if told},
         }

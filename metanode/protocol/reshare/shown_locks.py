@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from metanode.custody.document import decode_document, document_digest
 from metanode.errors import Malformed, PeerFault
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, whole
+from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.events.votes import certificate_fault
-from metanode.protocol.reshare.drafts import DRAFTS_PER_MEMBER, Drafts
-from spec.messages import HandedOver, LockedCandidate, LockShown
+from metanode.protocol.reshare.drafts import DRAFTS_PER_MEMBER
+from metanode.protocol.tables.registry import admits, fact, message
+from spec.messages import LockedCandidate, LockShown
 
 LOCKS_PER_HOLDER = 4096
-
-
-@frozen
-class TakenOver:
-    """A lock taken over from the epoch before, where this node may have voted otherwise since.
-
-    That vote promised that its old share signs nothing else; the old share is fenced for good.
-    """
-
-    candidate: LockedCandidate
+NOT_SHOWN = ("sign", "key_request", "keygen", "lock_in", "regroup", "succession")
+"""Kinds of event whose locks nobody else needs: their id fixes the digest, or no epoch signs them.
+"""
 
 
 def lock_fault(ctx: Context, candidate: LockedCandidate) -> str | None:
@@ -91,9 +86,14 @@ class LockBook:
         if locks in (locks_hash(told.values()), self.hash_of(holder)):
             self._complete.add(holder)
 
+    @property
+    def stepped_back(self) -> set[bytes]:
+        """The holders that have said so."""
+        return set(self._handed)
+
     def hash_of(self, holder: bytes) -> bytes:
         """Return the hash over the locks that a holder has shown."""
-        return locks_hash(self._shown.get(holder, {}).values())
+        return locks_hash(self.shown_by(holder).values())
 
     def is_complete(self, holder: bytes) -> bool:
         """Return whether a holder stepped back and all that it showed is here."""
@@ -101,11 +101,15 @@ class LockBook:
             self._complete.add(holder)
         return holder in self._complete
 
+    def shown_by(self, holder: bytes) -> Mapping[bytes, LockedCandidate]:
+        """Return the locks that a holder has shown, by event."""
+        return self._shown.get(holder, {})
+
     def newest(self, holders: Iterable[bytes]) -> list[tuple[LockedCandidate, bytes]]:
         """Return the newest lock of each event among some holders, with one who showed it."""
         found: dict[bytes, tuple[LockedCandidate, bytes]] = {}
         for holder in holders:
-            for event, candidate in self._shown.get(holder, {}).items():
+            for event, candidate in self.shown_by(holder).items():
                 known = found.get(event)
                 if known is None or known[0].certificate.attempt < candidate.certificate.attempt:
                     found[event] = (candidate, holder)
@@ -117,38 +121,77 @@ class LockBooks:
     """The books of the epochs that may follow the one in force, and of that one itself."""
 
     ctx: Context
-    drafts: Drafts
+    book: EventBook
     _books: dict[int, LockBook] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
+
+    @fact
+    def locks_taken(self, p: bytes, h: int) -> bool:
+        complete, enough = self.complete(h)
+        get = self.ctx.tables.view.get
+        for candidate, _ in self.of(h).newest(complete) if enough else ():
+            certificate = candidate.certificate
+            attempt = get("lock_attempt", p, certificate.event)
+            if not isinstance(attempt, int) or attempt < certificate.attempt:
+                return False
+        return enough
+
+    @fact
+    def locks_all_shown(self, p: bytes, k: int) -> bool:
+        epoch, view = self.ctx.epoch_of(k), self.ctx.tables.view
+        if epoch is None:
+            return False
+        shown, others = self.of(k).shown_by(p), {*epoch.roster} - {p}
+        for (holder, event), digest in view.entries("lock") if others else ():
+            if holder != p or digest is None or not isinstance(event, bytes):
+                continue
+            known = shown[event].certificate if event in shown else None
+            now = (digest, view.get("lock_attempt", p, event))
+            same = known is not None and (known.digest, known.attempt) == now
+            if not same and self._must_be_shown(event):
+                return False
+        return True
+
+    def _must_be_shown(self, event: bytes) -> bool:
+        """Return whether the next epoch must know a lock; also one of what is not known here."""
+        settled = self.ctx.state("payout", event) == "COMPLETED"
+        return not settled and self.book.kind(event) not in NOT_SHOWN
+
+    def complete(self, number: int) -> tuple[list[bytes], bool]:
+        """Return who has handed over all its locks to an epoch, and whether they are T holders."""
+        epoch = self.ctx.epoch_of(number)
+        old = None if epoch is None else self.ctx.epochs.get(epoch.follows)
+        if old is None:
+            return [], False
+        book = self.of(number)
+        complete = [holder for holder in old.roster if book.is_complete(holder)]
+        return complete, len(complete) >= old.threshold
+
+    @message("lock_shown")
+    def lock_shown(self, p: bytes, k: int, e: bytes, a: int, d: bytes) -> LockShown:
+        return LockShown(k, self.book.locks_to_show()[e])
 
     def of(self, number: int) -> LockBook:
         """Return the book of an epoch."""
         return self._books.setdefault(number, LockBook())
 
-    def on_lock_shown(self, sender: bytes, message: LockShown) -> None:
+    @admits("lock_shown")
+    def hear(self, sender: bytes, shown: LockShown) -> bool:
         """Take a lock that a holder hands over; it must be certified in its own epoch."""
-        ctx, certificate = self.ctx, message.locked.certificate
-        if not self._has_room(sender, message.epoch):
-            return
-        fault = lock_fault(ctx, message.locked)
+        if not self.has_room(sender, shown.epoch):
+            return False
+        fault = lock_fault(self.ctx, shown.locked)
         if fault is not None:
             raise PeerFault(f"a lock is handed over that is none: {fault}", sender)
-        if self.of(message.epoch).show(sender, message.locked):
-            ctx.tables.view.deliver(
-                "lock_shown", sender, message.epoch, certificate.event, certificate.attempt,
-                certificate.digest,
-            )
-
-    def on_handed_over(self, sender: bytes, message: HandedOver) -> None:
-        """Take a holder's word that it stepped back and showed all its locks."""
-        if self._has_room(sender, message.epoch):
-            self.of(message.epoch).hand_over(sender, message.locks)
-            self.ctx.tables.view.deliver("handed_over", sender, message.epoch)
+        return self.of(shown.epoch).show(sender, shown.locked)
 
     def forget(self, before: int) -> None:
         """Drop the books of epochs below this one."""
         self._books = {n: book for n, book in self._books.items() if n >= before}
 
-    def _has_room(self, sender: bytes, number: int) -> bool:
+    def has_room(self, sender: bytes, number: int) -> bool:
         """Return whether a node holds, or held, the epoch that this one follows.
 
         A holder has room for a few epochs that are not known here yet.
@@ -160,5 +203,5 @@ class LockBooks:
         if before is None or sender not in before.roster:
             return False
         opened = sum(sender in book for book in self._books.values())
-        known = number in self.drafts.known or number in self._books
+        known = number in self.ctx.drafts or number in self._books
         return known or opened < DRAFTS_PER_MEMBER

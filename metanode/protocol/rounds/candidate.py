@@ -1,4 +1,5 @@
-"""Which payout to propose: the transfers that most peers can validate, or the one that is locked.
+"""What this node sees of the chain, and which payout to propose: the transfers that most peers can
+validate, or the one that is locked.
 
 The offers of a round name transfers and a height. The candidate is a pure function of the offers
 heard and of the node's own ledger: equal offers give equal candidates, and everything in it is
@@ -7,28 +8,32 @@ rebuilt here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from metanode.custody.errors import OutsideWindow, Unpayable
+from metanode.chains.base import ChainUpdate
+from metanode.custody.errors import LedgerMismatch, OutsideWindow, Unpayable
 from metanode.custody.ledger import Ledger
 from metanode.custody.payout import (
     PayoutDocument,
     build_payout,
-    custody_script,
     decode_document,
     payable_transfers,
     payout_event,
 )
 from metanode.custody.transfers import Transfer, classify_all
-from metanode.custody.types import Outpoint, Snapshot
+from metanode.custody.types import BlockSummary, Deposit, Outpoint, Snapshot
 from metanode.errors import MetanodeError
-from metanode.protocol.context import Context, outpoint_of
+from metanode.protocol.context import Context, outpoint_of, outpoint_ref
+from metanode.protocol.inputs import LinkUp
 from metanode.protocol.keys.epoch import KeyEpoch
-from spec.messages import LockedCandidate, Offer
+from metanode.protocol.tables.effects import Reindex
+from metanode.protocol.tables.registry import admits, handles, message
+from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Publish
 
 SIGHTINGS_PER_WITNESS = 2048
+REBUILT_KEPT = 64
 
 
 @frozen
@@ -41,25 +46,96 @@ class Cutoff:
 
 @define
 class Candidates:
-    """Chooses and rebuilds payouts; ``seen`` are deposits that somebody saw unconfirmed."""
+    """Chooses and rebuilds payouts; ``seen`` are deposits that somebody saw unconfirmed.
+
+    Of the chain news at hand, ``undone`` are the blocks that went, ``ripe`` the deposits that have
+    become deep enough.
+    """
 
     ctx: Context
     ledger: Ledger
     seen: dict[Outpoint, set[bytes]] = field(factory=dict)
+    undone: list[BlockSummary] = field(factory=list)
+    ripe: list[Deposit] = field(factory=list)
     _sightings: dict[bytes, dict[Outpoint, None]] = field(factory=dict)
+    _untold: list[Outpoint] = field(factory=list)
+    _telling: Sequence[Outpoint] = ()
+    _indexed: bool = True
     _cutoff: tuple[tuple[int, bytes], Cutoff] | None = None
+    _rebuilt: dict[tuple[object, ...], PayoutDocument] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
+
+    # --- the chain, and what others see of it ---
+
+    def index(self, update: ChainUpdate, sightings: Sequence[Outpoint]) -> bool:
+        """Take chain news into the ledger; return whether they fit.
+
+        If they do not, the shell is asked to scan the chain again, and what was undone so far is
+        news still when that comes to an end.
+        """
+        me = self.ctx.me
+        self._untold += [outpoint for outpoint in sightings if self.note_seen(outpoint, me)]
+        if self._indexed:
+            self.undone, self.ripe = [], []
+        self._indexed = False
+        try:
+            for block_hash in update.disconnected:
+                self.undone.append(self.ledger.disconnect(block_hash))
+            for block in update.connected:
+                self.ledger.connect(block)
+                self.ripe += self.ledger.deposits_at(self._settled(block.height))
+        except LedgerMismatch as fault:
+            self.ctx.note("chain.reindex", reason=str(fault))
+            self.ctx.ask(Reindex())
+            return False
+        self._indexed = True
+        return True
+
+    @handles("sightings_told")
+    def sightings_told(self) -> None:
+        ctx, entry = self.ctx, self.ctx.input
+        if isinstance(entry, LinkUp):
+            if seen := self.seen_by(ctx.me)[-TRANSFERS_LIMIT:]:
+                self._telling = seen
+                ctx.fire("peer.Publish", to=entry.peer)
+            return
+        while self._untold:
+            self._telling = self._untold[:TRANSFERS_LIMIT]
+            del self._untold[:TRANSFERS_LIMIT]
+            ctx.fire("peer.Publish")
+
+    @message("published")
+    def published(self, p: bytes) -> Publish:
+        return Publish(tuple(outpoint_ref(outpoint) for outpoint in self._telling))
+
+    @admits("publish")
+    def admit_publish(self, sender: bytes, message: Publish) -> bool:
+        """Note what a member saw; :meth:`note_seen` bounds it."""
+        for reference in message.seen:
+            self.note_seen(outpoint_of(reference), sender)
+        return True
+
+    def _settled(self, tip: int) -> int:
+        """Return the height of the newest block that is deep enough below a tip."""
+        return tip - self.ctx.settings.confirmations + 1
+
+    @property
+    def settled(self) -> int:
+        """The height of the newest block that this node treats as settled; -1 if there is none."""
+        return -1 if self.ledger.tip is None else self._settled(self.ledger.tip[0])
 
     def cutoff(self) -> Cutoff | None:
         """Return the cut-off at the wanted depth with its transfers, or None without a chain."""
         tip = self.ledger.tip
         if tip is None:
             return None
-        height = tip[0] - self.ctx.settings.confirmations + 1
-        if self.ledger.block_hash(height) is None:
+        if self.ledger.block_hash(self.settled) is None:
             return None
         if self._cutoff is None or self._cutoff[0] != tip:
             try:
-                self._cutoff = (tip, self._at(height))
+                self._cutoff = (tip, self._at(self.settled))
             except OutsideWindow:
                 return None  # the index is still warming up
         return self._cutoff[1]
@@ -97,6 +173,8 @@ class Candidates:
         """Return what a witness saw, the oldest first."""
         return list(self._sightings.get(witness, ()))
 
+    # --- the candidate ---
+
     def choose(
         self, offers: Mapping[bytes, Offer], locked: Iterable[LockedCandidate]
     ) -> PayoutDocument | None:
@@ -130,8 +208,19 @@ class Candidates:
         F-17: a document from elsewhere is a request. One that was locked in an epoch before keeps
         that epoch's holders: its digest is the only one that may still be signed. None also when
         this node has no such block, or when a deposit in it has been spent since, unless
-        ``spent_too``.
+        ``spent_too``. What was rebuilt once holds as long as the chain stays as it is.
         """
+        key = (self.ledger.tip, encoded, spent_too)
+        if key not in self._rebuilt:
+            document = self._rebuild(encoded, spent_too)
+            if document is None:
+                return None
+            if len(self._rebuilt) >= REBUILT_KEPT:
+                self._rebuilt.clear()
+            self._rebuilt[key] = document
+        return self._rebuilt[key]
+
+    def _rebuild(self, encoded: bytes, spent_too: bool) -> PayoutDocument | None:
         try:
             request = decode_document(encoded)
             key = self.ctx.epochs.get(request.key_epoch)
@@ -154,7 +243,7 @@ class Candidates:
         settings, key = self.ctx.settings, self.ctx.epoch
         snapshot = self.ledger.snapshot(height)
         transfers, _ = classify_all(
-            snapshot, settings.custody, settings.hrp, custody_script(key.public_key)
+            snapshot, settings.custody, settings.hrp, key.public_key
         )
         return Cutoff(snapshot, transfers)
 

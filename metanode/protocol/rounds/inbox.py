@@ -1,7 +1,7 @@
-"""What a node hears in a round: offers, proposals and signing sets, judged by the round table.
+"""What a node hears in a round, and what it makes of it: offers, proposals, signing sets.
 
 A round's number is in each of its messages; those of the next round wait, because clocks differ
-(F-12).
+(F-12). A message is kept when it is admitted, and judged when this node has a candidate of its own.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from metanode.custody.payout import PayoutDocument
 from metanode.errors import Equivocation, PeerFault
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, whole
+from metanode.protocol.events.purpose import Task
+from metanode.protocol.inputs import Received
 from metanode.protocol.reshare.shown_locks import lock_fault
-from metanode.protocol.tables.runner import TransitionError
+from metanode.protocol.rounds.threshold_set import prune_copies, signing_order, threshold_set
+from metanode.protocol.tables.registry import admits, fact, handles
 from metanode.tss.share_proof import verify_share
-from spec.messages import Offer, Proposal, SigningSet, Vote
+from spec.messages import Offer, Proposal, SigningSet
 
 
 def proposal_id_hash(peer: bytes, round_number: int, epoch: int, document: bytes) -> bytes:
@@ -32,7 +35,11 @@ def share_proof_context(network_id: bytes, peer: bytes, epoch: int, round_number
 
 @define
 class RoundBook:
-    """What was heard and built in one round."""
+    """What was heard and built in one round.
+
+    ``document`` is this node's own candidate; ``settled`` is who signs, as the sets of these peers
+    say; ``task`` is the attempt that this node has taken up since.
+    """
 
     number: int
     offers: dict[bytes, Offer] = field(factory=dict)
@@ -40,15 +47,19 @@ class RoundBook:
     sets: dict[bytes, SigningSet] = field(factory=dict)
     frames: dict[tuple[str, bytes], bytes] = field(factory=dict)
     document: PayoutDocument | None = None
-    vote: Vote | None = None
+    task: Task | None = None
+    settled: tuple[frozenset[bytes], tuple[bytes, ...] | None] = (frozenset(), None)
 
 
 @define
-class Hearing:
+class Inbox:
     """The books of the current rounds."""
 
     ctx: Context
     _books: dict[int, RoundBook] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
 
     def book(self, number: int) -> RoundBook:
         """Return the book of a round."""
@@ -58,131 +69,133 @@ class Hearing:
         """Drop the books of rounds below ``before``."""
         self._books = {n: book for n, book in self._books.items() if n >= before}
 
-    def on_offer(self, sender: bytes, message: Offer) -> None:
-        """Take the offer of a holder; a lock that it shows must be certified."""
-        if not self._expected(sender, message.round):
-            return
+    # --- what the tables are told ---
+
+    @fact
+    def id_hash_matches(self, p: bytes, q: bytes, r: int) -> bool:
+        book, epoch = self.book(r), self.ctx.epoch
+        proposal, document = book.proposals.get(q), book.document
+        return (
+            proposal is not None
+            and document is not None
+            and proposal.id_hash == proposal_id_hash(q, r, epoch.number, document.encode())
+        )
+
+    @fact
+    def share_proof_valid(self, p: bytes, q: bytes, r: int) -> bool:
+        proposal, epoch = self.book(r).proposals.get(q), self.ctx.epoch
+        if proposal is None or q not in epoch.roster:
+            return False
+        context = share_proof_context(self.ctx.settings.network_id, q, epoch.number, r)
+        return verify_share(epoch.public_share(q), context, proposal.share_proof)
+
+    @fact
+    def set_large_enough(self, p: bytes, q: bytes, r: int) -> bool:
+        message, epoch = self.book(r).sets.get(q), self.ctx.epoch
+        if message is None:
+            return False
+        named = set(message.members)
+        return (
+            len(named) == len(message.members) >= epoch.quorum.threshold
+            and named <= set(epoch.roster)
+            and q in named
+        )
+
+    @fact
+    def in_threshold_set(self, p: bytes, q: bytes, r: int) -> bool:
+        return q in (self.threshold_set(r) or ())
+
+    # --- what comes in ---
+
+    @admits("offer")
+    def admit_offer(self, sender: bytes, message: Offer) -> bool:
+        """Keep the first offer of a holder; a lock that it shows must be certified."""
+        if not self.ctx.holds_share:
+            return False  # who takes part in no round keeps nothing of it
         fault = None if message.locked is None else lock_fault(self.ctx, message.locked)
         if fault is not None:
             raise PeerFault(f"an offer shows a lock without a certificate: {fault}", sender)
         self.book(message.round).offers.setdefault(sender, message)
-        self.ctx.tables.view.deliver("offered", sender, message.round)
+        return True
 
-    def on_proposal(self, sender: bytes, message: Proposal) -> None:
-        """Take the proposal of a holder: the first counts, a different second one is evidence."""
-        book = self._book_of(sender, message)
-        if book is not None and self._is_first(book, book.proposals.get(sender), sender, message):
-            book.proposals[sender] = message
-            self.ctx.tables.view.deliver("proposed", sender, book.number, message.document_hash)
-            self.judge(book, sender)
+    @admits("proposal")
+    def admit_proposal(self, sender: bytes, message: Proposal) -> bool:
+        """Keep the first proposal of a holder; a different second one is evidence."""
+        return self._admit(self.book(message.round).proposals, sender, message)
 
-    def on_set(self, sender: bytes, message: SigningSet) -> None:
-        """Take the signing set of a holder: the first counts, another second one is evidence."""
-        book = self._book_of(sender, message)
-        if book is not None and self._is_first(book, book.sets.get(sender), sender, message):
-            book.sets[sender] = message
-            self.ctx.tables.view.deliver("set_sent", sender, book.number)
-            self.judge_set(book, sender)
+    @admits("signing_set")
+    def admit_set(self, sender: bytes, message: SigningSet) -> bool:
+        """Keep the first signing set of a holder; a different second one is evidence."""
+        return self._admit(self.book(message.round).sets, sender, message)
 
-    def _book_of(self, sender: bytes, message: Proposal | SigningSet) -> RoundBook | None:
-        """Return the book that a message belongs to, or None when it is not for now."""
-        expected = self._expected(sender, message.round)
-        return (
-            self.book(message.round)
-            if expected and message.key_epoch == self.ctx.epoch.number
-            else None
-        )
-
-    def _is_first(
-        self,
-        book: RoundBook,
-        earlier: Proposal | SigningSet | None,
-        sender: bytes,
-        message: Proposal | SigningSet,
+    def _admit(
+        self, kept: dict[bytes, Any], sender: bytes, message: Proposal | SigningSet
     ) -> bool:
-        """Keep the frame of a first message; a repeated one is ignored, another one is evidence."""
-        if earlier is None:
-            book.frames[message.KIND, sender] = self.ctx.frame
-            return True
-        if earlier != message:
-            self._equivocated(book, sender, message.KIND)
-        return False
-
-    def _expected(self, sender: bytes, number: int) -> bool:
-        ctx = self.ctx
-        if ctx.key is None or sender not in ctx.key.roster or sender == ctx.me:
+        ctx, entry = self.ctx, self.ctx.input
+        if not ctx.holds_share or message.key_epoch != ctx.epoch.number:
             return False
-        if not ctx.holds_share:
-            return False  # who takes part in no round keeps nothing of it
-        now = ctx.round_number()
-        return now <= number <= now + ctx.preset.rounds_buffered
+        frame = entry.envelope.raw if isinstance(entry, Received) else b""
+        frames, key = self.book(message.round).frames, (message.KIND, sender)
+        earlier = kept.setdefault(sender, message)
+        if earlier != message:
+            found = f"two {message.KIND} messages in round {message.round}"
+            raise Equivocation(found, sender, (frames[key], frame))
+        if key in frames:
+            return False  # a repetition
+        frames[key] = frame
+        return True
 
-    def judge(self, book: RoundBook, peer: bytes) -> None:
-        """Accept a proposal that equals ours; both hashes and the share proof are recomputed."""
-        ctx, proposal, document = self.ctx, book.proposals[peer], book.document
-        subject: dict[str, Any] = {"p": ctx.me, "q": peer, "r": book.number}
-        if ctx.tables.state("round", ctx.me, peer, book.number) == "silent":
-            ctx.tables.fire(
-                "round",
-                "Hear",
-                **subject,
-                d=proposal.document_hash,
-                given={"in_roster": peer in ctx.epoch.roster},
-            )
-        if document is None or proposal.document_hash != document.digest:
-            return
-        if ctx.tables.view.get("pair_banned", ctx.me, peer):
-            return  # never co-sign with it until the pair has fresh base transfers
-        number = ctx.epoch.number
-        wanted = proposal_id_hash(peer, book.number, number, document.encode())
-        context = share_proof_context(ctx.settings.network_id, peer, number, book.number)
-        proved = verify_share(ctx.epoch.public_share(peer), context, proposal.share_proof)
-        facts = {"id_hash_matches": proposal.id_hash == wanted, "share_proof_valid": proved}
-        try:
-            ctx.tables.fire("round", "Accept", **subject, d=document.digest, given=facts)
-        except TransitionError as refusal:
-            ctx.note("round.proposal_refused", peer=peer.hex()[:16], reason=str(refusal))
-            return
-        self.judge_set(book, peer)
+    @handles("proposal_heard")
+    def proposal_heard(self) -> None:
+        if isinstance(self.ctx.input, Received):
+            self.judge(self.ctx.input.message.round, (self.ctx.input.sender,))
 
-    def judge_set(self, book: RoundBook, peer: bytes) -> None:
-        """Take the signing set of a peer whose proposal was accepted, if it is large enough."""
-        ctx, message = self.ctx, book.sets.get(peer)
-        if message is None or ctx.tables.state("round", ctx.me, peer, book.number) != "accepted":
-            return
-        named = set(message.members)
-        large = (
-            len(named) == len(message.members) >= ctx.epoch.quorum.threshold
-            and named <= set(ctx.epoch.roster)
-            and peer in named
-        )
-        if large:
-            ctx.tables.fire(
-                "round",
-                "HearSet",
-                p=ctx.me,
-                q=peer,
-                r=book.number,
-                given={"set_large_enough": large},
-            )
+    @handles("set_heard")
+    def set_heard(self) -> None:
+        if isinstance(self.ctx.input, Received):
+            self.judge_sets(self.ctx.input.message.round, (self.ctx.input.sender,))
 
-    def _equivocated(self, book: RoundBook, peer: bytes, kind: str) -> None:
-        ctx = self.ctx
-        if ctx.tables.state("round", ctx.me, peer, book.number) != "equivocated":
-            ctx.tables.fire(
-                "round", "Equivocate", p=ctx.me, q=peer, r=book.number, given={"two_bodies": True}
-            )
-        raise Equivocation(
-            f"two {kind} messages in round {book.number}",
-            peer,
-            (book.frames[kind, peer], ctx.frame),
-        )
+    def judge(self, number: int, peers: tuple[bytes, ...]) -> None:
+        """Look at proposals, and at the sets that came with them: ``round.Hear``, ``round.Accept``,
+        ``round.HearSet``.
+        """
+        ctx, book = self.ctx, self.book(number)
+        for q in ctx.each(peers):
+            ctx.tries("round.Hear", q=q, r=number, d=book.proposals[q].document_hash)
+            if book.document is None:
+                continue
+            if ctx.tries("round.Accept", q=q, r=number, d=book.document.digest):
+                ctx.tries("round.HearSet", q=q, r=number)
+            else:
+                reason = str(ctx.tables.refusal)
+                ctx.note("round.proposal_refused", peer=q.hex()[:16], reason=reason)
 
-    def accepted(self, book: RoundBook) -> list[bytes]:
+    def judge_sets(self, number: int, peers: tuple[bytes, ...]) -> None:
+        """Look at signing sets: ``round.HearSet``."""
+        for q in self.ctx.each(peers):
+            self.ctx.tries("round.HearSet", q=q, r=number)
+
+    # --- what follows from it ---
+
+    def accepted(self, number: int) -> list[bytes]:
         """Return the peers whose proposals equal ours."""
-        state = self.ctx.tables.state
-        return [
-            peer
-            for peer in book.proposals
-            if state("round", self.ctx.me, peer, book.number) in ("accepted", "in_view")
-        ]
+        state, proposals = self.ctx.state, self.book(number).proposals
+        return [q for q in proposals if state("round", q, number) in ("accepted", "in_view")]
+
+    def threshold_set(self, number: int) -> tuple[bytes, ...] | None:
+        """Return who signs, in order of seniority, as the signing sets heard by now settle it.
+
+        A pure function of them, kept until another one counts. A proof that did not convince here
+        prunes nobody, or a senior peer could push a junior out with a copy of its proof (F-10).
+        """
+        book, state = self.book(number), self.ctx.state
+        heard = frozenset(q for q in book.sets if state("round", q, number) == "in_view")
+        if book.settled[0] != heard:
+            key = self.ctx.epoch
+            proofs = {q: book.proposals[q].share_proof for q in heard}
+            kept = prune_copies(key.seniority, proofs)
+            turn = signing_order(key.seniority, number, len(key.roster) - key.threshold)
+            order = [peer for peer in turn if peer in kept]
+            sets = {q: frozenset(book.sets[q].members) for q in heard}
+            book.settled = heard, threshold_set(order, sets, key.quorum.threshold)
+        return book.settled[1]

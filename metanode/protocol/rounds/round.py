@@ -1,276 +1,265 @@
-"""A signing round at one node, from the offer to the certificate: what it does and when.
+"""A signing round at one node, from the offer to the certificate: what is due, and what is said.
 
-``tick`` moves the node's phase with the clock and with what ``hearing`` has heard.
+The phase of the node says how far the round has come. Each step below looks at one phase; what it
+waits for before a deadline is only so that more peers are in time (F-12).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from attrs import define
 
-from metanode.custody.payout import PayoutDocument
 from metanode.protocol.context import Context, outpoint_ref
-from metanode.protocol.events.sessions import Run
-from metanode.protocol.events.votes import VoteBook, sign_vote
+from metanode.protocol.events.event_book import EventBook
+from metanode.protocol.events.purpose import Task
+from metanode.protocol.events.sessions import Sessions
+from metanode.protocol.events.votes import VoteBook
+from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.rounds.candidate import Candidates
-from metanode.protocol.rounds.inbox import Hearing, RoundBook, proposal_id_hash, share_proof_context
-from metanode.protocol.rounds.threshold_set import prune_copies, signing_order, threshold_set
-from metanode.protocol.tables.runner import TransitionError
+from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
+from metanode.protocol.tables.registry import fact, handles, message
 from metanode.tss.share_proof import prove_share
-from spec.messages import Certificate, LockedCandidate, Offer, Proposal, SigningSet, Vote
+from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Proposal, SigningSet
+
+ENDS = {
+    "Proposing": "propose_share",
+    "SetBuilding": "set_share",
+    "ThresholdSet": "vote_share",
+    "Signing": "signing_share",
+}
+"""The phases of a round, and at which share of it each of them ends."""
 
 
 @define
 class Rounds:
-    """The round core of a node. ``begin`` starts the signing run of a certificate.
-
-    ``began_in`` is the round in which the node was started; ``locks`` returns the locked candidates
-    of open events; ``open_payout`` tells whether an earlier payout is not final yet; ``prepare``
-    brings the event of a document to IN_PROGRESS.
-    """
+    """The round core of a node. ``began_in`` is the round in which the node was started."""
 
     ctx: Context
-    hearing: Hearing
-    candidates: Candidates
+    book: EventBook
     votes: VoteBook
-    locks: Callable[[], tuple[LockedCandidate, ...]]
-    open_payout: Callable[[], bool]
-    prepare: Callable[[bytes, int, bytes], None]
-    recover: Callable[[bytes], None]
-    begin: Callable[[Certificate, PayoutDocument], Run]
-    drop: Callable[[bytes, int], None]
+    inbox: Inbox
+    candidates: Candidates
+    payouts: Payouts
+    sessions: Sessions
     began_in: int = 0
 
-    # --- the clock ---
-
-    def tick(self) -> None:
-        """Move with the clock: begin, propose, close each phase at its share of the round."""
-        ctx = self.ctx
-        if not ctx.holds_share:
-            return
-        phase, number, share = self.phase(), ctx.round_number(), ctx.round_share()
-        current = ctx.tables.view.get("round", ctx.me)
-        if phase not in ("Idle", "Cooldown", "Keygen", "Regroup") and current != number:
-            self._deadline()
-        elif phase == "Cooldown":
-            if self._try("NextRound", r=number):
-                self._clean(number)
-                self.tick()
-        elif phase == "Idle":
-            self._start(number, share)
-        elif phase == "Proposing":
-            self._after_proposals(share)
-        elif phase == "SetBuilding":
-            self._after_sets(share)
-        elif phase == "ThresholdSet":
-            self._after_votes(share)
-        elif phase == "Signing" and share >= ctx.preset.signing_share:
-            self._deadline()
+    def __attrs_post_init__(self) -> None:
+        self.ctx.tables.bind(self)
 
     def phase(self) -> str:
         """Return the node's phase."""
-        return self.ctx.tables.state("peer", self.ctx.me)
+        return str(self.ctx.tables.view.get("phase", self.ctx.me))
 
-    def _start(self, number: int, share: float) -> None:
-        ctx, preset = self.ctx, self.ctx.preset
-        book = self.hearing.book(number)
-        if ctx.me not in book.offers:
-            if share < preset.offer_share:
-                self._offer(book)
-            return
-        everyone = ctx.live_holders() <= set(book.offers)
-        ready = everyone or share >= preset.offer_share
-        if book.document is None and ready and share < preset.propose_share:
-            self._propose(book)
+    # --- what the tables are told ---
 
-    def _offer(self, book: RoundBook) -> None:
-        ctx = self.ctx
+    @fact
+    def began_in_round(self, p: bytes, r: int) -> bool:
+        return r <= self.began_in
+
+    @fact
+    def transfer_eligible(self, p: bytes) -> bool:
+        if self.candidates.cutoff() is None:
+            return False
+        return bool(self.candidates.eligible() or self.payouts.locks())
+
+    @fact
+    def regroup_near(self, p: bytes) -> bool:
+        preset = self.ctx.preset
+        margin = 2 * preset.round_period_s
+        return self.ctx.now % preset.regroup_period_s > preset.regroup_period_s - margin
+
+    @fact
+    def deadline_passed(self, p: bytes) -> bool:
+        if self._entered() != self.ctx.round_number():
+            return True
+        share: float = getattr(self.ctx.preset, ENDS[self.phase()])
+        return self.ctx.round_share() >= share
+
+    @fact
+    def votes_conflict(self, p: bytes, r: int) -> bool:
+        task = self.inbox.book(r).task
+        if task is None:
+            return False
+        votes = self.votes.of(task.event, r)
+        return any(q in votes and votes[q][0] != task.vote for q in task.members)
+
+    # --- what is said, and kept in the book beside what is heard ---
+
+    @message("offered")
+    def offered(self, p: bytes, r: int) -> Offer | None:
         cutoff = self.candidates.cutoff()
-        locks = self.locks()
-        transfers = self.candidates.eligible() if cutoff and not self.open_payout() else ()
-        if cutoff is None or not (transfers or locks):
-            return
-        offer = Offer(
-            book.number,
+        if cutoff is None:
+            return None
+        transfers = self.candidates.eligible()[:TRANSFERS_LIMIT]
+        offer = self.inbox.book(r).offers[p] = Offer(
+            r,
             cutoff.snapshot.height,
             cutoff.snapshot.hash,
-            tuple(outpoint_ref(t.deposit.outpoint) for t in transfers[:256]),
-            max(locks, key=lambda c: c.certificate.attempt, default=None),
+            tuple(outpoint_ref(transfer.deposit.outpoint) for transfer in transfers),
+            max(self.payouts.locks(), key=lambda c: c.certificate.attempt, default=None),
         )
-        facts = {
-            "transfer_eligible": True,
-            "regroup_near": self._regroup_near(),
-            "began_in_round": book.number <= self.began_in,
-        }
-        if self._try("Offer", carry={"offered": offer}, given=facts, r=book.number):
-            book.offers[ctx.me] = offer
+        return offer
 
-    def _regroup_near(self) -> bool:
-        preset = self.ctx.preset
-        return (
-            self.ctx.now % preset.regroup_period_s
-            > preset.regroup_period_s - 2 * preset.round_period_s
-        )
-
-    def _propose(self, book: RoundBook) -> None:
-        ctx, key = self.ctx, self.ctx.epoch
-        shown = [o.locked for o in book.offers.values() if o.locked is not None]
-        document = self.candidates.choose(book.offers, [*self.locks(), *shown])
-        if document is None:
-            return
-        context = share_proof_context(ctx.settings.network_id, ctx.me, key.number, book.number)
-        proposal = Proposal(
-            book.number,
+    @message("proposed")
+    def proposed(self, p: bytes, r: int, d: bytes) -> Proposal | None:
+        ctx, key, book = self.ctx, self.ctx.epoch, self.inbox.book(r)
+        if book.document is None:
+            return None
+        context = share_proof_context(ctx.settings.network_id, p, key.number, r)
+        proposal = book.proposals[p] = Proposal(
+            r,
             key.number,
-            document.digest,
-            proposal_id_hash(ctx.me, book.number, key.number, document.encode()),
-            prove_share(key.share.secret_share, key.public_share(ctx.me), context, ctx.entropy),
+            book.document.digest,
+            proposal_id_hash(p, r, key.number, book.document.encode()),
+            prove_share(key.share.secret_share, key.public_share(p), context, ctx.entropy),
         )
-        if not self._try(
-            "RoundTick",
-            carry={"proposed": proposal},
-            given={"transfer_eligible": True},
-            r=book.number,
-            d=document.digest,
+        return proposal
+
+    @message("set_sent")
+    def set_sent(self, p: bytes, r: int) -> SigningSet:
+        accepted = tuple(sorted(self.inbox.accepted(r)))
+        said = self.inbox.book(r).sets[p] = SigningSet(r, self.ctx.epoch.number, accepted)
+        return said
+
+    # --- the steps of a round ---
+
+    @handles("round_next")
+    def round_next(self) -> None:
+        number = self.ctx.round_number()
+        if self.ctx.boundary and self.phase() not in ENDS:
+            self.inbox.forget(number)
+        if self.phase() == "Cooldown" and self.ctx.tries("peer.NextRound", r=number):
+            self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
+
+    @handles("offered")
+    def offer(self) -> None:
+        ctx = self.ctx
+        if self.phase() != "Idle" or ctx.round_share() >= ctx.preset.offer_share:
+            return
+        number = ctx.round_number()
+        if ctx.me not in self.inbox.book(number).offers:
+            ctx.tries("peer.Offer", r=number)
+
+    @handles("round_proposed")
+    def propose(self) -> None:
+        ctx, preset, share = self.ctx, self.ctx.preset, self.ctx.round_share()
+        if self.phase() != "Idle" or share >= preset.propose_share:
+            return
+        number = ctx.round_number()
+        book = self.inbox.book(number)
+        everyone = ctx.me in book.offers and ctx.live_holders() <= set(book.offers)
+        if ctx.me not in book.offers or not (everyone or share >= preset.offer_share):
+            return
+        shown = [offer.locked for offer in book.offers.values() if offer.locked is not None]
+        book.document = self.candidates.choose(book.offers, [*self.payouts.locks(), *shown])
+        if book.document is None:
+            return
+        if not ctx.tries("peer.RoundTick", r=number, d=book.document.digest):
+            book.document = None
+            self._not_yet("RoundTick")
+            return
+        ctx.note("round.proposed", round=number, transfers=len(book.document.transfers))
+        self.inbox.judge(number, tuple(book.proposals))
+
+    @handles("matched")
+    def match(self) -> None:
+        ctx = self.ctx
+        if self.phase() != "Proposing":
+            return
+        number = ctx.round_number()
+        everyone = ctx.live_holders() <= set(self.inbox.accepted(number))
+        if not everyone and ctx.round_share() < ctx.preset.propose_share:
+            return
+        if ctx.tries("peer.Matched", r=number):
+            self.inbox.judge_sets(number, tuple(self.inbox.book(number).sets))
+
+    @handles("set_settled")
+    def settle(self) -> None:
+        ctx = self.ctx
+        if self.phase() != "SetBuilding":
+            return
+        number = ctx.round_number()
+        book = self.inbox.book(number)
+        everyone = set(self.inbox.accepted(number)) <= set(book.sets)
+        if book.task is not None or not (everyone or ctx.round_share() >= ctx.preset.set_share):
+            return
+        chosen = self.inbox.threshold_set(number)
+        if chosen is None or ctx.tries("peer.SetElsewhere", r=number) or book.document is None:
+            return
+        event, digest = book.document.event, book.document.digest
+        book.task = task = Task(
+            purpose=self.payouts.kind,
+            event=event,
+            attempt=number,
+            key_epoch=ctx.epoch.number,
+            document=book.document.encode(),
+            digest=digest,
+            members=tuple(sorted(chosen)),
+            quorum=ctx.epoch.quorum,
+        )
+        for offer in book.offers.values():  # the votes behind a lock that is shown (SAFE-SIGN 4)
+            if offer.locked is not None:
+                self.votes.add_certificate(offer.locked.certificate)
+        self.votes.voting(task.vote)
+        if not (
+            self.votes.taken_up(task.vote, task.quorum)
+            and self.book.prepare(event, task.purpose, number, digest)
+            and ctx.tries("peer.SetFound", e=event, r=number, d=digest)
         ):
+            self._not_yet("SetFound")
+
+    @handles("round_certified")
+    def certify(self) -> None:
+        ctx = self.ctx
+        task = self._task() if self.phase() == "ThresholdSet" else None
+        if task is None:
             return
-        book.document = document
-        book.proposals[ctx.me] = proposal
-        ctx.note("round.proposed", round=book.number, transfers=len(document.transfers))
-        for peer in tuple(book.proposals):
-            self.hearing.judge(book, peer)
-
-    def _after_proposals(self, share: float) -> None:
-        book = self.hearing.book(self.ctx.round_number())
-        accepted = self.hearing.accepted(book)
-        late = share >= self.ctx.preset.propose_share
-        if late and len(accepted) < self.ctx.epoch.quorum.threshold:
-            self._deadline()
-        elif late or self.ctx.live_holders() <= set(accepted):
-            message = SigningSet(book.number, self.ctx.epoch.number, tuple(sorted(accepted)))
-            if self._try("Matched", carry={"set_sent": message}, r=book.number):
-                book.sets[self.ctx.me] = message
-                for peer in tuple(book.sets):
-                    self.hearing.judge_set(book, peer)
-
-    def _after_sets(self, share: float) -> None:
-        ctx, book = self.ctx, self.hearing.book(self.ctx.round_number())
-        late = share >= ctx.preset.set_share
-        if not late and not set(self.hearing.accepted(book)) <= set(book.sets):
+        order, needed = task.members, task.votes_needed
+        certificate = self.votes.certificate(task.vote, needed, order)
+        if certificate is None:
             return
-        key = ctx.epoch
-        proofs = {peer: p.share_proof for peer, p in book.proposals.items()}
-        in_view = {
-            peer: frozenset(book.sets[peer].members)
-            for peer in book.sets
-            if ctx.tables.state("round", ctx.me, peer, book.number) == "in_view"
-        }
-        kept = prune_copies(key.seniority, proofs)
-        spare = len(key.roster) - key.threshold
-        turn = signing_order(key.seniority, book.number, spare)
-        order = [peer for peer in turn if peer in kept]
-        chosen = threshold_set(order, in_view, key.quorum.threshold)
-        if chosen is None:
-            if late:
-                self._deadline()
-        elif ctx.me not in chosen:
-            self._try("SetElsewhere", given={"set_without_me": True}, r=book.number)
-        else:
-            self._vote(book, tuple(sorted(chosen)))
-
-    def _vote(self, book: RoundBook, members: tuple[bytes, ...]) -> None:
-        ctx, document = self.ctx, book.document
-        if document is None:
+        event, attempt, digest = task.event, task.attempt, task.digest
+        self.book.locking(LockedCandidate(task.document, certificate))
+        if not ctx.tries("peer.Certified", e=event, r=attempt, d=digest):
+            self._not_yet("Certified")
             return
-        vote = Vote(ctx.epoch.number, document.event, book.number, document.digest, members)
-        try:
-            self._show_locks(book)
-            self.prepare(document.event, book.number, document.digest)
-        except TransitionError as refusal:
-            ctx.note("round.refused", round=book.number, reason=str(refusal))
-            self._deadline()
+        self.sessions.enter(task, certificate)
+        if not ctx.tries("session.Certified", e=event, a=attempt, d=digest):
+            self._not_yet("Certified")
+
+    @handles("round_mismatch")
+    def mismatch(self) -> None:
+        task = self._task() if self.phase() == "ThresholdSet" else None
+        if task is not None and self.ctx.tries("peer.Mismatch", r=task.attempt):
+            self.ctx.tries("event.Recover", e=task.event)
+
+    @handles("round_signed")
+    def signed(self) -> None:
+        task = self._task() if self.phase() == "Signing" else None
+        found = None if task is None else self.book.found.get(task.event)
+        if found is not None:
+            self.ctx.tries("peer.Signed", e=found.event, d=found.digest)
+
+    @handles("round_over")
+    def over(self) -> None:
+        phase = self.phase()
+        if phase not in ENDS:
             return
-        if self._try(
-            "SetFound",
-            carry={"vote": vote},
-            given={"set_is_mutual": True, **self._facts(vote)},
-            r=book.number,
-            e=document.event,
-            d=document.digest,
-        ):
-            book.vote = vote
-            self.votes.add(ctx.me, vote, sign_vote(ctx, vote).signature)
-            self._after_votes(ctx.round_share())
-        else:
-            self._deadline()
-
-    def _after_votes(self, share: float) -> None:
-        ctx, book = self.ctx, self.hearing.book(self.ctx.round_number())
-        if book.vote is None or book.document is None:
-            return
-        certificate = self.votes.certificate(book.vote, ctx.epoch.quorum.threshold)
-        if certificate is not None:
-            locked = LockedCandidate(book.document.encode(), certificate)
-            if self._try(
-                "Certified",
-                carry={"lock": locked},
-                given={"needs_all": False, **self._facts(book.vote)},
-                r=book.number,
-                e=book.vote.event,
-                d=book.vote.digest,
-            ):
-                self.begin(certificate, book.document)
-                return
-        if self._conflict(book.vote):
-            self._try("Mismatch", given={"votes_conflict": True}, r=book.number)
-            self._recover(book)
-            return
-        if share >= ctx.preset.vote_share:
-            self._deadline()
-
-    def _conflict(self, mine: Vote) -> bool:
-        """Return whether a member of the threshold set signed another checksum."""
-        votes = self.votes.of(mine.event, mine.attempt)
-        return any(member in votes and votes[member][0] != mine for member in mine.members)
-
-    def finished(self, event: bytes, digest: bytes) -> None:
-        """The signatures of an event are verified and stored: rest until the next round."""
-        if self.phase() == "Signing":
-            self._try("Signed", given={"signature_valid": True}, e=event, d=digest)
-
-    def _deadline(self) -> None:
-        number = self.ctx.tables.view.get("round", self.ctx.me)
-        self.ctx.note("round.ended", round=number, phase=self.phase())
-        self._try("Deadline", given={"deadline_passed": True})
-        if isinstance(number, int):
-            self._recover(self.hearing.book(number))
-
-    def _recover(self, book: RoundBook) -> None:
-        if book.document is not None:
-            self.drop(book.document.event, book.number)
-            self.recover(book.document.event)
+        task = self._task()
+        if self.ctx.tries("peer.Deadline"):
+            self.ctx.note("round.ended", round=self._entered(), phase=phase)
+            if task is not None:
+                self.sessions.drop(task.event, task.attempt)
+                self.book.recover(task.event)
 
     # --- helpers ---
 
-    def _facts(self, vote: Vote) -> dict[str, Any]:
-        return self.ctx.signing_facts("payout", vote.key_epoch, vote.event, vote.attempt)
+    def _entered(self) -> int:
+        """Return the round that this node is in, or was in last; -1 before the first."""
+        number = self.ctx.tables.view.get("round", self.ctx.me)
+        return number if isinstance(number, int) else -1
 
-    def _show_locks(self, book: RoundBook) -> None:
-        """Note the votes behind the locks shown, so that a lock may move (SAFE-SIGN 4)."""
-        for offer in book.offers.values():
-            if offer.locked is not None:
-                self.votes.add_certificate(offer.locked.certificate)
+    def _task(self) -> Task | None:
+        return self.inbox.book(self._entered()).task
 
-    def _try(self, event: str, **arguments: Any) -> bool:
-        try:
-            self.ctx.tables.fire("peer", event, p=self.ctx.me, **arguments)
-        except TransitionError as refusal:
-            self.ctx.note("round.not_yet", event_name=event, reason=str(refusal))
-            return False
-        return True
-
-    def _clean(self, number: int) -> None:
-        self.hearing.forget(number)
-        self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
+    def _not_yet(self, event: str) -> None:
+        self.ctx.note("round.not_yet", event_name=event, reason=str(self.ctx.tables.refusal))

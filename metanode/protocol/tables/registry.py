@@ -112,13 +112,17 @@ def homes_in(core: object) -> Iterator[tuple[str, str, Callable[..., Any]]]:
             yield kind, name, getattr(core, attribute)
 
 
+def wanted() -> set[tuple[str, str]]:
+    """Return each (kind, name) that must have a home before a node starts."""
+    found = {(FACT, c.name) for c in PROTOCOL.cells.values() if c.kept == "given"}
+    found |= {(MESSAGE, cell) for cell in MESSAGE_OF_CELL}
+    found |= {(STEP, name) for name in STEPS}
+    return found | {(ADMISSION, vars(cls)["KIND"]) for cls in (*HANDSHAKE, *ENVELOPED)}
+
+
 def check_complete() -> None:
-    """Refuse a given cell, a message, a step or an enveloped message that has no home."""
-    wanted = {(FACT, c.name) for c in PROTOCOL.cells.values() if c.kept == "given"}
-    wanted |= {(MESSAGE, cell) for cell in MESSAGE_OF_CELL}
-    wanted |= {(STEP, name) for name in STEPS}
-    wanted |= {(ADMISSION, vars(cls)["KIND"]) for cls in (*HANDSHAKE, *ENVELOPED)}
-    missing = sorted(wanted - HOMES.keys())
+    """Refuse a given cell, a message, a step or a kind of message that has no home."""
+    missing = sorted(wanted() - HOMES.keys())
     if missing:
         kind, name = missing[0]
         raise Misdeclared(f"{_declared(kind, name)}: {kind} {name}: nothing in the node has it")
@@ -143,12 +147,12 @@ def _check_arity(method: Callable[..., Any], name: str, indices: int) -> None:
 
 def _declared(kind: str, name: str) -> str:
     """Return file and line at which spec declares a name: looked up only to be shown."""
-    wanted = {STEP: f'step("{name}"', ADMISSION: f'KIND: ClassVar[str] = "{name}"'}.get(
+    text = {STEP: f'step("{name}"', ADMISSION: f'KIND: ClassVar[str] = "{name}"'}.get(
         kind, f'Cell("{name}"'
     )
     for module in (safe_sign, inputs, messages, *MODULES):
         lines, _ = inspect.getsourcelines(module)
         for number, line in enumerate(lines, start=1):
-            if wanted in line:
+            if text in line:
                 return f"{module.__file__}:{number}"
     return "spec"

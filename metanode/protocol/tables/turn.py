@@ -12,7 +12,7 @@ from typing import TypeVar
 from attrs import define
 
 from metanode.errors import check
-from spec.inputs import INPUTS, Input, position_after
+from spec.inputs import INPUTS, STEPS, Input, position_after
 
 Item = TypeVar("Item")
 
@@ -33,7 +33,7 @@ class Turn:
 
     def begin(self, step: int) -> None:
         """Go on to a step, by its place among those of the input."""
-        check(step > self.step, f"input {self.entry.kind}: steps only go on")
+        check(step > self.step, "an input's steps only go on")
         self.step, self.again, self._position = step, 0, 0
 
     def each(self, items: Iterable[Item]) -> Iterator[Item]:
@@ -46,7 +46,7 @@ class Turn:
         """Note that a row is about to run; a defect if the text does not have it here."""
         names = self.entry.names
         check(0 <= self.step < len(names), f"input {self.entry.kind} runs {trigger} in no step")
-        triggers = self.entry.steps[self.step]
+        triggers = STEPS[names[self.step]].triggers
         place = position_after(triggers, trigger, self._position)
         done = triggers[self._position : self._position + 1]
         check(

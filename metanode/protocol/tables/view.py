@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
-from metanode.errors import check
+from metanode.errors import LocalFault, check
 from spec.language.assembly import Protocol
 from spec.language.interpreter import Index, Value, View
 from spec.parameters import refund_quorum
@@ -53,11 +53,15 @@ class NodeView:
     scopes: Callable[[tuple[str, ...], Index], Quorum | None] = field(default=lambda _s, _i: None)
     """Who signs an attempt, holds an epoch or makes a key: (sorts, index) → these, if known."""
     _firsts: dict[str, Value] = field(factory=dict, repr=False)
+    _places: dict[str, tuple[tuple[int, str], ...]] = field(factory=dict, repr=False)
     reads: dict[str, Value] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         for cell in self.protocol.cells.values():
             self._values[cell.name] = {}
+            self._places[cell.name] = tuple(
+                (place, sort) for place, sort in enumerate(cell.index) if sort != "Peer"
+            )
             words = {"False": False, "True": True, "none": None}
             self._firsts[cell.name] = words.get(cell.first, cell.first)
 
@@ -104,7 +108,7 @@ class NodeView:
     def put(self, cell: str, index: Index, value: Value) -> None:
         """Set a cell; only the table runner, recovery from disk and delivery call this."""
         self._values[cell][index] = value
-        self._know(self.protocol.cells[cell].index, index)
+        self._know(cell, index)
 
     def know(self, sort: str, individual: Value) -> None:
         """Note an individual that no cell mentions yet: quantifiers range over it from now on."""
@@ -113,7 +117,8 @@ class NodeView:
 
     def deliver(self, cell: str, *index: Value) -> None:
         """Note an authenticated message of a peer: ``index[0]`` is its sender."""
-        check(self.protocol.cells[cell].kept == "network", f"{cell} is not a network cell")
+        if self.protocol.cells[cell].kept != "network":
+            raise LocalFault(f"{cell} is not a network cell")
         self.put(cell, index, True)
 
     def forget(self, sort: str, keep: Iterable[Value]) -> None:
@@ -130,12 +135,11 @@ class NodeView:
                 for index in [i for i in values if i[place] not in kept]:
                     del values[index]
             for index in values:
-                self._know(cell.index, index)
+                self._know(cell.name, index)
 
-    def _know(self, sorts: tuple[str, ...], index: Index) -> None:
-        for sort, individual in zip(sorts, index, strict=True):
-            if sort != "Peer":
-                self._known.setdefault(sort, set()).add(individual)
+    def _know(self, cell: str, index: Index) -> None:
+        for place, sort in self._places[cell]:
+            self._known.setdefault(sort, set()).add(index[place])
 
     @contextmanager
     def reading(self) -> Iterator[None]:

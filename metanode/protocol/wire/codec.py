@@ -27,8 +27,9 @@ from metanode.errors import LocalFault, Malformed
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 20_000
 MAX_REASON_CHARACTERS: Final = 160
+INT_BOUND: Final = 1 << 64
 
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(2, 8)
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _ONE_BYTE_ARGUMENT = 24
 _EIGHT_BYTE_ARGUMENT = 27
@@ -149,71 +150,32 @@ def encode_canonical(value: Plain) -> bytes:
     types (memoryview, subclasses), lone surrogates, keys that are not text, deeper nesting than
     ``MAX_DEPTH``.
     """
-    out = bytearray()
-    _write(value, out, 0)
-    return bytes(out)
-
-
-def _write_head(major: int, argument: int, out: bytearray) -> None:
-    if argument < _ONE_BYTE_ARGUMENT:
-        out.append(major << 5 | argument)
-        return
-    for exponent in range(4):
-        width = 1 << exponent
-        if argument < 1 << (8 * width):
-            out.append(major << 5 | (_ONE_BYTE_ARGUMENT + exponent))
-            out += argument.to_bytes(width, "big")
-            return
-    raise LocalFault("an integer beyond 64 bits cannot be encoded")
-
-
-def _text(value: str) -> bytes:
+    _check_plain(value, MAX_DEPTH)
     try:
-        return value.encode("utf-8")
+        return cbor2.dumps(value, canonical=True)
     except UnicodeEncodeError as error:
         raise LocalFault("a lone surrogate cannot be encoded") from error
 
 
-def _write(value: Plain, out: bytearray, depth: int) -> None:
-    """Append the encoding of ``value``; types are compared exactly, a subclass is refused."""
-    if value is None:
-        out.append(_NULL)
-    elif value is True or value is False:
-        out.append(_TRUE if value else _FALSE)
-    elif type(value) is int:
-        _write_head(_UNSIGNED if value >= 0 else _NEGATIVE, value if value >= 0 else ~value, out)
-    elif type(value) is bytes:
-        _write_head(_BYTES, len(value), out)
-        out += value
-    elif type(value) is str:
-        text = _text(value)
-        _write_head(_TEXT, len(text), out)
-        out += text
-    elif type(value) is list or type(value) is tuple or type(value) is dict:
-        if depth >= MAX_DEPTH:
-            raise LocalFault(f"nested deeper than {MAX_DEPTH}")
-        if type(value) is dict:
-            _write_map(value, out, depth)
-        else:
-            _write_head(_ARRAY, len(value), out)
-            for element in value:
-                _write(element, out, depth + 1)
-    else:
-        raise LocalFault(f"{type(value).__name__} cannot be encoded")
-
-
-def _write_map(value: dict[str, Plain], out: bytearray, depth: int) -> None:
-    entries: list[tuple[bytes, Plain]] = []
-    for key, element in value.items():
-        if type(key) is not str:
+def _check_plain(value: Plain, depth: int) -> None:
+    """Refuse what has no place on the wire; types are compared exactly, a subclass is refused."""
+    kind = type(value)
+    if kind in (bytes, str, bool, types.NoneType):
+        return
+    if kind is int:
+        if not -INT_BOUND <= value < INT_BOUND:  # type: ignore[operator]  # an int, exactly
+            raise LocalFault("an integer beyond 64 bits cannot be encoded")
+        return
+    if kind not in (list, tuple, dict):
+        raise LocalFault(f"{kind.__name__} cannot be encoded")
+    if depth == 0:
+        raise LocalFault(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, dict):
+        if any(type(key) is not str for key in value):
             raise LocalFault("a map key must be text")
-        encoded_key = bytearray()
-        _write(key, encoded_key, depth + 1)
-        entries.append((bytes(encoded_key), element))
-    _write_head(_MAP, len(entries), out)
-    for key_bytes, element in sorted(entries, key=lambda entry: entry[0]):
-        out += key_bytes
-        _write(element, out, depth + 1)
+        value = list(value.values())
+    for element in value:  # type: ignore[union-attr]  # a list or a tuple by now
+        _check_plain(element, depth - 1)
 
 
 # -------------------------------------------------------------------------------- message classes

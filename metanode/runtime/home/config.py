@@ -21,8 +21,10 @@ from attrs import Attribute, Factory, field, frozen
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
+from metanode.custody.types import Outpoint
 from metanode.errors import UserError
 from metanode.hashing import tagged_hash
+from metanode.protocol.peers.endpoints import Endpoint, parse_endpoint
 from metanode.runtime.store.files import read_bounded
 from metanode.tss.curve import parse_point
 from spec.parameters import PRESETS, Preset, quorum_fault
@@ -37,7 +39,6 @@ CHAIN_KINDS = ("bitcoin",)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _HRP = re.compile(r"[a-z]{1,16}")
 _PUBLIC_KEY = re.compile(r"0[23][0-9a-f]{64}")
-_TXID = re.compile(r"[0-9a-f]{64}")
 
 
 def _between(low: int, high: int, unit: str) -> Any:
@@ -66,48 +67,9 @@ def _matches(pattern: re.Pattern[str], form: str) -> Any:
     return formed
 
 
-@frozen
-class Endpoint:
-    """Host and TCP port, written ``host:port`` or ``[ipv6]:port``; port 0 lets the OS choose."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Endpoint:
-        """Read ``host:port``; ValueError when it is something else."""
-        host, colon, port = text.rpartition(":")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        elif ":" in host:
-            raise ValueError(f"{text!r}: an IPv6 address stands in brackets, [host]:port")
-        if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-            raise ValueError(f"{text!r} is not host:port")
-        return cls(host, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@frozen
-class Outpoint:
-    """A transaction output, written ``txid:index``; the txid is hex as the chain's RPC shows it."""
-
-    txid: str
-    index: int
-
-    @classmethod
-    def parse(cls, text: str) -> Outpoint:
-        """Read ``txid:index``; ValueError when it is something else."""
-        txid, _, index = text.partition(":")
-        if not _TXID.fullmatch(txid) or not (index.isascii() and index.isdigit()):
-            raise ValueError(f"{text!r} is not txid:index (64 lower-case hex digits, a number)")
-        if int(index) > 0xFFFFFFFF:
-            raise ValueError(f"{text!r}: the index is out of bounds: 0..4294967295")
-        return cls(txid, int(index))
-
-    def __str__(self) -> str:
-        return f"{self.txid}:{self.index}"
+def operators_endpoint(text: str) -> Endpoint:
+    """Read ``host:port`` as an operator writes it: a host name is as good, and so is port 0."""
+    return parse_endpoint(text, allow_names=True, any_port=True)
 
 
 @frozen(kw_only=True)
@@ -186,7 +148,7 @@ class ChainSection:
 class AdminSection:
     """Where /status and /metrics listen; loopback only, port 0 lets the OS choose."""
 
-    listen: Endpoint = Endpoint("127.0.0.1", 0)
+    listen: Endpoint = field(default=Endpoint("127.0.0.1", 0))
 
     def __attrs_post_init__(self) -> None:
         if self.listen.host not in ("127.0.0.1", "::1"):
@@ -287,17 +249,17 @@ def _converter() -> cattrs.Converter:
 
         return structure
 
-    def parsed(cls: Any) -> Any:
-        def structure(value: object, _type: object) -> object:
-            _expect(value, str)
-            return cls.parse(value)
+    def endpoint(value: Any, _type: object) -> Endpoint:
+        _expect(value, str)
+        return operators_endpoint(value)
 
-        return structure
+    def outpoint(value: Any, _type: object) -> Outpoint:
+        _expect(value, str)
+        return Outpoint.parse(value)
 
     def endpoints(value: Any, _type: object) -> tuple[Endpoint, ...]:
         _expect(value, list)
-        one = parsed(Endpoint)
-        return tuple(one(item, Endpoint) for item in value)
+        return tuple(endpoint(item, Endpoint) for item in value)
 
     def section(cls: type) -> Any:
         structure: Any = make_dict_structure_fn(
@@ -313,8 +275,8 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(attrs.has, section)
     for plain in (bool, int, str):
         converter.register_structure_hook(plain, exact(plain))
-    for text in (Endpoint, Outpoint):
-        converter.register_structure_hook(text, parsed(text))
+    converter.register_structure_hook(Endpoint, endpoint)
+    converter.register_structure_hook(Outpoint, outpoint)
     converter.register_structure_hook_func(lambda wanted: wanted == _ENDPOINTS, endpoints)
     return converter
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import attrs
 
-from metanode.runtime.home.config import Config, Endpoint, Outpoint
+from metanode.custody.types import Outpoint
+from metanode.protocol.peers.endpoints import Endpoint
+from metanode.runtime.home.config import Config
 from spec.parameters import PRESETS
 
 HEADER = """\

@@ -116,10 +116,7 @@ class Home:
 
 
 def create_home(
-    home: Home,
-    config: Config,
-    passphrase: Passphrase,
-    entropy: Callable[[int], bytes] = os.urandom,
+    home: Home, config: Config, passphrase: Passphrase, entropy: Callable[[int], bytes] = os.urandom
 ) -> Identity:
     """Make the home of a new node and return its new identity.
 

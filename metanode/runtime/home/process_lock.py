@@ -54,9 +54,7 @@ class ProcessLock:
         return self
 
     def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _value: BaseException | None,
+        self, _type: type[BaseException] | None, _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
         self.release()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from metanode.chains.base import ChainParameters
 from metanode.chains.rpc import RpcClient
 from metanode.custody.policy import CustodyPolicy
-from metanode.custody.types import Outpoint
 from metanode.errors import UserError
 from metanode.identity import Identity
 from metanode.protocol.context import Settings
@@ -24,19 +23,6 @@ def settings_of(config: Config) -> Settings:
     preset, network = config.parameters(), config.network
     if config.stake.outpoint is None:
         raise UserError("stake.outpoint is missing")
-    policy = CustodyPolicy(
-        service_fee_bps=preset.service_fee_bps,
-        minimum_deposit=preset.minimum_deposit,
-        refund_cost=preset.refund_cost,
-        dust_limit=preset.dust_limit,
-        fee_rate_floor=preset.fee_rate_floor,
-        fee_rate_cap=preset.fee_rate_cap,
-        fee_window_blocks=preset.fee_window_blocks,
-        max_transfers=preset.transfers_per_payout,
-        max_change_inputs=preset.change_inputs,
-        reserve_bps=preset.reserve_bps,
-    )
-    stake = Outpoint(bytes.fromhex(config.stake.outpoint.txid), config.stake.outpoint.index)
     return Settings(
         network_id=config.network_id(),
         preset=preset,
@@ -45,12 +31,12 @@ def settings_of(config: Config) -> Settings:
         byzantine=network.byzantine,
         keygen_until=network.keygen_until,
         keygen=network.keygen,
-        stake=stake,
+        stake=config.stake.outpoint,
         joins=None if config.node.joins is None else bytes.fromhex(config.node.joins),
         chain=config.chain.kind,
         hrp=config.chain.hrp,
         confirmations=config.chain.confirmations,
-        custody=policy,
+        custody=CustodyPolicy.of(preset),
     )
 
 

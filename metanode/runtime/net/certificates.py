@@ -29,7 +29,6 @@ from metanode.identity import NODE_ID_BYTES, SIGNATURE_BYTES, Identity, verify
 
 ALPN: Final = "metanode/1"
 KEY_SIGNATURE_TAG: Final = "tls-key"
-FINGERPRINT_BYTES: Final = 32
 # An arc below 2.25, where anyone may form an identifier from a UUID; it names our one extension.
 IDENTITY_EXTENSION: Final = ObjectIdentifier("2.25.164823901576226384125700931266840215533")
 # The whole span that X.509 can write: keys live as long as a run, and clocks must not break links.
@@ -100,11 +99,8 @@ def verify_peer_certificate(der: bytes | None, network_id: bytes) -> tuple[bytes
 
 
 def sign_leaf(
-    identity: Identity,
-    network_id: bytes,
-    channel_key: ec.EllipticCurvePrivateKey,
-    authority_key: ed25519.Ed25519PrivateKey,
-    authority: x509.Certificate,
+    identity: Identity, network_id: bytes, channel_key: ec.EllipticCurvePrivateKey,
+    authority_key: ed25519.Ed25519PrivateKey, authority: x509.Certificate,
 ) -> x509.Certificate:
     """Return the leaf certificate of ``channel_key`` with the identity extension."""
     public = channel_key.public_key()
@@ -134,15 +130,9 @@ def _network_authority(network_id: bytes) -> tuple[ed25519.Ed25519PrivateKey, x5
     public = key.public_key()
     name = _name(f"metanode network {network_id.hex()[:16]}")
     usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
+        digital_signature=False, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=False,
+        encipher_only=False, decipher_only=False,
     )
     certificate = (
         x509.CertificateBuilder()
@@ -178,9 +168,7 @@ def _load_key(
     key: ec.EllipticCurvePrivateKey, leaf: x509.Certificate, *contexts: ssl.SSLContext
 ) -> None:
     pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ) + leaf.public_bytes(serialization.Encoding.PEM)
     descriptor, path = tempfile.mkstemp(suffix=".pem")
     try:

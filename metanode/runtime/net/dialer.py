@@ -29,11 +29,7 @@ class Dialer:
     """
 
     def __init__(
-        self,
-        peering: Peering,
-        links: LinkManager,
-        send_keepalive: SendEndpoints,
-        clock: Clock,
+        self, peering: Peering, links: LinkManager, send_keepalive: SendEndpoints, clock: Clock,
         store: PeerStore | None = None,
     ) -> None:
         """Take the peering core and its surroundings; ``clock()`` is unix time in seconds."""

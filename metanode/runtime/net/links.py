@@ -18,7 +18,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from attrs import define, field, frozen
 
 from metanode.errors import LocalFault, Malformed, PeerFault, Unavailable
-from metanode.protocol.links.handshake import MAX_LINKS_PER_PEER, Handshakes, Link, LinkTerms
+from metanode.protocol.links.handshake import (
+    MAX_LINKS_PER_PEER,
+    OWN_ID,
+    Handshakes,
+    Link,
+    LinkTerms,
+)
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.wire.framing import FrameReader, encode_frame
 from metanode.runtime.net.certificates import Credentials
@@ -35,8 +41,8 @@ from spec.parameters import Preset
 
 RETIRE_DELAY_S: Final = 1.0
 """Seconds that a superseded link lives on, until the winner is up at the other end too."""
-REACHED_SELF: Final = "own id"
-"""The outcome of dialling an endpoint of our own; the link table's label for it."""
+REACHED_SELF: Final = OWN_ID
+"""The outcome of dialling an endpoint of our own."""
 BATCH_BYTES: Final = 65_536
 
 
@@ -63,7 +69,7 @@ class LinkCallbacks:
     on_down: Callable[[bytes, str], None]
     admit: Callable[[str, bool], str | None] = field(default=lambda host, outbound: None)
     admit_connection: Callable[[str], str | None] = field(default=lambda host: None)
-    on_trace: Callable[[dict[str, Any]], None] | None = field(default=None)
+    on_trace: Callable[[list[dict[str, Any]]], None] | None = field(default=None)
 
 
 @define
@@ -99,12 +105,8 @@ class LinkManager:
     """All connections of one node."""
 
     def __init__(
-        self,
-        credentials: Credentials,
-        preset: Preset,
-        callbacks: LinkCallbacks,
-        entropy: Callable[[int], bytes],
-        network: Network | None = None,
+        self, credentials: Credentials, preset: Preset, callbacks: LinkCallbacks,
+        entropy: Callable[[int], bytes], network: Network | None = None,
     ) -> None:
         """Take who we are, the constants, what to call, and where sockets come from."""
         self.statistics = LinkStatistics()
@@ -220,11 +222,8 @@ class LinkManager:
     ) -> tuple[_Connection | None, str | None]:
         """Run the handshake; returns the registered connection, or None and the reason."""
         link, first = self._handshakes.connect(
-            outbound=dialled is not None,
-            host=channel.host,
-            certified_id=channel.peer_id,
-            peer_fingerprint=channel.peer_fingerprint,
-            now=anyio.current_time(),
+            outbound=dialled is not None, host=channel.host, certified_id=channel.peer_id,
+            peer_fingerprint=channel.peer_fingerprint, now=anyio.current_time(),
         )
         reader = FrameReader(self._preset.frame_octets_unauthenticated)
         reason: str | None = None
@@ -232,7 +231,7 @@ class LinkManager:
             with anyio.move_on_after(self._preset.cookie_lifetime_s) as timer:
                 await self._shake_hands(channel, link, first, reader)
             if timer.cancelled_caught:
-                self._handshakes.overdue(link, anyio.current_time())
+                self._handshakes.on_clock(link, anyio.current_time())
             if self._handshakes.established(link):
                 reason = self._not_admitted(channel, link)
                 if reason is None:
@@ -328,17 +327,17 @@ class LinkManager:
     async def _read(self, connection: _Connection) -> None:
         """Hand frames to the node until the link ends; the table says what closes it."""
         node_id, link = connection.channel.peer_id, connection.link
-        last_frame_at = anyio.current_time()
+        link.heard_at = anyio.current_time()
         try:
             while True:
                 for frame in connection.reader.frames():
-                    last_frame_at = anyio.current_time()
+                    link.heard_at = anyio.current_time()
                     self.statistics.frames_received += 1
                     await self._callbacks.on_frame(node_id, frame)
-                remaining = last_frame_at + self._preset.idle_timeout_s - anyio.current_time()
+                remaining = link.heard_at + self._preset.idle_timeout_s - anyio.current_time()
                 with anyio.move_on_after(max(remaining, 0)):
                     connection.reader.feed(await connection.channel.receive())
-                if self._handshakes.quiet(link, last_frame_at, anyio.current_time()):
+                if self._handshakes.on_clock(link, anyio.current_time()):
                     connection.drop("idle")
                     return
         except Malformed as error:
@@ -373,8 +372,8 @@ class LinkManager:
         loser goes, so that a peer is never without a link (F-29).
         """
         await anyio.sleep(RETIRE_DELAY_S)
-        links = self._peers.get(connection.channel.peer_id, [])
+        links, now = self._peers.get(connection.channel.peer_id, []), anyio.current_time()
         for other in list(links):
             for loser, winner in ((other, connection), (connection, other)):
-                if loser is not winner and self._handshakes.supersede(loser.link, winner.link):
-                    loser.drop("duplicate")
+                if loser is not winner and self._handshakes.on_clock(loser.link, now, winner.link):
+                    loser.drop(loser.link.refusal or "ended")

@@ -20,7 +20,7 @@ from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 from attrs import field, frozen
 
 from metanode.errors import Unavailable, UserError
-from metanode.runtime.home.config import Endpoint
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
 from metanode.runtime.store.files import atomic_write, read_bounded, refuse_shared
 
@@ -98,9 +98,7 @@ class AdminServer:
             # A status that is no JSON is our defect; it must not end the node that it describes.
             code, kind, body = _error(500, "the status cannot be shown")
         headers = [
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
+            ("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close"),
             ("Cache-Control", "no-store"),
         ]
         try:
@@ -251,9 +249,7 @@ def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> 
         # trust_env=False: a proxy of the environment must never see the token.
         with httpx.Client(trust_env=False, timeout=CLIENT_TIMEOUT_S) as client:
             answer = client.request(
-                method,
-                f"http://{endpoint}{page}",
-                headers={"Authorization": f"Bearer {token}"},
+                method, f"http://{endpoint}{page}", headers={"Authorization": f"Bearer {token}"},
                 content=body,
             )
     except httpx.ConnectError as error:

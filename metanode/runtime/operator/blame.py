@@ -6,19 +6,17 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from metanode.errors import Malformed, UserError
-from metanode.protocol.blame.book import Ban, BlameList, lift, report_of
+from metanode.errors import UserError
+from metanode.protocol.blame.book import Ban, Bans, BlameList, report_of
 from metanode.protocol.blame.record import BlameRecord
 from metanode.protocol.tables.runner import Tables
+from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView
 from metanode.runtime.home.home import Home
-from metanode.runtime.secrets.keyshares import list_shares
 from metanode.runtime.secrets.keystore import read_node_id
-from metanode.runtime.store.cells import TITLE, CellStore, CellWrite, Index, Value
-from metanode.runtime.store.files import DAMAGED
+from metanode.runtime.store.cells import CellStore, CellWrite, Index, Value, decoded
 from metanode.runtime.store.trace import TraceWriter
 from spec.protocol import PROTOCOL
-from spec.trace_format import TRANSITION
 
 Cells = Mapping[str, Mapping[Any, Value]]
 Attachments = Mapping[str, Mapping[Index, bytes]]
@@ -27,7 +25,7 @@ Attachments = Mapping[str, Mapping[Index, bytes]]
 def blames_in(attached: Attachments) -> dict[bytes, BlameList]:
     """Return the records that a store holds, by culprit; UserError when they are damaged."""
     return {
-        peer: _decoded(BlameList, data)
+        peer: decoded(BlameList, data)
         for (_, peer), data in attached.get("blamed", {}).items()
         if isinstance(peer, bytes)
     }
@@ -37,17 +35,10 @@ def bans_in(cells: Cells, attached: Attachments) -> dict[bytes, Ban]:
     """Return the bans that a store holds, by banned peer; UserError when they are damaged."""
     banned = cells.get("pair_banned", {})
     return {
-        index[1]: _decoded(Ban, data)
+        index[1]: decoded(Ban, data)
         for index, data in attached.get("pair_banned", {}).items()
         if banned.get(index) is True and isinstance(index[1], bytes)
     }
-
-
-def _decoded(kind: type[Any], data: bytes) -> Any:
-    try:
-        return kind.decode(data)
-    except Malformed as fault:
-        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
 
 
 def stored_report(home: Home) -> dict[str, Any]:
@@ -75,30 +66,26 @@ def _read(home: Home) -> tuple[Cells, Attachments]:
         store.close()
 
 
-def epoch_in_force(home: Home, node_id: bytes) -> int:
-    """Return the number of the key epoch that this node signs with, 0 for none."""
-    return max((e.label.epoch for e in list_shares(home, node_id) if e.active), default=0)
-
-
 def pardon(home: Home, peer: bytes, now: float | None = None) -> Ban:
     """Lift this node's ban of a peer and return it; no node may run on the home meanwhile.
 
     UserError when there is no such ban, or when the pair still has the base transfers of its time.
     """
     me = read_node_id(home.identity)
-    epoch = epoch_in_force(home, me)
     store = CellStore.open(home.events, me)
     try:
         cells, attached = store.load(), store.load_attachments()
-        tables = Tables(PROTOCOL, NodeView(PROTOCOL))
+        tables = Tables(PROTOCOL, NodeView(PROTOCOL), me)
         for cell, values in cells.items():
             for index, value in values.items():
                 tables.view.put(cell, index, value)
-        ban = lift(tables, me, peer, bans_in(cells, attached).get(peer), epoch)
+        bans = Bans(tables, bans_in(cells, attached))
+        ban = bans.pardonable(peer)
+        tables.turn = Turn.of("pardon")
+        tables.turn.begin(0)
+        bans.lift(peer)
         effects = tables.take()
-        store.apply(
-            [CellWrite(w.cell, _index(w.index), w.before, w.after) for w in effects.writes]
-        )
+        store.apply([CellWrite(w.cell, _index(w.index), w.before, w.after) for w in effects.writes])
     finally:
         store.close()
     _trace(home, effects.trace, time.time() if now is None else now)
@@ -114,7 +101,6 @@ def _trace(home: Home, records: list[dict[str, Any]], now: float) -> None:
     writer = TraceWriter(home.trace)
     try:
         if writer.end.seq:
-            for record in records:
-                writer.append({"kind": TRANSITION, "at": round(now, 3), **record})
+            writer.append_input(records, round(now, 3))
     finally:
         writer.close()

@@ -31,18 +31,20 @@ class Desk:
     async def ask(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Put a request: ``kind``, its fields, and ``check`` if nothing is to be changed.
 
-        Returns the event as ``operator_view.Events`` describes it, or its id only after a check.
+        Returns the event as the operator's view describes it, or its id only after a check.
         UserError says why the node refuses.
         """
         fields = dict(wanted)
         kind, check = fields.pop("kind", None), fields.pop("check", False)
         if type(kind) is not str or type(check) is not bool:
             raise UserError('a request is {"kind": TEXT, its fields, and maybe "check": true}')
-        requests = self.core.requests
-        work = requests.check if check else requests.ask
-        request = await self._queued(lambda: work(kind, fields))
-        event = request.event(self.core.settings.network_id)
-        return {"event": event.hex()} if check else self.core.events.one(event) or {}
+        core = self.core
+        if check:
+            request = await self._queued(lambda _now: core.requests.check(kind, fields))
+        else:
+            request = await self._queued(lambda now: core.on_request(now, kind, fields))
+        event = request.event(core.settings.network_id)
+        return {"event": event.hex()} if check else core.operator_view.event(event) or {}
 
     async def pardon(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Lift the ban of a ``node_id`` (hex) and return it; UserError says why it stays."""
@@ -53,22 +55,21 @@ class Desk:
             peer = b""
         if not peer:
             raise UserError('a pardon is {"node_id": HEX}')
-        ban = await self._queued(lambda: self.core.blames.pardon(peer))
+        ban = await self._queued(lambda now: self.core.on_pardon(now, peer))
         return {"node_id": peer.hex(), "epoch": ban.epoch, "since": ban.since}
 
     def blame(self, rest: str) -> dict[str, Any] | None:
         """Return whom this node blames; there is one such page."""
         return None if rest else self.core.blames.report()
 
-    async def _queued(self, work: Callable[[], Answer]) -> Answer:
+    async def _queued(self, work: Callable[[float], Answer]) -> Answer:
         """Do something to the core in its turn; what it wrote is on disk when this returns."""
         outcome: list[Answer | UserError] = []
         done = anyio.Event()
 
         def take(now: float) -> None:
-            self.core.ctx.now = now
             try:
-                outcome.append(work())
+                outcome.append(work(now))
             except UserError as refusal:
                 outcome.append(refusal)
 
@@ -83,9 +84,9 @@ class Desk:
     def events(self, name: str) -> dict[str, Any] | None:
         """Return all events, or the one of an id in hex; None for an unknown one."""
         if not name:
-            return {"events": self.core.events.all()}
+            return {"events": self.core.operator_view.events()}
         try:
             event = bytes.fromhex(name) if len(name) == EVENT_HEX else b""
         except ValueError:
             event = b""
-        return self.core.events.one(event) if event else None
+        return self.core.operator_view.event(event) if event else None

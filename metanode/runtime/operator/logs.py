@@ -54,10 +54,8 @@ def set_up_logs(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> 
         else structlog.dev.ConsoleRenderer(colors=False),
     ]
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=False,
+        processors=processors, wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(stream), cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=stream, level=max(level, logging.WARNING), force=True)
     logging.getLogger("transitions").setLevel(logging.WARNING)

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 
 from metanode.errors import LocalFault, Malformed, Unavailable, UserError
 from metanode.protocol.keys.epoch import decode_epoch
-from metanode.protocol.keys.key import USABLE
+from metanode.protocol.keys.keygen import USABLE
 from metanode.runtime.home.config import Config, load_config
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.owner import OWNER_BYTES, Owner
@@ -99,8 +99,7 @@ def _known(home: Home, node_id: bytes) -> list[ShareEntry]:
             state = str(made if made not in (None, LOCKED_IN) else
                         holding.get((node_id, epoch.number), made))
             found.append(
-                ShareEntry(label, None, state, False, epoch.threshold, position,
-                           len(epoch.members))
+                ShareEntry(label, None, state, False, epoch.threshold, position, len(epoch.members))
             )
     return found
 
@@ -152,9 +151,7 @@ def _parse(path: Path, data: bytes, entry: ShareEntry) -> Keyshare:
         raise UserError(f"{path}: {error}") from error
     label = entry.label
     if (share.key_id, share.epoch, share.public_key) != (
-        label.key_id,
-        label.epoch,
-        label.public_key,
+        label.key_id, label.epoch, label.public_key
     ):
         raise UserError(f"{path} holds the share of another key or epoch: put the right file back")
     found = (share.threshold, share.party_index, len(share.public_shares))
@@ -198,11 +195,7 @@ def _keystore(home: Home, config: Config, passphrase: Passphrase) -> Keystore:
 
 
 def export_share(
-    home: Home,
-    config: Config,
-    passphrase: Passphrase,
-    entry: ShareEntry,
-    target: Path,
+    home: Home, config: Config, passphrase: Passphrase, entry: ShareEntry, target: Path,
     new_passphrase: Passphrase,
 ) -> None:
     """Write one checked share to a new file, sealed under ``new_passphrase``, and read it back."""

@@ -157,11 +157,7 @@ def _derive(passphrase: Passphrase, salt: bytes, cost: KdfCost) -> bytes:
 
 
 def seal(
-    kind: int,
-    label: bytes,
-    secret: bytes,
-    passphrase: Passphrase,
-    cost: KdfCost,
+    kind: int, label: bytes, secret: bytes, passphrase: Passphrase, cost: KdfCost,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> bytes:
     """Return the sealed file of ``secret`` with ``label`` in the clear, authenticated."""
@@ -196,13 +192,8 @@ def _take_apart(path: Path, data: bytes) -> _Sealed:
     if nonce_end + TAG_BYTES > len(body):
         raise UserError(f"{path} was altered (its parts overrun its end): {mend}")
     return _Sealed(
-        kind=kind,
-        cost=cost,
-        label=body[FIXED_BYTES:label_end],
-        header=body[:nonce_end],
-        salt=body[label_end:salt_end],
-        nonce=body[salt_end:nonce_end],
-        ciphertext=body[nonce_end:],
+        kind=kind, cost=cost, label=body[FIXED_BYTES:label_end], header=body[:nonce_end],
+        salt=body[label_end:salt_end], nonce=body[salt_end:nonce_end], ciphertext=body[nonce_end:],
     )
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from attrs import field, frozen
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from metanode.errors import LocalFault, UserError
+from metanode.errors import LocalFault, Malformed, UserError
 from metanode.runtime.store.files import DAMAGED
 from metanode.runtime.store.sqlite import Database
 
@@ -88,6 +88,14 @@ def _decode(path: Path, data: bytes) -> Any:
         return cbor2.loads(data)
     except (cbor2.CBORError, ValueError) as error:
         raise UserError(f"{TITLE} damaged: {path}; {DAMAGED}") from error
+
+
+def decoded(kind: type[Any], data: bytes) -> Any:
+    """Return the object of a kind that is stored beside a cell; UserError when it is damaged."""
+    try:
+        return kind.decode(data)
+    except Malformed as fault:
+        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
 
 
 class CellStore:

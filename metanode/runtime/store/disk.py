@@ -15,17 +15,17 @@ from attrs import define, evolve
 
 from metanode.errors import LocalFault, Malformed, UserError
 from metanode.protocol.blame.book import Ban, BlameList
+from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch, decode_epoch
-from metanode.protocol.keys.key import USABLE
-from metanode.protocol.peers.peer_list import Evidence
+from metanode.protocol.keys.keygen import USABLE
+from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
-from metanode.protocol.reshare.shown_locks import TakenOver
-from metanode.protocol.restored import Memory
-from metanode.protocol.tables.runner import Write
-from metanode.protocol.wire.codec import Codec, decode_canonical
+from metanode.protocol.restored import Restored
+from metanode.protocol.tables.effects import Write
+from metanode.protocol.wire.codec import Codec
 from metanode.runtime.operator.blame import bans_in, blames_in
 from metanode.runtime.secrets.keystore import Keystore
-from metanode.runtime.store.cells import TITLE, CellStore, CellWrite
+from metanode.runtime.store.cells import TITLE, CellStore, CellWrite, decoded
 from metanode.runtime.store.files import DAMAGED
 from metanode.runtime.store.signing_log import (
     Lock,
@@ -67,7 +67,7 @@ class Disk:
         if cells:
             self.store.apply(cells)
 
-    def load(self) -> Memory:
+    def load(self) -> Restored:
         """Return everything that a node knows when it starts."""
         cells: dict[str, dict[Index, Value]] = {
             name: dict(values.items()) for name, values in self.store.load().items()
@@ -90,7 +90,7 @@ class Disk:
             for index, data in attached.get("key", {}).items()
             if states.get(index) == "locked_in"
         ]
-        return Memory(
+        return Restored(
             cells=cells,
             keys=keys,
             epochs=[
@@ -106,12 +106,12 @@ class Disk:
                 for data in attached.get("signature_kept", {}).values()
             ],
             blocks={
-                peer: _evidence(data)
+                peer: decoded(Block, data)
                 for (_, peer), data in attached.get("block_until", {}).items()
                 if isinstance(peer, bytes)
                 and cells.get("standing", {}).get((me, peer)) == "blocked"
             },
-            requests=[_request(data) for data in attached.get("asked", {}).values()],
+            requests=[decoded(Request, data) for data in attached.get("asked", {}).values()],
             blames=blames_in(attached),
             bans=bans_in(cells, attached),
         )
@@ -128,7 +128,7 @@ class Disk:
             share = attachment.share
             self.keystore.save(share.to_bytes(), share.key_id, share.epoch, share.public_key)
             data = attachment.encode()
-        elif isinstance(attachment, Evidence | Request | BlameList | Ban):
+        elif isinstance(attachment, Block | Request | BlameList | Ban):
             data = attachment.encode()
         elif isinstance(attachment, m.KeyLocked | m.SignatureFound):
             data = self.codec.encode(attachment)
@@ -138,8 +138,15 @@ class Disk:
         return CellWrite(write.cell, index, write.before, write.after, data)
 
     def _records(self, writes: Sequence[Write]) -> list[Any]:
-        """Return the signing records of a batch; lock and lock_attempt are one record."""
+        """Return the signing records of a batch; lock and lock_attempt are one record.
+
+        The attempt of a lock is what the row has written, not what is stored beside it.
+        """
         records: list[Any] = []
+        attempts: dict[Index, list[Any]] = {}
+        for write in writes:
+            if write.cell == "lock_attempt":
+                attempts.setdefault(write.index, []).append(write.after)
         for write in writes:
             part: tuple[Any, ...] = write.index[1:]
             after: Any = write.after
@@ -153,18 +160,11 @@ class Disk:
                 candidate, kind = write.attachment, Lock
                 if isinstance(candidate, TakenOver):
                     candidate, kind = candidate.candidate, TakenLock
-                if not isinstance(candidate, m.LockedCandidate):
-                    raise LocalFault("a lock is written with its document and certificate")
+                if not isinstance(candidate, m.LockedCandidate) or not attempts.get(write.index):
+                    raise LocalFault("a lock is written with its attempt, document and certificate")
+                attempt = attempts[write.index].pop(0)
                 certificate = self.codec.encode(m.Begin(candidate.certificate))
-                records.append(
-                    kind(
-                        part[0],
-                        candidate.certificate.attempt,
-                        after,
-                        certificate,
-                        candidate.document,
-                    )
-                )
+                records.append(kind(part[0], attempt, after, certificate, candidate.document))
         return records
 
     def _certificate(self, data: bytes) -> m.Certificate:
@@ -189,15 +189,3 @@ class Disk:
             return epoch
         share = self.keystore.load(epoch.key_id, epoch.number, epoch.public_key)
         return evolve(epoch, keyshare=Keyshare.from_bytes(share))
-
-
-def _request(data: bytes) -> Request:
-    try:
-        return Request.decode(data)
-    except Malformed as fault:
-        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
-
-
-def _evidence(data: bytes) -> Evidence:
-    plain = decode_canonical(data)
-    return Evidence(plain["reason"], plain["until"], tuple(plain["frames"]))

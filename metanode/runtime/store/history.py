@@ -81,10 +81,7 @@ def encode_history(history: SigningHistory, owner: Owner) -> bytes:
         ],
         "sessions_used": sorted(instance.hex() for instance in history.sessions_used),
     }
-    metadata = {
-        "interchange_format_version": VERSION,
-        "network_id": owner.network_id.hex(),
-    }
+    metadata = {"interchange_format_version": VERSION, "network_id": owner.network_id.hex()}
     text = json.dumps({"metadata": metadata, "data": [record]}, indent=1)
     return text.encode("ascii") + b"\n"
 
@@ -93,10 +90,8 @@ def _plain_lock(lock: Lock | None) -> dict[str, str] | None:
     if lock is None:
         return None
     return {
-        "attempt": str(lock.attempt),
-        "digest": lock.digest.hex(),
-        "certificate": lock.certificate.hex(),
-        "document": lock.document.hex(),
+        "attempt": str(lock.attempt), "digest": lock.digest.hex(),
+        "certificate": lock.certificate.hex(), "document": lock.document.hex(),
     }
 
 
@@ -157,11 +152,8 @@ def _parse(data: bytes) -> Any:
 
     try:
         return json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=no_duplicates,
-            parse_int=no_number,
-            parse_float=no_number,
-            parse_constant=no_number,
+            data.decode("utf-8"), object_pairs_hook=no_duplicates, parse_int=no_number,
+            parse_float=no_number, parse_constant=no_number,
         )
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
@@ -232,9 +224,7 @@ def _history(record: dict[str, Any]) -> SigningHistory:
             releases.add((event, digest))
     _distinct("events", seen)
     return SigningHistory(
-        votes=MappingProxyType(votes),
-        locks=MappingProxyType(locks),
-        releases=frozenset(releases),
+        votes=MappingProxyType(votes), locks=MappingProxyType(locks), releases=frozenset(releases),
         sessions_used=_hashes("sessions_used", record["sessions_used"]),
     )
 
@@ -278,8 +268,8 @@ def _check_locks(history: SigningHistory, owner: Owner) -> None:
 def _lock_fault(lock: Lock, history: SigningHistory, owner: Owner, codec: Codec) -> str | None:
     """Return what is wrong with a lock, or None.
 
-    Who holds the key is not asked (rosters change), but a certificate counts only with this node's
-    own signature in it: nobody else can make up a lock for this node.
+    This check does not ask who holds the key (rosters change), but a certificate counts only with
+    this node's own signature in it: nobody else can make up a lock for this node.
     """
     if history.votes.get((lock.event, lock.attempt)) != lock.digest:
         return "without this node's vote for it"
@@ -294,9 +284,7 @@ def _lock_fault(lock: Lock, history: SigningHistory, owner: Owner, codec: Codec)
     except ValueError as fault:
         return str(fault)
     if (certificate.event, certificate.attempt, certificate.digest) != (
-        lock.event,
-        lock.attempt,
-        lock.digest,
+        lock.event, lock.attempt, lock.digest
     ):
         return "its certificate is about something else"
     if owner.node_id not in {vote.voter for vote in certificate.votes}:

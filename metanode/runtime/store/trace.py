@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from spec.trace_format import (
     MAX_LINE_BYTES,
     REPAIRED,
     RESERVED,
+    STARTED,
     line_hash,
+    transition,
 )
 from spec.trace_format import canonical_json as format_json
 
@@ -71,6 +73,18 @@ def _check_line(where: str, line: bytes, before: TraceEnd) -> TraceEnd:
     return TraceEnd(before.seq + 1, found)
 
 
+def _last_input(lines: Sequence[bytes]) -> int:
+    """Return the number of the last input that these lines tell of, 0 for none since a start."""
+    for line in reversed(lines):
+        record = _parse(line) or {}
+        if record.get("kind") == STARTED:
+            return 0
+        turn = record.get("turn")
+        if isinstance(turn, list) and turn and type(turn[0]) is int:
+            return turn[0]
+    return 0
+
+
 def trace_files(path: Path) -> tuple[Path, ...]:
     """Return the trace files under a directory in order, or the one file that ``path`` is."""
     return tuple(sorted(path.glob(FILE_PATTERN))) if path.is_dir() else (path,)
@@ -104,14 +118,6 @@ def read_trace(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def verify_trace(path: Path) -> TraceEnd:
-    """Check a whole trace and return its end; UserError names file, line and what is wrong."""
-    end = TraceEnd()
-    for record in read_trace(path):
-        end = TraceEnd(record["seq"], record["hash"])
-    return end
-
-
 class TraceWriter:
     """Appends records; each one is handed to the system before :meth:`append` returns.
 
@@ -128,6 +134,7 @@ class TraceWriter:
         self._directory = directory
         self._max_file_bytes = max_file_bytes
         self._descriptor = -1
+        self._inputs = 0
         files = trace_files(directory)
         self._file_number = int(files[-1].stem.rsplit("-", 1)[1]) if files else 1
         cut = self._repair(files[-1]) if files else 0
@@ -164,7 +171,9 @@ class TraceWriter:
                 continue  # rotated, or repaired down to nothing: the end is in the file before
             with open(path, "rb") as stream:
                 stream.seek(max(0, size - MAX_LINE_BYTES))
-                line = stream.read().splitlines()[-1]
+                lines = stream.read().splitlines()
+            line = lines[-1]
+            self._inputs = _last_input(lines)
             record = _parse(line) or {}
             seq, prev = record.get("seq"), record.get("prev")
             if type(seq) is not int or not isinstance(prev, str):
@@ -182,6 +191,12 @@ class TraceWriter:
             sync_directory(self._directory)
         except OSError as error:
             raise Unavailable(f"cannot open {self._path()}: {error.strerror}") from error
+
+    def append_input(self, records: Sequence[Mapping[str, Any]], at: float) -> None:
+        """Write the transitions that one input has made, under the number that comes next."""
+        self._inputs += bool(records)
+        for record in records:
+            self.append(transition(record, at, self._inputs))
 
     def append(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write one record with ``fields`` and return it whole.
@@ -207,6 +222,8 @@ class TraceWriter:
         except OSError as error:
             raise Unavailable(f"cannot write {self._path()}: {error.strerror}") from error
         self._end = TraceEnd(record["seq"], record["hash"])
+        if record.get("kind") == STARTED:
+            self._inputs = 0
         if os.fstat(self._descriptor).st_size >= self._max_file_bytes:
             self._rotate()
         return record

@@ -80,7 +80,7 @@ async def test_refused_reply_is_not_believed() -> None:
 async def test_block_that_does_not_follow_is_not_taken() -> None:
     """Catches a chain with a gap, from a tip that moved between two calls."""
     async with devnet() as net:
-        net.adapter.watch(script_of(USER), 1)
+        net.adapter.watch(USER.public_key.format(), 1)
         await net.adapter.poll()
         foreign = "11" * 32
 
@@ -133,7 +133,7 @@ async def test_wallet_without_coins_says_so() -> None:
 async def test_memo_forms_of_a_hostile_depositor() -> None:
     """Catches a scan that stops at an odd OP_RETURN, or takes custody's output for the memo."""
     async with devnet() as net:
-        net.adapter.watch(script_of(USER), net.ledger.tree.tip.height + 1)
+        net.adapter.watch(USER.public_key.format(), net.ledger.tree.tip.height + 1)
         coin = await net.fund(THIEF, COIN)
         odd = b"\x6a\x05abc"  # its push runs past the end
         raw, txid = spend(

@@ -8,7 +8,8 @@ from functools import lru_cache
 from attrs import evolve
 
 from metanode.protocol.blame.record import BlameRecord, judge
-from metanode.protocol.events.sessions import Run
+from metanode.protocol.events.run import Run
+from metanode.protocol.node import NodeCore
 from metanode.tss.messages import DealingShapes, Round, sign_rounds
 from metanode.tss.parameters import STANDARD
 from metanode.tss.session import TWO_MESSAGES
@@ -75,6 +76,13 @@ def true_record() -> BlameRecord:
     sim = network(29)
     sim.tamper[OLDEST] = changes(m.Step, CHEATS["opening"][1])
     return blamed(sim, MIDDLE)
+
+
+def ban(core: NodeCore, peer: bytes, epoch: int) -> None:
+    """Let a node ban a peer, as at the end of a run in which a check of the transfers failed."""
+    core.blames._judged = evolve(true_record(), culprit=peer, ban=True)
+    assert core.blames.bans.ban(peer, epoch, core.ctx.now)
+    core.blames._judged = None
 
 
 def running(sim: Simulation, number: int) -> Run:

@@ -20,7 +20,7 @@ from metanode.protocol.events.run import (
 from metanode.protocol.events.votes import sign_vote
 from metanode.protocol.wire.codec import encode_canonical
 from spec import messages as m
-from tests.protocol.blame.support import true_record
+from tests.protocol.blame.support import ban, true_record
 from tests.simulation.hostile import MIDDLE, OLDEST
 from tests.simulation.simulator import with_key
 from tests.tss.support import deal, identity_keys
@@ -70,12 +70,12 @@ def test_what_is_no_ban_is_refused(plain: object) -> None:
 
 def test_lists_and_bans_come_back() -> None:
     """Catches a loss on the way to the disk and back."""
-    ban, kept = Ban(3, 1_700_000_000), BlameList((true_record(),))
-    assert Ban.decode(ban.encode()) == ban
+    stored, kept = Ban(3, 1_700_000_000), BlameList((true_record(),))
+    assert Ban.decode(stored.encode()) == stored
     assert BlameList.decode(kept.encode()) == kept
     with pytest.raises(Malformed):
         BlameList.decode(encode_canonical([7]))
-    report = report_of({true_record().culprit: kept}, {ID: ban})
+    report = report_of({true_record().culprit: kept}, {ID: stored})
     assert [r["id"] for r in report["records"]] == [true_record().id]
     assert report["bans"] == [{"node_id": ID.hex(), "epoch": 3, "since": 1_700_000_000}]
 
@@ -108,7 +108,7 @@ def test_a_certificate_is_made_without_a_banned_voter_if_it_can_be() -> None:
     members = core.ctx.epoch.roster
     vote = m.Vote(core.ctx.epoch.number, HASH, 7, HASH, members)
     banned = sim.nodes[OLDEST].node_id
-    core.blames.ban(banned, 1)
+    ban(core, banned, 1)
     order = sorted(sim.nodes, key=lambda node: node.node_id != banned)
     for count, node in enumerate(order, start=1):
         signer = sim.core(node.number).ctx

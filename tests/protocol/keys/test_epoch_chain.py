@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
+from metanode.protocol import inputs
 from metanode.protocol.context import lock_in_event, succession_event
-from metanode.protocol.keys.epoch_chain import epoch_signed
+from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.keys.epoch_name import epoch_signed
+from metanode.protocol.tables.effects import EraseShare, Watch
 from spec import messages as m
-from tests.simulation.epochs import draft_of, first_epoch, signed_by_the_key, succession
-from tests.simulation.simulator import NETWORK_ID, Simulation, with_key
-
-FAR = 10**6
-"""Numbers of epochs that no attempt has yet: every attempt's is its round."""
+from tests.protocol.reshare.support import FIRST, KEY, KEY_ID, NEXT, Holder, epoch, ids_of, named
+from tests.protocol.support import NETWORK_ID
 
 
-def ping(sim: Simulation, epoch: int) -> m.Ping:
-    """Return what a node that knows this epoch says of itself."""
-    return m.Ping(1, int(sim.now * 1000), "Idle", m.OutpointRef(bytes(32), 0), None, None, epoch)
-
-
-def shown_to(sim: Simulation, number: int, kind: type) -> list[object]:
-    """Return what a node is about to send of one kind, and forget it."""
-    sends = sim.core(number).take().sends
-    return [send.message for send in sends if isinstance(send.message, kind)]
+def shown(holder: Holder, number: int, knows: int) -> list[bytes]:
+    """Return the documents of the epochs that a node is shown when it pings."""
+    sends = holder.pinged(number, knows).sends
+    found = [(s.to, s.message) for s in sends if isinstance(s.message, m.SignatureFound)]
+    assert {to for to, _ in found} <= {*ids_of([number])}
+    return [message.document for _, message in found]
 
 
 def test_the_key_signs_the_name_of_an_epoch() -> None:
     """F-37: catches an epoch that somebody else named."""
-    sim = with_key(61)
-    draft = draft_of(sim, FAR)
-    assert epoch_signed(NETWORK_ID, succession(sim, draft)) == draft
-    assert epoch_signed(bytes(32), succession(sim, draft)) is None
+    draft = epoch(NEXT)
+    assert epoch_signed(NETWORK_ID, named(draft)) == draft
+    assert epoch_signed(bytes(32), named(draft)) is None
 
 
 def test_the_lock_in_names_the_first_epoch() -> None:
     """Catches a first epoch that a joiner cannot check."""
-    sim = with_key(62)
-    key = first_epoch(sim)
-    rs = signed_by_the_key(sim, key.digest(NETWORK_ID))
-    found = m.SignatureFound(
-        lock_in_event(NETWORK_ID), key.encode(), (), (m.EcdsaSignature(rs),)
-    )
-    assert epoch_signed(NETWORK_ID, found) == key
-    other = succession_event(NETWORK_ID, key.key_id, 0)
+    found = named(FIRST)
+    assert found.event == lock_in_event(NETWORK_ID)
+    assert epoch_signed(NETWORK_ID, found) == FIRST
+    other = succession_event(NETWORK_ID, KEY_ID, 0)
     assert epoch_signed(NETWORK_ID, evolve(found, event=other)) is None
 
 
-@pytest.mark.parametrize("fault", ["document", "event", "none", "two", "signature", "garbage"])
+@pytest.mark.parametrize(
+    "fault", ["document", "event", "digest", "none", "two", "signature", "garbage"]
+)
 def test_what_names_no_epoch_is_none(fault: str) -> None:
     """Catches an epoch that is believed with a signature of something else."""
-    sim = with_key(63)
-    real = succession(sim, draft_of(sim, FAR))
-    change = {
-        "document": {"document": draft_of(sim, FAR + 1).encode()},
-        "event": {"event": succession_event(NETWORK_ID, first_epoch(sim).key_id, 7)},
+    real = named(epoch(NEXT))
+    change: dict[str, Any] = {
+        "document": {"document": epoch(NEXT + 1).encode()},
+        "event": {"event": succession_event(NETWORK_ID, KEY_ID, 7)},
+        "digest": {"digest": bytes(32)},
         "none": {"signatures": ()},
         "two": {"signatures": real.signatures * 2},
         "signature": {"signatures": (m.EcdsaSignature(b"\xff" * 64),)},
@@ -65,79 +61,87 @@ def test_what_names_no_epoch_is_none(fault: str) -> None:
 
 def test_a_joiner_believes_the_key_that_its_operator_named() -> None:
     """Catches a joiner that stays outside, and one that does not watch the key's deposits."""
-    sim = with_key(64, joiners=1)
-    sim.join(4)
-    core, draft = sim.core(4), draft_of(sim, FAR)
-    assert core.ctx.key is None
-    core.chain.on_signature(succession(sim, draft))
-    assert core.ctx.epoch == draft
-    assert not core.ctx.holds_share
-    calls = [call for call in core.take().calls if call.name == "watch"]
-    assert [call.arguments["public_key"] for call in calls] == [draft.public_key]
+    joiner, draft = Holder.at(4, None, joins=KEY), epoch(NEXT)
+    joiner.node.receive(1, named(draft))
+    assert joiner.node.ctx.epoch == draft
+    assert not joiner.node.ctx.holds_share
+    watched = [each for each in joiner.node.requests if isinstance(each, Watch)]
+    assert watched == [Watch(KEY)]
+
+
+@pytest.mark.parametrize("joins", [None, ids_of([1])[0]])
+def test_who_was_told_of_another_key_or_of_none_believes_nobody(joins: bytes | None) -> None:
+    """Catches a joiner that follows the first key that a peer shows."""
+    joiner = Holder.at(4, None, joins=joins)
+    joiner.node.receive(1, named(epoch(NEXT)))
+    assert joiner.node.ctx.key is None
+    assert not joiner.book.found
 
 
 def test_a_node_that_was_away_follows_epoch_by_epoch() -> None:
     """Catches a node that jumps, or waits for epochs in an order that nobody tells them in."""
-    sim = with_key(65)
-    first = draft_of(sim, FAR, (1, 2, 3), threshold=2, byzantine=0)
-    second = draft_of(sim, FAR + 5, (2, 3), after=first)
-    core = sim.core(0)
-    core.chain.on_signature(succession(sim, second))
-    assert core.ctx.epoch.number == 1
-    core.chain.on_signature(succession(sim, first))
-    assert core.ctx.epoch == second
-    assert not core.ctx.holds_share
-    view = core.ctx.tables.view
-    assert view.get("holding", core.ctx.me, 1) == "erased"
-    assert [c.arguments["epoch"] for c in core.take().calls if c.name == "erase_share"] == [1]
+    first = epoch(NEXT, (1, 2, 3), threshold=2, byzantine=0)
+    second = epoch(NEXT + 5, (2, 3), follows=NEXT)
+    holder = Holder.at(0)
+    holder.node.receive(1, named(second))
+    assert holder.node.ctx.epoch.number == 1
+    holder.node.receive(1, named(first))
+    assert holder.node.ctx.epoch == second
+    assert not holder.node.ctx.holds_share
+    assert holder.holding(1) == "erased"
+    erased = [each.epoch for each in holder.node.requests if isinstance(each, EraseShare)]
+    assert erased == [1]
 
 
 def test_a_peer_that_is_behind_is_shown_each_epoch_now_and_then() -> None:
     """Catches a peer that is never told, is told all at every ping, or is told what it knows."""
-    sim = with_key(66)
-    first = draft_of(sim, FAR, (1, 2, 3), threshold=2, byzantine=0)
-    second = draft_of(sim, FAR + 5, (2, 3), after=first)
-    core, peer = sim.core(0), sim.nodes[1].node_id
-    for epoch in (first, second):
-        core.chain.on_signature(succession(sim, epoch))
-        core.take()
-    core.chain.on_ping(peer, ping(sim, 1))
-    told = shown_to(sim, 0, m.SignatureFound)
-    assert [found.document for found in told] == [first.encode(), second.encode()]
-    core.chain.on_ping(peer, ping(sim, 1))
-    assert not shown_to(sim, 0, m.SignatureFound), "not at every ping"
-    core.ctx.now += core.ctx.preset.stake_query_s
-    core.chain.on_ping(peer, ping(sim, FAR))
-    told = shown_to(sim, 0, m.SignatureFound)
-    assert [found.document for found in told] == [second.encode()]
-    core.chain.on_ping(sim.nodes[2].node_id, ping(sim, FAR + 5))
-    assert not core.take().sends
+    first = epoch(NEXT, (1, 2, 3), threshold=2, byzantine=0)
+    second = epoch(NEXT + 5, (2, 3), follows=NEXT)
+    holder = Holder.at(0)
+    for each in (first, second):
+        holder.node.receive(1, named(each))
+    holder.node.take()
+    assert shown(holder, 1, 1) == [first.encode(), second.encode()]
+    assert not shown(holder, 1, 1), "not at every ping"
+    holder.node.ctx.now += holder.node.ctx.preset.stake_query_s
+    assert shown(holder, 1, NEXT) == [second.encode()]
+    assert not shown(holder, 2, NEXT + 5)
 
 
-def test_who_knows_no_key_is_shown_how_it_was_made() -> None:
-    """Catches a joiner that nobody shows the first epoch."""
-    sim = with_key(67, joiners=1)
-    core, joiner = sim.core(0), sim.nodes[4].node_id
-    core.take()
-    core.chain.on_ping(joiner, ping(sim, 0))
-    sends = core.take().sends
-    assert {send.to for send in sends} == {joiner}
-    found = [send.message for send in sends if isinstance(send.message, m.SignatureFound)]
-    assert [epoch_signed(NETWORK_ID, each) for each in found] == [first_epoch(sim)]
+def test_who_knows_no_key_is_shown_the_newest_epoch() -> None:
+    """Catches a joiner that nobody shows how the key got where it is."""
+    holder = Holder.at(0)
+    locked_in = named(FIRST)
+    holder.book.know(locked_in.event, "lock_in")
+    holder.book.found[locked_in.event] = locked_in
+    view, me = holder.node.ctx.tables.view, holder.node.ctx.me
+    view.put("status", (me, locked_in.event), "SUCCESS")
+    view.put("signature_kept", (me, locked_in.event, locked_in.digest), True)
+    assert shown(holder, 4, 0) == [FIRST.encode()]
+    draft = epoch(NEXT, (1, 2, 3), threshold=2, byzantine=0)
+    holder.node.receive(1, named(draft))
+    holder.node.take()
+    assert shown(holder, 5, 0) == [draft.encode()]
+
+
+def restarted(number: int, *epochs: KeyEpoch, holding: str = "erased") -> Holder:
+    """Return a node that starts again without any share, with what its store holds."""
+    holder = Holder.at(number, None, joins=KEY)
+    holder.node.ctx.tables.view.put("holding", (holder.node.ctx.me, 1), holding)
+    signatures = [named(each) for each in epochs]
+    holder.chain.restore(signatures)
+    holder.handover.restore([], holder.chain.successors())
+    holder.book.restore([], signatures)
+    holder.node.take_in(inputs.Start())
+    return holder
 
 
 def test_a_node_without_a_share_knows_its_epoch_after_a_restart() -> None:
     """Catches a leaver, or a joiner, that forgets the key and what follows."""
-    sim = with_key(68, joiners=1)
-    sim.join(4)
-    sim.run(1.5)
-    draft = draft_of(sim, FAR, (1, 2, 3), threshold=2, byzantine=0)
-    for number in (0, 4):
-        sim.inject(1, succession(sim, draft), number)
-    sim.run(0.1)
-    for number in (0, 4):
-        assert sim.core(number).ctx.epoch == draft
-        sim.crash(number)
-        sim.start(number)
-        assert sim.core(number).ctx.epoch == draft
-        assert not sim.core(number).ctx.holds_share
+    draft = epoch(NEXT, (1, 2, 3), threshold=2, byzantine=0)
+    later = epoch(NEXT + 5, (2, 3), follows=NEXT)
+    for number, known in ((0, (FIRST, draft, later)), (4, (draft, later)), (4, (later,))):
+        holder = restarted(number, *known)
+        assert holder.node.ctx.epoch == later
+        assert not holder.node.ctx.holds_share
+        assert Watch(KEY) in holder.node.requests

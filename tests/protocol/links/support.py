@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from attrs import define, field
 
@@ -27,7 +28,7 @@ class Node:
     identity: Identity = field(init=False)
     fingerprint: bytes = field(init=False)
     table: Handshakes = field(init=False)
-    trace: list[dict[str, object]] = field(factory=list)
+    trace: list[list[dict[str, Any]]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         digest = hashlib.sha256(self.name.encode()).digest()

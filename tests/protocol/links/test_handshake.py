@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metanode.errors import LocalFault
-from metanode.protocol.links.handshake import Cookies
+from metanode.protocol.links.cookies import Cookies
 from spec.messages import Hello, Proof, Ready
 from spec.protocol import PROTOCOL
 from tests.protocol.links.support import CODEC, Node, linked, ordered
@@ -35,17 +35,21 @@ def test_each_end_sends_hello_proof_ready() -> None:
 
 
 def test_every_step_is_a_row_of_the_table() -> None:
-    """Catches link state that moves outside the table: the trace names each row that ran."""
+    """Catches link state that moves outside the table: the trace names each row that ran, and the
+    input under which it ran.
+    """
     alice, bob = Node("alice"), Node("bob")
     linked(alice, bob)
-    steps = [(line["event"], line["from"], line["to"]) for line in alice.trace]
+    lines = [line for (line,) in alice.trace]
+    steps = [(line["event"], line["from"], line["to"]) for line in lines]
     assert steps == [
         ("Connect", "closed", "connected"),
         ("Hello", "connected", "challenged"),
         ("Proof", "challenged", "challenged"),
         ("Ready", "challenged", "established"),
     ]
-    assert [line["sends"] for line in alice.trace] == [
+    assert [line["input"] for line in lines] == ["connect", "hello", "proof", "ready"]
+    assert [line["sends"] for line in lines] == [
         ["hello_sent"],
         ["proof_sent"],
         ["ready_sent"],
@@ -84,10 +88,10 @@ def test_the_link_that_the_smaller_id_dialled_is_kept_by_both() -> None:
     small, large = ordered("alice", "bob")
     kept, kept_there = linked(small, large)
     lost_there, lost = linked(large, small)
-    assert not small.table.supersede(kept, lost)
-    assert not large.table.supersede(kept_there, lost_there)
-    assert small.table.supersede(lost, kept)
-    assert large.table.supersede(lost_there, kept_there)
+    assert not small.table.on_clock(kept, 0.0, lost)
+    assert not large.table.on_clock(kept_there, 0.0, lost_there)
+    assert small.table.on_clock(lost, 0.0, kept)
+    assert large.table.on_clock(lost_there, 0.0, kept_there)
     assert small.table.best([lost, kept]) is kept
     assert small.table.established(kept)
     assert large.table.established(kept_there)
@@ -99,7 +103,7 @@ def test_the_loser_is_kept_until_the_winner_is_up() -> None:
     small, large = ordered("alice", "bob")
     winner, _ = small.connect(large, outbound=True)
     _, lost = linked(large, small)
-    assert not small.table.supersede(lost, winner)
+    assert not small.table.on_clock(lost, 0.0, winner)
     assert small.table.established(lost)
 
 
@@ -108,10 +112,10 @@ def test_of_links_dialled_by_one_side_that_side_keeps_the_newest() -> None:
     alice, bob = Node("alice"), Node("bob")
     old, old_there = linked(alice, bob)
     new, new_there = linked(alice, bob)
-    assert not bob.table.supersede(old_there, new_there)
-    assert not bob.table.supersede(new_there, old_there)
-    assert not alice.table.supersede(new, old)
-    assert alice.table.supersede(old, new)
+    assert not bob.table.on_clock(old_there, 0.0, new_there)
+    assert not bob.table.on_clock(new_there, 0.0, old_there)
+    assert not alice.table.on_clock(new, 0.0, old)
+    assert alice.table.on_clock(old, 0.0, new)
     assert bob.table.best([old_there, new_there]) is new_there
 
 
@@ -120,21 +124,21 @@ def test_another_peers_link_supersedes_nothing() -> None:
     small, large, other = ordered("alice", "bob", "carol")
     kept, _ = linked(small, large)
     _, foreign = linked(other, small)
-    assert not small.table.supersede(foreign, kept)
+    assert not small.table.on_clock(foreign, 0.0, kept)
 
 
 def test_the_table_closes_idle_and_overdue_links_only_in_their_time() -> None:
     """Catches a timeout that fires early, never, or in the wrong state."""
     alice, bob = Node("alice"), Node("bob")
     half_open, _ = alice.connect(bob, outbound=True, now=10.0)
-    assert not alice.table.overdue(half_open, 14.9)
-    assert not alice.table.quiet(half_open, 0.0, 1000.0)
-    assert alice.table.overdue(half_open, 15.0)
+    half_open.heard_at = 0.0
+    assert not alice.table.on_clock(half_open, 14.9)
+    assert alice.table.on_clock(half_open, 15.0)
     assert half_open.refusal == "timeout"
     dialled, _ = linked(alice, bob)
-    assert not alice.table.overdue(dialled, 1000.0)
-    assert not alice.table.quiet(dialled, 900.0, 1019.9)
-    assert alice.table.quiet(dialled, 900.0, 1020.0)
+    dialled.heard_at = 900.0
+    assert not alice.table.on_clock(dialled, 1019.9)
+    assert alice.table.on_clock(dialled, 1020.0)
     assert dialled.refusal == "idle"
 
 

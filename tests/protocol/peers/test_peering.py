@@ -13,7 +13,7 @@ from metanode.protocol.peers.peering import (
     SendKeepalive,
 )
 from spec.parameters import MAINNET, Preset
-from tests.support import entropy
+from tests.support import entropy, node
 
 OWN = Endpoint("::", 7000)
 FREE = evolve(MAINNET, attempts_per_address=1000, links_per_address=1000, links_per_network=1000)
@@ -39,11 +39,6 @@ def public(number: int, port: int = 7000) -> Endpoint:
 def dials(decisions: object) -> list[Endpoint]:
     """Return the dialled endpoints, sorted."""
     return sorted(each.endpoint for each in decisions if isinstance(each, Dial))
-
-
-def node(number: int) -> bytes:
-    """Return a stand-in for a node id."""
-    return number.to_bytes(33, "big")
 
 
 def test_preconfigured_peers_are_dialled_and_a_link_ends_the_dialling() -> None:

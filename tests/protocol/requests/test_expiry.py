@@ -138,7 +138,7 @@ def test_a_signature_after_the_end_changes_nothing() -> None:
     signed = quiet(7)
     event = ask_to_sign(signed, range(4))
     signed.run_until(lambda: all_signed(signed, event), 2 * ROUND_S, "signed in another world")
-    found = signed.core(0).requests.found[event]
+    found = signed.core(0).book.found[event]
     sim = hasty(7)
     silence(sim)
     assert ask_to_sign(sim, range(4)) == event
@@ -146,7 +146,7 @@ def test_a_signature_after_the_end_changes_nothing() -> None:
     sim.inject(1, found, 0)
     sim.run(0.2)
     assert expired(sim, event)
-    assert not sim.core(0).requests.found
+    assert event not in sim.core(0).book.found
     assert not sim.faults
 
 
@@ -210,7 +210,7 @@ def test_a_request_is_signed_and_expires_for_the_holders_that_it_names_only() ->
     core = sim.core(0)
     key = core.ctx.epoch
     core.ctx.use(evolve(key, byzantine=key.byzantine - 1))
-    assert core.requests.task("sign", event, core.ctx.round_number()) is None
+    assert core.requests.rebuild(event, core.ctx.round_number()) is None
     sim.run(2 * LATE_S)
     assert statuses(sim, event) == ["PENDING", "EXPIRED", "EXPIRED", "EXPIRED"]
     found = expiry(sim, 0, event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from metanode.custody.payout import custody_address
 from metanode.errors import UserError
@@ -25,7 +26,7 @@ STRANGER = identities_of(6)[5].node_id
 
 def statuses(sim: Simulation, event: bytes) -> list[str]:
     """Return the status of an event at each running node."""
-    return [sim.core(node.number).settlement.status(event) for node in sim.running()]
+    return [sim.core(node.number).book.status(event) for node in sim.running()]
 
 
 def test_a_digest_is_signed_within_one_round_when_all_operators_ask() -> None:
@@ -47,7 +48,7 @@ def test_t_operators_are_enough_and_the_fourth_node_holds_aloof(askers: tuple[in
     event = ask_to_sign(sim, askers)
     sim.run_until(lambda: all_signed(sim, event, askers), 3 * QUICK.round_period_s, "signed")
     (other,) = set(range(4)) - set(askers)
-    assert sim.core(other).settlement.status(event) == "UNKNOWN"
+    assert sim.core(other).book.status(event) == "UNKNOWN"
     assert all(index[1] != event for index in sim.nodes[other].disk.cells.get("voted", {}))
 
 
@@ -231,9 +232,10 @@ def test_a_request_for_the_key_is_open_until_it_is_met_or_overdue() -> None:
     [(event, request)] = core.requests.open("keyrefresh")
     assert request.fields["epoch"] == 1
     assert core.requests.open("quorumchange") == []
-    core.requests.met(event)
+    core.ctx.use(evolve(key, package=evolve(key.package, epoch=2)))
+    core.requests.settle()
     assert core.requests.open() == []
-    assert core.settlement.status(event) == "SUCCESS"
+    assert core.book.status(event) == "SUCCESS"
     assert core.requests.check("keyrefresh", request.shown) == request, "it is done"
 
 
@@ -264,9 +266,9 @@ def test_with_keygen_by_the_clock_the_request_is_done_with_the_lock_in() -> None
     """Catches a request that stays open although the key is there."""
     sim = Simulation(seed=16, keygen_s=2.0)
     sim.start_all()
-    sim.run_until(lambda: len(sim.core(0).pings.members()) == 4, 4.0, "all are listed")
+    sim.run_until(lambda: len(sim.core(0).peers.members()) == 4, 4.0, "all are listed")
     event = ask(sim, 0, "keygen").event(sim.nodes[0].settings.network_id)
-    status = sim.core(0).settlement.status
+    status = sim.core(0).book.status
     sim.run_until(lambda: status(event) == "SUCCESS", 20.0, "the key is locked in")
     assert sim.core(0).ctx.key is not None
     assert ask(sim, 0, "keygen").kind == "keygen", "who asks again gets what was done"
@@ -283,23 +285,23 @@ def test_events_are_shown_with_what_they_are_about_and_how_far_they_are() -> Non
     sim.settle()
     event = ask_to_sign(sim, (0, 1, 2))
     core = sim.core(0)
-    before = core.events.one(event)
+    before = core.operator_view.event(event)
     assert before is not None
     assert (before["kind"], before["status"], before["result"]) == ("sign", "PENDING", None)
     sim.run_until(lambda: all_signed(sim, event, (0, 1, 2)), 9.0, "signed")
-    entry = core.events.one(event)
+    entry = core.operator_view.event(event)
     assert entry is not None
     assert entry["asked"]["digest"] == entry["result"]["digest"] == DIGEST.hex()
     rs = [int(entry["result"][name], 16) for name in "rs"]
     assert tuple(rs) == signature(sim, 0, event)
     assert len(entry["result"]["signers"]) == 3
-    shown = {item["event"]: item for item in core.events.all()}
+    shown = {item["event"]: item for item in core.operator_view.events()}
     assert shown[event.hex()] == entry
     kinds = sorted({item["kind"] for item in shown.values()})
     assert kinds == ["keygen_slot", "lock_in", "payout", "sign"]
     locked = [item for item in shown.values() if item["lock"] and item["kind"] == "payout"]
     assert all(len(item["lock"]["voters"]) == 3 for item in locked)
-    assert core.events.one(bytes(32)) is None
+    assert core.operator_view.event(bytes(32)) is None
 
 
 def test_a_list_of_events_ends_with_the_newest_and_counts_every_attempt(
@@ -314,10 +316,10 @@ def test_a_list_of_events_ends_with_the_newest_and_counts_every_attempt(
         sim.run(1.5)
     core = sim.core(0)
     for _ in range(2):
-        shown = core.events.all()
+        shown = core.operator_view.events()
         assert [entry["event"] for entry in shown] == [event.hex() for event in events[1:]]
     sim.run(4 * QUICK.round_period_s)
     voted = [index for index in sim.nodes[0].disk.cells["voted"] if index[1] == events[0]]
-    entry = core.events.one(events[0])
+    entry = core.operator_view.event(events[0])
     assert entry is not None
     assert entry["attempts"] == len(voted) > 1

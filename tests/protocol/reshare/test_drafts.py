@@ -2,113 +2,102 @@
 
 from __future__ import annotations
 
-from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.reshare.drafts import DRAFTS_PER_MEMBER, Drafts
+from metanode.protocol.reshare.drafts import DRAFTS_PER_MEMBER
 from spec import messages as m
-from tests.simulation.epochs import draft_of, said, wish
-from tests.simulation.simulator import Simulation, with_key
+from tests.protocol.reshare.support import FOUNDERS, NEXT, Holder, epoch, ids_of, word
 
 
-def drafts_at(sim: Simulation, number: int = 0) -> Drafts:
-    """Return a node's drafts; its operator asks for a refresh."""
-    wish(sim, number)
-    return sim.core(number).handover.drafts
-
-
-def hear(drafts: Drafts, sim: Simulation, number: int, draft: KeyEpoch) -> None:
-    """Let a node say that it has its share."""
-    word = said(sim, number, draft)
-    message = m.SharePrepared(draft.number, draft.encode())
-    drafts.note(word.member, message, word.signature)
+def asking(number: int = 0) -> Holder:
+    """Return a node whose operator asks for a refresh."""
+    holder = Holder.at(number)
+    holder.asks()
+    return holder
 
 
 def test_a_draft_is_ready_when_all_its_members_said_so() -> None:
     """F-25: catches a step back while a member has no share."""
-    sim = with_key(52)
-    drafts, draft = drafts_at(sim), draft_of(sim, 10)
+    holder, draft = asking(), epoch(NEXT)
+    drafts, view = holder.handover.drafts, holder.node.ctx.tables.view
     drafts.keep(draft)
-    for number in range(4):
+    for number, node_id in enumerate(ids_of(FOUNDERS)):
         assert not drafts.is_ready(draft)
-        assert sim.nodes[number].node_id in drafts.unready(draft)
-        hear(drafts, sim, number, draft)
+        assert node_id in drafts.unready(draft)
+        if number:
+            holder.node.receive(number, word(draft))
+        else:
+            drafts.sign(draft)
     assert drafts.is_ready(draft)
     assert drafts.unready(draft) == []
-    view = sim.core(0).ctx.tables.view
-    assert all(view.get("ready_said", node.node_id, 10) for node in sim.nodes)
+    assert all(view.get("ready_said", node_id, NEXT) for node_id in ids_of(FOUNDERS))
 
 
 def test_who_took_no_part_knows_a_draft_from_all_its_members() -> None:
     """Catches a leaver that never learns what follows, and a draft on one member's word."""
-    sim = with_key(53)
-    drafts, draft = drafts_at(sim), draft_of(sim, 10)
-    for number in range(4):
-        assert not drafts.known
-        hear(drafts, sim, number, draft)
-    assert drafts.known == {10: draft}
+    leaver, draft = Holder.at(4), epoch(NEXT)
+    leaver.asks()
+    for number in FOUNDERS:
+        assert not leaver.node.ctx.drafts
+        leaver.node.receive(number, word(draft))
+    assert leaver.node.ctx.drafts == {NEXT: draft}
 
 
 def test_words_that_came_before_the_draft_count() -> None:
     """Catches a fast member that a slow one never hears."""
-    sim = with_key(54)
-    drafts, draft = drafts_at(sim), draft_of(sim, 10)
+    holder, draft = asking(), epoch(NEXT)
+    drafts, view = holder.handover.drafts, holder.node.ctx.tables.view
     for number in (1, 2, 3):
-        hear(drafts, sim, number, draft)
+        holder.node.receive(number, word(draft))
+    assert not view.get("ready_said", ids_of([2])[0], NEXT), "what it is about is not known yet"
     drafts.keep(draft)
-    assert drafts.unready(draft) == [sim.nodes[0].node_id]
-    assert sim.core(0).ctx.tables.view.get("ready_said", sim.nodes[2].node_id, 10)
-    drafts.sign(m.SharePrepared(10, draft.encode()))
+    assert drafts.unready(draft) == [*ids_of([0])]
+    assert view.get("ready_said", ids_of([2])[0], NEXT)
+    drafts.sign(draft)
     assert drafts.is_ready(draft)
     assert {s.member for s in drafts.statements(draft)} == set(draft.roster)
 
 
 def test_statements_convince_who_heard_nobody() -> None:
     """Catches a liar that says it has its share to some only: what one knows all may know."""
-    sim = with_key(55)
-    first, second, draft = drafts_at(sim), drafts_at(sim, 1), draft_of(sim, 10)
-    for number in range(4):
-        hear(first, sim, number, draft)
-    shown = first.statements(draft)
+    first, second, draft = asking(4), asking(1), epoch(NEXT)
+    for number in FOUNDERS:
+        first.node.receive(number, word(draft))
+    shown = first.handover.drafts.statements(draft)
     assert [s.member for s in shown] == list(draft.roster)
-    second.take(sim.nodes[0].node_id, m.SharePrepared(10, draft.encode()), shown)
-    assert second.is_ready(draft)
+    second.node.receive(0, m.HandedOver(NEXT, bytes(32), draft.encode(), shown))
+    assert second.handover.drafts.is_ready(draft)
 
 
 def test_a_draft_that_does_not_follow_is_none() -> None:
-    """Catches drafts of another key, of another epoch before, of the past, or not asked for."""
-    sim = with_key(56)
-    drafts = drafts_at(sim)
-    later = draft_of(sim, 20, after=draft_of(sim, 10))
-    fewer = draft_of(sim, 10, (0, 1, 2), threshold=2, byzantine=0)
-    past = draft_of(sim, 1)
+    """Catches drafts of another epoch before, of other holders, or of the past."""
+    holder = asking(4)
+    later = epoch(NEXT + 10, follows=NEXT)
+    fewer = epoch(NEXT, (0, 1, 2), threshold=2, byzantine=0)
+    past = epoch(1, follows=0)
     for draft in (later, fewer, past):
-        for number in range(4):
-            hear(drafts, sim, number, draft)
-    assert not drafts.known
-    assert not drafts._said
+        for number in FOUNDERS:
+            holder.node.receive(number, word(draft))
+    assert not holder.node.ctx.drafts
+    assert not holder.handover.drafts._said
 
 
 def test_drafts_of_the_past_are_forgotten() -> None:
     """Catches memory that grows with every night."""
-    sim = with_key(57)
-    drafts = drafts_at(sim)
+    holder = asking()
     for number in (10, 11):
-        drafts.keep(draft_of(sim, number))
-        hear(drafts, sim, 1, draft_of(sim, number))
-    drafts.forget(10)
-    assert list(drafts.known) == [11]
-    assert list(drafts._said) == [11]
+        holder.handover.drafts.keep(epoch(number))
+        holder.node.receive(1, word(epoch(number)))
+    holder.handover.drafts.forget(10)
+    assert list(holder.node.ctx.drafts) == [11]
+    assert list(holder.handover.drafts._said) == [11]
 
 
 def test_a_night_of_failed_attempts_does_not_silence_a_member() -> None:
     """Catches a member whose word counts no more after a few attempts that came to nothing."""
-    sim = with_key(58)
-    drafts = drafts_at(sim)
+    holder, (peer,) = asking(), ids_of([1])
     last = 10 + DRAFTS_PER_MEMBER
     for number in range(10, last + 1):
-        hear(drafts, sim, 1, draft_of(sim, number))
-    newest = draft_of(sim, last)
+        holder.node.receive(1, word(epoch(number)))
+    drafts, newest = holder.handover.drafts, epoch(last)
     drafts.keep(newest)
-    assert sim.nodes[1].node_id not in drafts.unready(newest)
-    assert sum(sim.nodes[1].node_id in words for words in drafts._said.values()) == (
-        DRAFTS_PER_MEMBER
-    )
+    assert peer not in drafts.unready(newest)
+    assert sum(peer in words for words in drafts._said.values()) == DRAFTS_PER_MEMBER

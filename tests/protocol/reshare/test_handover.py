@@ -4,271 +4,397 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from attrs import evolve
 
+from metanode.protocol import inputs
+from metanode.protocol.context import regroup_event
+from metanode.protocol.events.event_book import TakenOver
 from metanode.protocol.keys.epoch import KeyEpoch
-from metanode.protocol.reshare.shown_locks import TakenOver
-from metanode.protocol.tables.runner import Effects
+from metanode.protocol.tables.effects import EraseShare
 from spec import messages as m
-from tests.simulation.epochs import draft_of, give_lock, payout_lock, said, succession, wish
-from tests.simulation.simulator import Simulation, with_key
+from tests.protocol.reshare.support import (
+    FIRST,
+    NEXT,
+    Holder,
+    epoch,
+    ids_of,
+    messages,
+    named,
+    payout_lock,
+    share_of,
+    sign_document,
+)
+from tests.protocol.support import NETWORK_ID
 
-NEXT = 10**6
-ME = 0
-
-
-def asked(seed: int, numbers: Iterable[int] | None = None, joiners: int = 0) -> Simulation:
-    """Return a network that stands still; all operators ask for a refresh, or for these holders."""
-    sim = with_key(seed, joiners=joiners)
-    for node in sim.running():
-        wish(sim, node.number, numbers)
-        node.core.take()
-    return sim
-
-
-def made(sim: Simulation, draft: KeyEpoch, number: int = ME) -> Effects:
-    """Let a node make a draft; it carries the node's old share, which nothing here uses."""
-    core = sim.core(number)
-    sim.checkers.epochs[draft.number] = draft
-    core.handover.made(evolve(draft, keyshare=core.ctx.epoch.keyshare))
-    return flushed(sim, number)
+ME, PERIOD = 0, 2
 
 
-def flushed(sim: Simulation, number: int = ME) -> Effects:
-    """Return the effects of a node; its disk keeps what it wrote."""
-    effects = sim.core(number).take()
-    sim.nodes[number].disk.flush(effects.writes)
-    return effects
+def asked(numbers: Iterable[int] | None = None, number: int = ME, **quorum: int) -> Holder:
+    """Return a node whose operator asks for a refresh, or for these holders."""
+    holder = Holder.at(number)
+    holder.asks() if numbers is None else holder.asks("quorumchange", numbers, **quorum)
+    holder.node.take()
+    return holder
 
 
-def hear_all(sim: Simulation, draft: KeyEpoch, numbers: Iterable[int]) -> Effects:
-    """Let the node hear that these nodes have their shares."""
-    for number in numbers:
-        word = said(sim, number, draft)
-        message = m.SharePrepared(draft.number, draft.encode())
-        sim.core(ME).handover.on_prepared(word.member, message, word.signature)
-    return flushed(sim)
+def ready(holder: Holder, draft: KeyEpoch) -> None:
+    """Let a node make a draft, and hear that the others have their shares of it."""
+    holder.makes(draft)
+    me = holder.node.ctx.me
+    for number in range(8):
+        if draft.roster.count(ids_of([number])[0]) and ids_of([number])[0] != me:
+            holder.node.receive(number, word_of(draft))
 
 
-def messages(effects: Effects, kind: type) -> dict[bytes | None, object]:
-    """Return the messages of one kind by recipient."""
-    return {send.to: send.message for send in effects.sends if isinstance(send.message, kind)}
+def word_of(draft: KeyEpoch) -> m.SharePrepared:
+    """Return a member's word."""
+    return m.SharePrepared(draft.number, draft.encode())
 
 
-def holding(sim: Simulation, number: int) -> object:
-    """Return what the node's disk says of its share of an epoch."""
-    return sim.nodes[ME].disk.get("holding", sim.nodes[ME].node_id, number)
+def succeed(holder: Holder, draft: KeyEpoch) -> None:
+    """Let the node learn from a peer that a draft follows."""
+    assert holder.node.receive(1, named(draft)) is None
+
+
+def hand_over(
+    holder: Holder, number: int, draft: KeyEpoch, *locks: m.LockedCandidate
+) -> None:
+    """Let another node step back for a draft, as an honest one does."""
+    other = asked(None, number)
+    for candidate in locks:
+        other.locks(candidate)
+    ready(other, draft)
+    for send in other.node.take().sends:
+        if send.to == holder.node.ctx.me and type(send.message) in (m.LockShown, m.HandedOver):
+            assert holder.node.receive(number, send.message) is None
+
+
+def erased(holder: Holder) -> list[int]:
+    """Return the epochs whose files were to be erased."""
+    return [each.epoch for each in holder.node.requests if isinstance(each, EraseShare)]
 
 
 def test_a_share_is_on_disk_before_anybody_is_told() -> None:
     """DurableBeforeSend: catches a member whose word outlives its share."""
-    sim = asked(71)
-    draft = draft_of(sim, NEXT)
-    effects = made(sim, draft)
-    assert holding(sim, NEXT) == "prepared"
+    holder, draft = asked(), epoch(NEXT)
+    effects = holder.makes(draft)
+    assert holder.holding(NEXT) == "prepared"
     (kept,) = [w.attachment for w in effects.writes if w.cell == "holding"]
     assert kept == draft
-    assert messages(effects, m.SharePrepared) == {None: m.SharePrepared(NEXT, draft.encode())}
+    assert kept.keyshare is not None
+    assert messages(effects, m.SharePrepared) == {None: word_of(draft)}
 
 
 def test_nobody_steps_back_before_all_have_their_shares() -> None:
     """F-25: catches an old epoch that stops for an attempt that never ends."""
-    sim = asked(72)
-    draft = draft_of(sim, NEXT)
-    made(sim, draft)
-    effects = hear_all(sim, draft, (1, 2))
-    assert holding(sim, 1) == "active"
+    holder, draft = asked(), epoch(NEXT)
+    holder.makes(draft)
+    effects = holder.hears(draft, (1, 2))
+    assert holder.holding(1) == "active"
     assert not messages(effects, m.HandedOver)
-    effects = hear_all(sim, draft, (3,))
-    assert holding(sim, 1) == "fenced"
-    assert set(messages(effects, m.HandedOver)) == {n.node_id for n in sim.nodes[1:]}
+    refusal = holder.node.ctx.tables.why_not("regroup.Fence", h=1, k=NEXT)
+    assert "all_ready" in str(refusal)
+    effects = holder.hears(draft, (3,))
+    assert holder.holding(1) == "fenced"
+    assert set(messages(effects, m.HandedOver)) == set(ids_of((1, 2, 3)))
 
 
 def test_locks_go_to_the_new_holders_and_the_word_to_all() -> None:
     """F-24: catches a joiner without the locks, and a leaver that is left in the dark."""
-    sim = asked(73, (0, 1, 2, 4), joiners=1)
-    draft = draft_of(sim, NEXT, (0, 1, 2, 4))
-    shown = payout_lock(sim, (0, 1, 2), attempt=7)
-    give_lock(sim, ME, shown)
-    made(sim, draft)
-    effects = hear_all(sim, draft, (1, 2, 4))
+    holder, draft = asked((0, 1, 2, 4)), epoch(NEXT, (0, 1, 2, 4))
+    shown = payout_lock()
+    holder.locks(shown)
+    holder.makes(draft)
+    effects = holder.hears(draft, (1, 2, 4))
     locks, words = messages(effects, m.LockShown), messages(effects, m.HandedOver)
-    assert set(locks) == {sim.nodes[n].node_id for n in (1, 2, 4)}
+    assert set(locks) == set(ids_of((1, 2, 4)))
     assert set(locks.values()) == {m.LockShown(NEXT, shown)}
-    assert set(words) == {sim.nodes[n].node_id for n in (1, 2, 3, 4)}
-    (word,) = set(words.values())
-    assert {s.member for s in word.prepared} == set(draft.roster)
+    assert set(words) == set(ids_of((1, 2, 3, 4)))
+    (told,) = set(words.values())
+    assert {s.member for s in told.prepared} == set(draft.roster)
     order = [type(send.message) for send in effects.sends]
     assert order.index(m.HandedOver) > order.index(m.LockShown)
 
 
+@pytest.mark.parametrize("state", ["SIGNED", "BROADCAST", "REORGED"])
+def test_a_payout_that_is_signed_and_not_final_is_shown(state: str) -> None:
+    """F-24: catches a hand-over without the lock of a payout that may still be replaced."""
+    holder, draft, shown = asked(), epoch(NEXT), payout_lock()
+    holder.locks(shown)
+    holder.settled(shown, state)
+    holder.makes(draft)
+    effects = holder.hears(draft, (1, 2, 3))
+    assert set(messages(effects, m.LockShown).values()) == {m.LockShown(NEXT, shown)}
+
+
+def test_nobody_says_that_it_handed_over_what_it_did_not_show() -> None:
+    """F-24: catches a word on locks that a list of what is to be shown has left out."""
+    holder, draft, shown = asked(), epoch(NEXT), payout_lock()
+    holder.locks(shown)
+    final = payout_lock(deposit=2)
+    holder.locks(final)
+    holder.settled(final)
+    holder.book.know(shown.certificate.event, "unknown_kind")
+    assert not holder.book.locks_to_show()
+    holder.makes(draft)
+    effects = holder.hears(draft, (1, 2, 3))
+    assert holder.holding(1) == "fenced"
+    assert not messages(effects, m.HandedOver)
+    assert "locks_all_shown" in str(holder.node.ctx.tables.why_not("regroup.HandOver", h=1, k=NEXT))
+    holder.book.know(shown.certificate.event, "payout")
+    holder.node.tick()
+    effects = holder.node.take()
+    assert set(messages(effects, m.LockShown).values()) == {m.LockShown(NEXT, shown)}
+    assert messages(effects, m.HandedOver)
+
+
+def test_after_a_restart_the_locks_of_open_payouts_are_shown_and_no_others() -> None:
+    """F-24: catches a restart that forgets what an old lock is about."""
+    before, draft = asked(), epoch(NEXT)
+    settled, still_open, late = (payout_lock(deposit=number) for number in (1, 2, 3))
+    signed_name = named(draft)
+    request = sign_document()
+    network_id, names = NETWORK_ID, []
+    for kind, event, document, attempt in (
+        ("sign", before.takes("sign", request), request, 7),
+        ("succession", signed_name.event, draft.encode(), 7),
+        ("regroup", regroup_event(network_id, FIRST.key_id, 7), b"plan", 7),
+    ):
+        certificate = evolve(settled.certificate, event=event, attempt=attempt)
+        names.append((kind, m.LockedCandidate(document, certificate)))
+    after = asked()
+    for lock in (settled, still_open, late, *(lock for _, lock in names)):
+        found, view = lock.certificate, after.node.ctx.tables.view
+        view.put("lock", (after.node.ctx.me, found.event), found.digest)
+        view.put("lock_attempt", (after.node.ctx.me, found.event), found.attempt)
+    after.settled(settled)
+    after.settled(late, "SIGNED")
+    after.book.restore([settled, still_open, late, *(lock for _, lock in names)], [])
+    assert [after.book.kind(lock.certificate.event) for _, lock in names] == [k for k, _ in names]
+    assert set(after.book.locks_to_show().values()) == {still_open, late}
+    after.makes(draft)
+    effects = after.hears(draft, (1, 2, 3))
+    shown = [s.message.locked for s in effects.sends if isinstance(s.message, m.LockShown)]
+    assert {lock.certificate.event for lock in shown} == {
+        still_open.certificate.event, late.certificate.event
+    }
+    assert messages(effects, m.HandedOver)
+
+
 def test_the_succession_is_proposed_by_who_stepped_back() -> None:
     """F-37: catches a vote for an epoch without the fence, or for an old attempt."""
-    sim = asked(74)
-    core, draft = sim.core(ME), draft_of(sim, NEXT)
-    made(sim, draft)
-    assert core.handover.due() is None
-    hear_all(sim, draft, (1, 2, 3))
-    task = core.handover.due()
-    assert task is not None
-    assert (task.document, task.members) == (draft.encode(), core.ctx.epoch.roster)
-    assert core.handover.named(task.digest) == draft
-    assert core.handover.task("payout", task.event, task.attempt) is None
-    assert core.handover.task("succession", bytes(32), task.attempt) is None
-    assert core.handover.task("succession", task.event, task.attempt - 2) is None
-    assert core.handover.task("succession", task.event, task.attempt + 1) is None
+    holder, draft = asked(), epoch(NEXT)
+    handover = holder.handover
+    holder.makes(draft)
+    assert not list(handover.due())
+    holder.hears(draft, (1, 2, 3))
+    (task,) = handover.due()
+    assert (task.document, task.members) == (draft.encode(), FIRST.roster)
+    assert (task.purpose, task.needs_all) == ("succession", False)
+    assert handover.named(task.digest) == draft
+    assert handover.rebuild(bytes(32), task.attempt) is None
+    assert handover.rebuild(task.event, task.attempt - 2) is None
+    assert handover.rebuild(task.event, task.attempt + 1) is None
 
 
 def test_of_two_rivals_the_locked_one_is_proposed() -> None:
     """SAFE-SIGN: catches a second digest of one succession, or a night that a lock blocks."""
-    sim = asked(75)
-    core, first, second = sim.core(ME), draft_of(sim, NEXT), draft_of(sim, NEXT + 1)
+    holder, first, second = asked(), epoch(NEXT), epoch(NEXT + 1)
     for draft in (second, first):
-        made(sim, draft)
-        hear_all(sim, draft, (1, 2, 3))
-    assert core.handover.ready() == [first, second]
-    task = core.handover.due()
+        ready(holder, draft)
+    assert holder.handover.ready() == [first, second]
+    (task,) = holder.handover.due()
     assert task.document == first.encode()
-    name = core.handover.named(second.digest(core.settings.network_id))
-    core.ctx.tables.view.put("lock", (core.ctx.me, task.event), name.digest(
-        core.settings.network_id
-    ))
-    assert core.handover.due().document == second.encode()
-
-
-def succeed(sim: Simulation, draft: KeyEpoch) -> Effects:
-    """Let the node learn that a draft follows."""
-    sim.core(ME).chain.on_signature(succession(sim, draft))
-    return flushed(sim)
-
-
-def hand_over(sim: Simulation, number: int, draft: KeyEpoch, *locks: m.LockedCandidate) -> None:
-    """Let another node step back for a draft, as an honest one does."""
-    other, me = sim.core(number), sim.core(ME)
-    for candidate in locks:
-        give_lock(sim, number, candidate)
-    made(sim, draft, number)
-    for each in range(4):
-        word = said(sim, each, draft)
-        message = m.SharePrepared(draft.number, draft.encode())
-        other.handover.on_prepared(word.member, message, word.signature)
-    for send in flushed(sim, number).sends:
-        if send.to == me.ctx.me and isinstance(send.message, m.LockShown):
-            me.handover.books.on_lock_shown(other.ctx.me, send.message)
-        elif send.to == me.ctx.me and isinstance(send.message, m.HandedOver):
-            me.handover.on_handed_over(other.ctx.me, send.message)
+    ctx = holder.node.ctx
+    ctx.tables.view.put("lock", (ctx.me, task.event), second.digest(NETWORK_ID))
+    (task,) = holder.handover.due()
+    assert task.document == second.encode()
 
 
 def test_a_member_goes_on_when_t_holders_handed_over() -> None:
     """F-24: catches a new share that works before the locks are known, and one that never works."""
-    sim = asked(76)
-    core, draft = sim.core(ME), draft_of(sim, NEXT)
-    shown = payout_lock(sim, (1, 2, 3), attempt=7)
-    made(sim, draft)
-    hear_all(sim, draft, (1, 2, 3))
-    succeed(sim, draft)
-    assert core.ctx.epoch.number == 1
-    hand_over(sim, 1, draft, shown)
-    assert core.ctx.epoch.number == 1, "two have handed over, itself among them"
-    hand_over(sim, 2, draft)
-    core.handover.settle()
-    effects = flushed(sim)
-    assert core.ctx.epoch.number == NEXT
-    assert (holding(sim, 1), holding(sim, NEXT)) == ("erased", "active")
-    (taken,) = [w.attachment for w in effects.writes if w.cell == "lock"]
+    holder, draft, shown = asked(), epoch(NEXT), payout_lock()
+    ready(holder, draft)
+    succeed(holder, draft)
+    ctx = holder.node.ctx
+    assert ctx.epoch.number == 1
+    hand_over(holder, 1, draft, shown)
+    assert ctx.epoch.number == 1, "two have handed over, itself among them"
+    holder.node.take()
+    hand_over(holder, 2, draft)
+    assert ctx.epoch.number == NEXT
+    assert ctx.holds_share
+    assert (holder.holding(1), holder.holding(NEXT)) == ("erased", "active")
+    writes = holder.node.take().writes
+    (taken,) = [w.attachment for w in writes if w.cell == "lock"]
     assert taken == TakenOver(shown)
-    assert [c.arguments["epoch"] for c in effects.calls if c.name == "erase_share"] == [1]
+    assert holder.book.lock_of(shown.certificate.event) == shown
+    assert erased(holder) == [1]
+
+
+def test_locks_that_were_shown_long_ago_are_still_taken_over() -> None:
+    """F-24: catches a member that a sweep of old attempts keeps out for ever."""
+    holder, draft, shown = asked(), epoch(NEXT), payout_lock()
+    ready(holder, draft)
+    succeed(holder, draft)
+    hand_over(holder, 1, draft, shown)
+    number = holder.node.ctx.round_number()
+    holder.node.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
+    hand_over(holder, 2, draft)
+    assert holder.node.ctx.epoch.number == NEXT
+    assert holder.book.lock_of(shown.certificate.event) == shown
+
+
+def test_a_share_works_only_when_the_newest_lock_of_t_holders_is_taken_over() -> None:
+    """F-24: catches an activation that a list of what to take over has made too easy."""
+    holder, draft, shown = asked(), epoch(NEXT), payout_lock(attempt=9, variant=1)
+    holder.locks(payout_lock(attempt=7))
+    ready(holder, draft)
+    hand_over(holder, 1, draft, shown)
+    hand_over(holder, 2, draft)
+    tables = holder.node.ctx.tables
+    holder.node.ctx.epochs.setdefault(NEXT, draft)
+    holder.book.found[named(draft).event] = named(draft)
+    assert "locks_taken" in str(tables.why_not("regroup.Activate", h=NEXT))
+    holder.locks(shown)
+    assert tables.why_not("regroup.Activate", h=NEXT) is None
 
 
 def test_rivals_of_the_epoch_that_follows_are_erased() -> None:
     """Catches a share of a failed attempt that stays on disk."""
-    sim = asked(77)
-    first, second = draft_of(sim, NEXT), draft_of(sim, NEXT + 1)
-    made(sim, first)
-    made(sim, second)
-    hear_all(sim, second, (1, 2, 3))
+    holder, first, second = asked(), epoch(NEXT), epoch(NEXT + 1)
+    holder.makes(first)
+    ready(holder, second)
     for number in (1, 2):
-        hand_over(sim, number, second)
-    effects = succeed(sim, second)
-    assert (holding(sim, NEXT), holding(sim, NEXT + 1)) == ("erased", "active")
-    erased = [c.arguments["epoch"] for c in effects.calls if c.name == "erase_share"]
-    assert erased == [1, NEXT]
-    assert not sim.core(ME).handover.drafts.known
+        hand_over(holder, number, second)
+    succeed(holder, second)
+    assert (holder.holding(NEXT), holder.holding(NEXT + 1)) == ("erased", "active")
+    assert erased(holder) == [1, NEXT]
+    assert not holder.node.ctx.drafts
 
 
 def test_a_leaver_erases_its_share_and_tells_what_it_has() -> None:
     """Catches a leaver that can still sign, and locks that leave with it."""
-    sim = asked(78, (1, 2, 3))
-    draft = draft_of(sim, NEXT, (1, 2, 3), threshold=3, byzantine=0)
-    shown = payout_lock(sim, (0, 1, 2), attempt=7)
-    give_lock(sim, ME, shown)
-    effects = succeed(sim, draft)
-    assert holding(sim, 1) == "erased"
-    assert not sim.core(ME).ctx.holds_share
+    holder, shown = asked((1, 2, 3), threshold=3, byzantine=0), payout_lock()
+    draft = epoch(NEXT, (1, 2, 3), threshold=3, byzantine=0)
+    holder.locks(shown)
+    succeed(holder, draft)
+    effects = holder.node.take()
+    assert holder.holding(1) == "erased"
+    assert not holder.node.ctx.holds_share
     assert set(messages(effects, m.LockShown).values()) == {m.LockShown(NEXT, shown)}
-    assert set(messages(effects, m.HandedOver)) == {n.node_id for n in sim.nodes[1:]}
+    assert set(messages(effects, m.HandedOver)) == set(ids_of((1, 2, 3)))
 
 
 def test_a_member_that_was_away_for_two_epochs_lets_the_share_of_the_first_go() -> None:
     """Catches a node that waits for ever for others to hand over to an epoch that is over."""
-    sim = asked(79)
-    core, first = sim.core(ME), draft_of(sim, NEXT)
-    second = draft_of(sim, NEXT + 5, (1, 2, 3), after=first, byzantine=0)
-    made(sim, first)
-    succeed(sim, first)
-    assert core.ctx.epoch.number == 1
-    succeed(sim, second)
-    assert core.ctx.epoch == second
-    assert not core.ctx.holds_share
-    assert (holding(sim, 1), holding(sim, NEXT)) == ("erased", "erased")
+    holder, first = asked(), epoch(NEXT)
+    second = epoch(NEXT + 5, (1, 2, 3), follows=NEXT, byzantine=0)
+    holder.makes(first)
+    succeed(holder, first)
+    assert holder.node.ctx.epoch.number == 1
+    succeed(holder, second)
+    assert holder.node.ctx.epoch == second
+    assert not holder.node.ctx.holds_share
+    assert (holder.holding(1), holder.holding(NEXT)) == ("erased", "erased")
+
+
+def test_a_node_with_an_old_disk_keeps_the_share_that_nothing_replaces() -> None:
+    """F-25: catches an old share that is erased although the new one is lost."""
+    holder, draft = asked(), epoch(NEXT)
+    succeed(holder, draft)
+    assert holder.holding(1) == "active"
+    assert erased(holder) == []
+    assert holder.node.noted("epoch.share_lost")
 
 
 def test_a_peer_that_came_up_is_told_what_it_may_have_missed() -> None:
     """Catches a member that a lost message keeps out."""
-    sim = asked(80)
-    core, peer, draft = sim.core(ME), sim.nodes[1].node_id, draft_of(sim, NEXT)
-    made(sim, draft)
-    core.on_link(peer, True)
-    assert messages(flushed(sim), m.SharePrepared) == {peer: m.SharePrepared(NEXT, draft.encode())}
-    hear_all(sim, draft, (1, 2, 3))
-    core.on_link(peer, True)
-    assert set(messages(flushed(sim), m.HandedOver)) == {peer}
+    holder, (peer,), draft = asked(), ids_of([1]), epoch(NEXT)
+    holder.makes(draft)
+    holder.node.take_in(inputs.LinkUp(peer))
+    assert messages(holder.node.take(), m.SharePrepared) == {peer: word_of(draft)}
+    holder.hears(draft, (1, 2, 3))
+    holder.node.take_in(inputs.LinkUp(peer))
+    assert set(messages(holder.node.take(), m.HandedOver)) == {peer}
 
 
 def test_who_has_not_stepped_back_is_reminded_once_a_round() -> None:
     """Catches a handing over that one lost message stops, or an operator who asked late."""
-    sim = asked(83)
-    core, draft = sim.core(ME), draft_of(sim, NEXT)
-    made(sim, draft)
-    hear_all(sim, draft, (1, 2, 3))
-    hand_over(sim, 1, draft)
-    core.handover.tick()
-    assert not messages(flushed(sim), m.HandedOver)
-    core.ctx.now += core.ctx.preset.round_period_s
-    for _ in range(2):
-        core.handover.tick()
-    sent = [send.to for send in flushed(sim).sends if isinstance(send.message, m.HandedOver)]
-    assert sent == sorted(sim.nodes[number].node_id for number in (2, 3))
+    holder, draft = asked(), epoch(NEXT)
+    ready(holder, draft)
+    hand_over(holder, 1, draft)
+    holder.node.take()
+    ctx = holder.node.ctx
+    holder.node.tick()
+    assert not messages(holder.node.take(), m.HandedOver)
+    holder.node.tick(ctx.now + PERIOD)
+    assert set(messages(holder.node.take(), m.HandedOver)) == set(ids_of((2, 3)))
+    holder.node.tick()
+    assert not messages(holder.node.take(), m.HandedOver)
 
 
-def test_a_member_counts_its_own_word_after_a_restart() -> None:
-    """Catches an attempt that all members have and none knows to be ready."""
-    sim = asked(81)
-    draft = draft_of(sim, NEXT)
-    made(sim, draft)
-    sim.crash(ME)
-    sim.start(ME)
-    wish(sim, ME)
-    hear_all(sim, draft, (1, 2, 3))
-    assert sim.core(ME).handover.ready() == [draft]
+def test_a_member_that_was_away_is_shown_all_locks_again() -> None:
+    """Catches a member of the epoch in force that nobody tells what was locked."""
+    holder, shown = asked((1, 2, 3), threshold=3, byzantine=0), payout_lock()
+    draft = epoch(NEXT, (1, 2, 3), threshold=3, byzantine=0)
+    holder.locks(shown)
+    succeed(holder, draft)
+    holder.node.take()
+    (peer,) = ids_of([2])
+    effects = holder.pinged(2, 1)
+    assert messages(effects, m.LockShown) == {peer: m.LockShown(NEXT, shown)}
+    assert set(messages(effects, m.HandedOver)) == {peer}
 
 
-def test_a_later_epochs_lock_can_be_judged_on_the_way_there() -> None:
-    """Catches a late member that blames honest peers for the locks of the epoch that follows."""
-    sim = asked(82)
-    core, draft = sim.core(ME), draft_of(sim, NEXT)
-    made(sim, draft)
-    assert core.ctx.quorum_of(NEXT) is None
-    succeed(sim, draft)
-    assert core.ctx.epoch.number == 1
-    assert core.ctx.quorum_of(NEXT) == draft.quorum
+def test_a_restart_goes_on_where_it_was() -> None:
+    """Catches a node that forgets its new share, or that takes an old one for it."""
+    draft = epoch(NEXT)
+    for state, number in (("prepared", 1), ("active", NEXT)):
+        holder = Holder.at()
+        me, view = holder.node.ctx.me, holder.node.ctx.tables.view
+        view.put("holding", (me, NEXT), state)
+        if state == "active":
+            view.put("holding", (me, 1), "erased")
+        holder.book.found[named(draft).event] = named(draft)
+        holder.handover.restore([evolve(draft, keyshare=share_of(draft, ME))], [draft])
+        holder.node.take_in(inputs.Start())
+        assert holder.node.ctx.epoch.number == number
+        assert holder.node.ctx.holds_share
+        assert holder.holding(NEXT) == state
+
+
+def test_a_file_that_outlived_its_erasure_is_erased_at_a_start() -> None:
+    """Catches an old share that a crash has left on the disk."""
+    holder = Holder.at()
+    holder.node.ctx.tables.view.put("holding", (holder.node.ctx.me, NEXT), "erased")
+    holder.handover.restore([epoch(NEXT, share=ME)], [])
+    assert erased(holder) == [NEXT]
+    assert not holder.node.ctx.drafts
+
+
+def test_of_one_succession_there_is_one_epoch() -> None:
+    """F-37: catches a node that follows a second epoch after it has learned of the first."""
+    holder = Holder.at(4)
+    first, second = epoch(NEXT), epoch(NEXT + 1)
+    for found in (named(first), named(second)):
+        holder.node.receive(1, found)
+    assert holder.node.ctx.epoch == first
+
+
+
+def test_only_what_follows_the_epoch_in_force_takes_its_place() -> None:
+    """F-37: catches a step back for an epoch that follows another one, and a second first epoch."""
+    holder = asked()
+    draft, later = epoch(NEXT), epoch(NEXT + 5, follows=NEXT)
+    ctx, tables = holder.node.ctx, holder.node.ctx.tables
+    ctx.drafts |= {NEXT: draft, NEXT + 5: later}
+    ctx.tables.view.know("Epoch", NEXT)
+    for each in (draft, later):
+        holder.book.found[named(each).event] = named(each)
+    assert tables.why_not("regroup.Fence", h=1, k=NEXT) is None
+    assert "follows" in str(tables.why_not("regroup.Fence", h=1, k=NEXT + 5))
+    assert "first_epoch" in str(tables.why_not("regroup.Found", h=NEXT))
+    tables.view.put("holding", (ctx.me, 1), "no_share")
+    assert tables.why_not("regroup.Found", h=1) is None

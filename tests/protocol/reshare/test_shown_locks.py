@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from metanode.protocol.reshare.shown_locks import LOCKS_PER_HOLDER, LockBook, TakenOver, lock_fault
+from metanode.protocol.reshare.shown_locks import LOCKS_PER_HOLDER, LockBook, lock_fault
 from spec import messages as m
-from tests.simulation.epochs import payout_lock
-from tests.simulation.simulator import with_key
+from tests.protocol.reshare.support import Holder, payout_lock
 
 ALICE, BOB, CAROL = (bytes([2, number]) + bytes(31) for number in (1, 2, 3))
 
@@ -133,7 +132,6 @@ def test_the_newest_lock_of_all_holders_counts() -> None:
     assert found == [(5, BOB), (1, CAROL)]
     assert [q for _, q in book.newest([ALICE])] == [ALICE]
     assert book.newest([]) == []
-    assert TakenOver(lock(1)) != TakenOver(lock(2))
 
 
 def test_a_holder_has_room_for_so_many_locks() -> None:
@@ -149,17 +147,15 @@ def test_a_holder_has_room_for_so_many_locks() -> None:
 
 def test_a_lock_is_judged_by_its_own_epoch_and_with_its_document() -> None:
     """SAFE-SIGN 4: catches a lock of an epoch that nobody knows, or of another document."""
-    sim = with_key(51)
-    real = payout_lock(sim, [0, 1, 2], attempt=5)
-    ctx = sim.core(3).ctx
+    ctx, real = Holder.at(3).node.ctx, payout_lock()
     assert lock_fault(ctx, real) is None
-    other = payout_lock(sim, [0, 1, 2], attempt=5, digest=bytes([4]) * 32)
+    other = payout_lock(digest=bytes([4]) * 32)
     assert lock_fault(ctx, other) == "it is for another document"
-    other = payout_lock(sim, [0, 1, 2], attempt=5, event=bytes([4]) * 32)
+    other = payout_lock(event=bytes([4]) * 32)
     assert lock_fault(ctx, other) == "it is for another event"
-    few = payout_lock(sim, [0, 1], attempt=5)
+    few = payout_lock((0, 1))
     assert lock_fault(ctx, few) == "2 votes, 3 are needed"
     far = evolve(real, certificate=evolve(real.certificate, key_epoch=9))
     assert "not known here" in str(lock_fault(ctx, far))
-    garbage = payout_lock(sim, [0, 1, 2], attempt=5, document=b"garbage")
+    garbage = payout_lock(document=b"garbage")
     assert lock_fault(ctx, garbage) is not None

@@ -1,4 +1,4 @@
-"""The candidate: a pure function of the offers and of the own ledger."""
+"""The candidate: a pure function of the offers and of the own ledger; and the news of the chain."""
 
 from __future__ import annotations
 
@@ -8,139 +8,113 @@ import pytest
 from attrs import evolve
 
 from metanode.custody.document import decode_document
+from metanode.custody.ledger import Ledger
+from metanode.custody.types import Outpoint
 from metanode.errors import Malformed
+from metanode.protocol import inputs
 from metanode.protocol.context import outpoint_ref
+from metanode.protocol.tables.effects import Reindex
 from spec import messages as m
-from tests.simulation.hostile import certificate
-from tests.simulation.simulator import Simulation, with_key
+from tests.protocol.rounds.support import IDS, Holder, deposit
 
-A, B, C, D = range(4)
-
-
-def waiting(deposits: int = 3, seed: int = 1) -> Simulation:
-    """Return a network with confirmed deposits that no round has taken up yet."""
-    sim = with_key(seed, begin_s=98.05)
-    sim.run(0.4)
-    for number in range(deposits):
-        sim.deposit(500_000 + 100_000 * number)
-    sim.run(0.4)
-    sim.users.mine()
-    sim.run(0.5)
-    return sim
+NAMES = ("one", "two", "three")
 
 
-def offers(sim: Simulation) -> dict[bytes, m.Offer]:
-    """Return what each node would offer now."""
-    found = {}
-    for node in sim.nodes:
-        candidates = sim.core(node.number).candidates
-        cutoff = candidates.cutoff()
-        refs = tuple(outpoint_ref(t.deposit.outpoint) for t in candidates.eligible())
-        found[node.node_id] = m.Offer(7, cutoff.snapshot.height, cutoff.snapshot.hash, refs, None)
-    return found
+def waiting(*names: str) -> tuple[Holder, dict[bytes, m.Offer]]:
+    """Return a node with confirmed deposits, and what each holder would offer."""
+    node = Holder.make()
+    for _ in range(3):
+        node.mine()
+    node.mine(*(names or NAMES))
+    return node, {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
 
 
-def choose(sim: Simulation, number: int, heard: dict[bytes, m.Offer], locked: tuple = ()) -> bytes:
+def choose(node: Holder, heard: dict[bytes, m.Offer], locked: tuple = ()) -> bytes:
     """Return the encoded candidate of a node, or nothing."""
-    document = sim.core(number).candidates.choose(heard, locked)
+    document = node.candidates.choose(heard, locked)
     return b"" if document is None else document.encode()
 
 
 def test_equal_offers_give_equal_documents_at_every_node() -> None:
     """Catches a document that depends on who builds it, or on the order of the offers."""
-    sim = waiting()
-    heard = offers(sim)
-    built = {
-        choose(sim, number, dict(order))
-        for number in range(4)
-        for order in itertools.permutations(heard.items())
-    }
+    built = set()
+    for _ in range(2):
+        node, heard = waiting()
+        built |= {choose(node, dict(order)) for order in itertools.permutations(heard.items())}
     assert len(built) == 1
     assert len(decode_document(built.pop()).transfers) == 3
 
 
 def test_only_what_t_members_offer_is_paid() -> None:
     """Catches a transfer that fewer than t can validate: they would refuse to sign it."""
-    sim = waiting()
-    heard = offers(sim)
-    ids = list(heard)
-    for peer in ids[:2]:
+    node, heard = waiting()
+    for peer in IDS[:2]:
         heard[peer] = evolve(heard[peer], transfers=heard[peer].transfers[1:])
-    built = decode_document(choose(sim, A, heard))
+    built = decode_document(choose(node, heard))
     assert len(built.transfers) == 2
-    for peer in ids[2:]:
+    for peer in IDS[2:]:
         heard[peer] = evolve(heard[peer], transfers=heard[peer].transfers[:1])
-    assert choose(sim, A, heard) == b"", "no transfer has t offers"
+    assert choose(node, heard) == b"", "no transfer has t offers"
 
 
 def test_fewer_than_t_offers_are_no_candidate() -> None:
     """Catches a proposal in a minority partition."""
-    sim = waiting()
-    heard = dict(list(offers(sim).items())[:2])
-    assert choose(sim, A, heard) == b""
+    node, heard = waiting()
+    assert choose(node, dict(list(heard.items())[:2])) == b""
 
 
 def test_the_cut_off_is_what_t_members_have() -> None:
     """Catches a document at a height that a quorum has not seen yet."""
-    sim = waiting()
-    heard = offers(sim)
-    tip = sim.core(A).candidates.cutoff().snapshot.height
-    ids = list(heard)
-    heard[ids[0]] = evolve(heard[ids[0]], height=tip + 5)
-    assert decode_document(choose(sim, A, heard)).cutoff_height == tip
-    for peer in ids[:2]:
+    node, heard = waiting()
+    tip = node.candidates.cutoff().snapshot.height
+    heard[IDS[0]] = evolve(heard[IDS[0]], height=tip + 5)
+    assert decode_document(choose(node, heard)).cutoff_height == tip
+    for peer in IDS[:2]:
         heard[peer] = evolve(heard[peer], height=tip - 1)
-    assert choose(sim, A, heard) == b"", "the deposits are younger than that"
+    assert choose(node, heard) == b"", "the deposits are younger than that"
 
 
 def test_a_transfer_named_twice_counts_once() -> None:
     """Catches one member whose offer counts for several."""
-    sim = waiting(1)
-    heard = offers(sim)
-    ids = list(heard)
-    for peer in ids[1:]:
+    node, heard = waiting("one")
+    for peer in IDS[1:]:
         heard[peer] = evolve(heard[peer], transfers=())
-    heard[ids[0]] = evolve(heard[ids[0]], transfers=heard[ids[0]].transfers * 5)
-    assert choose(sim, A, heard) == b""
+    heard[IDS[0]] = evolve(heard[IDS[0]], transfers=heard[IDS[0]].transfers * 5)
+    assert choose(node, heard) == b""
 
 
-def lock_on(sim: Simulation, document: bytes, attempt: int) -> m.LockedCandidate:
+def lock_on(node: Holder, document: bytes, attempt: int) -> m.LockedCandidate:
     """Return a document with a certificate for it."""
-    request = decode_document(document)
-    digest = sim.core(A).candidates.rebuild(document).digest
-    made = certificate(sim, [A, B, C], event=request.event, digest=digest, attempt=attempt)
-    return m.LockedCandidate(document, made)
+    event, digest = decode_document(document).event, node.candidates.rebuild(document).digest
+    return m.LockedCandidate(document, node.certificate((0, 1, 2), event, digest, attempt))
 
 
 def test_a_locked_document_goes_first_and_the_newest_of_several() -> None:
     """SAFE-SIGN 4: catches a fresh candidate proposed while a lock is open."""
-    sim = waiting()
-    heard = offers(sim)
-    whole = choose(sim, A, heard)
+    node, heard = waiting()
+    whole = choose(node, heard)
     fewer = {peer: evolve(o, transfers=o.transfers[:1]) for peer, o in heard.items()}
-    old = choose(sim, A, fewer)
+    old = choose(node, fewer)
     assert old != whole
-    locks = (lock_on(sim, whole, 3), lock_on(sim, old, 5))
+    locks = (lock_on(node, whole, 3), lock_on(node, old, 5))
     for order in (locks, locks[::-1]):
-        assert choose(sim, B, heard, order) == old
-    assert choose(sim, B, {}, locks[:1]) == whole, "no offers are needed for it"
+        assert choose(node, heard, order) == old
+    assert choose(node, {}, locks[:1]) == whole, "no offers are needed for it"
 
 
 def test_a_locked_document_that_cannot_be_rebuilt_is_passed_over() -> None:
     """F-17: catches a document signed because others locked it, although this chain differs."""
-    sim = waiting()
-    heard = offers(sim)
-    whole = choose(sim, A, heard)
-    lock = lock_on(sim, whole, 3)
+    node, heard = waiting()
+    whole = choose(node, heard)
+    lock = lock_on(node, whole, 3)
     broken = evolve(lock, document=whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert choose(sim, B, heard, (broken,)) == whole
+    assert choose(node, heard, (broken,)) == whole
 
 
 def test_rebuild_needs_every_byte() -> None:
     """F-17: catches a payload that differs where only its envelope was compared."""
-    sim = waiting()
-    core = sim.core(A).candidates
-    whole = choose(sim, A, offers(sim))
+    node, heard = waiting()
+    core, whole = node.candidates, choose(node, heard)
     assert core.rebuild(whole) is not None
     for position in range(0, len(whole), 7):
         changed = whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :]
@@ -151,26 +125,98 @@ def test_rebuild_needs_every_byte() -> None:
 
 def test_a_spent_deposit_is_no_candidate_but_still_a_document() -> None:
     """Catches a second payout, and a late signature that cannot be checked any more."""
-    sim = waiting(1)
-    whole = choose(sim, A, offers(sim))
-    sim.mine_every(0.7)
-    sim.settle()
-    core = sim.core(A).candidates
-    assert core.eligible() == ()
-    assert core.rebuild(whole) is None
-    assert core.rebuild(whole, spent_too=True) is not None
+    node, heard = waiting("one")
+    whole = choose(node, heard)
+    assert node.candidates.rebuild(whole) is not None
+    node.mine(spends=[(deposit("one", 103).outpoint, bytes(32))])
+    assert node.candidates.eligible() == ()
+    assert node.candidates.rebuild(whole) is None, "what was rebuilt once is not kept for ever"
+    assert node.candidates.rebuild(whole, spent_too=True) is not None
+
+
+def test_another_block_at_the_cut_off_is_another_document() -> None:
+    """F-17: catches a document that is kept although its block has left the chain."""
+    node, heard = waiting("one")
+    whole, (gone,) = choose(node, heard), node.blocks[-1:]
+    other = node.block("one", branch="other", parent=node.blocks[-2])
+    node.news(other, gone=[gone])
+    assert node.candidates.rebuild(whole) is None
+    assert node.candidates.rebuild(whole, spent_too=True) is None
+
+
+def test_documents_that_were_rebuilt_are_kept_in_bounded_room() -> None:
+    """LimitsHeld: catches memory that grows with the documents that members show."""
+    node, heard = waiting(*(f"deposit {number}" for number in range(8)))
+    refs = heard[IDS[0]].transfers
+    for bits in range(1, 256):
+        chosen = tuple(ref for place, ref in enumerate(refs) if bits >> place & 1)
+        some = {peer: evolve(o, transfers=chosen) for peer, o in heard.items()}
+        assert node.candidates.rebuild(choose(node, some)) is not None
+    assert len(node.candidates._rebuilt) <= 64
 
 
 def test_a_node_without_a_chain_has_no_candidate() -> None:
     """Catches an index error, or a document from nothing, before the first block came."""
-    sim = with_key(2)
-    core = sim.core(A)
-    core.reset_ledger()
-    assert core.candidates.cutoff() is None
-    assert core.candidates.eligible() == ()
+    node, _ = waiting()
+    node.candidates.ledger = Ledger(node.ctx.settings.custody)
+    assert node.candidates.cutoff() is None
+    assert node.candidates.eligible() == ()
 
 
 def test_garbage_is_no_document() -> None:
     """Catches an exception of another kind from the decoder."""
     with pytest.raises(Malformed):
         decode_document(b"\xff" * 40)
+
+
+# --- the news of the chain ---
+
+
+def test_what_was_seen_unconfirmed_is_told_once() -> None:
+    """Catches a sighting that others never hear of, or hear of with every poll."""
+    node, seen = Holder.make(), [Outpoint(number.to_bytes(32, "big"), 0) for number in range(300)]
+    node.news(seen=seen)
+    told = [ref for message in node.sent(m.Publish) for ref in message.seen]
+    assert told == [outpoint_ref(outpoint) for outpoint in seen]
+    node.news(seen=seen)
+    assert not node.effects.sends
+
+
+def test_a_peer_that_comes_up_is_told_what_was_seen() -> None:
+    """Catches a node that was away and refuses a deposit that nobody vouches for any more."""
+    node, seen = Holder.make(), [Outpoint(number.to_bytes(32, "big"), 0) for number in range(300)]
+    node.put(inputs.LinkUp(IDS[1]))
+    assert not node.effects.sends
+    node.news(seen=seen)
+    node.put(inputs.LinkUp(IDS[1]))
+    (send,) = node.effects.sends
+    assert send.to == IDS[1]
+    assert send.message.seen == tuple(outpoint_ref(o) for o in seen[-m.TRANSFERS_LIMIT :])
+
+
+def test_news_that_do_not_fit_start_the_index_again() -> None:
+    """Catches an index that is wrong from then on, or a sighting that is lost with it."""
+    node, _ = waiting()
+    stranger = node.block(parent=node.block(branch="other"))
+    seen = Outpoint(bytes([8]) * 32, 0)
+    node.news(stranger, seen=[seen])
+    assert node.asked(Reindex)
+    assert node.notes() == ["chain.reindex"]
+    assert not node.effects.trace
+    node.blocks, node.candidates.ledger = [], Ledger(node.ctx.settings.custody)
+    node.mine()
+    assert node.sent(m.Publish)[0].seen == (outpoint_ref(seen),)
+
+
+def test_a_block_that_went_before_the_index_was_started_again_is_news_still() -> None:
+    """Catches a deposit that stays booked although its block has left the chain."""
+    node, _ = waiting("one")
+    assert "swap.Deposit" in node.rows()
+    gone = node.blocks[-1]
+    node.news(node.block(parent=node.block(branch="far", parent=gone)), gone=[gone])
+    assert node.asked(Reindex)
+    node.blocks, node.candidates.ledger = [], Ledger(node.ctx.settings.custody)
+    node.mine()
+    assert "swap.Removed" in node.rows()
+    node.mine()
+    assert "swap.Removed" not in node.rows()

@@ -16,13 +16,9 @@ from metanode.protocol.rounds.threshold_set import (
     signing_order,
     threshold_set,
 )
+from tests.support import peers
 
 Sets = dict[bytes, frozenset[bytes]]
-
-
-def peers(count: int) -> tuple[bytes, ...]:
-    """Return ids in order of seniority."""
-    return tuple(number.to_bytes(33, "big") for number in range(count))
 
 
 @st.composite

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 from metanode.errors import LocalFault
+from metanode.protocol.tables.registry import MESSAGE
 from metanode.protocol.tables.runner import Refused, Tables, Undefined
 from metanode.protocol.tables.view import NodeView, Quorum
 from spec.language.assembly import Machine, Rule
 from spec.language.declarations import Cell, Enum, Opt
-from spec.language.interpreter import Value, enabled, first_false, outcome
+from spec.language.interpreter import Value, enabled, first_false, holds, outcome
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
-from tests.spec.support import good
 
 HOLDERS = tuple(bytes([number]) * 33 for number in range(1, 5))
 QUORUM = Quorum(HOLDERS, 3, 1)
@@ -30,9 +32,37 @@ INDIVIDUALS: Mapping[str, tuple[Value, ...]] = {
     "Link": (8, 9),
     "Epoch": (1, 5),
 }
-MESSAGES = {cell: cls(**good(cls)) for cell, cls in MESSAGE_OF_CELL.items()}
-
 Facts = dict[str, Any]
+"""The values of the given cells, by name and index."""
+
+
+def message_about(cell: str, *index: Value) -> object:
+    """Return a message of a cell that carries this index, and nothing else."""
+    cls = MESSAGE_OF_CELL[cell]
+    message, sorts = object.__new__(cls), PROTOCOL.cells[cell].index
+    said = [part for part, sort in zip(index, sorts, strict=True) if sort != "Link"][1:]
+    for path, value in zip(cls.INDEX, said, strict=True):
+        *outer, last = path.split(".")
+        place = message
+        for name in outer:
+            if not hasattr(place, name):
+                object.__setattr__(place, name, SimpleNamespace())
+            place = getattr(place, name)
+        object.__setattr__(place, last, value)
+    return message
+
+
+def with_messages(tables: Tables) -> Tables:
+    """Give tables a builder for each message, as the cores would."""
+    for cell in MESSAGE_OF_CELL:
+        tables._builders[MESSAGE, cell] = partial(message_about, cell)
+    return tables
+
+
+def told(view: NodeView, facts: Facts) -> None:
+    """Give a view a provider for each given cell, which answers from these values."""
+    for name in facts:
+        view.providers[name] = lambda *index, name=name: facts[name][index]
 
 
 class Recording(NodeView):
@@ -54,7 +84,10 @@ def random_value(rng: random.Random, cell: Cell, likely: float = 0.5) -> Value:
 
 
 def sampled(seed: int) -> tuple[Recording, Facts]:
-    """Return a view whose every cell has a random value, and random given facts."""
+    """Return a view whose every cell has a random value, and random given facts.
+
+    Of those whom an index names some are unknown, and some have another quorum.
+    """
     rng = random.Random(seed)
     view, facts, likely = Recording(PROTOCOL, QUORUM), {}, rng.random()
     for cell in PROTOCOL.cells.values():
@@ -65,32 +98,51 @@ def sampled(seed: int) -> tuple[Recording, Facts]:
             continue
         for index, value in values.items():
             view.put(cell.name, index, value)
+    told(view, facts)
+    scopes: dict[object, Quorum | None] = {}
+    choice = (QUORUM, QUORUM, Quorum(HOLDERS[1:], 2, 0), None)
+    view.scopes = lambda sorts, index: scopes.setdefault((sorts, index), rng.choice(choice))
     return view, facts
 
 
 def coax(
     rng: random.Random, view: Recording, facts: Facts, rule: Rule, here: dict[str, Value]
 ) -> None:
-    """Change cells that the rule's false conjuncts read, for a while, so that it may run.
+    """Change cells that the rule's first false conjunct reads, for a while, so that it may run.
 
-    Rows with many conjuncts hardly ever run on a random view. The state itself stays.
+    Rows with many conjuncts hardly ever run on a random view. What makes an earlier conjunct false
+    is undone; the state itself stays.
     """
     own = PROTOCOL.machines[rule.table]
     record = (own.cell.name, tuple(here[name] for name in own.subject))
-    for _ in range(100):
-        vars(view)["seen"] = []
-        with view.given(facts):
-            if first_false(rule, view, here) is None:
-                return
-        read = [each for each in vars(view)["seen"] if each != record]
-        if not read:
-            return
-        name, index = rng.choice(read)
-        value = random_value(rng, PROTOCOL.cells[name])
+
+    def false() -> int:
+        for number, guard in enumerate(rule.guards):
+            vars(view)["seen"] = []
+            with view.reading():
+                if not holds(guard, view, here):
+                    return number
+        return len(rule.guards)
+
+    def put(name: str, index: tuple[Value, ...], value: Value) -> None:
         if name in facts:
             facts[name][index] = value
         else:
             view.put(name, index, value)
+
+    reached = false()
+    for _ in range(100):
+        read = [each for each in vars(view).get("seen", ()) if each != record]
+        if reached == len(rule.guards) or not read:
+            return
+        name, index = rng.choice(read)
+        before = facts[name][index] if name in facts else view.get(name, *index)
+        put(name, index, random_value(rng, PROTOCOL.cells[name]))
+        now = false()
+        if now < reached:
+            put(name, index, before)
+            now = false()
+        reached = now
 
 
 def snapshot(view: NodeView) -> dict[str, dict[tuple[Value, ...], Value]]:
@@ -98,20 +150,14 @@ def snapshot(view: NodeView) -> dict[str, dict[tuple[Value, ...], Value]]:
     return {cell: dict(view.entries(cell)) for cell in PROTOCOL.cells}
 
 
-def carried(rules: tuple[Rule, ...]) -> dict[str, object]:
-    """Return a message for each network cell that the rules write."""
-    cells = {effect.cell for rule in rules for effect in rule.effects}
-    return {cell.name: MESSAGES[cell.name] for cell in cells if cell.kept == "network"}
-
-
 def meant(
-    machine: Machine, state: str, event: str, view: NodeView, facts: Facts, here: dict[str, Value]
+    machine: Machine, state: str, event: str, view: NodeView, here: dict[str, Value]
 ) -> tuple[str, object]:
     """Return what the interpreter says of an event: undefined, refused why, or the changes."""
     rules = machine.rules_for(state, event)
     if not rules:
         return "undefined", None
-    with view.given(facts):
+    with view.reading():
         able = enabled(machine, state, event, view, here)
         if not able:
             false = [first_false(rule, view, here) for rule in rules]
@@ -120,15 +166,11 @@ def meant(
 
 
 def done(
-    tables: Tables, machine: Machine, event: str, facts: Facts, here: dict[str, Value]
+    tables: Tables, machine: Machine, event: str, here: dict[str, Value]
 ) -> tuple[str, object]:
     """Return what the runner does with the same event, in the same words; the view is changed."""
-    subject = tuple(here[name] for name in machine.subject)
-    state = tables.state(machine.table.name, *subject)
-    with tables.view.given(facts):
-        able = enabled(machine, state, event, tables.view, here)
     try:
-        rule = tables.fire(machine.table.name, event, given=facts, carry=carried(able), **here)
+        rule = tables.fire(f"{machine.table.name}.{event}", **here)
     except Undefined:
         return "undefined", None
     except Refused as refusal:
@@ -166,7 +208,7 @@ def disagreements(
     ran: set[str] = set()
     for seed in seeds:
         view, facts = sampled(seed)
-        tables, rng = make(view), random.Random(seed)
+        tables, rng = with_messages(make(view)), random.Random(seed)
         for machine, state, event, here in cases(rng, only):
             subject = tuple(here[name] for name in machine.subject)
             view.put(machine.cell.name, subject, state)
@@ -174,10 +216,10 @@ def disagreements(
             if rules and rng.random() < 0.7:
                 coax(rng, view, facts, rng.choice(rules), here)
             before = snapshot(view)
-            verdict, detail = meant(machine, state, event, view, facts, here)
+            verdict, detail = meant(machine, state, event, view, here)
             where = f"{machine.table.name}: {event} in {state}"
             try:
-                did = done(tables, machine, event, facts, here)
+                did = done(tables, machine, event, here)
             except LocalFault as fault:
                 did = ("fault", str(fault))
             after = snapshot(view)

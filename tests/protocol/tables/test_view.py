@@ -1,11 +1,11 @@
-"""What one node knows: cells, individuals, given facts, and what is forgotten."""
+"""What one node knows: cells, individuals, facts, and what is forgotten."""
 
 from __future__ import annotations
 
 import pytest
 
 from metanode.errors import LocalFault
-from metanode.protocol.tables.view import NOBODY, NodeView, Quorum
+from metanode.protocol.tables.view import NodeView, Quorum
 from spec.protocol import PROTOCOL
 from spec.trace_format import reference, show
 
@@ -28,37 +28,30 @@ def test_untouched_cells_hold_their_first_value(view: NodeView) -> None:
     assert list(view.entries("vote")) == []
 
 
-def test_given_facts_are_given_or_a_defect(view: NodeView) -> None:
-    """Catches a decision on a fact that nobody looked up."""
-    with pytest.raises(LocalFault, match="reads event_over, which was not given"):
+def test_a_given_cell_is_asked_of_its_provider_once_in_a_firing(view: NodeView) -> None:
+    """Catches a decision on a fact that nobody looked up, or on an answer of the event before."""
+    with pytest.raises(LocalFault, match="reads event_over, and nothing here provides it"):
         view.read("event_over", (E,))
-    with view.given({"event_over": True, "in_roster": {(P, Q): True}}):
+    answers = [True, False]
+    view.providers["event_over"] = lambda e: answers.pop() if e == E else False
+    with view.reading():
+        assert (view.read("event_over", (E,)), view.read("event_over", (E,))) == (False, False)
+        assert view.read("event_over", (D,)) is False
+    with view.reading():
         assert view.read("event_over", (E,)) is True
-        assert view.read("in_roster", (P, Q)) is True
-        assert view.read("in_roster", (Q, P)) is False
-    with pytest.raises(LocalFault):
-        view.read("event_over", (E,))
-
-
-def test_facts_end_with_their_event_even_after_an_error(view: NodeView) -> None:
-    """Catches a fact or a quorum that outlives the event it was given for."""
-    with pytest.raises(KeyError), view.given({"event_over": True}, NOBODY):
-        raise KeyError
-    assert view.quorum == QUORUM
-    with pytest.raises(LocalFault):
-        view.read("event_over", (E,))
 
 
 def test_reads_are_noted_for_the_trace(view: NodeView) -> None:
     """Catches a trace without the facts that a guard read."""
-    with view.given({"event_over": False}):
+    view.providers["event_over"] = lambda _e: False
+    with view.reading():
         view.read("event_over", (E,))
         view.read("lock", (P, E))
     assert view.reads == {
         f"event_over[{E[:8].hex()}]": False,
         f"lock[{P[:8].hex()}, {E[:8].hex()}]": None,
     }
-    with view.given({}):
+    with view.reading():
         assert view.reads == {}
 
 
@@ -73,15 +66,22 @@ def test_individuals_are_holders_and_what_cells_mention(view: NodeView) -> None:
 
 
 def test_constants_are_those_of_the_quorum(view: NodeView) -> None:
-    """Catches a threshold of another key epoch."""
+    """Catches a threshold of another key epoch (F-19), in a guard or in the trace."""
     assert [view.constant(name) for name in ("N", "T", "F", "R")] == [2, 2, 0, 1]
-    with view.given({}, Quorum((P,), 1, 0)):
-        assert [view.constant(name) for name in ("N", "T", "F", "R")] == [1, 1, 0, 1]
+    named = {(E, 1): Quorum((P,), 1, 0)}
+    view.scopes = lambda sorts, index: named.get(index) if sorts == ("Event", "Attempt") else None
+    scoped = view.among(("Event", "Attempt"), (E, 1))
+    assert scoped is not None
+    with view.reading():
+        assert [scoped.constant(name) for name in ("N", "T", "F", "R")] == [1, 1, 0, 1]
+        assert tuple(scoped.individuals("Peer")) == (P,)
+    assert view.reads[f"T[{E[:8].hex()}, 1]"] == 1
+    assert view.among(("Event", "Attempt"), (E, 2)) is None
 
 
 def test_what_a_count_is_held_against_is_a_read(view: NodeView) -> None:
     """Catches a trace from which nobody can tell the threshold, or how many were asked."""
-    with view.given({}):
+    with view.reading():
         assert len(tuple(view.individuals("Peer"))) == view.reads["N"] == 2
         view.constant("T")
         assert view.reads == {"N": 2, "T": 2}

@@ -101,7 +101,7 @@ async def test_dialling_oneself_is_recognised() -> None:
     """Catches a node that links with itself."""
     async with running("alice") as (alice,):
         outcome = await alice.links.dial(alice.endpoint)
-        assert (outcome.node_id, outcome.reason) == (None, "own id")
+        assert (outcome.node_id, outcome.reason) == (None, "own_id")
         assert alice.links.established() == ()
         assert alice.ups == []
 

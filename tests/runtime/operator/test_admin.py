@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from metanode.errors import Unavailable, UserError
-from metanode.runtime.home.config import Endpoint
+from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
 from metanode.runtime.operator.admin import (
     MAX_BODY_BYTES,

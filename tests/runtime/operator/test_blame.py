@@ -10,7 +10,7 @@ from metanode.custody.types import Outpoint
 from metanode.errors import UserError
 from metanode.protocol.blame.book import Ban, BlameList
 from metanode.protocol.keys.epoch import KeyEpoch, Member
-from metanode.protocol.tables.runner import Write
+from metanode.protocol.tables.effects import Write
 from metanode.protocol.wire.codec import Codec
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.wiring import open_disk
@@ -86,6 +86,7 @@ def test_a_damaged_attachment_is_one_clear_error(tmp_path: Path, cell: str) -> N
 def test_a_pardon_needs_a_ban_and_fresh_transfers(tmp_path: Path) -> None:
     """Catches a ban that is lifted while the pair still has the transfers that were guessed at."""
     home = home_with_share(tmp_path / "home")
+    flush(home, Write("holding", (ME.node_id, 1), "no_share", "active"))
     with pytest.raises(UserError, match="no ban"):
         pardon(home, PEER)
     ban(home)
@@ -121,5 +122,6 @@ def test_a_pardon_stands_in_the_trace(tmp_path: Path) -> None:
     flush(home, Write("pair_banned", (ME.node_id, PEER), False, True, Ban(1, SINCE)))
     pardon(home, PEER, now=5.0)
     told = list(read_trace(home.trace))[-1]
+    assert (told["input"], told["turn"]) == ("pardon", [1, 0, 0])
     assert (told["table"], told["event"], told["at"]) == ("block_list", "Pardon", 5.0)
     assert told["parameters"] == {"p": ME.node_id[:8].hex(), "q": PEER[:8].hex()}

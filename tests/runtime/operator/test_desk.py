@@ -11,6 +11,7 @@ import pytest
 from metanode.errors import UserError
 from metanode.protocol.blame.book import Ban
 from metanode.runtime.operator.desk import Desk
+from tests.protocol.blame.support import ban
 from tests.simulation.asking import DIGEST, quiet
 from tests.simulation.simulator import Simulation
 
@@ -105,13 +106,13 @@ def test_a_pardon_is_put_to_the_core_and_stands_on_disk() -> None:
     asked = {"node_id": peer.hex()}
     with pytest.raises(UserError, match="no ban"):
         at(sim, lambda desk: desk.pardon(asked))
-    core.blames.ban(peer, core.ctx.epoch.number)
-    with pytest.raises(UserError, match="refreshed first"):
+    ban(core, peer, core.ctx.epoch.number)
+    with pytest.raises(UserError, match="run `keyrefresh`, then pardon"):
         at(sim, lambda desk: desk.pardon(asked))
     desk = Desk(core, None)  # type: ignore[arg-type]  # nothing is asked
     assert [ban["node_id"] for ban in desk.blame("")["bans"]] == [peer.hex()]
     assert desk.blame("more") is None
-    core.blames.bans[peer] = Ban(core.ctx.epoch.number - 1, 5)
+    core.blames.bans.by_peer[peer] = Ban(core.ctx.epoch.number - 1, 5)
     assert at(sim, lambda desk: desk.pardon(asked)) == {**asked, "epoch": 0, "since": 5}
     assert desk.blame("")["bans"] == []
     assert not sim.nodes[0].disk.get("pair_banned", core.ctx.me, peer)

@@ -9,7 +9,7 @@ from attrs import evolve
 from metanode.custody.types import Outpoint
 from metanode.identity import Identity
 from metanode.protocol.keys.epoch import KeyEpoch, Member
-from metanode.protocol.tables.runner import Write
+from metanode.protocol.tables.effects import Write
 from metanode.protocol.wire.codec import Codec
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home, create_home

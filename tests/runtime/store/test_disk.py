@@ -11,9 +11,9 @@ import pytest
 from attrs import evolve
 
 from metanode.errors import LocalFault, MetanodeError, UserError
-from metanode.protocol.peers.peer_list import Evidence
-from metanode.protocol.restored import Memory
-from metanode.protocol.tables.runner import Write
+from metanode.protocol.peers.block_list import Block
+from metanode.protocol.restored import Restored
+from metanode.protocol.tables.effects import Write
 from metanode.runtime.secrets.keystore import LIGHT, Keystore
 from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.disk import FIRST_VALUES, LOG_CELLS, Disk
@@ -37,6 +37,13 @@ def network() -> Simulation:
     sim.mine_every(0.7)
     sim.settle()
     return sim
+
+
+def payout_found() -> m.SignatureFound:
+    """Return the signatures of the payout."""
+    book = network().core(1).book
+    (found,) = [found for event, found in book.found.items() if book.kinds[event] == "payout"]
+    return found
 
 
 def me() -> bytes:
@@ -106,8 +113,8 @@ def test_what_is_flushed_is_loaded_again(tmp_path: Path) -> None:
     sim = network()
     (key,) = sim.nodes[1].disk.usable_keys()
     announcement = sim.core(1).keygen.announcement
-    (found,) = [payout.found for payout in sim.core(1).settlement.payouts.values()]
-    peer, evidence = sim.nodes[0].node_id, Evidence("two proposals", 2e9, (b"one", b"two"))
+    found = payout_found()
+    peer, evidence = sim.nodes[0].node_id, Block("two proposals", 2e9, (b"one", b"two"))
     disk = create(tmp_path)
     disk.flush([Write("key_share", (me(), key.slot), False, True, key),
                 Write("key", (me(), key.slot), "no_key", "stored")])
@@ -140,7 +147,7 @@ def test_a_new_home_knows_nothing(tmp_path: Path) -> None:
     memory = reopen(tmp_path, create(tmp_path)).load()
     assert {name for name, values in memory.cells.items() if values} == set()
     assert (memory.keys, memory.locks, memory.signatures) == ([], [], [])
-    assert isinstance(memory, Memory)
+    assert isinstance(memory, Restored)
 
 
 def test_every_disk_cell_has_a_place_and_a_first_value() -> None:
@@ -218,6 +225,27 @@ def test_a_lock_without_its_certificate_is_refused(tmp_path: Path) -> None:
         create(tmp_path).flush([Write("lock", (me(), EVENT), None, DIGEST)])
 
 
+def test_the_attempt_of_a_lock_is_what_the_row_wrote(tmp_path: Path) -> None:
+    """SAFE-SIGN 4: catches a log that believes what is stored beside a lock more than the row."""
+    disk = create(tmp_path)
+    written, _ = lock_writes(4)
+    disk.flush([written, Write("lock_attempt", (me(), EVENT), None, 5)])
+    assert reopen(tmp_path, disk).load().cells["lock_attempt"] == {(me(), EVENT): 5}
+
+
+def test_a_lock_without_its_attempt_is_refused(tmp_path: Path) -> None:
+    """Catches a lock of an attempt that somebody has made up."""
+    with pytest.raises(LocalFault, match="with its attempt"):
+        create(tmp_path).flush(lock_writes(5)[:1])
+
+
+def test_two_locks_of_one_batch_keep_their_attempts(tmp_path: Path) -> None:
+    """Catches a lock that is stored under the attempt of the next one."""
+    disk = create(tmp_path)
+    disk.flush([*lock_writes(5), *lock_writes(7, OTHER, (DIGEST, 5))])
+    assert reopen(tmp_path, disk).load().cells["lock_attempt"] == {(me(), EVENT): 7}
+
+
 def test_a_lock_that_moves_forward_replaces_the_old_one(tmp_path: Path) -> None:
     """SAFE-SIGN 4: catches the old certificate being loaded after the lock has moved."""
     disk = create(tmp_path)
@@ -242,7 +270,7 @@ def test_abandoned_keys_are_not_loaded(tmp_path: Path) -> None:
 def test_a_damaged_attachment_is_named_as_such(tmp_path: Path) -> None:
     """Catches a traceback, or a start without a signed payout, when the store is damaged."""
     disk = create(tmp_path)
-    (found,) = [payout.found for payout in network().core(1).settlement.payouts.values()]
+    found = payout_found()
     disk.flush([Write("signature_kept", (me(), EVENT, DIGEST), False, True, found)])
     disk.codec = evolve_codec()
     with pytest.raises(UserError, match="restore"):

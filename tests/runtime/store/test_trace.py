@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metanode.errors import LocalFault
-from metanode.runtime.store.trace import REPAIRED, TraceWriter, read_trace, verify_trace
+from metanode.runtime.store.trace import REPAIRED, STARTED, TraceWriter, read_trace
 
 
 def write(directory: Path, *numbers: int, max_file_bytes: int = 1 << 20) -> None:
@@ -38,8 +38,29 @@ def test_chain_crosses_files(tmp_path: Path) -> None:
     write(tmp_path, 4, max_file_bytes=1)
     files = sorted(tmp_path.glob("*.jsonl"))
     assert len(files) == 5
-    assert verify_trace(tmp_path).seq == 4
-    assert verify_trace(files[2]).seq == 3
+    assert list(read_trace(tmp_path))[-1]["seq"] == 4
+    assert list(read_trace(files[2]))[-1]["seq"] == 3
+
+
+def transitions(directory: Path, *inputs: int, start: bool = False) -> list[list[int]]:
+    """Write so many transitions for each input; return the turns of all that stand there."""
+    writer = TraceWriter(directory)
+    if start:
+        writer.append({"kind": STARTED})
+    for number in inputs:
+        writer.append_input([{"turn": [2, again]} for again in range(number)], 5.0)
+    writer.close()
+    return [r["turn"] for r in read_trace(directory) if "turn" in r]
+
+
+def test_inputs_are_numbered_since_the_start(tmp_path: Path) -> None:
+    """Catches two inputs that read as one, also when another process goes on with the trace."""
+    assert transitions(tmp_path, 2, 0, 1, start=True) == [[1, 2, 0], [1, 2, 1], [2, 2, 0]]
+    assert transitions(tmp_path, 1)[3:] == [[3, 2, 0]]
+    assert transitions(tmp_path, 1, start=True)[4:] == [[1, 2, 0]]
+    path = tmp_path / "trace-000001.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"half":')
+    assert transitions(tmp_path, 1)[5:] == [[2, 2, 0]]
 
 
 def test_torn_last_line_is_cut_and_noted(tmp_path: Path) -> None:
@@ -59,7 +80,7 @@ def test_only_line_torn(tmp_path: Path) -> None:
     """Catches a crash in the very first record."""
     (tmp_path / "trace-000001.jsonl").write_bytes(b'{"ha')
     write(tmp_path, 1)
-    assert verify_trace(tmp_path).seq == 2
+    assert list(read_trace(tmp_path))[-1]["seq"] == 2
 
 
 @pytest.mark.parametrize(
@@ -72,4 +93,4 @@ def test_bad_fields_are_refused(tmp_path: Path, fields: dict[str, object]) -> No
         writer.append(fields)
     writer.append({"fine": True})
     writer.close()
-    assert verify_trace(tmp_path).seq == 1
+    assert list(read_trace(tmp_path))[-1]["seq"] == 1

@@ -6,6 +6,7 @@ import pytest
 
 from spec.language.assembly import Protocol, children
 from spec.language.declarations import Definition, SpecError
+from spec.language.expressions import SCOPES
 from spec.language.ir import (
     BOOL,
     INT,
@@ -95,15 +96,17 @@ SCOPE = {"e": "Event", "a": "Attempt", "h": "Epoch", "k": "Key", "p": "Peer"}
 
 def test_among_names_whose_holders_are_meant() -> None:
     """Catches a count by the holders and the threshold of another epoch (F-19)."""
-    for index, sorts in (("e, a", ("Event", "Attempt")), ("h", ("Epoch",)), ("k", ("Key",))):
+    names = {sort: name for name, sort in SCOPE.items()}
+    for sorts in SCOPES:
+        index = ", ".join(names[sort] for sort in sorts)
         node = parse(f"among({index}, N >= T)", names=PROTOCOL.names, **SCOPE)
         terms = tuple(Variable(sort_type(SCOPE[name]), name) for name in index.split(", "))
         counted = Compare(BOOL, ">=", Constant(INT, "N"), Constant(INT, "T"))
         assert node == Among(BOOL, sorts, terms, counted)
         assert children(node) == (*terms, counted)
-    for text in ("among(N >= T)", "among(e, N >= T)", "among(a, e, N >= T)", "among(p, True)",
+    for text in ("among(N >= T)", "among(a, e, N >= T)", "among(p, True)",
                  "among(lock[p, e], True)", "among(1, True)"):
-        with pytest.raises(SpecError, match="among takes Event, Attempt or Epoch or Key, then a"):
+        with pytest.raises(SpecError, match="among takes Event, Attempt or .*Epoch or Key, then a"):
             parse(text, names=PROTOCOL.names, **SCOPE)
     with pytest.raises(SpecError, match="'N' has type int, bool is needed"):
         parse("among(h, N)", names=PROTOCOL.names, **SCOPE)

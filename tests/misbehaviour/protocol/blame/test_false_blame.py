@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from metanode.errors import Malformed
 from metanode.protocol.blame.record import BlameRecord
-from metanode.protocol.events.run import PLANS, KeygenPlan, Plan, SignPlan, instance_of
-from metanode.protocol.events.sessions import Run
+from metanode.protocol.events.run import PLANS, KeygenPlan, Plan, Run, SignPlan, instance_of
 from metanode.protocol.wire.envelope import open_envelope
 from metanode.tss import dealing_run, sign_run
 from metanode.tss.abort import RULES, AbortKind, Evidence

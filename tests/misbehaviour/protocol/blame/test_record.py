@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 
-from metanode.errors import UserError
 from metanode.protocol.blame.book import RECORDS_PER_CULPRIT
 from metanode.protocol.blame.record import WORD_ONLY, judge
-from metanode.protocol.events.sessions import Run
 from metanode.tss.messages import DealingShapes
 from spec import messages as m
-from tests.misbehaviour.protocol.events.test_sessions import flipped
 from tests.protocol.blame.support import (
     CHEATS,
     KEYGEN,
     SIGN,
+    ban,
     blamed,
     convicts,
     edited,
@@ -24,6 +21,7 @@ from tests.protocol.blame.support import (
 from tests.simulation.hostile import MIDDLE, OLDEST, OUTSIDER, YOUNGEST, changes, network
 from tests.simulation.simulator import Simulation, with_key
 from tests.simulation.test_regroup import CHANGE, ask, works
+from tests.simulation.test_sessions import flipped
 from tests.tss.support import flip, plus_one
 
 REGROUP = DealingShapes(2).rounds()
@@ -42,8 +40,8 @@ def test_a_cheat_in_signing_is_proved_and_the_payouts_go_on(cheat: str) -> None:
     assert convicts(record)
     assert record.purpose == "payout"
     core = sim.core(MIDDLE)
-    assert core.pings.is_blocked(record.culprit)
-    assert not core.blames.bans
+    assert core.blocks.is_blocked(record.culprit)
+    assert not core.blames.bans.by_peer
     sim.settle(24.0)
     assert sim.nodes[OLDEST].node_id.hex() not in core.report()["payouts"][-1]["signers"]
     for number in (YOUNGEST, OUTSIDER, MIDDLE):
@@ -63,7 +61,7 @@ def test_a_wrong_dealt_share_is_proved_and_only_that_share_is_shown() -> None:
     assert record.transferable
     assert convicts(record)
     assert len(record.frames) == 2
-    assert not sim.core(MIDDLE).pings.is_blocked(record.culprit), "all founders are needed"
+    assert not sim.core(MIDDLE).blocks.is_blocked(record.culprit), "all founders are needed"
 
 
 def test_a_failed_multiplication_is_this_nodes_word_and_bans_for_good() -> None:
@@ -75,8 +73,8 @@ def test_a_failed_multiplication_is_this_nodes_word_and_bans_for_good() -> None:
     assert record.frames == ()
     assert judge(record).reason == WORD_ONLY
     core, me = sim.core(MIDDLE), sim.nodes[MIDDLE].node_id
-    assert not core.pings.is_blocked(record.culprit)
-    assert core.blames.bans[record.culprit].epoch == core.ctx.epoch.number
+    assert not core.blocks.is_blocked(record.culprit)
+    assert core.blames.bans.by_peer[record.culprit].epoch == core.ctx.epoch.number
     before = core.blames.report()
     sim.run(0.1)
     sim.crash(MIDDLE)
@@ -97,7 +95,7 @@ def test_an_equivocated_round_1_bans_and_blames_nobody() -> None:
     sim.run(1.0)
     for number in (MIDDLE, YOUNGEST, OUTSIDER):
         assert not sim.core(number).blames.lists
-        assert not sim.core(number).blames.bans
+        assert not sim.core(number).blames.bans.by_peer
 
 
 def silent(seed: int) -> Simulation:
@@ -111,31 +109,26 @@ def test_a_run_with_a_peer_that_gets_banned_ends_at_once() -> None:
     """Catches a concurrent run in which a banned peer can try its next guess."""
     sim = silent(25)
     run, core = running(sim, MIDDLE), sim.core(MIDDLE)
-    core.blames.ban(sim.nodes[OLDEST].node_id, 1)
-    core.sessions.break_off(sim.nodes[OUTSIDER].node_id)
+    ban(core, sim.nodes[OUTSIDER].node_id, 1)
+    sim.run(0.1)
     assert core.sessions.running(run.event) is run
-    core.sessions.break_off(sim.nodes[OLDEST].node_id)
+    ban(core, sim.nodes[OLDEST].node_id, 1)
+    sim.run(0.1)
     assert core.sessions.running(run.event) is None
     assert all(lane.state == "aborted" for lane in run.lanes)
-    sim.run(0.1)
     assert sim.noted("session.aborted", MIDDLE)[0]["kind"] == "banned"
-    assert core.settlement.status(run.event) == "PENDING"
-    assert core.settlement.lock_of(run.event) is not None
+    assert core.book.status(run.event) == "PENDING"
+    assert core.book.lock_of(run.event) is not None
 
 
 def test_a_certificate_that_names_a_banned_peer_begins_nothing() -> None:
     """Catches a member that was banned after the votes, and signs all the same."""
     sim = network(26)
     core = sim.core(MIDDLE)
-    begin_round = core.rounds.begin
     released: list[object] = []
     sim.tamper[MIDDLE] = changes(m.Release, lambda r: [released.append(r), r][1:])
-
-    def ban_first(certificate: m.Certificate, document: object) -> Run:
-        core.blames.ban(sim.nodes[OLDEST].node_id, 1)
-        return begin_round(certificate, document)
-
-    core.rounds.begin = ban_first
+    sim.run_until(lambda: core.rounds.phase() == "ThresholdSet", 8.0, "votes", exactly=True)
+    ban(core, sim.nodes[OLDEST].node_id, 1)
     sim.run_until(lambda: bool(sim.noted("session.aborted", MIDDLE)), 8.0, "it is refused")
     assert sim.noted("session.aborted", MIDDLE)[0]["kind"] == "banned"
     assert not released
@@ -143,34 +136,15 @@ def test_a_certificate_that_names_a_banned_peer_begins_nothing() -> None:
     assert sim.nodes[OLDEST].node_id.hex() not in core.report()["payouts"][-1]["signers"]
 
 
-def test_a_ban_is_lifted_by_fresh_transfers_and_a_pardon_only() -> None:
-    """Catches a pardon that lets a guess be tried on the old base transfers."""
-    sim = network(27, deposit=False)
-    core, peer = sim.core(MIDDLE), sim.nodes[OLDEST].node_id
-    with pytest.raises(UserError, match="no ban"):
-        core.blames.pardon(peer)
-    core.blames.ban(peer, core.ctx.epoch.number)
-    with pytest.raises(UserError, match="run `keyrefresh`, then pardon"):
-        core.blames.pardon(peer)
-    assert core.ctx.tables.view.get("pair_banned", core.ctx.me, peer)
-    core.blames.bans[peer] = evolve(core.blames.bans[peer], epoch=core.ctx.epoch.number - 1)
-    core.blames.pardon(peer)
-    assert not core.ctx.tables.view.get("pair_banned", core.ctx.me, peer)
-    assert not core.blames.bans
-    core.blames.ban(peer, 5)
-    core.blames.ban(peer, 3)
-    assert core.blames.bans[peer].epoch == 5, "a ban never grows younger"
-
-
 def test_a_banned_pair_makes_fresh_transfers_and_signs_again_after_a_pardon() -> None:
     """Catches a ban that keeps the pair from what would mend it, or that outlives the pardon."""
     sim = network(31, deposit=False)
     core, peer = sim.core(MIDDLE), sim.nodes[OLDEST].node_id
-    core.blames.ban(peer, core.ctx.epoch.number)
+    ban(core, peer, core.ctx.epoch.number)
     before = ask(sim)
     sim.run_until(lambda: works(sim, range(4), before), 20.0, "new shares work")
     assert core.ctx.tables.view.get("pair_banned", core.ctx.me, peer)
-    core.blames.pardon(peer)
+    core.on_pardon(core.ctx.now, peer)
 
     def together() -> bool:
         payouts = core.report()["payouts"]
@@ -200,16 +174,3 @@ def test_a_wrong_share_in_a_regroup_is_proved(
     assert record.purpose == ("refresh" if change is None else "reshare")
     assert record.transferable
     assert convicts(record)
-
-
-def test_records_of_one_culprit_are_bounded_and_proofs_stay() -> None:
-    """Catches a store that a cheater fills, or from which it pushes the proof by cheating on."""
-    sim = network(28)
-    sim.tamper[OLDEST] = changes(m.Step, CHEATS["opening"][1])
-    record = blamed(sim, MIDDLE)
-    kept = sim.core(MIDDLE).blames.lists[record.culprit]
-    for number in range(3 * RECORDS_PER_CULPRIT):
-        kept = kept.with_record(evolve(record, transferable=False, time=record.time + number))
-    assert len(kept.records) == RECORDS_PER_CULPRIT
-    assert record in kept.records
-    assert kept.records == type(kept).decode(kept.encode()).records

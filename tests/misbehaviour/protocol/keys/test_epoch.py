@@ -44,7 +44,7 @@ def test_a_word_about_a_document_that_is_none_is_its_senders_fault() -> None:
         sim.inject(OLDEST, m.HandedOver(NEXT, bytes(32), document, ()), VICTIM)
     sim.run(0.1)
     drafts = sim.core(VICTIM).handover.drafts
-    assert not drafts.known
+    assert not sim.core(VICTIM).ctx.drafts
     assert not drafts._said
     assert len(sim.faults_of(OLDEST)) == 2 * len(documents(sim))
     assert {type(fault).__name__ for fault in sim.faults_of(OLDEST)} == {"PeerFault"}

@@ -41,10 +41,11 @@ def stolen_name(sim: Simulation) -> m.SignatureFound:
     s = curve.inverse(nonce) * (z + r * OTHER_KEY) % curve.ORDER
     rs = r.to_bytes(32, "big") + min(s, curve.ORDER - s).to_bytes(32, "big")
     event = lock_in_event(NETWORK_ID)
-    return m.SignatureFound(event, made.encode(), (), (m.EcdsaSignature(rs),))
+    digest = made.digest(NETWORK_ID)
+    return m.SignatureFound(event, digest, made.encode(), (), (m.EcdsaSignature(rs),))
 
 
-@pytest.mark.parametrize("fault", ["zero", "other", "document", "payout"])
+@pytest.mark.parametrize("fault", ["zero", "other", "another name", "document", "payout"])
 def test_an_epoch_that_the_key_did_not_sign_is_not_believed(fault: str) -> None:
     """F-37: catches an epoch in force on one member's word, with holders that it chose."""
     sim = network(11, deposit=False)
@@ -53,6 +54,7 @@ def test_an_epoch_that_the_key_did_not_sign_is_not_believed(fault: str) -> None:
     change = {
         "zero": {"document": mine.encode(), "signatures": (m.EcdsaSignature(bytes(64)),)},
         "other": {"document": mine.encode()},
+        "another name": {"document": mine.encode(), "digest": mine.digest(NETWORK_ID)},
         "document": {"document": draft_of(sim, NEXT).encode()},
         "payout": {"event": bytes(32)},
     }[fault]

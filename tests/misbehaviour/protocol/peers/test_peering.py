@@ -10,6 +10,7 @@ from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.exclusion import ExclusionTable
 from metanode.protocol.peers.peering import KEEPALIVES_READ_A_PERIOD, MAX_KNOWN, Peering
 from spec.parameters import MAINNET
+from tests.support import node
 
 SMALL = 512
 
@@ -23,11 +24,6 @@ def peering(*preconfigured: Endpoint) -> Peering:
         entropy=bytes,
         now=0.0,
     )
-
-
-def node(number: int) -> bytes:
-    """Return a stand-in for a node id."""
-    return number.to_bytes(33, "big")
 
 
 def test_only_linked_peers_are_listened_to() -> None:

@@ -45,7 +45,7 @@ def test_a_liar_who_renounces_and_signs_spoils_nothing() -> None:
     assert len(signed) == 3
     sim.tamper.clear()
     for number in honest:
-        sim.inject(LIAR, sim.core(signed[0]).requests.found[event], number)
+        sim.inject(LIAR, sim.core(signed[0]).book.found[event], number)
     sim.run(0.2)
     assert all_signed(sim, event, honest)
 
@@ -80,16 +80,16 @@ def test_who_holds_no_share_has_no_say() -> None:
     sim = hasty(4, joiners=2)
     silence(sim)
     event = ask_to_sign(sim, (0,))
-    strangers = [sim.nodes[number].node_id for number in (4, 5)]
+    for stranger in (4, 5):
+        sim.join(stranger)
     sim.run(LATE_S)
-    expiring = sim.core(0).expiry
-    for stranger in strangers:
-        expiring.on_renounced(stranger, m.Renounced(event))
-        expiring.on_renounced(stranger, m.Renounced(bytes(32)))
+    for stranger in (4, 5):
+        sim.inject(stranger, m.Renounced(event), 0)
+        sim.inject(stranger, m.Renounced(bytes(32)), 0)
     sim.run(2 * ROUND_S)
     assert statuses(sim, event, (0,)) == ["PENDING"]
     assert expiry(sim, 0, event)["renounced"] == 1
-    assert not expiring._heard
+    assert not sim.core(0).expiry._heard
 
 
 def test_statements_about_what_nobody_asked_for_take_little_room() -> None:

@@ -56,13 +56,14 @@ def test_a_setup_for_what_no_operator_asked_for_here_is_ignored() -> None:
     key = sim.core(bad).ctx.epoch
     document = sign_document(sim, DIGEST)
     event = request_event(NETWORK_ID, "sign", document)
-    setup = m.Setup(1, event, int(sim.now // ROUND_S), "sign", document, key.roster)
+    attempt = int(sim.now // ROUND_S)
+    setup = m.Setup(1, event, attempt, DIGEST, "sign", document, key.roster)
     for to in others(bad):
         sim.inject(bad, setup, to)
     sim.run(1.0)
     for number in others(bad):
         core, disk = sim.core(number), sim.nodes[number].disk
-        assert core.settlement.status(event) == "UNKNOWN"
+        assert core.book.status(event) == "UNKNOWN"
         assert all(index[1] != event for index in disk.cells.get("voted", {}))
     assert not sim.noted("session.begun")
 
@@ -157,7 +158,7 @@ def test_a_coordinator_who_sets_up_and_never_begins_costs_one_round() -> None:
     sim.tamper[bad] = changes(m.Begin, lambda begin: [])
     event = ask_to_sign(sim, range(4))
     sim.run(1.0)
-    assert {sim.core(n).settlement.status(event) for n in others(bad)} == {"IN_PROGRESS"}
+    assert {sim.core(n).book.status(event) for n in others(bad)} == {"IN_PROGRESS"}
     sim.run_until(lambda: all_signed(sim, event, others(bad)), 2 * ROUND_S, "the next one begins")
 
 
@@ -170,9 +171,8 @@ def test_an_attempt_that_fails_before_a_release_is_followed_by_another() -> None
     event = ask_to_sign(sim, range(4))
     sim.run(0.5)
     for number in others(bad):
-        tables, me = sim.core(number).ctx.tables, sim.nodes[number].node_id
-        tables.fire("event", "ProtocolError", p=me, e=event)
-        assert sim.core(number).settlement.status(event) == "FAILED"
+        sim.core(number).ctx.fire("event.ProtocolError", e=event)
+        assert sim.core(number).book.status(event) == "FAILED"
     sim.run_until(lambda: all_signed(sim, event, others(bad)), 3 * ROUND_S, "signed after all")
 
 
@@ -214,10 +214,12 @@ def caught(sim: Simulation, numbers: tuple[int, ...] = (0, 1, 2)) -> m.Signature
     """Return the signature of a request that some nodes have, the fourth not having asked."""
     event = ask_to_sign(sim, numbers)
     sim.run_until(lambda: all_signed(sim, event, numbers), 4 * ROUND_S, "signed")
-    return sim.core(0).requests.found[event]
+    return sim.core(0).book.found[event]
 
 
-@pytest.mark.parametrize("change", ["r", "high s", "two", "none", "digest", "garbage"])
+@pytest.mark.parametrize(
+    "change", ["r", "high s", "two", "none", "digest", "another digest", "garbage"]
+)
 def test_a_signature_that_does_not_verify_is_its_senders_fault(change: str) -> None:
     """Catches a signature that counts because a holder sent it, or one for another digest."""
     sim = quiet(8)
@@ -235,7 +237,8 @@ def test_a_signature_that_does_not_verify_is_its_senders_fault(change: str) -> N
         "high s": evolve(real, signatures=(sign(rs[:32] + high),)),
         "two": evolve(real, signatures=real.signatures * 2),
         "none": evolve(real, signatures=()),
-        "digest": evolve(real, event=event, document=other),
+        "digest": evolve(real, event=event, document=other, digest=OTHER),
+        "another digest": evolve(real, digest=OTHER),
         "garbage": evolve(
             real, document=b"\xa0", event=request_event(NETWORK_ID, "sign", b"\xa0")
         ),
@@ -243,7 +246,7 @@ def test_a_signature_that_does_not_verify_is_its_senders_fault(change: str) -> N
     sim.inject(1, lie, 3)
     sim.run(0.05)
     assert [fault.culprits() for fault in sim.faults_of(1)] == [(sim.nodes[1].node_id,)]
-    assert not sim.core(3).requests.found
+    assert not {real.event, lie.event} & set(sim.core(3).book.found)
     assert lie.event not in sim.core(3).requests._heard
 
 
@@ -253,7 +256,8 @@ def test_rubbish_about_unknown_requests_takes_no_room() -> None:
     for number in range(50):
         document = sign_document(sim, number.to_bytes(32, "big"))
         event = request_event(NETWORK_ID, "sign", document)
-        rubbish = m.SignatureFound(event, document, (), (m.EcdsaSignature(bytes(64)),))
+        digest = number.to_bytes(32, "big")
+        rubbish = m.SignatureFound(event, digest, document, (), (m.EcdsaSignature(bytes(64)),))
         sim.inject(1, rubbish, 0)
     sim.run(0.2)
     assert not sim.core(0).requests._heard
@@ -280,9 +284,9 @@ def test_a_late_signature_is_taken_by_those_who_gave_up() -> None:
     never_signs(sim, slow)
     event = ask_to_sign(sim, range(4))
     sim.run_until(lambda: all_signed(sim, event, others(slow)), 4 * ROUND_S, "signed by three")
-    assert sim.core(slow).settlement.status(event) in ("PENDING", "IN_PROGRESS")
+    assert sim.core(slow).book.status(event) in ("PENDING", "IN_PROGRESS")
     first = others(slow)[0]
-    sim.inject(first, sim.core(first).requests.found[event], slow)
+    sim.inject(first, sim.core(first).book.found[event], slow)
     sim.run(0.1)
     assert all_signed(sim, event)
 
@@ -292,8 +296,8 @@ def test_every_pair_of_three_is_enough_to_convince_the_last() -> None:
     sim = quiet(12)
     event = ask_to_sign(sim, range(4))
     sim.run_until(lambda: all_signed(sim, event), 4 * ROUND_S, "signed")
-    found = sim.core(0).requests.found[event]
+    found = sim.core(0).book.found[event]
     for first, second in combinations(range(4), 2):
         core = sim.core(second)
-        core.requests.on_signature(sim.nodes[first].node_id, found)
-        assert core.requests.found[event] == found
+        core.requests.heard(sim.nodes[first].node_id, found)
+        assert core.book.found[event] == found

@@ -2,322 +2,359 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
-from metanode.errors import Equivocation
+from metanode.custody.payout import PayoutDocument
+from metanode.errors import Equivocation, PeerFault
+from metanode.protocol.context import outpoint_ref
+from metanode.protocol.rounds.threshold_set import signing_order
+from metanode.tss.share_proof import verify_share
 from spec import messages as m
-from tests.simulation.hostile import (
-    MIDDLE,
-    OLDEST,
-    OUTSIDER,
-    YOUNGEST,
-    certificate,
-    changes,
-    forged,
-    frames_speak_for_themselves,
-    network,
-    once,
-)
-from tests.simulation.simulator import Simulation
+from spec.parameters import MAINNET
+from tests.custody.support import ident
+from tests.protocol.rounds.support import IDS, ME, ROUND, THRESHOLD, Holder, convinces, epoch
 
 OTHER = bytes([7]) * 32
+LIAR, NEXT, LAST = (place for place in range(4) if place != ME)
 
 
-def honest_cores(sim: Simulation) -> list[int]:
-    """Return the numbers of the honest nodes."""
-    return [n.number for n in sim.nodes if n.number not in sim.dishonest]
+def waiting(*names: str) -> Holder:
+    """Return a node with a chain on which deposits wait."""
+    node = Holder.make()
+    for _ in range(3):
+        node.mine()
+    node.mine(*(names or ("a deposit",)))
+    return node
 
 
-def blocked(sim: Simulation, peer: int) -> list[int]:
-    """Return the nodes that have a peer on their block list."""
-    node_id = sim.nodes[peer].node_id
-    return [n for n in honest_cores(sim) if sim.core(n).pings.is_blocked(node_id)]
+def heard(node: Holder, place: int) -> str:
+    """Return how far the node has come with a peer in this round."""
+    return node.ctx.state("round", IDS[place], node.ctx.round_number())
 
 
-def two_proposals(message: m.Proposal) -> list[object]:
-    """Say two different things in one round."""
-    return [message, evolve(message, document_hash=OTHER)]
+def document_of(node: Holder) -> PayoutDocument:
+    """Return what the node has proposed."""
+    document = node.inbox.book(node.ctx.round_number()).document
+    if document is None:
+        raise AssertionError("nothing was proposed")
+    return document
+
+
+def equivocates(node: Holder, message: Any) -> Equivocation:
+    """Return the evidence that a message makes, whose frames convince anybody."""
+    with pytest.raises(Equivocation) as caught:
+        node.hear(LIAR, message)
+    node.ctx.tables.turn = None
+    assert caught.value.culprits() == (IDS[LIAR],)
+    assert convinces(caught.value.frames, IDS[LIAR])
+    return caught.value
 
 
 def test_two_proposals_are_evidence_and_the_others_go_on() -> None:
     """F-05: catches an equivocation that is not noticed, not provable, or that stops the round."""
-    sim = network(1)
-    liar = sim.nodes[OLDEST].node_id
-    sim.tamper[OLDEST] = changes(m.Proposal, two_proposals)
-    sim.settle()
-    assert blocked(sim, OLDEST) == sorted([OUTSIDER, YOUNGEST, MIDDLE])
-    found = [fault for fault in sim.faults_of(OLDEST) if isinstance(fault, Equivocation)]
-    assert found
-    assert all(frames_speak_for_themselves(fault.frames, liar) for fault in found)
-    evidence = sim.core(YOUNGEST).pings.blocks[liar]
-    assert frames_speak_for_themselves(evidence.frames, liar)
+    node = waiting()
+    node.offered()
+    document = document_of(node)
+    proposal = node.proposal_of(LIAR, document)
+    node.hear(LIAR, proposal)
+    assert heard(node, LIAR) == "accepted"
+    node.hear(LIAR, proposal)
+    assert not node.rows(), "a repetition is none"
+    equivocates(node, evolve(proposal, document_hash=OTHER))
+    assert heard(node, LIAR) == "equivocated"
+    for place in (NEXT, LAST):
+        node.hear(place, node.proposal_of(place, document))
+    node.tick(MAINNET.propose_share)
+    (said,) = node.sent(m.SigningSet)
+    assert IDS[LIAR] not in said.members
+    assert len(said.members) == THRESHOLD
 
 
-def test_a_block_outlives_a_restart_with_its_evidence() -> None:
-    """Catches a block list in memory only: a restart would forget who lied."""
-    sim = network(2)
-    liar = sim.nodes[OLDEST].node_id
-    sim.tamper[OLDEST] = changes(m.Proposal, two_proposals)
-    sim.settle()
-    sim.crash(YOUNGEST)
-    sim.start(YOUNGEST)
-    pings = sim.core(YOUNGEST).pings
-    assert pings.is_blocked(liar)
-    assert frames_speak_for_themselves(pings.blocks[liar].frames, liar)
-
-
-def test_different_proposals_to_different_peers_block_nobody_and_hinder_nobody() -> None:
+def test_another_proposal_to_this_node_alone_hinders_nobody() -> None:
     """F-05: catches a split round; no one node holds two bodies, so nobody may be blocked."""
-    sim = network(3)
-    deceived = [sim.nodes[YOUNGEST].node_id]
-    sim.tamper[OLDEST] = changes(
-        m.Proposal, lambda p: [evolve(p, document_hash=OTHER)], to=deceived
-    )
-    sim.settle()
-    assert blocked(sim, OLDEST) == []
+    node = waiting()
+    node.offered()
+    document = document_of(node)
+    node.hear(LIAR, node.proposal_of(LIAR, document, document_hash=OTHER))
+    assert heard(node, LIAR) == "heard_proposal"
+    for place in (NEXT, LAST):
+        node.hear(place, node.proposal_of(place, document))
+    node.tick(MAINNET.propose_share)
+    assert node.phase == "SetBuilding"
 
 
 @pytest.mark.parametrize("with_proposal", [True, False])
 def test_two_signing_sets_are_evidence(with_proposal: bool) -> None:
     """Catches a second set that replaces the first, or ends a node that knows no proposal."""
-    sim = network(4)
-    liar = sim.nodes[OLDEST].node_id
-
-    def lie(recipient: bytes, message: object) -> list[object]:
-        if isinstance(message, m.Proposal) and not with_proposal:
-            return []
-        if isinstance(message, m.SigningSet):
-            return [message, evolve(message, members=message.members[:-1])]
-        if isinstance(message, m.Offer) and not with_proposal:
-            ids = tuple(sorted(node.node_id for node in sim.nodes))
-            sets = [m.SigningSet(message.round, 1, ids), m.SigningSet(message.round, 1, ids[1:])]
-            return [message, *sets]
-        return [message]
-
-    sim.tamper[OLDEST] = lie
-    sim.settle()
-    assert blocked(sim, OLDEST) == sorted([OUTSIDER, YOUNGEST, MIDDLE])
-    assert not sim.refusals, "an event that the tables do not know ends in an error at the victim"
-    evidence = sim.core(MIDDLE).pings.blocks[liar]
-    assert frames_speak_for_themselves(evidence.frames, liar)
+    node = waiting()
+    if with_proposal:
+        node.proposed()
+    node.hear(LIAR, m.SigningSet(ROUND, 1, IDS))
+    equivocates(node, m.SigningSet(ROUND, 1, IDS[1:]))
+    assert heard(node, LIAR) == "equivocated"
+    assert node.inbox.book(ROUND).sets[IDS[LIAR]].members == IDS
 
 
-@pytest.mark.parametrize("kind", ["small", "strangers", "duplicates", "without itself", "empty"])
+ODD = {
+    "small": IDS[LIAR - 1 : LIAR + 1],
+    "strangers": (*IDS, b"\x02" + bytes(32)),
+    "duplicates": (*IDS, IDS[0]),
+    "without itself": tuple(node_id for node_id in IDS if node_id != IDS[LIAR]),
+    "empty": (),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
 def test_signing_sets_that_are_none_are_ignored(kind: str) -> None:
     """F-18: catches a set under t, with strangers or duplicates, that shapes the threshold set."""
-    sim = network(5)
+    node = waiting()
+    node.proposed()
+    node.hear(LIAR, m.SigningSet(ROUND, 1, ODD[kind]))
+    assert heard(node, LIAR) == "accepted"
+    for place in (NEXT, LAST):
+        node.hear(place, m.SigningSet(ROUND, 1, IDS))
+    assert IDS[LIAR] not in (node.inbox.threshold_set(ROUND) or ())
+    node.tick(MAINNET.set_share - 0.001)
+    assert IDS[LIAR] not in node.vote_of().members
+    assert len(node.vote_of().members) == THRESHOLD
 
-    def odd(message: m.SigningSet) -> list[object]:
-        ids = message.members
-        me = sim.nodes[OLDEST].node_id
-        members = {
-            "small": ids[:2],
-            "strangers": (*ids, b"\x02" + bytes(32)),
-            "duplicates": (*ids, ids[0]),
-            "without itself": tuple(i for i in ids if i != me),
-            "empty": (),
-        }[kind]
-        return [evolve(message, members=members)]
 
-    sim.tamper[OLDEST] = changes(m.SigningSet, odd)
-    sim.settle()
-    signers = sim.core(MIDDLE).report()["payouts"][0]["signers"]
-    assert sim.nodes[OLDEST].node_id.hex() not in signers
-    assert blocked(sim, OLDEST) == []
+def test_messages_of_another_epoch_are_not_of_this_round() -> None:
+    """F-19: catches a proposal or a set that was made with other shares."""
+    node = waiting()
+    node.offered()
+    document = document_of(node)
+    node.hear(LIAR, node.proposal_of(LIAR, document, key_epoch=2))
+    node.hear(LIAR, m.SigningSet(ROUND, 2, IDS))
+    assert heard(node, LIAR) == "silent"
+    assert not node.inbox.book(ROUND).sets
+
+
+def test_who_holds_no_share_keeps_nothing_of_a_round() -> None:
+    """Catches memory, or a phase, of a round that this node takes no part in."""
+    node = waiting()
+    offer = node.offer_of(LIAR)
+    node.ctx.use(epoch(None))
+    for message in (offer, m.SigningSet(ROUND, 1, IDS),
+                    m.Proposal(ROUND, 1, OTHER, OTHER, bytes(65))):
+        node.hear(LIAR, message)
+        assert not node.rows()
+    book = node.inbox.book(ROUND)
+    assert (book.offers, book.proposals, book.sets) == ({}, {}, {})
+
+
+def test_a_banned_peer_is_not_signed_with() -> None:
+    """Catches a round beside a peer that guessed at this node's secrets."""
+    node = waiting()
+    node.offered()
+    document = document_of(node)
+    node.ctx.tables.view.put("pair_banned", (IDS[ME], IDS[LIAR]), True)
+    for place in (LIAR, NEXT, LAST):
+        node.hear(place, node.proposal_of(place, document))
+    assert heard(node, LIAR) == "heard_proposal"
+    assert [heard(node, place) for place in (NEXT, LAST)] == ["accepted", "accepted"]
+
+
+# --- votes ---
+
+
+def member(node: Holder, inside: bool = True) -> int:
+    """Return a holder that is, or is not, in the threshold set that the node has voted for."""
+    members = node.vote_of().members
+    return next(p for p in (LIAR, NEXT, LAST) if (IDS[p] in members) == inside)
 
 
 def test_a_wrong_vote_ends_the_round_and_blocks_nobody() -> None:
     """F-06: catches a block, or a certificate, that comes of a mismatch."""
-    sim = network(6)
-    sim.tamper[OLDEST] = changes(m.Vote, once(lambda v: [evolve(v, digest=OTHER)]))
-    sim.settle()
-    assert blocked(sim, OLDEST) == []
-    rounds = {note["round"] for note in sim.noted("round.proposed", YOUNGEST)}
-    assert len(rounds) == 2, "one round was lost, the next one paid"
+    node = waiting()
+    document = node.voted()
+    assert "votes_conflict" in node.refused("peer.Mismatch", r=ROUND)
+    node.hear(member(node), evolve(node.vote_of(), digest=OTHER))
+    assert node.rows() == ["peer.Mismatch", "event.Recover"]
+    assert node.phase == "Cooldown"
+    assert node.book.status(document.event) == "PENDING"
+
+
+def test_a_vote_for_the_same_digest_by_other_members_is_another_checksum() -> None:
+    """F-06: catches a checksum that does not say who signs."""
+    node = waiting()
+    node.voted()
+    node.hear(member(node), evolve(node.vote_of(), members=IDS[1:]))
+    assert node.phase == "Cooldown"
 
 
 def test_a_member_outside_the_threshold_set_cannot_end_the_round() -> None:
     """Catches a round that any holder can spoil with a vote nobody asked it for."""
-    sim = network(7, bad=OUTSIDER)
-    me = sim.nodes[OUTSIDER].node_id
-
-    def meddle(recipient: bytes, message: object) -> list[object]:
-        if isinstance(message, m.SigningSet):
-            document = sim.core(YOUNGEST).hearing.book(message.round).document
-            event = document.event
-            ids = tuple(sorted(node.node_id for node in sim.nodes if node.node_id != me))
-            return [message, m.Vote(1, event, message.round, OTHER, (*ids[:2], me))]
-        return [message]
-
-    sim.tamper[OUTSIDER] = meddle
-    sim.settle()
-    rounds = {note["round"] for note in sim.noted("round.proposed", YOUNGEST)}
-    assert len(rounds) == 1, "the three others signed in the first round"
+    node = waiting()
+    node.voted()
+    node.hear(member(node, inside=False), evolve(node.vote_of(), digest=OTHER))
+    assert node.phase == "ThresholdSet"
 
 
-def test_a_member_that_always_votes_wrong_does_not_stop_the_payouts() -> None:
-    """RoundProgress: catches a senior liar that is chosen again in every round for ever."""
-    sim = network(8)
-    sim.tamper[OLDEST] = changes(m.Vote, lambda v: [evolve(v, digest=OTHER)])
-    sim.settle(24.0)
+def test_a_vote_from_outside_the_threshold_set_does_not_push_a_member_out() -> None:
+    """F-18: catches a run with a signer that the signing sets have not settled on."""
+    node = waiting()
+    node.voted()
+    vote = node.vote_of()
+    node.hear(member(node, inside=False), vote)
+    for place in (p for p in (LIAR, NEXT, LAST) if IDS[p] in vote.members):
+        if node.phase == "ThresholdSet":
+            node.hear(place, vote)
+    assert node.phase == "Signing"
 
 
-def test_a_member_that_never_votes_does_not_stop_the_payouts() -> None:
-    """RoundProgress: catches a silent senior that is chosen again in every round for ever."""
-    sim = network(9)
-    sim.tamper[OLDEST] = changes(m.Vote, lambda v: [])
-    sim.settle(24.0)
-
-
-def test_two_votes_of_one_attempt_are_evidence() -> None:
-    """SAFE-SIGN 3: catches a double vote that goes unnoticed or that lets two digests through."""
-    sim = network(10)
-    liar = sim.nodes[OLDEST].node_id
-    sim.tamper[OLDEST] = changes(m.Vote, lambda v: [v, evolve(v, digest=OTHER)])
-    sim.settle()
-    assert blocked(sim, OLDEST)
-    for number in blocked(sim, OLDEST):
-        evidence = sim.core(number).pings.blocks[liar]
-        assert frames_speak_for_themselves(evidence.frames, liar)
-
-
-def offer_with(sim: Simulation, locked: m.LockedCandidate) -> None:
-    """Let the dishonest node show a lock with each of its offers."""
-    sim.tamper[OLDEST] = changes(m.Offer, lambda o: [evolve(o, locked=locked)])
+# --- locks ---
 
 
 @pytest.mark.parametrize("fault", ["forged", "too few", "strangers", "twice"])
 def test_a_lock_without_a_certificate_is_the_offerers_fault(fault: str) -> None:
     """SAFE-SIGN 4: catches a lock taken on somebody's word; the state stays as it was."""
-    sim = network(11, deposit=False)
-    real = certificate(sim, [1, 2, 3], event=OTHER, digest=OTHER, attempt=1)
+    node = waiting()
+    document = node.candidates.choose({peer: node.offer_of(1) for peer in IDS}, ())
+    assert document is not None
+    real = node.certificate((1, 2, 3), document.event, document.digest, ROUND - 1)
+    stranger = m.SignedVote(b"\x02" + bytes(32), bytes(64))
     shown = {
-        "forged": forged(real),
+        "forged": evolve(real, members=()),
         "too few": evolve(real, votes=real.votes[:2]),
-        "strangers": evolve(
-            real, votes=(*real.votes[:2], m.SignedVote(b"\x02" + bytes(32), bytes(64)))
-        ),
+        "strangers": evolve(real, votes=(*real.votes[:2], stranger)),
         "twice": evolve(real, votes=(real.votes[0], real.votes[0], real.votes[1])),
-    }[fault]
-    offer_with(sim, m.LockedCandidate(b"document", shown))
-    sim.deposit()
-    sim.settle()
-    assert {type(found).__name__ for found in sim.faults_of(OLDEST)} == {"PeerFault"}
-    assert len(sim.faults_of(OLDEST)) >= 3, "every honest node names the sender"
-    assert blocked(sim, OLDEST) == [], "nothing here convinces a third party"
+    }
+    for certificate, good in ((shown[fault], False), (real, True)):
+        offer = node.offer_of(LIAR, locked=m.LockedCandidate(document.encode(), certificate))
+        if good:
+            node.hear(LIAR, offer)
+            continue
+        with pytest.raises(PeerFault) as caught:
+            node.hear(LIAR, offer)
+        assert not isinstance(caught.value, Equivocation), "nothing convinces a third party"
+        assert caught.value.culprits() == (IDS[LIAR],)
+        assert not node.inbox.book(ROUND).offers
+    assert node.inbox.book(ROUND).offers[IDS[LIAR]].locked is not None
 
 
 def test_a_certificate_for_one_document_does_not_lock_another() -> None:
-    """Catches a real certificate shown with a foreign document: its holder would choose the payout.
-
-    Two deposits wait; the liar shows the payout of one of them as if an old certificate were its.
+    """Catches a real certificate shown with a foreign document: its holder would choose the
+    payout.
     """
-    sim = network(12, deposit=False)
-    chosen: list[bytes] = []
-    real = certificate(
-        sim, [1, 2, 3], event=OTHER, digest=OTHER, attempt=sim.core(0).ctx.round_number()
-    )
-
-    def show(message: m.Offer) -> list[object]:
-        if not chosen:
-            candidates = sim.core(OLDEST).candidates
-            one = candidates.eligible()[:1]
-            key = sim.core(OLDEST).ctx.epoch
-            chosen.append(candidates._build(message.height, list(one), key).encode())
-        return [evolve(message, locked=m.LockedCandidate(chosen[0], real))]
-
-    sim.tamper[OLDEST] = changes(m.Offer, show)
-    sim.deposit(900_000)
-    sim.deposit(700_000)
-    sim.settle()
-    counts = {note["transfers"] for note in sim.noted("round.proposed", YOUNGEST)}
-    assert counts == {2}, "the candidate is what the offers hold, not what one member wishes"
+    node = waiting("one", "two")
+    one = {peer: node.offer_of(1, transfers=node.offer_of(1).transfers[:1]) for peer in IDS}
+    chosen = node.candidates.choose(one, ())
+    assert chosen is not None
+    real = node.certificate((1, 2, 3), chosen.event, OTHER, ROUND - 1)
+    shown = m.LockedCandidate(chosen.encode(), real)
+    with pytest.raises(PeerFault, match="another document"):
+        node.hear(LIAR, node.offer_of(LIAR, locked=shown))
+    node.offered()
+    assert len(document_of(node).transfers) == 2, "not what one member wishes"
 
 
-def test_a_copied_share_proof_prunes_the_copier() -> None:
-    """F-10: catches a senior that pushes a junior out by replaying its proof."""
-    sim = network(13)
-    stolen: list[bytes] = []
-
-    def seen(message: m.Proposal) -> list[object]:
-        stolen.append(message.share_proof)
-        return [message]
-
-    sim.tamper[YOUNGEST] = changes(m.Proposal, seen)
-    held: list[m.Proposal] = []
-
-    def copy(message: m.Proposal) -> list[object]:
-        held.append(message)
-        return [evolve(message, share_proof=stolen[0])] if stolen else []
-
-    sim.tamper[OLDEST] = changes(m.Proposal, copy)
-
-    def late() -> None:
-        if stolen and held:
-            for to in (OUTSIDER, YOUNGEST, MIDDLE):
-                sim.inject(OLDEST, evolve(held[0], share_proof=stolen[0]), to)
-        else:
-            sim.after(0.01, late)
-
-    sim.after(0.01, late)
-    sim.settle()
-    signers = sim.core(MIDDLE).report()["payouts"][0]["signers"]
-    assert sim.nodes[YOUNGEST].node_id.hex() in signers
-    assert sim.nodes[OLDEST].node_id.hex() not in signers
+def test_a_newer_certificate_moves_a_lock_and_an_older_one_does_not() -> None:
+    """SAFE-SIGN 4: catches a vote against the lock; what the others show is what permits it."""
+    for attempt, votes in ((ROUND - 1, True), (ROUND - 3, False)):
+        node = waiting("one", "two")
+        few = {peer: node.offer_of(1, transfers=node.offer_of(1).transfers[:1]) for peer in IDS}
+        mine = node.candidates.choose({peer: node.offer_of(1) for peer in IDS}, ())
+        other = node.candidates.choose(few, ())
+        assert mine is not None
+        assert other is not None
+        assert mine.event == other.event
+        put = node.ctx.tables.view.put
+        put("lock", (IDS[ME], mine.event), mine.digest)
+        put("lock_attempt", (IDS[ME], mine.event), ROUND - 2)
+        put("status", (IDS[ME], mine.event), "PENDING")
+        certificate = node.certificate((1, 2, 3), mine.event, mine.digest, ROUND - 2)
+        node.book.restore([m.LockedCandidate(mine.encode(), certificate)], [])
+        newer = node.certificate((1, 2, 3), other.event, other.digest, attempt)
+        shown = m.LockedCandidate(other.encode(), newer)
+        node.tick(0.01)
+        for place in (1, 2, 3):
+            node.hear(place, node.offer_of(place, locked=shown))
+        document = document_of(node)
+        assert document == (other if votes else mine)
+        for place in (1, 2, 3):
+            node.hear(place, node.proposal_of(place, document))
+        for place in (1, 2, 3):
+            node.hear(place, m.SigningSet(ROUND, 1, IDS))
+        assert node.phase == "ThresholdSet"
 
 
-@pytest.mark.parametrize("renumbered", [False, True])
-def test_a_replayed_proposal_counts_for_nothing(renumbered: bool) -> None:
-    """F-11: catches a proposal of an old round that is accepted in a new one."""
-    sim = network(14)
-    old: list[m.Proposal] = []
+# --- proofs ---
 
-    def replay(message: m.Proposal) -> list[object]:
-        if not old:
-            old.append(message)
-            return [message]
-        return [evolve(old[0], round=message.round) if renumbered else old[0]]
 
-    sim.tamper[OLDEST] = changes(m.Proposal, replay)
-    sim.settle()
-    sim.deposit(600_000)
-    sim.settle()
-    signers = sim.core(MIDDLE).report()["payouts"][-1]["signers"]
-    assert sim.nodes[OLDEST].node_id.hex() not in signers
+def test_a_copied_share_proof_counts_for_nothing_and_prunes_nobody_else() -> None:
+    """F-10: catches a senior that pushes a junior out by showing its proof."""
+    seniority = epoch().seniority
+    for number in range(ROUND, ROUND + 4):
+        node = waiting()
+        node.ctx.now = number * MAINNET.round_period_s
+        node.offered()
+        document = document_of(node)
+        order = [IDS.index(peer) for peer in seniority if peer != IDS[ME]]
+        copier, victim, third = order
+        copied = node.proposal_of(victim, document).share_proof
+        node.hear(copier, node.proposal_of(copier, document, share_proof=copied))
+        assert heard(node, copier) == "heard_proposal"
+        assert not verify_share(
+            epoch().public_share(IDS[copier]), b"whatever it is bound to", copied
+        )
+        for place in (victim, third):
+            node.hear(place, node.proposal_of(place, document))
+        node.tick(MAINNET.propose_share)
+        for place in (copier, victim, third):
+            node.hear(place, m.SigningSet(number, 1, IDS))
+        assert set(node.inbox.threshold_set(number) or ()) == set(IDS) - {IDS[copier]}
+        assert signing_order(seniority, number, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id_hash": OTHER},
+        {"share_proof": bytes(65)},
+        {"round": ROUND + 1},
+    ],
+)
+def test_a_proposal_that_is_not_this_rounds_or_this_peers_counts_for_nothing(
+    change: dict[str, Any],
+) -> None:
+    """F-11: catches a proposal of another round, or of another peer, that is accepted here."""
+    node = waiting()
+    node.offered()
+    document = document_of(node)
+    node.hear(LIAR, node.proposal_of(LIAR, document, **change))
+    assert heard(node, LIAR) in ("silent", "heard_proposal")
+    others = node.proposal_of(NEXT, document)
+    node.hear(LAST, others)
+    assert heard(node, LAST) == "heard_proposal", "that of another peer"
+
+
+def test_a_replayed_proposal_counts_for_nothing() -> None:
+    """F-11: catches a proposal of an old round that is accepted in a new one, renumbered."""
+    node = waiting()
+    node.offered()
+    old = node.proposal_of(LIAR, document_of(node))
+    node.tick(0.0, ROUND + 1)
+    node.offered()
+    assert document_of(node).digest == old.document_hash
+    node.hear(LIAR, evolve(old, round=ROUND + 1))
+    assert heard(node, LIAR) == "heard_proposal"
 
 
 def test_offers_of_deposits_that_do_not_exist_change_nothing() -> None:
     """Catches a candidate with a transfer that only a liar has seen."""
-    sim = network(15)
+    node = waiting()
     ghost = m.OutpointRef(OTHER, 0)
-    sim.tamper[OLDEST] = changes(
-        m.Offer, lambda o: [evolve(o, height=o.height + 1000, transfers=(ghost, *o.transfers))]
+    node.tick(0.01)
+    honest = node.offer_of(LIAR)
+    node.hear(
+        LIAR, evolve(honest, height=honest.height + 1000, transfers=(ghost, *honest.transfers))
     )
-    sim.settle()
-
-
-def test_messages_before_there_is_a_key_are_ignored() -> None:
-    """Catches a node without a key that fails on the messages of a signing round."""
-    sim = Simulation(seed=16, dishonest={OLDEST})
-    sim.start_all()
-    sim.run(0.1)
-    number = sim.core(0).ctx.round_number()
-    ids = tuple(sorted(node.node_id for node in sim.nodes))
-    ballot = certificate(sim, [3], event=OTHER, digest=OTHER, attempt=number)
-    for message in (
-        m.Offer(number, 1, OTHER, (), m.LockedCandidate(b"", ballot)),
-        m.Proposal(number, 1, OTHER, OTHER, bytes(65)),
-        m.SigningSet(number, 1, ids),
-        m.Release(OTHER, 0, 1, b"", 0),
-        m.Step(OTHER, 63, 15, b"", 2),
-        m.SignatureFound(OTHER, b"", (), ()),
-        m.Begin(ballot),
-    ):
-        sim.inject(OLDEST, message, OUTSIDER)
-    everyone = {node.node_id for node in sim.nodes}
-    sim.run_until(
-        lambda: all(n.core is not None and n.core.ctx.key is not None for n in sim.nodes), 20.0
-    )
-    assert len(everyone) == 4
-    assert not sim.refusals
+    node.hear(LIAR, honest)
+    for place in (NEXT, LAST):
+        node.hear(place, node.offer_of(place))
+    real = outpoint_ref(document_of(node).transfers[0])
+    assert (len(document_of(node).transfers), real.txid) == (1, ident("a deposit"))

@@ -5,11 +5,7 @@ from __future__ import annotations
 import itertools
 
 from metanode.protocol.rounds.threshold_set import SEARCH_LIMIT, prune_copies, threshold_set
-
-
-def peers(count: int) -> tuple[bytes, ...]:
-    """Return ids in order of seniority."""
-    return tuple(number.to_bytes(33, "big") for number in range(count))
+from tests.support import peers
 
 
 def everyone(ids: tuple[bytes, ...]) -> dict[bytes, frozenset[bytes]]:

@@ -11,7 +11,7 @@ from anyio.abc import ByteStream
 
 from metanode.errors import LocalFault, PeerFault
 from metanode.identity import Identity
-from metanode.protocol.links.handshake import Handshakes, Link, LinkTerms
+from metanode.protocol.links.handshake import VERSION, Handshakes, Link, LinkTerms
 from metanode.protocol.wire.codec import Codec
 from metanode.protocol.wire.framing import encode_frame
 from metanode.runtime.net import transport
@@ -92,7 +92,7 @@ async def still_serving(victim: RunningNode, friend: RunningNode) -> None:
     await until(lambda: len(victim.frames) > before)
 
 
-HELLO = Hello(1, NETWORK, MALLORY.node_id, b"\x01" * 32)
+HELLO = Hello(VERSION, NETWORK, MALLORY.node_id, b"\x01" * 32)
 FIRST_WORDS = {
     "empty frame": (bytes(4), "malformed"),
     "oversized": ((4097).to_bytes(4, "big"), "malformed"),
@@ -101,23 +101,23 @@ FIRST_WORDS = {
     "deep nesting": (encode_frame(b"\x81" * 4000), "malformed"),
     "bignum": (encode_frame(bytes.fromhex("c249010000000000000000")), "malformed"),
     "wrong network": (
-        encode_frame(CODEC.encode(Hello(1, bytes(32), MALLORY.node_id, bytes(32)))),
-        "wrong network",
+        encode_frame(CODEC.encode(Hello(VERSION, bytes(32), MALLORY.node_id, bytes(32)))),
+        "wrong_network",
     ),
     "old version": (
         encode_frame(CODEC.encode(Hello(0, NETWORK, MALLORY.node_id, bytes(32)))),
-        "old version",
+        "old_version",
     ),
     "somebody else": (
-        encode_frame(CODEC.encode(Hello(1, NETWORK, identity("carol").node_id, bytes(32)))),
-        "other identity",
+        encode_frame(CODEC.encode(Hello(VERSION, NETWORK, identity("carol").node_id, bytes(32)))),
+        "other_identity",
     ),
-    "two hellos": (encode_frame(CODEC.encode(HELLO)) * 2, "second query"),
-    "proof first": (encode_frame(CODEC.encode(Proof(bytes(32), bytes(64)))), "out of turn"),
-    "ready first": (encode_frame(CODEC.encode(Ready())), "out of turn"),
+    "two hellos": (encode_frame(CODEC.encode(HELLO)) * 2, "second_hello"),
+    "proof first": (encode_frame(CODEC.encode(Proof(bytes(32), bytes(64)))), "out_of_turn"),
+    "ready first": (encode_frame(CODEC.encode(Ready())), "out_of_turn"),
     "bad signature": (
         encode_frame(CODEC.encode(HELLO)) + encode_frame(CODEC.encode(Proof(bytes(32), bytes(64)))),
-        "bad signature",
+        "proof_bad",
     ),
 }
 
@@ -284,7 +284,7 @@ async def test_a_relay_between_two_nodes_gets_no_link() -> None:
             tasks.cancel_scope.cancel()
         assert (alice.ups, bob.ups) == ([], [])
         labels = set(alice.links.statistics.refusals) | set(bob.links.statistics.refusals)
-        assert "other identity" in labels
+        assert "other_identity" in labels
         await to_alice.close()
         await to_bob.close()
 

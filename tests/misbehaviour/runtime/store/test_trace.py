@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metanode.errors import UserError
-from metanode.runtime.store.trace import TraceWriter, line_hash, verify_trace
+from metanode.runtime.store.trace import TraceWriter, line_hash, read_trace
 
 Lines = list[bytes]
 
@@ -58,7 +58,7 @@ def test_edit_is_found_with_its_line(tmp_path: Path, edit: str) -> None:
     change, complaint = EDITS[edit]
     path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
     with pytest.raises(UserError) as caught:
-        verify_trace(tmp_path)
+        list(read_trace(tmp_path))
     assert f"{path}{complaint}" in str(caught.value)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from model_checks.by_state import PAGE, main, page
+from spec.inputs import INPUTS, SENDERS, STEPS, WINDOWS
 from spec.language.declarations import Row
 from spec.protocol import PROTOCOL
 from tests.spec.support import build
+from tools.by_state import PAGE, main, page
 
 
 def blocks(text: str) -> dict[tuple[str, str], str]:
@@ -63,6 +64,20 @@ def test_a_row_says_what_it_asks_and_what_it_does() -> None:
         else:
             assert f"{kinds[effect.cell.kept]} {cell} := {value}" in lines
     assert f"why {rule.row.why}" in lines
+
+
+def test_each_input_and_each_trigger_is_on_the_page() -> None:
+    """Catches an input whose sender, window or order the page does not show, or shows wrongly."""
+    text = page()
+    for entry in INPUTS.values():
+        steps = ", ".join(entry.names) or "none"
+        assert f"| {entry.kind} | {entry.sender} | {entry.window} | {steps} |" in text
+    for step in STEPS.values():
+        assert f"| {step.name} | {', '.join(step.triggers)} | {step.meaning} |" in text
+    told = re.sub(r"\n {12}", " ", blocks(text)["session", "acked"])
+    assert "    on    begun (begin)\n" in told.split("Begin(")[1]
+    for each in (*SENDERS, *WINDOWS):
+        assert re.search(rf"^\| {each} \| \S", text, re.MULTILINE)
 
 
 def test_what_happens_everywhere_is_said_once_and_a_state_without_rows_says_so() -> None:

@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from metanode.protocol.tables.runner import TableRunner, Tables
 from metanode.protocol.tables.view import NodeView
-from model_checks import suite as generated
-from model_checks.suite import Bench, Case, bench_of
 from spec.language.assembly import Rule
 from spec.protocol import PROTOCOL
+from tests.conformance import suite as generated
 from tests.conformance.side_by_side import attempt, check_case, node_view
+from tests.conformance.suite import Bench, Case, bench_of
 
 MACHINES = PROTOCOL.machines
 RULES = tuple(each for machine in MACHINES.values() for each in machine.rules)

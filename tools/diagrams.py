@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_checks.by_state import everywhere
+from model_checks.report.state_chart import everywhere
 from spec.language.assembly import Machine
 from spec.protocol import PROTOCOL
 

@@ -12,8 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import spec
+from model_checks.report.protocol_part import reference, values
+from model_checks.report.state_chart import everywhere
+from spec.inputs import INPUTS, SENDERS, STEPS, WINDOWS
 from spec.language.assembly import Machine, Protocol, Rule
-from spec.language.declarations import KEPT, Cell, Enum, Opt
+from spec.language.declarations import KEPT
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 
@@ -30,39 +33,18 @@ Each block says what may happen in one state. An event that does not stand there
 in that state: it is reported and changes nothing. The event happens if all lines marked `if` hold;
 they are asked from left to right, here from top to bottom. `write` is flushed to disk before
 anything is sent, `send` leaves the node in the message named, `set` changes memory, and `ghost`
-exists in properties only. The node takes all values from the state before the row.
+exists in properties only. The node takes all values from the state before the row. `on` names the
+steps that try the event, each with the inputs that run it; both are listed under the tables.
 """
-
-
-def everywhere(machine: Machine) -> list[str]:
-    """Return the events that leave every state as it is, in the order of the table."""
-
-    def stays(rules: list[Rule]) -> bool:
-        return {rule.source for rule in rules} == set(machine.states) and all(
-            rule.source == rule.target for rule in rules
-        )
-
-    return [e for e in machine.signatures if stays([r for r in machine.rules if r.event == e])]
-
-
-def reference(cell: Cell) -> str:
-    """Return the cell with the sorts that it is indexed by."""
-    return f"{cell.name}[{', '.join(cell.index)}]" if cell.index else cell.name
-
-
-def values(cell: Cell) -> str:
-    """Return what the cell may hold."""
-    if isinstance(cell.type, Enum):
-        return ", ".join(cell.type.values)
-    return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
 
 
 def page(protocol: Protocol = PROTOCOL) -> str:
     """Return the whole page."""
-    contents = [*protocol.machines, "definitions", "cells"]
+    contents = [*protocol.machines, "inputs", "steps", "definitions", "cells"]
     parts = [INTRODUCTION, ",\n".join(f"[{name}](#{name})" for name in contents) + "\n"]
     for machine in protocol.machines.values():
         parts += _table(machine)
+    parts += _inputs()
     parts += _definitions(protocol)
     parts += _cells(protocol)
     return "\n".join(parts)
@@ -102,7 +84,34 @@ def _lines(rule: Rule) -> Iterator[str]:
         message = MESSAGE_OF_CELL.get(effect.cell.name)
         said = f"{cell} in {message.__name__}" if message else f"{cell} := {value}"
         yield from _wrapped(EFFECT[effect.cell.kept], said)
+    yield from _wrapped("on", "; ".join(_tried(f"{rule.table}.{rule.event}")))
     yield from _wrapped("why", rule.row.why)
+
+
+def _tried(trigger: str) -> Iterator[str]:
+    """Yield the steps that try a trigger, with the inputs that run them."""
+    for step in STEPS.values():
+        if trigger in step.triggers:
+            kinds = (each.kind for each in INPUTS.values() if step.name in each.names)
+            yield f"{step.name} ({', '.join(kinds)})"
+
+
+def _inputs() -> Iterator[str]:
+    yield "## Inputs\n"
+    yield "What comes in, who may send it, when the node takes it, and what it runs, in order.\n"
+    yield "| input | sender | window | steps |\n|---|---|---|---|"
+    for each in INPUTS.values():
+        yield f"| {each.kind} | {each.sender} | {each.window} | {', '.join(each.names) or 'none'} |"
+    yield "\n| sender | who that is |\n|---|---|"
+    yield from (f"| {name} | {rule} |" for name, rule in SENDERS.items())
+    yield "\n| window | when that is |\n|---|---|"
+    yield from (f"| {name} | {rule or 'at any time'} |" for name, rule in WINDOWS.items())
+    yield "\n## Steps\n"
+    yield "A step tries its events in order, for each individual that is at hand.\n"
+    yield "| step | events | at hand |\n|---|---|---|"
+    for step in STEPS.values():
+        yield f"| {step.name} | {', '.join(step.triggers)} | {step.meaning} |"
+    yield ""
 
 
 def _wrapped(label: str, text: str) -> list[str]:

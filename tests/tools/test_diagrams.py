@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from model_checks.diagrams import (
+from spec.language.declarations import Row
+from spec.protocol import PROTOCOL
+from tests.spec.support import build
+from tools.diagrams import (
     BEGIN,
     END,
     LIFECYCLE,
@@ -16,9 +19,6 @@ from model_checks.diagrams import (
     mermaid,
     with_diagram,
 )
-from spec.language.declarations import Row
-from spec.protocol import PROTOCOL
-from tests.spec.support import build
 
 
 def test_a_diagram_has_every_arrow_and_no_other() -> None:

@@ -1,0 +1,314 @@
+"""Payouts: the run that signs one, signatures that others show, and the way to the chain."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from metanode.custody.payout import PayoutDocument
+from metanode.protocol import inputs
+from metanode.protocol.events.run import lane_nonce
+from metanode.protocol.payouts.payouts import TOLD_AGAIN
+from metanode.protocol.tables.effects import Broadcast, LookUp
+from spec import messages as m
+from spec.parameters import MAINNET
+from tests.custody.support import ident
+from tests.protocol.rounds.support import IDS, ME, ROUND, SHARES, Holder
+from tests.tss.support import deliver, sign_sessions
+
+THIEF = ident("thief")
+
+
+def waiting(*names: str, confirmations: int = 1) -> Holder:
+    """Return a node with a chain on which deposits wait."""
+    node = Holder.make(confirmations)
+    for _ in range(3):
+        node.mine()
+    node.mine(*(names or ("a deposit",)))
+    for _ in range(confirmations - 1):
+        node.mine()
+    return node
+
+
+def state(node: Holder, document: PayoutDocument) -> str:
+    """Return where a payout stands."""
+    return node.ctx.state("payout", document.event)
+
+
+def spends(document: PayoutDocument, txid: bytes) -> list:
+    """Return a transaction that spends all inputs of a payout."""
+    return [(spent.outpoint, txid) for spent in document.transaction.inputs]
+
+
+# --- runs ---
+
+
+def test_a_certificate_begins_the_run_of_its_voters() -> None:
+    """Catches a run of other signers, or for another document, than the certificate says."""
+    node = waiting("a", "b")
+    document = node.certified()
+    task, certificate = node.sessions.entered[document.event, ROUND]
+    run = node.payouts.begin(task, certificate)
+    assert run is not None
+    assert run.members == tuple(vote.voter for vote in certificate.votes)
+    assert run.plan.digests == document.sighashes()
+    assert (run.event, run.attempt, run.digest) == (document.event, ROUND, document.digest)
+    assert len(run.lanes) == 2
+    assert node.payouts.begin(evolve(task, key_epoch=9), certificate) is None, "no such share"
+
+
+def test_the_results_of_a_run_are_verified_and_taken() -> None:
+    """Catches a payout that is announced unverified, or made and never announced."""
+    node = waiting()
+    document = node.certified()
+    run = node.payouts.begin(*node.sessions.entered[document.event, ROUND])
+    assert run is not None
+    assert not node.payouts.verifies(run), "there is no result yet"
+    signers = [IDS.index(member) + 1 for member in run.members]
+    (lane,) = run.lanes
+    nonce = lane_nonce(run.instance, 0)
+    others = sign_sessions(SHARES, signers, digest=document.sighashes()[0], instance=nonce)
+    others[ME + 1] = lane
+    deliver(others)
+    assert node.payouts.verifies(run)
+    assert not node.payouts.verifies(evolve(run, digest=ident("another digest")))
+    node.payouts.finished(run)
+    effects = node.ctx.tables.take()
+    (send,) = [s for s in effects.sends if isinstance(s.message, m.SignatureFound)]
+    assert (send.message.digest, send.message.signers) == (document.digest, run.members)
+    assert node.book.status(document.event) == "SUCCESS"
+
+
+def test_attempts_of_a_round_are_over_when_its_time_for_signing_is() -> None:
+    """Catches a session that outlives its round, or one that ends before it."""
+    node = waiting()
+    node.tick(0.0)
+    assert node.payouts.oldest() == ROUND
+    node.tick(MAINNET.signing_share)
+    assert node.payouts.oldest() == ROUND + 1
+    assert not list(node.payouts.due())
+    assert node.payouts.rebuild(bytes(32), ROUND) is None
+
+
+def test_a_document_says_which_payout_it_is_about() -> None:
+    """F-17: catches an event that is taken from somebody's word, or one of another network."""
+    node = waiting()
+    document = node.proposed()
+    assert node.payouts.concerns(document.event, document.encode(), None)
+    assert not node.payouts.concerns(ident("other"), document.encode(), None)
+    assert not node.payouts.concerns(document.event, b"no document", None)
+    renamed = evolve(document, event=ident("other"))
+    assert not node.payouts.concerns(ident("other"), renamed.encode(), None)
+
+
+# --- signatures ---
+
+
+def test_signatures_that_a_peer_shows_end_the_round_and_go_to_the_chain() -> None:
+    """F-15: catches a node that waits for its own run although the payout is signed."""
+    node = waiting()
+    document = node.paid()
+    assert node.rows() == ["event.Signature", "payout.Finish", "peer.Signed"]
+    assert node.phase == "Cooldown"
+    (broadcast,) = node.asked(Broadcast)
+    assert (broadcast.event, broadcast.txid) == (document.event, document.txid)
+    (found,) = node.sent(m.SignatureFound)
+    assert found == node.signatures(document)
+    node.hear(2, found)
+    assert not node.effects.trace, "what is known is news to nobody"
+
+
+def test_signatures_of_another_document_do_not_end_the_round() -> None:
+    """SAFE-SIGN 4: catches a round called signed by signatures of what this node did not lock."""
+    node = waiting("a", "b")
+    document = node.certified()
+    other = node.candidates.choose(
+        {i: node.offer_of(1, transfers=node.offer_of(1).transfers[:1]) for i in IDS}, ()
+    )
+    assert other is not None
+    assert (other.event, other.digest != document.digest) == (document.event, True)
+    node.hear(1, node.signatures(other))
+    assert node.book.status(document.event) == "SUCCESS"
+    assert node.phase == "Signing"
+
+
+def test_signatures_that_come_before_their_block_wait_for_it() -> None:
+    """Catches a late chain view that refuses a real payout for good."""
+    ahead = waiting()
+    found = ahead.signatures(ahead.proposed())
+    node = Holder.make()
+    for block in ahead.blocks[:-1]:
+        node.news(block)
+    node.hear(1, found)
+    node.tick(0.3)
+    assert not node.effects.trace
+    node.news(ahead.blocks[-1])
+    assert "payout.Finish" in node.rows()
+    node.news()
+    assert "event.Signature" not in node.rows(), "it waits no more"
+
+
+def test_a_payout_is_kept_with_its_signatures_over_a_restart() -> None:
+    """Catches a signed payout lost in a crash before it was mined, or before it was booked."""
+    before = waiting()
+    document = before.paid()
+    (found,) = before.sent(m.SignatureFound)
+    for settlement in ("SIGNED", "UNSIGNED"):
+        node = Holder.make()
+        for cell, value in (("status", "SUCCESS"), ("settlement", settlement)):
+            node.ctx.tables.view.put(cell, (IDS[ME], document.event), value)
+        node.ctx.tables.view.put(
+            "signature_kept", (IDS[ME], document.event, document.digest), True
+        )
+        node.book.restore([], [found])
+        node.news(*before.blocks[:-1])
+        assert not node.payouts.payouts
+        node.news(before.blocks[-1])
+        assert ("payout.Finish" in node.rows()) == (settlement == "UNSIGNED")
+        assert state(node, document) == "SIGNED"
+        node.tick()
+        assert [look.txid for look in node.asked(LookUp)] == [document.txid]
+        node.answer(document.event, "unknown")
+        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txid]
+
+
+def test_a_peer_that_comes_up_is_told_of_the_newest_payouts() -> None:
+    """Catches a node that stays behind because it was away when the signature was announced."""
+    node = waiting()
+    document = node.paid()
+    assert list(node.payouts.tells(inputs.LinkUp(IDS[1]))) == [(document.event, IDS[1])]
+    assert not list(node.payouts.tells(inputs.Tick()))
+    for number in range(2 * TOLD_AGAIN):
+        node.payouts.payouts[bytes([number])] = node.payouts.payouts[document.event]
+    assert len(list(node.payouts.tells(inputs.LinkUp(IDS[1])))) == TOLD_AGAIN
+
+
+# --- the chain ---
+
+
+def test_a_payout_goes_from_signed_to_completed() -> None:
+    """Catches a payout called final before it is deep enough, or never."""
+    node = waiting()
+    document = node.paid()
+    assert state(node, document) == "SIGNED"
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "SIGNED"
+    assert node.asked(Broadcast), "the reply to a broadcast alone is never trusted"
+    for answer, wanted in (
+        ("pending", "BROADCAST"), ("included", "BROADCAST"), ("final", "COMPLETED")
+    ):
+        node.answer(document.event, answer)
+        assert state(node, document) == wanted
+        assert not node.asked(Broadcast)
+    assert node.notes() == ["payout.final"]
+    node.tick()
+    assert not node.asked(LookUp)
+
+
+def test_a_payout_may_be_final_when_it_is_first_looked_up() -> None:
+    """Catches a payout that needs one answer for each of its states."""
+    node = waiting()
+    document = node.paid()
+    node.answer(document.event, "final")
+    assert node.rows() == ["payout.Accepted", "payout.Final"]
+    assert state(node, document) == "COMPLETED"
+
+
+def test_a_payout_that_the_mempool_dropped_is_sent_again() -> None:
+    """Catches a payout forgotten with the mempool: never fresh inputs, the same transaction."""
+    node = waiting()
+    document = node.paid()
+    node.answer(document.event, "pending")
+    node.answer(document.event, "replaced")
+    assert node.rows() == ["payout.Dropped"]
+    assert state(node, document) == "SIGNED"
+    (again,) = node.asked(Broadcast)
+    assert again.raw == node.payouts.payouts[document.event].signed.raw
+
+
+def test_the_chain_is_asked_about_an_open_payout_now_and_then() -> None:
+    """Catches a node that asks with every tick, or asks once."""
+    node = waiting()
+    node.paid()
+    asked = 0
+    for _ in range(20):
+        node.ctx.now += MAINNET.payout_query_s / 4
+        node.tick()
+        asked += len(node.asked(LookUp))
+    assert 4 <= asked <= 6
+
+
+def test_a_payout_whose_block_was_disconnected_is_sent_again() -> None:
+    """Catches a payout that is final for ever, although the chain has let it go."""
+    for answer in ("included", "final"):
+        node = waiting()
+        document = node.paid()
+        node.answer(document.event, answer)
+        node.mine(spends=spends(document, document.txid))
+        gone = node.blocks[-1]
+        node.news(node.block(branch="other", parent=node.blocks[-2]), gone=[gone])
+        assert "payout.Reorg" in node.rows()
+        assert state(node, document) == "REORGED"
+        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txid]
+        node.mine()
+        assert "payout.Reorg" not in node.rows(), "that news is old"
+        node.answer(document.event, "pending")
+        assert state(node, document) == "BROADCAST"
+
+
+def test_a_block_with_other_payouts_disconnects_none_of_these() -> None:
+    """Catches every payout sent again with every reorganisation."""
+    node = waiting()
+    document = node.paid()
+    node.answer(document.event, "pending")
+    node.mine()
+    node.news(gone=node.blocks[-1:])
+    assert not node.effects.trace
+    assert state(node, document) == "BROADCAST"
+
+
+def test_a_payout_that_lost_an_input_for_good_is_given_up() -> None:
+    """Catches a conflict of the chain that is ignored: no later payout would ever begin."""
+    node = waiting("a", "b", confirmations=3)
+    document = node.paid()
+    node.answer(document.event, "pending")
+    lost = document.transaction.inputs[0].outpoint
+    node.mine(spends=[(lost, THIEF)])
+    for _ in range(2):
+        node.answer(document.event, "unknown")
+        assert state(node, document) == "SIGNED", "it may come back"
+        node.mine()
+    node.answer(document.event, "unknown")
+    assert node.rows() == ["payout.Conflict"]
+    assert node.notes() == ["payout.reverted"]
+    assert not node.asked(Broadcast)
+    assert state(node, document) == "REVERTED"
+    node.tick(0.01, ROUND + 1)
+    assert node.sent(m.Offer), "the deposit that remains is a new event"
+
+
+def test_a_payout_that_spent_its_inputs_itself_has_no_conflict() -> None:
+    """Catches a payout given up because of its own transaction."""
+    node = waiting()
+    document = node.paid()
+    node.mine(spends=spends(document, document.txid))
+    for _ in range(3):
+        node.mine()
+    node.answer(document.event, "final")
+    assert state(node, document) == "COMPLETED"
+
+
+def test_an_answer_about_another_payout_moves_nothing() -> None:
+    """Catches an answer that is taken for whatever payout is open."""
+    node = waiting()
+    document = node.paid()
+    node.answer(ident("another"), "final")
+    assert state(node, document) == "SIGNED"
+
+
+def test_the_operator_sees_what_was_signed() -> None:
+    """Catches a report that is not about this payout."""
+    node = waiting("a", "b")
+    document = node.paid()
+    (shown,) = node.payouts.report()
+    assert (shown["event"], shown["txid"]) == (document.event.hex(), document.txid.hex())
+    assert (shown["state"], shown["inputs"], len(shown["transfers"])) == ("SIGNED", 2, 2)
