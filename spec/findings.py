@@ -247,7 +247,8 @@ FINDINGS = (
             " two other correct ones and a liar vote for d2 in attempt 2: three votes, where five"
             " are needed. In the next epoch n, t, f are 4, 3, 1: who is locked on d1 counts three"
             " votes as a newer certificate, votes for d2, and d2 is signed as well. Found by"
-            " reading; `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1, 1, 0, in 22 steps.",
+            " reading; `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1, 1, 0, in"
+            " 22 steps.",
             "A certificate is counted with the holders, t and f of the epoch that signs its attempt"
             " (F-19), whoever looks at it and whenever.",
             ("formula certified", "formula lock_permits", "metanode/protocol/tables/view.py")),
