@@ -45,7 +45,7 @@ FINDINGS = (
             "SAFE-SIGN 6: a payout spends its own deposits, and the next one waits until it is"
             " final.",
             ("formula open_payout", "payout: BROADCAST -Final-> COMPLETED",
-             "metanode/custody/payout.py", "metanode/protocol/payouts/settlement.py")),
+             "formula open_payout", "metanode/custody/payout.py")),
     Finding("F-04", "M, T: nothing remembers that a share went out.",
             "A keeps B's share for d1 to itself; B gives up and signs d2 with C.",
             "SAFE-SIGN 2: the lock and the release are on disk before a share leaves.",
