@@ -45,7 +45,7 @@ FINDINGS = (
             "SAFE-SIGN 6: a payout spends its own deposits, and the next one waits until it is"
             " final.",
             ("formula open_payout", "payout: BROADCAST -Final-> COMPLETED",
-             "metanode/custody/payout.py", "metanode/protocol/payouts/settlement.py")),
+             "formula open_payout", "metanode/custody/payout.py")),
     Finding("F-04", "M, T: nothing remembers that a share went out.",
             "A keeps B's share for d1 to itself; B gives up and signs d2 with C.",
             "SAFE-SIGN 2: the lock and the release are on disk before a share leaves.",
@@ -242,4 +242,14 @@ FINDINGS = (
             "f is not lowered for who is left out: the others go on alone only if n - f >= t still"
             " holds. With t = floor(2n/3) + 1 it never does, and operators decide.",
             ("cell roster_has", "metanode/protocol/reshare/regroup.py")),
+    Finding("F-39", "Ours, as first written: t equal votes are a certificate, whoever counts them.",
+            "n, t, f are 7, 5, 2. Three correct holders and both liars sign d1 in attempt 1; the"
+            " two other correct ones and a liar vote for d2 in attempt 2: three votes, where five"
+            " are needed. In the next epoch n, t, f are 4, 3, 1: who is locked on d1 counts three"
+            " votes as a newer certificate, votes for d2, and d2 is signed as well. Found by"
+            " reading; `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1, 1, 0, in"
+            " 22 steps.",
+            "A certificate is counted with the holders, t and f of the epoch that signs its attempt"
+            " (F-19), whoever looks at it and whenever.",
+            ("formula certified", "formula lock_permits", "metanode/protocol/tables/view.py")),
 )

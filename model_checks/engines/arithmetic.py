@@ -267,6 +267,22 @@ def _handover() -> tuple[Any, ...]:
     return _two_signers(*safe_sign_1())
 
 
+def _todays_numbers() -> tuple[Any, ...]:
+    """Of 7, 5, 2 five signed A; with 4, 3, 1 as many as three of them vote for B afterwards."""
+    venn = Venn("A", "B", "L")
+    n, t, f = _constants()
+    return (
+        *venn.facts(),
+        n == 7,
+        t == 5,
+        f == 2,
+        venn.size("A") >= t,
+        venn.size("B") >= 3,
+        venn.size("L") <= f,
+        venn.size("A B", "L") == 0,
+    )
+
+
 def _activation() -> tuple[Any, ...]:
     venn = Venn("A", "L")
     t, f = z3.Ints("T F")
@@ -327,4 +343,10 @@ CLAIMS = (
     Claim("HalfIsEnough", "F-01: t ≤ n/2", False, _half),
     Claim("FloorWithoutPlusOne", "t = floor(2n/3)", False, _no_plus_one),
     Claim("RefundByOneFewer", "F-16 with n − t + f", False, _refund(1)),
+    Claim(
+        "VotesByTodaysNumbers",
+        "F-39: 3 votes of 7/5/2, after 4/3/1 has come, rule out that 5 signed something else",
+        False,
+        _todays_numbers,
+    ),
 )

@@ -159,7 +159,7 @@ MODEL = Model(
             pinned=Counts(
                 distinct=351, generated=649, depth=3,
                 reached={"CanBlock": 1},
-                violated={"BlockNeedsProof": 1, "HonestTogether": 1, "SetPossible": 2},
+                violated={"BlockedConflicted": 1, "HonestTogether": 1, "SetPossible": 2},
             ),
         ),
         Case(
@@ -168,7 +168,7 @@ MODEL = Model(
             pinned=Counts(
                 distinct=100, generated=136, depth=3,
                 reached={"CanBlock": 2, "CanSuspect": 2},
-                violated={"BlockNeedsProof": 2, "HonestTogether": 2},
+                violated={"BlockedConflicted": 2, "HonestTogether": 2},
             ),
         ),
         Case(
@@ -177,7 +177,7 @@ MODEL = Model(
             pinned=Counts(
                 distinct=37, generated=37, depth=2,
                 reached={"CanBlock": 1},
-                violated={"BlockNeedsProof": 1, "HonestTogether": 1},
+                violated={"BlockedConflicted": 1, "HonestTogether": 1},
             ),
         ),
     ),

@@ -297,7 +297,7 @@ MODEL = Model(
         Case(
             REFLECTED, {"Peer": 3, "Link": 1}, {"F": 1},
             pinned=Counts(
-                distinct=1008, generated=1848, depth=9,
+                distinct=1512, generated=2928, depth=9,
                 reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
             ),
         ),
@@ -332,7 +332,7 @@ MODEL = Model(
             WITHOUT_ROLE, {"Peer": 3, "Link": 1}, {"F": 1},
             refuted=("PeerBound",), whole=False,
             pinned=Counts(
-                distinct=804, generated=1284, depth=6,
+                distinct=1368, generated=2364, depth=6,
                 reached={"CanLink": 5, "LiarNames": 4},
                 violated={"PeerBound": 5},
             ),

@@ -262,7 +262,7 @@ MODEL = Model(
             pinned=Counts(
                 distinct=4937, generated=23188, depth=9,
                 reached={"CanLockIn": 4, "CanRetire": 7, "LiarHasNoShare": 5},
-                violated={"KeyAvailable": 4, "LockInAgreement": 8},
+                violated={"AllHoldShares": 4, "KeyAvailable": 4, "LockInAgreement": 8},
             ),
         ),
         Case(

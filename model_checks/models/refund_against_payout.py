@@ -171,27 +171,27 @@ MODEL = Model(
             NETWORK, one_event(4), quorum(4, 1, 3) | {"R": 2}, EACH_PEER,
             refuted=("NoPayAndRefund",), whole=False, findings=("F-16",),
             pinned=Counts(
-                distinct=4504, generated=24393, depth=15,
+                distinct=6264, generated=36311, depth=16,
                 reached={"CanPay": 11, "CanRefund": 4, "LiarsPay": 10, "LiarsRefund": 3},
-                violated={"NoPayAndRefund": 14},
+                violated={"NoPayAndRefund": 15, "PayableNeverRefunded": 14},
             ),
         ),
         Case(
             NETWORK, one_event(5), quorum(5, 1, 4) | {"R": 2}, EACH_PEER,
             refuted=("NoPayAndRefund",), whole=False, findings=("F-16",),
             pinned=Counts(
-                distinct=23336, generated=170074, depth=20,
+                distinct=31391, generated=240157, depth=21,
                 reached={"CanPay": 16, "CanRefund": 4, "LiarsPay": 15, "LiarsRefund": 3},
-                violated={"NoPayAndRefund": 19},
+                violated={"NoPayAndRefund": 20, "PayableNeverRefunded": 19},
             ),
         ),
         Case(
             OWN_WORD, one_event(4), quorum(4, 1, 3) | {"R": 3}, EACH_PEER,
             refuted=("NoPayAndRefund",), whole=False,
             pinned=Counts(
-                distinct=3885, generated=20525, depth=14,
+                distinct=5562, generated=31309, depth=15,
                 reached={"CanPay": 11, "CanRefund": 3},
-                violated={"NoPayAndRefund": 13},
+                violated={"NoPayAndRefund": 14, "PayableNeverRefunded": 13},
             ),
         ),
     ),

@@ -36,11 +36,11 @@ def test_what_signing_rests_on() -> None:
     assert [c.property.name for c in induction.properties] == [
         "NoDoubleSign",
         "CertificateUnique",
-        "NoDoubleSignLocal",
         "VoteIsOnDisk",
         "AttemptHasLock",
         "LockIsCertified",
         "ReleaseWasLocked",
+        "ReleasedInSome",
         "NewerCertificateFences",
         "MovedLockFences",
         "LaterVoteFences",

@@ -12,6 +12,8 @@ from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Oracle
 from model_checks.models import (
     CASES,
+    CONTROLS,
+    PROOFS,
     block_list,
     cooldown,
     coordinator_rotation,
@@ -29,8 +31,14 @@ from model_checks.models import (
     swap_settlement,
     two_phase_commit,
 )
-from model_checks.system import Network, close
+from model_checks.models.shared import promised
+from model_checks.substitution import Meant, populated
+from model_checks.system import Network, Scope, close
+from spec.invariants import FORMULAS
+from spec.language.assembly import cells_read
 from spec.language.declarations import Enum, SpecError
+from spec.language.expressions import Parser
+from spec.language.ir import INT, Node, Variable, sort_type
 from spec.protocol import PROTOCOL
 
 FAST = [case for case in CASES if not case.deep]
@@ -130,12 +138,63 @@ def test_a_network_may_use_words_of_the_protocol_for_its_own() -> None:
     assert manager is two_phase_commit.MANAGER
 
 
+def test_a_promise_has_one_text() -> None:
+    """Catches a network that is asked something else under the name of a promise."""
+    networks = (case.network for case in (*CASES, *PROOFS, *CONTROLS))
+    for prop in {p for network in networks for p in network.properties if p.name in FORMULAS}:
+        assert promised(prop.name) == (prop,)
+
+
+def test_promises_speak_of_correct_peers() -> None:
+    """Catches a liar's cells that break a promise, and a certificate without the liars' votes."""
+    formulas = {c.property.name: c.formula for c in close(signing.NETWORK).properties}
+    assert "faulty" in cells_read(formulas["NoDoubleSign"])
+    assert "faulty" not in cells_read(formulas["CertificateUnique"])
+    nobody_lies = close(link_duplicates.NETWORK).properties
+    assert all("faulty" not in cells_read(checked.formula) for checked in nobody_lies)
+
+
+def test_among_speaks_of_those_who_are_meant() -> None:
+    """Catches votes of others that count, numbers of others, and a body inside a body mixed up."""
+    names = close(regroup_handover.FEWER_HOLDERS).names
+    scope = {v: Variable(sort_type(s), v) for v, s in (("e", "Event"), ("a", "Attempt"),
+                                                       ("b", "Attempt"))}
+    peer = Variable(sort_type("Peer"), "q")
+    member = Parser(names, {**scope, "q": peer}).parse("voted[q, e, a] == none")
+    number = Parser(names, scope).parse("N", INT)
+    meant = Meant(("e", "a"), "q", member, {"T": number})
+
+    def read(text: str) -> Node:
+        return Parser(names, scope).parse(text)
+
+    for text, wanted in (
+        ("among(e, b, count(q for q in Peer if faulty[q]) >= T)",
+         "count(q for q in Peer if voted[q, e, b] == none and faulty[q]) >= N"),
+        ("among(e, b, all(faulty[q] for q in Peer))",
+         "all(implies(voted[q, e, b] == none, faulty[q]) for q in Peer)"),
+        ("among(e, a, any(among(e, b, any(faulty[p] for p in Peer)) for q in Peer))",
+         "any(voted[q, e, a] == none and "
+         + "any(voted[p, e, b] == none and faulty[p] for p in Peer) for q in Peer)"),
+    ):
+        assert populated(read(text), {("Event", "Attempt"): meant}) == read(wanted)
+    text = "among(e, b, count(q for q in Peer if faulty[q]) >= T)"
+    assert populated(read(text), {}) == read("count(q for q in Peer if faulty[q]) >= T")
+
+
+def test_a_scope_that_means_nothing() -> None:
+    """Catches a scope that is dropped, or that reads what is not there."""
+    wrong = (Scope("e: Event, a: Attempt", "hods(q, a)"), Scope("e: Event", "True", {"T": "e"}))
+    for scope in wrong:
+        with pytest.raises(SpecError, match="network regroup_handover, scope e: Event"):
+            close(evolve(regroup_handover.NETWORK, scopes=(scope,)))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"first[p]": "True"}, "'first\\[p\\]' is not a cell"),
         ({"is_member[p, e, a]": "nothing"}, "given is_member\\[p, e, a\\]: unknown name"),
-        ({"is_member[p, e, a]": "needs_all[e]", "needs_all[e]": "False"}, "put it below"),
+        ({"is_member[p, e, a]": "event_over[e]", "event_over[e]": "False"}, "put it below"),
     ],
 )
 def test_stand_ins_that_mean_nothing(given: dict[str, str], message: str) -> None:

@@ -66,6 +66,7 @@ session_Ack(p, e, a, d) ==
 \* session: acked -Begin-> begun
 session_Begin(p, e, a, d) ==
   /\ ~faulty[p]
+  /\ None # p
   /\ ~renounced[p, e]
   \* may_lock(p, e, a, d)
   /\ /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ (voted[q_0, e, a] = d)}) >= T

@@ -30,6 +30,7 @@ Init ==
   /\ lock_in_valid = [i0 \in Key |-> FALSE]
   /\ faulty \in [Peer -> BOOLEAN]
   /\ Cardinality({p_0 \in Peer : faulty[p_0]}) =< F
+  /\ Cardinality({p_0 \in Peer : ~faulty[p_0]}) >= T
 
 \* keygen: no_key -Start-> generating
 keygen_Start(p, k) ==
@@ -51,7 +52,7 @@ keygen_Store(p, k) ==
 keygen_Certify(p, k) ==
   /\ ~faulty[p]
   /\ key[p, k] = "stored"
-  \* all(confirmed[q, k] for q in Peer)
+  \* among(k, all(confirmed[q, k] for q in Peer))
   /\ \A q_0 \in Peer : confirmed[q_0, k]
   /\ key' = [key EXCEPT ![p, k] = "certified_by_all"]
   /\ UNCHANGED <<key_share, confirmed, lock_in_valid, faulty>>
@@ -143,13 +144,22 @@ FairSpec ==
   /\ Spec
   /\ \A k \in Key : WF_vars(SignLockIn(k))
 
-\* invariant: no two nodes lock in different keys: there is one deposit address
+\* invariant: No two nodes lock in different keys.
 LockInAgreement ==
   \A p_0 \in Peer, q_1 \in Peer, k_2 \in Key, j_3 \in Key :
-    (k_2 # j_3) => (~((key[p_0, k_2] = "locked_in") /\ (key[q_1, j_3] = "locked_in")))
+    ((~faulty[p_0]) /\ (~faulty[q_1]) /\ (k_2 # j_3))
+    => (~((key[p_0, k_2] = "locked_in") /\ (key[q_1, j_3] = "locked_in")))
+
+\* invariant: Who has locked a key in holds its share, and so do enough others to sign.
+KeyAvailable ==
+  \A p_0 \in Peer, k_1 \in Key :
+    (~faulty[p_0])
+    => ((key[p_0, k_1] = "locked_in")
+        => (/\ key_share[p_0, k_1]
+            /\ Cardinality({q_2 \in Peer : (~faulty[q_2]) /\ key_share[q_2, k_1]}) >= T))
 
 \* invariant: every correct member holds its share of a key whose address is shown
-KeyAvailable ==
+AllHoldShares ==
   \A p_0 \in Peer, k_1 \in Key :
     (key[p_0, k_1] = "locked_in") => (\A q_2 \in Peer : faulty[q_2] \/ key_share[q_2, k_1])
 

@@ -10,13 +10,13 @@ VARIABLES
   lock_attempt, \* disk: the attempt of the certificate behind the lock
   released, \* disk: the first signing message for this digest left p, or was about to
   released_in, \* ghost: p released its share for d in attempt a: only shares of one attempt make a signature
-  share, \* network: signing messages of p for this digest are out
   status, \* disk: where event e stands at p
+  signature_kept, \* disk: the finished signatures are in p's store
   event_over, \* given: the event ran out of time
   renounced, \* disk: p never released a share for e, and never will: it takes no part in e any more
   faulty \* given: p may say anything
 
-vars == <<voted, lock, lock_attempt, released, released_in, share, status, event_over, renounced, faulty>>
+vars == <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, renounced, faulty>>
 
 \* none lies below every individual of an ordered sort
 Rank(x) == IF x = None THEN -1 ELSE x
@@ -27,8 +27,8 @@ TypeOK ==
   /\ lock_attempt \in [Peer \X Event -> (Attempt \union {None})]
   /\ released \in [Peer \X Event \X Digest -> BOOLEAN]
   /\ released_in \in [Peer \X Event \X Attempt \X Digest -> BOOLEAN]
-  /\ share \in [Peer \X Event \X Digest -> BOOLEAN]
   /\ status \in [Peer \X Event -> {"UNKNOWN", "PENDING", "IN_PROGRESS", "SUCCESS", "FAILED", "EXPIRED"}]
+  /\ signature_kept \in [Peer \X Event \X Digest -> BOOLEAN]
   /\ event_over \in [Event -> BOOLEAN]
   /\ renounced \in [Peer \X Event -> BOOLEAN]
   /\ faulty \in [Peer -> BOOLEAN]
@@ -39,8 +39,8 @@ Init ==
   /\ lock_attempt = [i0 \in Peer, i1 \in Event |-> None]
   /\ released = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
   /\ released_in = [i0 \in Peer, i1 \in Event, i2 \in Attempt, i3 \in Digest |-> FALSE]
-  /\ share = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
   /\ status = [i0 \in Peer, i1 \in Event |-> "UNKNOWN"]
+  /\ signature_kept = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
   /\ event_over = [i0 \in Event |-> FALSE]
   /\ renounced = [i0 \in Peer, i1 \in Event |-> FALSE]
   /\ faulty \in [Peer -> BOOLEAN]
@@ -61,11 +61,12 @@ session_Ack(p, e, a, d) ==
           /\ b_0 < a
           /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
   /\ voted' = [voted EXCEPT ![p, e, a] = d]
-  /\ UNCHANGED <<lock, lock_attempt, released, released_in, share, status, event_over, renounced, faulty>>
+  /\ UNCHANGED <<lock, lock_attempt, released, released_in, status, signature_kept, event_over, renounced, faulty>>
 
 \* session: acked -Begin-> begun
 session_Begin(p, e, a, d) ==
   /\ ~faulty[p]
+  /\ None # p
   /\ ~renounced[p, e]
   \* may_lock(p, e, a, d)
   /\ /\ Cardinality({q_0 \in Peer : faulty[q_0] \/ (voted[q_0, e, a] = d)}) >= T
@@ -74,7 +75,7 @@ session_Begin(p, e, a, d) ==
             (a < b_0) /\ (~((voted[p, e, b_0] = None) \/ (voted[p, e, b_0] = d))))
   /\ lock' = [lock EXCEPT ![p, e] = d]
   /\ lock_attempt' = [lock_attempt EXCEPT ![p, e] = a]
-  /\ UNCHANGED <<voted, released, released_in, share, status, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, released, released_in, status, signature_kept, event_over, renounced, faulty>>
 
 \* session: begun -Release-> stepping
 session_Release(p, e, a, d, i) ==
@@ -83,16 +84,15 @@ session_Release(p, e, a, d, i) ==
   /\ lock_attempt[p, e] = a
   /\ ~renounced[p, e]
   /\ released' = [released EXCEPT ![p, e, d] = TRUE]
-  /\ share' = [share EXCEPT ![p, e, d] = TRUE]
   /\ released_in' = [released_in EXCEPT ![p, e, a, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, status, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, status, signature_kept, event_over, renounced, faulty>>
 
 \* event: UNKNOWN -Create-> PENDING
 event_Create(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "UNKNOWN"
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: PENDING -Setup-> IN_PROGRESS
 event_Setup(p, e, a, d) ==
@@ -109,14 +109,14 @@ event_Setup(p, e, a, d) ==
           /\ b_0 < a
           /\ Cardinality({q_1 \in Peer : faulty[q_1] \/ (voted[q_1, e, b_0] = d)}) >= T
   /\ status' = [status EXCEPT ![p, e] = "IN_PROGRESS"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -Recover-> PENDING
 event_Recover(p, e) ==
   /\ ~faulty[p]
   /\ status[p, e] = "IN_PROGRESS"
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: PENDING -Signature-> SUCCESS
 event_Signature(p, e, d) ==
@@ -126,7 +126,8 @@ event_Signature(p, e, d) ==
   /\ \E a_0 \in Attempt :
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -Signature-> SUCCESS
 event_Signature_2(p, e, d) ==
@@ -136,7 +137,8 @@ event_Signature_2(p, e, d) ==
   /\ \E a_0 \in Attempt :
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, renounced, faulty>>
 
 \* event: FAILED -Signature-> SUCCESS
 event_Signature_3(p, e, d) ==
@@ -146,7 +148,8 @@ event_Signature_3(p, e, d) ==
   /\ \E a_0 \in Attempt :
        Cardinality({q_1 \in Peer : faulty[q_1] \/ released_in[q_1, e, a_0, d]}) >= T
   /\ status' = [status EXCEPT ![p, e] = "SUCCESS"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ signature_kept' = [signature_kept EXCEPT ![p, e, d] = TRUE]
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -ProtocolError-> FAILED
 event_ProtocolError(p, e) ==
@@ -155,7 +158,7 @@ event_ProtocolError(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "FAILED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: IN_PROGRESS -ProtocolError-> PENDING
 event_ProtocolError_2(p, e) ==
@@ -164,7 +167,7 @@ event_ProtocolError_2(p, e) ==
   \* not (all(not released[p, e, d] for d in Digest))
   /\ ~(\A d_0 \in Digest : ~released[p, e, d_0])
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: FAILED -Retry-> PENDING
 event_Retry(p, e) ==
@@ -172,7 +175,7 @@ event_Retry(p, e) ==
   /\ status[p, e] = "FAILED"
   /\ ~event_over[e]
   /\ status' = [status EXCEPT ![p, e] = "PENDING"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: PENDING -Renounce-> PENDING
 event_Renounce(p, e) ==
@@ -182,7 +185,7 @@ event_Renounce(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ renounced' = [renounced EXCEPT ![p, e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, status, event_over, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
 
 \* event: FAILED -Renounce-> FAILED
 event_Renounce_2(p, e) ==
@@ -192,7 +195,7 @@ event_Renounce_2(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ renounced' = [renounced EXCEPT ![p, e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, status, event_over, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
 
 \* event: EXPIRED -Renounce-> EXPIRED
 event_Renounce_3(p, e) ==
@@ -202,7 +205,7 @@ event_Renounce_3(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ renounced' = [renounced EXCEPT ![p, e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, status, event_over, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, event_over, faulty>>
 
 \* event: PENDING -Expire-> EXPIRED
 event_Expire(p, e) ==
@@ -214,7 +217,7 @@ event_Expire(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "EXPIRED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* event: FAILED -Expire-> EXPIRED
 event_Expire_2(p, e) ==
@@ -226,13 +229,13 @@ event_Expire_2(p, e) ==
   \* all(not released[p, e, d] for d in Digest)
   /\ \A d_0 \in Digest : ~released[p, e, d_0]
   /\ status' = [status EXCEPT ![p, e] = "EXPIRED"]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, event_over, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, signature_kept, event_over, renounced, faulty>>
 
 \* a move of the adversary or the world: the deadline of the event, at any time
 TimeRunsOut(e) ==
   /\ ~event_over[e]
   /\ event_over' = [event_over EXCEPT ![e] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, share, status, renounced, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, status, signature_kept, renounced, faulty>>
 
 Next ==
   \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest : session_Ack(p, e, a, d)
@@ -256,8 +259,14 @@ Next ==
 
 Spec == Init /\ [][Next]_vars
 
-\* invariant: no event is refunded at a correct node while its payout can be signed
+\* invariant: No event is expired, and so refunded, at one node and signed at another.
 NoPayAndRefund ==
+  \A p_0 \in Peer, q_1 \in Peer, e_2 \in Event, d_3 \in Digest :
+    ((~faulty[p_0]) /\ (~faulty[q_1]))
+    => (~((status[p_0, e_2] = "EXPIRED") /\ signature_kept[q_1, e_2, d_3]))
+
+\* invariant: no event is refunded at a correct node while its payout can be signed
+PayableNeverRefunded ==
   \A p_0 \in Peer, e_1 \in Event, d_2 \in Digest :
     ~(/\ status[p_0, e_1] = "EXPIRED"
       /\ \E a_0 \in Attempt :
@@ -268,16 +277,12 @@ RenouncedNeverReleases ==
   \A p_0 \in Peer, e_1 \in Event :
     renounced[p_0, e_1] => (~(\E d_2 \in Digest : released[p_0, e_1, d_2]))
 
-\* invariant: a share that is out stands in the log of its sender
-DurableBeforeSend ==
-  \A p_0 \in Peer, e_1 \in Event, d_2 \in Digest :
-    share[p_0, e_1, d_2] => released[p_0, e_1, d_2]
-
-\* step: SUCCESS and EXPIRED are final
+\* step: SUCCESS and EXPIRED are final, and no event becomes UNKNOWN again
 StatusMonotone ==
   [][\A p_0 \in Peer, e_1 \in Event :
-       ((status[p_0, e_1] = "SUCCESS") \/ (status[p_0, e_1] = "EXPIRED"))
-       => (status'[p_0, e_1] = status[p_0, e_1])]_vars
+       /\ ((status[p_0, e_1] = "SUCCESS") \/ (status[p_0, e_1] = "EXPIRED"))
+          => (status'[p_0, e_1] = status[p_0, e_1])
+       /\ (status[p_0, e_1] # "UNKNOWN") => (status'[p_0, e_1] # "UNKNOWN")]_vars
 
 \* reachable: a refund does happen
 NeverCanRefund ==

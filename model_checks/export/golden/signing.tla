@@ -9,10 +9,11 @@ VARIABLES
   vote, \* network: the signed vote itself: the checksum of a round, the ACK of a set-up
   lock, \* disk: the digest that p may release a share for; written with its certificate and document
   lock_attempt, \* disk: the attempt of the certificate behind the lock
+  released, \* disk: the first signing message for this digest left p, or was about to
   released_in, \* ghost: p released its share for d in attempt a: only shares of one attempt make a signature
   faulty \* given: p may say anything
 
-vars == <<voted, vote, lock, lock_attempt, released_in, faulty>>
+vars == <<voted, vote, lock, lock_attempt, released, released_in, faulty>>
 
 \* none lies below every individual of an ordered sort
 Rank(x) == IF x = None THEN -1 ELSE x
@@ -22,6 +23,7 @@ TypeOK ==
   /\ vote \in [Peer \X Event \X Attempt \X Digest -> BOOLEAN]
   /\ lock \in [Peer \X Event -> (Digest \union {None})]
   /\ lock_attempt \in [Peer \X Event -> (Attempt \union {None})]
+  /\ released \in [Peer \X Event \X Digest -> BOOLEAN]
   /\ released_in \in [Peer \X Event \X Attempt \X Digest -> BOOLEAN]
   /\ faulty \in [Peer -> BOOLEAN]
 
@@ -30,6 +32,7 @@ Init ==
   /\ vote = [i0 \in Peer, i1 \in Event, i2 \in Attempt, i3 \in Digest |-> FALSE]
   /\ lock = [i0 \in Peer, i1 \in Event |-> None]
   /\ lock_attempt = [i0 \in Peer, i1 \in Event |-> None]
+  /\ released = [i0 \in Peer, i1 \in Event, i2 \in Digest |-> FALSE]
   /\ released_in = [i0 \in Peer, i1 \in Event, i2 \in Attempt, i3 \in Digest |-> FALSE]
   /\ faulty \in [Peer -> BOOLEAN]
   /\ Cardinality({p_0 \in Peer : faulty[p_0]}) =< F
@@ -48,11 +51,12 @@ session_Ack(p, e, a, d) ==
           /\ Cardinality({q_1 \in Peer : vote[q_1, e, b_0, d]}) >= T
   /\ voted' = [voted EXCEPT ![p, e, a] = d]
   /\ vote' = [vote EXCEPT ![p, e, a, d] = TRUE]
-  /\ UNCHANGED <<lock, lock_attempt, released_in, faulty>>
+  /\ UNCHANGED <<lock, lock_attempt, released, released_in, faulty>>
 
 \* session: acked -Begin-> begun
 session_Begin(p, e, a, d) ==
   /\ ~faulty[p]
+  /\ None # p
   \* may_lock(p, e, a, d)
   /\ /\ Cardinality({q_0 \in Peer : vote[q_0, e, a, d]}) >= T
      /\ Rank(lock_attempt[p, e]) < Rank(a)
@@ -60,13 +64,14 @@ session_Begin(p, e, a, d) ==
             (a < b_0) /\ (~((voted[p, e, b_0] = None) \/ (voted[p, e, b_0] = d))))
   /\ lock' = [lock EXCEPT ![p, e] = d]
   /\ lock_attempt' = [lock_attempt EXCEPT ![p, e] = a]
-  /\ UNCHANGED <<voted, vote, released_in, faulty>>
+  /\ UNCHANGED <<voted, vote, released, released_in, faulty>>
 
 \* session: begun -Release-> stepping
 session_Release(p, e, a, d, i) ==
   /\ ~faulty[p]
   /\ lock[p, e] = d
   /\ lock_attempt[p, e] = a
+  /\ released' = [released EXCEPT ![p, e, d] = TRUE]
   /\ released_in' = [released_in EXCEPT ![p, e, a, d] = TRUE]
   /\ UNCHANGED <<voted, vote, lock, lock_attempt, faulty>>
 
@@ -84,7 +89,7 @@ peer_SetFound(p, e, r, d) ==
           /\ Cardinality({q_1 \in Peer : vote[q_1, e, b_0, d]}) >= T
   /\ voted' = [voted EXCEPT ![p, e, r] = d]
   /\ vote' = [vote EXCEPT ![p, e, r, d] = TRUE]
-  /\ UNCHANGED <<lock, lock_attempt, released_in, faulty>>
+  /\ UNCHANGED <<lock, lock_attempt, released, released_in, faulty>>
 
 \* peer: ThresholdSet -Certified-> Signing
 peer_Certified(p, e, r, d) ==
@@ -97,13 +102,13 @@ peer_Certified(p, e, r, d) ==
             (r < b_0) /\ (~((voted[p, e, b_0] = None) \/ (voted[p, e, b_0] = d))))
   /\ lock' = [lock EXCEPT ![p, e] = d]
   /\ lock_attempt' = [lock_attempt EXCEPT ![p, e] = r]
-  /\ UNCHANGED <<voted, vote, released_in, faulty>>
+  /\ UNCHANGED <<voted, vote, released, released_in, faulty>>
 
 \* a move of the adversary or the world: a liar votes for everything
 Forge(q, e, a, d) ==
   /\ faulty[q]
   /\ vote' = [vote EXCEPT ![q, e, a, d] = TRUE]
-  /\ UNCHANGED <<voted, lock, lock_attempt, released_in, faulty>>
+  /\ UNCHANGED <<voted, lock, lock_attempt, released, released_in, faulty>>
 
 Next ==
   \/ \E p \in Peer, e \in Event, a \in Attempt, d \in Digest : session_Ack(p, e, a, d)
@@ -115,32 +120,32 @@ Next ==
 
 Spec == Init /\ [][Next]_vars
 
-\* invariant: of one event, at most one digest can gather T shares in an attempt
+\* invariant: Of one event, at most one digest can gather t shares, F of them from liars, in one key epoch or in two.
 NoDoubleSign ==
-  \A e_0 \in Event, a_1 \in Attempt, b_2 \in Attempt, d_3 \in Digest, k_4 \in Digest :
-    (d_3 # k_4)
+  \A e_0 \in Event, a_1 \in Attempt, b_2 \in Attempt, d_3 \in Digest, x_4 \in Digest :
+    (d_3 # x_4)
     => (~(/\ (Cardinality({p_5 \in Peer : (~faulty[p_5]) /\ released_in[p_5, e_0, a_1, d_3]}) + F) >= T
-          /\ (Cardinality({p_5 \in Peer : (~faulty[p_5]) /\ released_in[p_5, e_0, b_2, k_4]}) + F) >= T))
+          /\ (Cardinality({p_5 \in Peer : (~faulty[p_5]) /\ released_in[p_5, e_0, b_2, x_4]}) + F) >= T))
 
-\* invariant: in one attempt of an event at most one digest is certified
+\* invariant: In one attempt of an event at most one digest is certified.
 CertificateUnique ==
-  \A e_0 \in Event, a_1 \in Attempt, d_2 \in Digest, k_3 \in Digest :
-    (d_2 # k_3)
+  \A e_0 \in Event, a_1 \in Attempt, d_2 \in Digest, x_3 \in Digest :
+    (d_2 # x_3)
     => (~(/\ Cardinality({q_4 \in Peer : vote[q_4, e_0, a_1, d_2]}) >= T
-          /\ Cardinality({q_4 \in Peer : vote[q_4, e_0, a_1, k_3]}) >= T))
+          /\ Cardinality({q_4 \in Peer : vote[q_4, e_0, a_1, x_3]}) >= T))
 
-\* invariant: a node that released two digests had a certificate for each of them
+\* invariant: A node that released two digests of one event had a certificate for each of them.
 NoDoubleSignLocal ==
-  \A p_0 \in Peer, e_1 \in Event, a_2 \in Attempt, b_3 \in Attempt, d_4 \in Digest, k_5 \in Digest :
-    (released_in[p_0, e_1, a_2, d_4] /\ released_in[p_0, e_1, b_3, k_5] /\ (d_4 # k_5))
-    => (/\ Cardinality({q_6 \in Peer : vote[q_6, e_1, a_2, d_4]}) >= T
-        /\ Cardinality({q_6 \in Peer : vote[q_6, e_1, b_3, k_5]}) >= T
-        /\ a_2 # b_3)
+  \A p_0 \in Peer, e_1 \in Event, d_2 \in Digest, x_3 \in Digest :
+    ((~faulty[p_0]) /\ (d_2 # x_3))
+    => ((released[p_0, e_1, d_2] /\ released[p_0, e_1, x_3])
+        => (/\ \E a_4 \in Attempt : Cardinality({q_5 \in Peer : vote[q_5, e_1, a_4, d_2]}) >= T
+            /\ \E a_4 \in Attempt : Cardinality({q_5 \in Peer : vote[q_5, e_1, a_4, x_3]}) >= T))
 
-\* invariant: a vote that is out stands in the log of its sender
+\* invariant: A vote or a share that is out stands in the log of its sender.
 DurableBeforeSend ==
   \A p_0 \in Peer, e_1 \in Event, a_2 \in Attempt, d_3 \in Digest :
-    vote[p_0, e_1, a_2, d_3] => (faulty[p_0] \/ (voted[p_0, e_1, a_2] = d_3))
+    (~faulty[p_0]) => (vote[p_0, e_1, a_2, d_3] => (voted[p_0, e_1, a_2] = d_3))
 
 \* step: SAFE-SIGN 3, and no crash undoes it
 LocksMoveForward ==
