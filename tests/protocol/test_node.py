@@ -110,7 +110,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
         m.Release(EVENT, 0, 1, b"", 0),
         m.Confirmation(1, 1, EVENT),
         m.Publish((m.OutpointRef(EVENT, 0),)),
-        m.Setup(1, EVENT, number, "lock_in", b"", (stranger,)),
+        m.Setup(1, EVENT, number, bytes(32), "lock_in", b"", (stranger,)),
     ):
         made.on_message(sim.now, stranger, message, Envelope(stranger, b"", bytes(64), b"frame"))
     effects = made.take()
