@@ -15,6 +15,7 @@ from typing import Any
 import z3
 from attrs import define, field
 
+from model_checks.engines.ground import COMPARE
 from spec.language import ir
 from spec.language.assembly import Machine, Protocol, Rule
 from spec.language.expressions import cell_type
@@ -83,7 +84,7 @@ class _Terms:
             case ir.Equal(left=left, right=right):
                 return self.of(left) == self.of(right)
             case ir.Compare(operator=operator, left=left, right=right):
-                return _compare(operator, self.of(left), self.of(right))
+                return COMPARE[operator](self.of(left), self.of(right))
             case ir.Choose(test=test, then=then, otherwise=otherwise):
                 return z3.If(self.of(test), self.of(then), self.of(otherwise))
             case ir.Arithmetic(operator=operator, left=left, right=right):
@@ -128,14 +129,3 @@ class _Terms:
             name = f"formula {len(self._opaque)}"
             self._opaque[node] = z3.Bool(name) if node.type == ir.BOOL else self._number(name, 0)
         return self._opaque[node]
-
-
-def _compare(operator: str, left: Any, right: Any) -> Any:
-    match operator:
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-    return left >= right
