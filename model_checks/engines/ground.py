@@ -108,9 +108,7 @@ class Sum(Formula):
 
 
 FALSE, TRUE = Number(0), Number(1)
-COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
-    "<": lt, "<=": le, ">": gt, ">=": ge
-}
+COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 """What each sign of order does, on numbers and on a solver's terms."""
 
 
