@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 from attrs import frozen
 
-from metanode.chains.amounts import base_units
 from metanode.chains.base import (
     BroadcastResult,
     ChainParameters,
@@ -21,6 +20,7 @@ from metanode.chains.base import (
     TxStatus,
 )
 from metanode.chains.blockscan import fee_rate_of, scan_block, spent_outpoints, with_refunds
+from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient, RpcError
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
@@ -43,7 +43,10 @@ class _Visited:
 
 
 class BitcoinAdapter:
-    """Implements :class:`metanode.chains.base.ChainAdapter` over one :class:`RpcClient`."""
+    """One chain, as a node uses it, over one :class:`RpcClient`.
+
+    Every method raises ``Unavailable`` when the daemon is away.
+    """
 
     def __init__(self, rpc: RpcClient, parameters: ChainParameters) -> None:
         self._rpc = rpc

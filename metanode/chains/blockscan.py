@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.custody.scripts import memo_of
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
 from metanode.errors import Unavailable
