@@ -1,4 +1,4 @@
-"""What a node needs from any chain: its parameters, and what an adapter reports.
+"""What a node needs from any chain: the adapter interface and its results.
 
 An adapter does input and output only. What follows from what it reports is decided in
 ``metanode.custody``, which is pure. Transaction and block ids are 32 bytes in display order.
@@ -6,12 +6,13 @@ An adapter does input and output only. What follows from what it reports is deci
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 from attrs import field, frozen
 from attrs.validators import ge, instance_of
 
-from metanode.custody.types import BlockSummary
+from metanode.custody.types import BlockSummary, Outpoint
 
 StakeReason = Literal["ok", "spent", "short", "young", "foreign", "unconfirmed"]
 BroadcastResult = Literal["sent", "known", "conflict", "rejected"]
@@ -74,3 +75,37 @@ class TxStatus:
     state: TxState
     confirmations: int = 0
     height: int | None = None
+
+
+class ChainAdapter(Protocol):
+    """One chain, as a node uses it. Every method raises ``Unavailable`` when the daemon is away."""
+
+    @property
+    def parameters(self) -> ChainParameters:
+        """Return the chain's parameters."""
+
+    def watch(self, public_key: bytes, birth_height: int) -> None:
+        """Watch the custody address of a key (33 bytes) from ``birth_height`` on, and nothing else.
+
+        For the fee rate at the key's birth, start at ``CustodyPolicy.index_start`` of that height.
+        """
+
+    async def tip(self) -> tuple[int, bytes]:
+        """Return height and id of the newest block."""
+
+    async def poll(self) -> ChainUpdate:
+        """Return the blocks that came and went; a failed or cancelled poll loses nothing."""
+
+    async def mempool_deposits(self) -> tuple[Outpoint, ...]:
+        """Return the unconfirmed deposits that are in the mempool now."""
+
+    async def check_stake(
+        self, outpoint: Outpoint, owner_node_id: bytes, minimum: int, min_age_s: int
+    ) -> StakeVerdict:
+        """Judge a stake by chain data alone, so that nodes with the same tip agree."""
+
+    async def broadcast(self, raw: bytes, txid: bytes) -> BroadcastResult:
+        """Send a transaction; the result is what the chain shows, not what the daemon replied."""
+
+    async def lookup(self, txid: bytes, inputs: Sequence[Outpoint] = ()) -> TxStatus:
+        """Find a transaction; given its ``inputs``, one that cannot be mined is ``replaced``."""

@@ -43,10 +43,7 @@ class _Visited:
 
 
 class BitcoinAdapter:
-    """One chain, as a node uses it, over one :class:`RpcClient`.
-
-    Every method raises ``Unavailable`` when the daemon is away.
-    """
+    """Implements :class:`metanode.chains.base.ChainAdapter` over one :class:`RpcClient`."""
 
     def __init__(self, rpc: RpcClient, parameters: ChainParameters) -> None:
         self._rpc = rpc

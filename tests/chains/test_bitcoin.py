@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from metanode.chains.base import StakeVerdict
+from metanode.chains.base import ChainAdapter, StakeVerdict
 from metanode.custody.ledger import Ledger
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
@@ -59,7 +59,7 @@ async def test_tip_is_height_and_hash() -> None:
     """Catches a tip whose hash is in wire order or whose height is off by one."""
     async with devnet() as net:
         tip = net.ledger.tree.tip
-        adapter = net.adapter
+        adapter: ChainAdapter = net.adapter  # the interface that a node is written against
         assert adapter.parameters.hrp == "bcrt"
         assert await adapter.tip() == (tip.height, tip.hash)
 

@@ -19,7 +19,7 @@ from metanode.protocol.inputs import Received
 from metanode.protocol.reshare.shown_locks import lock_fault
 from metanode.protocol.rounds.threshold_set import prune_copies, signing_order, threshold_set
 from metanode.protocol.tables.registry import admits, fact, handles
-from metanode.tss.share_proof import verify_share
+from metanode.tss.proofs import verify_share
 from spec.messages import Offer, Proposal, SigningSet
 
 

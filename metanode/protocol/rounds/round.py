@@ -17,7 +17,7 @@ from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
 from metanode.protocol.tables.registry import fact, handles, message
-from metanode.tss.share_proof import prove_share
+from metanode.tss.proofs import prove_share
 from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Proposal, SigningSet
 
 ENDS = {

@@ -11,7 +11,7 @@ from metanode.custody.payout import PayoutDocument
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.context import outpoint_ref
 from metanode.protocol.rounds.threshold_set import signing_order
-from metanode.tss.share_proof import verify_share
+from metanode.tss.proofs import verify_share
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
