@@ -118,8 +118,7 @@ def _regions(tree: ast.Module, message: str) -> Iterator[ast.AST]:
 
 def _calls(tree: ast.AST, name: str) -> list[ast.Call]:
     found = [
-        node
-        for node in ast.walk(tree)
+        node for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
     ]
     return sorted(found, key=lambda call: (call.lineno, call.col_offset))

@@ -264,8 +264,7 @@ class BitcoinAdapter:
             return ()  # one of our own payouts: what it pays to custody is change
         txid = bytes.fromhex(transaction["txid"])
         return tuple(
-            Outpoint(txid, output["n"])
-            for output in transaction["vout"]
+            Outpoint(txid, output["n"]) for output in transaction["vout"]
             if output["scriptPubKey"]["hex"] == script.hex()
         )
 

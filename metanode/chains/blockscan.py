@@ -68,8 +68,7 @@ def with_refunds(summary: BlockSummary, scripts: dict[Outpoint, bytes | None]) -
 def spent_outpoints(transaction: dict[str, Any]) -> list[Outpoint]:
     """Return what the inputs spend, in order; a coinbase spends nothing."""
     return [
-        Outpoint(bytes.fromhex(entry["txid"]), entry["vout"])
-        for entry in transaction["vin"]
+        Outpoint(bytes.fromhex(entry["txid"]), entry["vout"]) for entry in transaction["vin"]
         if "txid" in entry
     ]
 

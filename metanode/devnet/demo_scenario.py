@@ -177,10 +177,7 @@ class Scenario:
 
         def done(statuses: list[dict[str, Any]]) -> bool:
             final = {
-                t
-                for s in statuses
-                for p in s["payouts"]
-                if p["state"] == "COMPLETED"
+                t for s in statuses for p in s["payouts"] if p["state"] == "COMPLETED"
                 for t in p["transfers"]
             }
             return set(names) <= final
@@ -334,9 +331,7 @@ def _round_seconds(statuses: list[dict[str, Any]], txid: str) -> float | None:
     notes.
     """
     times = [
-        note["at"] % DEVNET.round_period_s
-        for s in statuses
-        for note in s["recent"]
+        note["at"] % DEVNET.round_period_s for s in statuses for note in s["recent"]
         if note["event"] == "payout.signed" and note.get("txid") == txid
     ]
     return round(min(times), 2) if times else None
