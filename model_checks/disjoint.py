@@ -15,29 +15,10 @@ from typing import Any
 import z3
 from attrs import define, field
 
+from model_checks.engines.ground import COMPARE
+from spec.language import ir
 from spec.language.assembly import Machine, Protocol, Rule
 from spec.language.expressions import cell_type
-from spec.language.ir import (
-    BOOL,
-    Among,
-    And,
-    Arithmetic,
-    Choose,
-    Compare,
-    Constant,
-    Equal,
-    Implies,
-    Literal,
-    Node,
-    Not,
-    Nothing,
-    Or,
-    Quantified,
-    Read,
-    Type,
-    Variable,
-    sort_type,
-)
 
 RESOURCE_LIMIT = 2_000_000
 """Work that z3 may do for one pair; deterministic, unlike a time limit."""
@@ -52,11 +33,12 @@ def example_of_both(protocol: Protocol, machine: Machine, first: Rule, second: R
     solver.set("rlimit", RESOURCE_LIMIT)
     solver.set("random_seed", SEED)
     index = tuple(
-        Variable(sort_type(sort), name)
+        ir.Variable(ir.sort_type(sort), name)
         for name, sort in zip(machine.subject, machine.cell.index, strict=True)
     )
     kind = cell_type(machine.cell)
-    state = Equal(BOOL, Read(kind, machine.cell.name, index), Literal(kind, first.source))
+    held = ir.Read(kind, machine.cell.name, index)
+    state = ir.Equal(ir.BOOL, held, ir.Literal(kind, first.source))
     formulas = [state, *(g.formula for rule in (first, second) for g in rule.guards)]
     for formula in formulas:
         solver.add(terms.of(formula))
@@ -75,40 +57,40 @@ class _Terms:
 
     protocol: Protocol
     ranges: list[Any] = field(factory=list)
-    _opaque: dict[Node, Any] = field(factory=dict)
+    _opaque: dict[ir.Node, Any] = field(factory=dict)
     _reads: dict[str, Any] = field(factory=dict)
 
-    def of(self, node: Node) -> Any:
+    def of(self, node: ir.Node) -> Any:
         """Return the z3 term of a node."""
         match node:
-            case Literal(type=kind, value=value):
+            case ir.Literal(type=kind, value=value):
                 return self._literal(kind, value)
-            case Nothing():
+            case ir.Nothing():
                 return z3.IntVal(-1)
-            case Constant(name=name):
+            case ir.Constant(name=name):
                 return self._number(name, 0)
-            case Variable(name=name):
+            case ir.Variable(name=name):
                 return self._number(f"variable {name}", 0)
-            case Read():
+            case ir.Read():
                 return self._read(node)
-            case Not(body=body):
+            case ir.Not(body=body):
                 return z3.Not(self.of(body))
-            case And(parts=parts):
+            case ir.And(parts=parts):
                 return z3.And(*(self.of(part) for part in parts))
-            case Or(parts=parts):
+            case ir.Or(parts=parts):
                 return z3.Or(*(self.of(part) for part in parts))
-            case Implies(left=left, right=right):
+            case ir.Implies(left=left, right=right):
                 return z3.Implies(self.of(left), self.of(right))
-            case Equal(left=left, right=right):
+            case ir.Equal(left=left, right=right):
                 return self.of(left) == self.of(right)
-            case Compare(operator=operator, left=left, right=right):
-                return _compare(operator, self.of(left), self.of(right))
-            case Choose(test=test, then=then, otherwise=otherwise):
+            case ir.Compare(operator=operator, left=left, right=right):
+                return COMPARE[operator](self.of(left), self.of(right))
+            case ir.Choose(test=test, then=then, otherwise=otherwise):
                 return z3.If(self.of(test), self.of(then), self.of(otherwise))
-            case Arithmetic(operator=operator, left=left, right=right):
+            case ir.Arithmetic(operator=operator, left=left, right=right):
                 one, other = self.of(left), self.of(right)
                 return one + other if operator == "+" else one - other
-            case Quantified() | Among():
+            case ir.Quantified() | ir.Among():
                 return self._whole(node)
         raise TypeError(f"no z3 term for {type(node).__name__}")
 
@@ -117,7 +99,7 @@ class _Terms:
         told = [f"{text} = {model.eval(term)}" for text, term in sorted(self._reads.items())]
         return ", ".join(told) or "always"
 
-    def _literal(self, kind: Type, value: bool | int | str) -> Any:
+    def _literal(self, kind: ir.Type, value: bool | int | str) -> Any:
         if isinstance(value, bool):
             return z3.BoolVal(value)
         if isinstance(value, int):
@@ -129,8 +111,8 @@ class _Terms:
         self.ranges.append(number >= least)
         return number
 
-    def _read(self, node: Read) -> Any:
-        boolean = node.type == BOOL
+    def _read(self, node: ir.Read) -> Any:
+        boolean = node.type == ir.BOOL
         result = z3.BoolSort() if boolean else z3.IntSort()
         places = [z3.IntSort() for _ in node.index]
         function = z3.Function(node.cell, *places, result)
@@ -142,19 +124,8 @@ class _Terms:
         self._reads[str(term)] = term
         return term
 
-    def _whole(self, node: Node) -> Any:
+    def _whole(self, node: ir.Node) -> Any:
         if node not in self._opaque:
             name = f"formula {len(self._opaque)}"
-            self._opaque[node] = z3.Bool(name) if node.type == BOOL else self._number(name, 0)
+            self._opaque[node] = z3.Bool(name) if node.type == ir.BOOL else self._number(name, 0)
         return self._opaque[node]
-
-
-def _compare(operator: str, left: Any, right: Any) -> Any:
-    match operator:
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-    return left >= right

@@ -12,22 +12,9 @@ from itertools import combinations
 from attrs import frozen
 
 from model_checks.disjoint import example_of_both
+from spec.language import ir
 from spec.language.assembly import Machine, Protocol, Rule, cells_read, children
 from spec.language.declarations import ANY, Enum
-from spec.language.ir import (
-    Among,
-    And,
-    Choose,
-    Compare,
-    Implies,
-    Literal,
-    Node,
-    Not,
-    Or,
-    Quantified,
-    Read,
-    Variable,
-)
 
 
 @frozen
@@ -181,36 +168,36 @@ def _cells_read(rule: Rule) -> set[str]:
     return {cell for term in terms for cell in cells_read(term)}
 
 
-def _literals(node: Node) -> set[str]:
-    found = {node.value} if isinstance(node, Literal) and isinstance(node.value, str) else set()
+def _literals(node: ir.Node) -> set[str]:
+    found = {node.value} if isinstance(node, ir.Literal) and isinstance(node.value, str) else set()
     for child in children(node):
         found |= _literals(child)
     return found
 
 
-def _denied(protocol: Protocol, node: Node, own: str, *, positive: bool) -> set[str]:
+def _denied(protocol: Protocol, node: ir.Node, own: str, *, positive: bool) -> set[str]:
     """Return the network cells of other peers whose absence helps to make the formula true."""
 
-    def of(child: Node, same: bool) -> set[str]:
+    def of(child: ir.Node, same: bool) -> set[str]:
         return _denied(protocol, child, own, positive=positive == same)
 
     match node:
-        case Read(cell=cell, index=index):
+        case ir.Read(cell=cell, index=index):
             if protocol.cells[cell].kept != "network" or positive:
                 return set()
-            is_own = isinstance(index[0], Variable) and index[0].name == own
+            is_own = isinstance(index[0], ir.Variable) and index[0].name == own
             return set() if is_own else {cell}
-        case Not(body=body):
+        case ir.Not(body=body):
             return of(body, False)
-        case Implies(left=left, right=right):
+        case ir.Implies(left=left, right=right):
             return of(left, False) | of(right, True)
-        case And(parts=parts) | Or(parts=parts):
+        case ir.And(parts=parts) | ir.Or(parts=parts):
             return set().union(*(of(part, True) for part in parts))
-        case Quantified(body=body) | Among(body=body):
+        case ir.Quantified(body=body) | ir.Among(body=body):
             return of(body, True)
-        case Choose(test=test, then=then, otherwise=otherwise):
+        case ir.Choose(test=test, then=then, otherwise=otherwise):
             return of(test, True) | of(test, False) | of(then, True) | of(otherwise, True)
-        case Compare(operator=operator, left=left, right=right):
+        case ir.Compare(operator=operator, left=left, right=right):
             grows = operator in (">", ">=")
             return of(left, grows) | of(right, not grows)
     return {name for child in children(node) for name in of(child, True) | of(child, False)}

@@ -12,8 +12,7 @@ wherever it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
 
@@ -436,14 +435,14 @@ MESSAGE_OF_CELL = {vars(cls)["CELL"]: cls for cls in MESSAGES.values()}
 """The message that an effect on a network cell sends."""
 
 
-@cache
-def _index_readers(cls: type) -> tuple[Callable[[object], Any], ...]:
-    return tuple(map(attrgetter, vars(cls)["INDEX"]))
+_READERS = {
+    cls: tuple(map(attrgetter, vars(cls)["INDEX"])) for cls in (*HANDSHAKE, *ENVELOPED)
+}
 
 
 def index_of(message: object) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
-    return tuple(read(message) for read in _index_readers(type(message)))
+    return tuple(read(message) for read in _READERS[type(message)])
 
 
 @frozen
@@ -455,7 +454,7 @@ class Attachment:
     """
 
     index: tuple[str, ...] = ()
-    values: Mapping[str, str] = {}
+    values: Mapping[str, str] = field(factory=dict)
 
 
 ATTACHED: Mapping[str, Attachment] = {

@@ -32,28 +32,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 DEVNET_DEFAULTS: dict[str, Any] = {
     "hrp": "bcrt", "rpc_url": "http://127.0.0.1:18443", "confirmations": 1
 }
-# Option of this command → key of the configuration. The option's text wins over file and default.
-KEY_OF_OPTION = {
-    "name": "network.name",
-    "preset": "network.preset",
-    "members": "network.members",
-    "threshold": "network.threshold",
-    "byzantine": "network.byzantine",
-    "keygen_until": "network.keygen_until",
-    "keygen": "network.keygen",
-    "listen": "node.listen",
-    "advertise": "node.advertise",
-    "stake_outpoint": "stake.outpoint",
-    "stake_minimum": "stake.minimum",
-    "hrp": "chain.hrp",
-    "rpc_url": "chain.rpc_url",
-    "rpc_user": "chain.rpc_user",
-    "rpc_password_file": "chain.rpc_password_file",
-    "confirmations": "chain.confirmations",
-    "birth_height": "chain.birth_height",
-    "admin_listen": "admin.listen",
-    "joins": "node.joins",
-}
+# An option is named as the key that it sets, and as key and section in these sections.
+SPELT_OUT = ("stake", "admin")
 
 
 def _defaults(preset: object, now: int) -> dict[str, dict[str, Any]]:
@@ -99,15 +79,17 @@ def build_config(options: dict[str, Any], now: int) -> Config:
     ``options`` are this command's; ``now`` is unix seconds. Raises UserError as ``load_config``.
     """
     from metanode.runtime.home.config import parse_config
+    from metanode.runtime.home.config_template import KEYS
 
     network_file: Path | None = options.get("network_file")
     found = _read_network_file(network_file)
     document = _defaults(options.get("preset") or found.get("network", {}).get("preset"), now)
     _take_shared(document, found, str(network_file))
-    for option, path in KEY_OF_OPTION.items():
-        if options.get(option) is not None:
-            section, key = path.split(".")
-            document.setdefault(section, {})[key] = options[option]
+    for path in KEYS:
+        section, key = path.split(".")
+        given = options.get(f"{section}_{key}" if section in SPELT_OUT else key)
+        if given is not None:
+            document.setdefault(section, {})[key] = given
     if options.get("peer"):
         document["node"]["peers"] = [
             str(parse_endpoint("--peer", text)) for text in options["peer"]

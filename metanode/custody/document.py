@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import cbor2
 from attrs import field, frozen
 
@@ -31,41 +32,37 @@ _REQUEST_TYPES: tuple[tuple[str, type], ...] = (
 
 
 @frozen(kw_only=True)
-class PayoutDocument:
-    """One payout as it is agreed on; ``transfers`` are the deposits that it settles, in order."""
+class PayoutRequest:
+    """What a peer's document asks to be rebuilt. Nothing in it is trusted."""
 
     network_id: bytes
     chain: str
     key_id: bytes
     key_epoch: int
-    public_key: bytes
     event: bytes
-    roster_checksum: bytes
     cutoff_height: int
     cutoff_hash: bytes
     transfers: tuple[Outpoint, ...]
+
+
+@frozen(kw_only=True)
+class PayoutDocument(PayoutRequest):
+    """One payout as it is agreed on; ``transfers`` are the deposits that it settles, in order."""
+
+    public_key: bytes
+    roster_checksum: bytes
     transaction: UnsignedTransaction = field(repr=False)
 
     def encode(self) -> bytes:
-        """Return canonical CBOR (RFC 8949, 4.2.3): an array in the order of the fields above."""
-        return cbor2.dumps(
-            [
-                FORMAT_VERSION,
-                self.network_id,
-                self.chain,
-                self.key_id,
-                self.key_epoch,
-                self.public_key,
-                self.event,
-                self.roster_checksum,
-                self.cutoff_height,
-                self.cutoff_hash,
-                [[outpoint.txid, outpoint.index] for outpoint in self.transfers],
-                self.transaction.serialize(),
-                [spent.amount for spent in self.transaction.inputs],
-            ],
-            canonical=True,
-        )
+        """Return canonical CBOR (RFC 8949, 4.2.3): an array in the order of ``_REQUEST_TYPES``."""
+        built = {
+            "format": FORMAT_VERSION,
+            "transfers": [[outpoint.txid, outpoint.index] for outpoint in self.transfers],
+            "transaction": self.transaction.serialize(),
+            "input_amounts": [spent.amount for spent in self.transaction.inputs],
+        }
+        parts = [built[n] if n in built else getattr(self, n) for n, _ in _REQUEST_TYPES]
+        return cbor2.dumps(parts, canonical=True)
 
     @property
     def digest(self) -> bytes:
@@ -80,20 +77,6 @@ class PayoutDocument:
     def sighashes(self) -> tuple[bytes, ...]:
         """Return what the key signs: one BIP143 digest (32 bytes) per input, in order."""
         return self.transaction.sighashes(self.public_key)
-
-
-@frozen(kw_only=True)
-class PayoutRequest:
-    """What a peer's document asks to be rebuilt. Nothing in it is trusted."""
-
-    network_id: bytes
-    chain: str
-    key_id: bytes
-    key_epoch: int
-    event: bytes
-    cutoff_height: int
-    cutoff_hash: bytes
-    transfers: tuple[Outpoint, ...]
 
 
 @frozen
@@ -136,11 +119,8 @@ def decode_document(encoded: bytes) -> PayoutRequest:
     transfers = tuple(_outpoint(entry) for entry in fields["transfers"])
     if not transfers or len(set(transfers)) != len(transfers):
         raise Malformed("sign document: transfers must be present and distinct")
-    return PayoutRequest(
-        network_id=fields["network_id"], chain=fields["chain"], key_id=fields["key_id"],
-        key_epoch=fields["key_epoch"], event=fields["event"], cutoff_height=fields["cutoff_height"],
-        cutoff_hash=fields["cutoff_hash"], transfers=transfers,
-    )
+    asked = {attribute.name: fields[attribute.name] for attribute in attrs.fields(PayoutRequest)}
+    return PayoutRequest(**{**asked, "transfers": transfers})
 
 
 def attach(

@@ -18,7 +18,7 @@ from metanode.devnet.types import (
     RpcCode,
     UnspentCoin,
 )
-from metanode.devnet.validation import check_scripts
+from metanode.devnet.validation import check_scripts, coins_spent
 from metanode.errors import LocalFault, check
 
 HALVING_INTERVAL = 150  # blocks, regtest
@@ -147,7 +147,8 @@ class BlockTree:
         for position, transaction in enumerate(self.transactions(node)):
             if position:
                 if verified(transaction):
-                    fee = _fee(transaction, find)
+                    paid_in = sum(coin.amount for coin in coins_spent(transaction, find))
+                    fee = paid_in - sum(output.value for output in transaction.tx.vout)
                 else:
                     fee = check_scripts(transaction, find, node.height)
                 paid.append((fee // transaction.vsize, transaction.vsize))
@@ -221,14 +222,6 @@ def _outputs(
         for index, output in enumerate(transaction.tx.vout)
         if (script := output.script_pub_key.script)[:1] != _OP_RETURN
     ]
-
-
-def _fee(transaction: ChainTransaction, find: Callable[[Ref], UnspentCoin | None]) -> int:
-    coins = [find(ref) for ref in transaction.spent()]
-    if any(coin is None for coin in coins):
-        raise DevnetError(RpcCode.VERIFY_ERROR, "bad-txns-inputs-missingorspent")
-    inputs = sum(coin.amount for coin in coins if coin is not None)
-    return inputs - sum(output.value for output in transaction.tx.vout)
 
 
 def _percentiles(paid: list[tuple[int, int]]) -> tuple[int, int, int, int, int]:

@@ -14,18 +14,18 @@ from pathlib import Path
 from coincurve import PrivateKey
 
 from metanode.custody.scripts import data_script, key_script
-from metanode.custody.transaction import Input, Output, UnsignedTransaction, virtual_size
+from metanode.custody.transaction import Input, Output
 from metanode.custody.types import Outpoint
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode
 from metanode.devnet.validation import COINBASE_MATURITY, parse_transaction
-from metanode.devnet.wallet import sign_with
+from metanode.devnet.wallet import sign_with, spend
 from metanode.errors import UserError
+from metanode.runtime.store.files import sync_directory
 
 DEVNET_HRP = "bcrt"
 FAUCET_KEY = PrivateKey(hashlib.sha256(b"metanode devnet faucet").digest())
 FAUCET_SCRIPT = key_script(FAUCET_KEY.public_key.format())
-FAUCET_FEE_RATE = 2  # sat/vB
 
 STAKE_AGE_S = 73 * 3600  # the network asks for 72 h; one more hour leaves room for slow starts
 BLOCKS_OF_TODAY = 12  # eleven make the median time of the tip that of today; one to spare
@@ -41,21 +41,14 @@ def pay_from_faucet(
     outputs = [Output(amount, script) for amount, script in payments]
     if memo is not None:
         outputs.append(Output(0, data_script(memo)))
-    wanted = sum(amount for amount, _ in payments)
-    chosen: list[Input] = []
-    for ref, amount in _faucet_coins(ledger):
-        chosen.append(Input(Outpoint(*ref), amount))
-        scripts = [*(output.script for output in outputs), FAUCET_SCRIPT]
-        fee = FAUCET_FEE_RATE * virtual_size(len(chosen), scripts)
-        change = sum(spent.amount for spent in chosen) - wanted - fee
-        if change >= 1000:
-            # Change last, so that the payments have the indices 0, 1, ...
-            paid = (*outputs, Output(change, FAUCET_SCRIPT))
-            raw = sign_with(FAUCET_KEY, UnsignedTransaction(tuple(chosen), paid))
-            transaction = parse_transaction(raw.hex())
-            ledger.submit(transaction)
-            return transaction
-    raise DevnetError(RpcCode.INSUFFICIENT_FUNDS, "the faucet has run dry: mine more blocks")
+    coins = (Input(Outpoint(*ref), amount) for ref, amount in _faucet_coins(ledger))
+    # Change comes last, so that the payments have the indices 0, 1, ...
+    unsigned = spend(FAUCET_KEY, coins, outputs)
+    if unsigned is None:
+        raise DevnetError(RpcCode.INSUFFICIENT_FUNDS, "the faucet has run dry: mine more blocks")
+    transaction = parse_transaction(sign_with(FAUCET_KEY, unsigned).hex())
+    ledger.submit(transaction)
+    return transaction
 
 
 def found_chain(
@@ -81,7 +74,7 @@ def found_chain(
     if directory.exists():
         directory.rmdir()
     os.replace(draft, directory)
-    _flush_directory(directory.parent)
+    sync_directory(directory.parent)
     return outpoints
 
 
@@ -105,15 +98,6 @@ def found_blocks(
         ledger.mine(FAUCET_SCRIPT)
     ledger.set_mock_time(0)
     return outpoints
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make a rename in the directory durable."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _faucet_coins(ledger: DevnetLedger) -> list[tuple[Ref, int]]:

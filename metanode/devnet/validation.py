@@ -36,6 +36,16 @@ def parse_transaction(raw_hex: object) -> ChainTransaction:
         raise DevnetError(RpcCode.DESERIALIZATION_ERROR, f"TX decode failed: {fault}") from fault
 
 
+def coins_spent(
+    transaction: ChainTransaction, find: Callable[[Ref], UnspentCoin | None]
+) -> list[UnspentCoin]:
+    """Return the coins that the inputs name; raises :class:`DevnetError` -25 when one is gone."""
+    coins = [coin for ref in transaction.spent() if (coin := find(ref)) is not None]
+    if len(coins) != len(transaction.tx.vin):
+        raise DevnetError(RpcCode.VERIFY_ERROR, "bad-txns-inputs-missingorspent")
+    return coins
+
+
 def check_scripts(
     transaction: ChainTransaction, find: Callable[[Ref], UnspentCoin | None], height: int
 ) -> int:
@@ -45,10 +55,7 @@ def check_scripts(
     coins that are too young, amounts that do not add up and scripts or signatures that fail.
     """
     spent: list[TxOut] = []
-    for ref in transaction.spent():
-        coin = find(ref)
-        if coin is None:
-            raise DevnetError(RpcCode.VERIFY_ERROR, "bad-txns-inputs-missingorspent")
+    for coin in coins_spent(transaction, find):
         if coin.coinbase and coin.height is not None and height - coin.height < COINBASE_MATURITY:
             raise DevnetError(RpcCode.VERIFY_REJECTED, "bad-txns-premature-spend-of-coinbase")
         spent.append(TxOut(coin.amount, coin.script, check_validity=False))

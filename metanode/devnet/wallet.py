@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from coincurve import PrivateKey
@@ -26,6 +26,27 @@ def sign_with(key: PrivateKey, unsigned: UnsignedTransaction) -> bytes:
         compact = key.sign_recoverable(digest, hasher=None)  # r (32), s (32), recovery id
         signatures.append((int.from_bytes(compact[:32]), int.from_bytes(compact[32:64])))
     return unsigned.sign(public_key, signatures)
+
+
+def spend(
+    key: PrivateKey, coins: Iterable[Input], outputs: Sequence[Output]
+) -> UnsignedTransaction | None:
+    """Return what pays ``outputs``, in order, from the first coins that suffice, or None.
+
+    What is left comes back last, as change, unless it is too small.
+    """
+    home = key_script(key.public_key.format())
+    wanted = sum(output.amount for output in outputs)
+    scripts = [*(output.script for output in outputs), home]
+    inputs: list[Input] = []
+    for coin in coins:
+        inputs.append(coin)
+        fee = FEE_RATE * virtual_size(len(inputs), scripts)
+        change = sum(spent.amount for spent in inputs) - wanted - fee
+        if change >= 0:
+            back = [Output(change, home)] if change >= SMALLEST_CHANGE else []
+            return UnsignedTransaction(tuple(inputs), (*outputs, *back))
+    return None
 
 
 async def coins_of(rpc: RpcClient, script: bytes) -> list[Input]:
@@ -52,22 +73,14 @@ async def pay(
     outputs = [Output(amount, script) for script, amount in payments]
     if memo is not None:
         outputs.append(Output(0, data_script(memo)))
-    wanted = sum(output.amount for output in outputs)
-    inputs: list[Input] = []
-    for coin in await coins_of(rpc, home):
-        inputs.append(coin)
-        scripts = [*(output.script for output in outputs), home]
-        fee = FEE_RATE * virtual_size(len(inputs), scripts)
-        change = sum(spent.amount for spent in inputs) - wanted - fee
-        if change >= 0:
-            if change >= SMALLEST_CHANGE:
-                outputs.append(Output(change, home))
-            unsigned = UnsignedTransaction(tuple(inputs), tuple(outputs))
-            await rpc.call("sendrawtransaction", sign_with(key, unsigned).hex())
-            return unsigned.txid
-    raise UserError(
-        f"the wallet's confirmed coins do not cover {wanted} and the fee: fund it first"
-    )
+    unsigned = spend(key, await coins_of(rpc, home), outputs)
+    if unsigned is None:
+        wanted = sum(output.amount for output in outputs)
+        raise UserError(
+            f"the wallet's confirmed coins do not cover {wanted} and the fee: fund it first"
+        )
+    await rpc.call("sendrawtransaction", sign_with(key, unsigned).hex())
+    return unsigned.txid
 
 
 async def deposit(

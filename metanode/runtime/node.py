@@ -143,11 +143,8 @@ class NodeShell:
         listen = self.config.node.listen
         advertised = self.config.node.advertise or listen
         peering = Peering(
-            preset=preset,
-            listening=advertised,
-            preconfigured=self.config.node.peers,
-            entropy=os.urandom,
-            now=self.clock(),
+            preset=preset, listening=advertised, preconfigured=self.config.node.peers,
+            entropy=os.urandom, now=self.clock(),
             allow_private=self.config.network.preset == "devnet",
         )
         store = PeerStore(self.home.peers, lambda text: self.log.warning(text))

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import cbor2
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from metanode.errors import UserError
 from metanode.tss import curve, oracle
@@ -34,12 +34,6 @@ _PAIR_LENGTHS = {
     "delta": BASE_OTS // 8,
     "zero_seed": SEED_BYTES,
 }
-_KEYS = frozenset(
-    {
-        "version", "key_id", "epoch", "threshold", "party_index", "secret_share", "public_key",
-        "public_shares", "chain_code", "pair_state",
-    }
-)
 
 
 @frozen
@@ -119,21 +113,10 @@ class Keyshare:
             party: {name: getattr(state, name) for name in _PAIR_LENGTHS}
             for party, state in self.pair_state.items()
         }
-        return cbor2.dumps(
-            {
-                "version": _VERSION,
-                "key_id": self.key_id,
-                "epoch": self.epoch,
-                "threshold": self.threshold,
-                "party_index": self.party_index,
-                "secret_share": curve.encode_scalar(self.secret_share),
-                "public_key": self.public_key,
-                "public_shares": list(self.public_shares),
-                "chain_code": self.chain_code,
-                "pair_state": pairs,
-            },
-            canonical=True,
-        )
+        plain = {name: getattr(self, name) for name in _names()}
+        secret, shares = curve.encode_scalar(self.secret_share), list(self.public_shares)
+        plain.update(secret_share=secret, public_shares=shares, pair_state=pairs)
+        return cbor2.dumps({"version": _VERSION, **plain}, canonical=True)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Keyshare:
@@ -148,11 +131,15 @@ class Keyshare:
             canonical = cbor2.dumps(raw, canonical=True)
         except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise _damaged("not CBOR") from error
-        if canonical != data or type(raw) is not dict or set(raw) != _KEYS:
+        if canonical != data or type(raw) is not dict or set(raw) != {"version", *_names()}:
             raise _damaged("not a key share")
         share = _decode(raw)
         _check_public_shares(share)
         return share
+
+
+def _names() -> list[str]:
+    return [attribute.name for attribute in fields(Keyshare)]
 
 
 def confirmation_digest(keyshare: Keyshare | PublicPackage) -> bytes:

@@ -19,29 +19,10 @@ from attrs import frozen
 
 from model_checks.engines.oracle import Instance, Oracle, State, Step
 from model_checks.system import Action, Checked
+from spec.language import ir
 from spec.language.declarations import SpecError
 from spec.language.expressions import cell_type
 from spec.language.interpreter import Value, evaluate
-from spec.language.ir import (
-    BOOL,
-    INT,
-    And,
-    Arithmetic,
-    Choose,
-    Compare,
-    Constant,
-    Equal,
-    Implies,
-    Literal,
-    Node,
-    Not,
-    Nothing,
-    Or,
-    Quantified,
-    Read,
-    Type,
-    Variable,
-)
 
 STEPS = 20_000_000
 """z3's ``rlimit`` for one question about a finite instance."""
@@ -74,15 +55,15 @@ class FiniteTerms:
             for (name, index), cell in zip(self.oracle.slots, self.cells, strict=True)
         )
 
-    def _variable(self, name: str, kind: Type) -> Any:
-        return z3.Bool(name) if kind == BOOL else z3.BitVec(name, self._bits(kind))
+    def _variable(self, name: str, kind: ir.Type) -> Any:
+        return z3.Bool(name) if kind == ir.BOOL else z3.BitVec(name, self._bits(kind))
 
-    def _values(self, kind: Type) -> int:
+    def _values(self, kind: ir.Type) -> int:
         if kind[0] == "enum":
             return len(self.instance.system.names.enums[kind[1]].values)
         return self.instance.sizes[kind[1]] + 1
 
-    def _bits(self, kind: Type) -> int:
+    def _bits(self, kind: ir.Type) -> int:
         return max(1, (self._values(kind) - 1).bit_length())
 
     def ranges(self, state: Terms) -> list[Any]:
@@ -90,7 +71,7 @@ class FiniteTerms:
         return [
             z3.ULE(term, self._values(cell_type(cell)) - 1)
             for term, cell in zip(state, self.cells, strict=True)
-            if cell_type(cell) != BOOL
+            if cell_type(cell) != ir.BOOL
         ]
 
     def initial(self, state: Terms) -> list[Any]:
@@ -142,48 +123,49 @@ class FiniteTerms:
 
     # --- terms
 
-    def truth(self, node: Node, scope: Environment, state: Terms) -> Any:
+    def truth(self, node: ir.Node, scope: Environment, state: Terms) -> Any:
         """Return a formula as a solver term."""
-        return self._lifted(self.term(node, scope, state), BOOL)
+        return self._lifted(self.term(node, scope, state), ir.BOOL)
 
-    def _lifted(self, term: Any, kind: Type) -> Any:
+    def _lifted(self, term: Any, kind: ir.Type) -> Any:
         if not isinstance(term, int):
             return term
-        return z3.BoolVal(bool(term)) if kind == BOOL else z3.BitVecVal(term, self._bits(kind))
+        return z3.BoolVal(bool(term)) if kind == ir.BOOL else z3.BitVecVal(term, self._bits(kind))
 
-    def term(self, node: Node, scope: Environment, state: Terms) -> Any:
+    def term(self, node: ir.Node, scope: Environment, state: Terms) -> Any:
         """Return the value of a node, or the solver term for it."""
         match node:
-            case Literal(type=kind, value=str() as name):
+            case ir.Literal(type=kind, value=str() as name):
                 return self.instance.system.names.enums[kind[1]].values.index(name)
-            case Literal(value=bool() | int() as value):
+            case ir.Literal(value=bool() | int() as value):
                 return value
-            case Nothing():
+            case ir.Nothing():
                 return 0
-            case Variable(type=kind, name=name):
+            case ir.Variable(type=kind, name=name):
                 return scope[name] + (kind[0] == "opt")
-            case Read(cell=cell, index=index):
+            case ir.Read(cell=cell, index=index):
                 place = tuple(self.term(part, scope, state) for part in index)
                 return state[self.oracle.places[cell, place]]
-            case Not(body=body):
+            case ir.Not(body=body):
                 return _not(self.term(body, scope, state))
-            case And(parts=parts):
+            case ir.And(parts=parts):
                 return _all(self.term(part, scope, state) for part in parts)
-            case Or(parts=parts):
+            case ir.Or(parts=parts):
                 return _any(self.term(part, scope, state) for part in parts)
-            case Implies(left=left, right=right):
-                return _any(self.term(part, scope, state) for part in (Not(BOOL, left), right))
-            case Equal(left=left, right=right) if left.type == INT:
+            case ir.Implies(left=left, right=right):
+                parts = (ir.Not(ir.BOOL, left), right)
+                return _any(self.term(part, scope, state) for part in parts)
+            case ir.Equal(left=left, right=right) if left.type == ir.INT:
                 return _all(
                     self._at_least(*sides, scope, state) for sides in ((left, right), (right, left))
                 )
-            case Equal(left=left, right=right):
+            case ir.Equal(left=left, right=right):
                 return self.term(left, scope, state) == self.term(right, scope, state)
-            case Compare(operator=operator, left=left, right=right):
+            case ir.Compare(operator=operator, left=left, right=right):
                 return self._compare(operator, left, right, scope, state)
-            case Choose():
+            case ir.Choose():
                 return self._choose(node, scope, state)
-            case Quantified(kind=kind, variable=variable, sort=sort, body=body):
+            case ir.Quantified(kind=kind, variable=variable, sort=sort, body=body):
                 bodies = (
                     self.term(body, {**scope, variable: number}, state)
                     for number in self.instance.individuals(sort)
@@ -191,7 +173,7 @@ class FiniteTerms:
                 return _all(bodies) if kind == "all" else _any(bodies)
         raise SpecError(f"{type(node).__name__} has no finite term")
 
-    def _choose(self, node: Choose, scope: Environment, state: Terms) -> Any:
+    def _choose(self, node: ir.Choose, scope: Environment, state: Terms) -> Any:
         test = self.term(node.test, scope, state)
         if isinstance(test, int):
             return self.term(node.then if test else node.otherwise, scope, state)
@@ -202,21 +184,21 @@ class FiniteTerms:
         return z3.If(test, *sides)
 
     def _compare(
-        self, operator: str, left: Node, right: Node, scope: Environment, state: Terms
+        self, operator: str, left: ir.Node, right: ir.Node, scope: Environment, state: Terms
     ) -> Any:
         if operator in ("<", ">"):
             flipped = {"<": ">=", ">": "<="}[operator]
             return _not(self._compare(flipped, left, right, scope, state))
         if operator == "<=":
             left, right = right, left
-        if left.type == INT:
+        if left.type == ir.INT:
             return self._at_least(left, right, scope, state)
         more, less = self.term(left, scope, state), self.term(right, scope, state)
         if isinstance(more, int) and isinstance(less, int):
             return more >= less
         return z3.UGE(self._lifted(more, left.type), self._lifted(less, right.type))
 
-    def _at_least(self, left: Node, right: Node, scope: Environment, state: Terms) -> Any:
+    def _at_least(self, left: ir.Node, right: ir.Node, scope: Environment, state: Terms) -> Any:
         """Return ``left >= right`` for numbers."""
         known, terms = self._sum(left, 1, scope, state)
         more, others = self._sum(right, -1, scope, state)
@@ -227,20 +209,20 @@ class FiniteTerms:
         return z3.PbGe([(term, 1) for term in terms], wanted) if terms else False
 
     def _sum(
-        self, node: Node, sign: int, scope: Environment, state: Terms
+        self, node: ir.Node, sign: int, scope: Environment, state: Terms
     ) -> tuple[int, list[Any]]:
         """Return a number, times the sign, as a known part and truth values that count one each."""
         match node:
-            case Literal(value=int() as value):
+            case ir.Literal(value=int() as value):
                 return sign * value, []
-            case Constant(name=name):
+            case ir.Constant(name=name):
                 return sign * self.instance.constants[name], []
-            case Arithmetic(operator=operator, left=left, right=right):
+            case ir.Arithmetic(operator=operator, left=left, right=right):
                 other = sign if operator == "+" else -sign
                 one, terms = self._sum(left, sign, scope, state)
                 two, more = self._sum(right, other, scope, state)
                 return one + two, [*terms, *more]
-            case Quantified(kind="count", variable=variable, sort=sort, body=body):
+            case ir.Quantified(kind="count", variable=variable, sort=sort, body=body):
                 found = [
                     self.term(body, {**scope, variable: number}, state)
                     for number in self.instance.individuals(sort)

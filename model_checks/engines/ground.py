@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from operator import ge, gt, le, lt
+from typing import Any
 
 from attrs import frozen
 
@@ -106,12 +108,8 @@ class Sum(Formula):
 
 
 FALSE, TRUE = Number(0), Number(1)
-_COMPARE: Mapping[str, Callable[[int, int], bool]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
+"""What each sign of order does, on numbers and on a solver's terms."""
 
 
 def negate(body: Formula) -> Formula:
@@ -200,7 +198,7 @@ def choose(test: Formula, then: Formula, otherwise: Formula) -> Formula:
 def order(operator: str, left: Formula, right: Formula) -> Formula:
     """Return the comparison, simplified."""
     if isinstance(left, Number) and isinstance(right, Number):
-        return Number(int(_COMPARE[operator](left.value, right.value)))
+        return Number(int(COMPARE[operator](left.value, right.value)))
     if left == right:
         return Number(int("=" in operator))
     return Order(operator, left, right)

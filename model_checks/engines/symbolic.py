@@ -26,27 +26,10 @@ from attrs import frozen
 from model_checks.engines.arithmetic import constants_known, linear
 from model_checks.engines.quorums import Quorums, Threshold, canonical, threshold
 from model_checks.system import Action, System
+from spec.language import ir
 from spec.language.assembly import cells_read
 from spec.language.declarations import Enum, SpecError
 from spec.language.expressions import cell_type
-from spec.language.ir import (
-    BOOL,
-    INT,
-    And,
-    Choose,
-    Compare,
-    Equal,
-    Implies,
-    Literal,
-    Node,
-    Not,
-    Nothing,
-    Or,
-    Quantified,
-    Read,
-    Type,
-    Variable,
-)
 
 SymbolicState = Mapping[str, Callable[..., Any]]
 Scope = Mapping[str, Any]
@@ -97,7 +80,7 @@ class Symbols:
         self._orders: dict[str, Any] = {}
         self._counts_numbers = False
 
-    def sort_of(self, kind: Type) -> Any:
+    def sort_of(self, kind: ir.Type) -> Any:
         """Return the z3 sort of a type."""
         match kind:
             case ("bool",):
@@ -119,56 +102,55 @@ class Symbols:
 
     # --- terms
 
-    def term(self, node: Node, scope: Scope, state: SymbolicState) -> Any:
+    def term(self, node: ir.Node, scope: Scope, state: SymbolicState) -> Any:
         """Return the z3 term of a node in a state; raises :class:`SpecError` if it has none."""
         found = self._term(node, scope, state)
         if node.type[0] == "opt" and found.sort() == self.sorts[node.type[1]]:
             return self.optional(node.type[1]).some(found)
         return found
 
-    def _term(self, node: Node, scope: Scope, state: SymbolicState) -> Any:
-        def of(child: Node) -> Any:
+    def _term(self, node: ir.Node, scope: Scope, state: SymbolicState) -> Any:
+        def of(child: ir.Node) -> Any:
             return self.term(child, scope, state)
 
         match node:
-            case Literal(type=kind, value=value):
-                return (
-                    z3.BoolVal(bool(value)) if kind == BOOL else self._enum(kind[1])[1][str(value)]
-                )
-            case Nothing(type=kind):
+            case ir.Literal(type=kind, value=value):
+                if kind == ir.BOOL:
+                    return z3.BoolVal(bool(value))
+                return self._enum(kind[1])[1][str(value)]
+            case ir.Nothing(type=kind):
                 return self.optional(kind[1]).nothing
-            case Variable(name=name):
+            case ir.Variable(name=name):
                 return scope[name]
-            case Read(cell=cell, index=index):
+            case ir.Read(cell=cell, index=index):
                 return state[cell](*(of(term) for term in index))
-            case Not(body=body):
+            case ir.Not(body=body):
                 return z3.Not(of(body))
-            case And(parts=parts):
+            case ir.And(parts=parts):
                 return z3.And([of(part) for part in parts])
-            case Or(parts=parts):
+            case ir.Or(parts=parts):
                 return z3.Or([of(part) for part in parts])
-            case Implies(left=left, right=right):
+            case ir.Implies(left=left, right=right):
                 return z3.Implies(of(left), of(right))
-            case Equal(left=left, right=right) if left.type == INT:
-                low, high = Compare(BOOL, ">=", left, right), Compare(BOOL, "<=", left, right)
-                return z3.And(of(low), of(high))
-            case Equal(left=left, right=right):
+            case ir.Equal(left=left, right=right) if left.type == ir.INT:
+                return z3.And(*(of(ir.Compare(ir.BOOL, op, left, right)) for op in (">=", "<=")))
+            case ir.Equal(left=left, right=right):
                 return of(left) == of(right)
-            case Compare(left=left) if left.type == INT:
+            case ir.Compare(left=left) if left.type == ir.INT:
                 return self._numbers(node, scope, state)
-            case Compare(operator=operator, left=left, right=right):
+            case ir.Compare(operator=operator, left=left, right=right):
                 return self._ordered(operator, left.type, of(left), of(right))
-            case Choose(test=test, then=then, otherwise=otherwise):
+            case ir.Choose(test=test, then=then, otherwise=otherwise):
                 return z3.If(of(test), of(then), of(otherwise))
-            case Quantified(kind="all" | "any"):
+            case ir.Quantified(kind="all" | "any"):
                 return self._quantified(node, scope, state)
         raise SpecError(f"{type(node).__name__} has no meaning for every size")
 
-    def _quantified(self, node: Quantified, scope: Scope, state: SymbolicState) -> Any:
+    def _quantified(self, node: ir.Quantified, scope: Scope, state: SymbolicState) -> Any:
         """Return one quantifier over all the variables of a chain of quantifiers of one kind."""
         bound: dict[str, Any] = {}
-        body: Node = node
-        while isinstance(body, Quantified) and body.kind == node.kind:
+        body: ir.Node = node
+        while isinstance(body, ir.Quantified) and body.kind == node.kind:
             # SMT-LIB knows no prime in a name.
             name = body.variable.replace("'", "_")
             bound[body.variable] = z3.Const(name, self.sorts[body.sort])
@@ -176,7 +158,7 @@ class Symbols:
         inside = self.term(body, {**scope, **bound}, state)
         return (z3.ForAll if node.kind == "all" else z3.Exists)(list(bound.values()), inside)
 
-    def _numbers(self, node: Compare, scope: Scope, state: SymbolicState) -> Any:
+    def _numbers(self, node: ir.Compare, scope: Scope, state: SymbolicState) -> Any:
         found = threshold(node)
         if found is None:
             self._counts_numbers = True
@@ -188,7 +170,7 @@ class Symbols:
         return z3.Not(formula) if found.negated else formula
 
     def _count(self, found: Threshold, scope: Scope, state: SymbolicState) -> Any:
-        def inside(count: Quantified, one: Any, given: Scope) -> Any:
+        def inside(count: ir.Quantified, one: Any, given: Scope) -> Any:
             return self.term(count.body, {**given, count.variable: one}, state)
 
         counted = found.counted
@@ -206,13 +188,13 @@ class Symbols:
             ),
         )
 
-    def _ordered(self, operator: str, kind: Type, left: Any, right: Any) -> Any:
+    def _ordered(self, operator: str, kind: ir.Type, left: Any, right: Any) -> Any:
         if operator in (">", ">="):
             return self._ordered(operator.replace(">", "<"), kind, right, left)
         strict = self._below(kind, left, right)
         return strict if operator == "<" else z3.Or(left == right, strict)
 
-    def _below(self, kind: Type, left: Any, right: Any) -> Any:
+    def _below(self, kind: ir.Type, left: Any, right: Any) -> Any:
         name, sort = kind[1], self.sorts[kind[1]]
         if name not in self._orders:
             self._orders[name] = z3.Function(f"below_{name}", sort, sort, z3.BoolSort())

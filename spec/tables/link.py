@@ -4,8 +4,6 @@ A link is one connection, seen from both of its ends; ``p`` is the end that acts
 Each end sends a hello with a fresh cookie, answers the other's hello with a proof, and says ready
 once it has checked the other's proof. Frames of the protocol flow only when the link is
 established.
-
-Of the reason of a refusal, the text before the colon is its label in counters and traces.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ class _Terms:
             case ground.Equality(left=left, right=right):
                 return self._bit(self.of(left) == self.of(right))
             case ground.Order(operator=operator, left=left, right=right):
-                return self._bit(_ordered(operator, self.of(left), self.of(right)))
+                return self._bit(ground.COMPARE[operator](self.of(left), self.of(right)))
             case ground.Conditional(test=test, then=then, otherwise=otherwise):
                 return z3.If(self._true(test), self.of(then), self.of(otherwise))
             case ground.Count(parts=parts, extra=extra):
@@ -275,17 +275,6 @@ class _Terms:
 
     def _bit(self, truth: Any) -> Any:
         return z3.If(truth, z3.IntVal(1, self.context), z3.IntVal(0, self.context))
-
-
-def _ordered(operator: str, left: Any, right: Any) -> Any:
-    match operator:
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-    return left >= right
 
 
 def bench_of(case: Case, protocol: Protocol = PROTOCOL) -> Bench:

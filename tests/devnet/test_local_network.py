@@ -60,7 +60,8 @@ def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> Non
         assert len(stakes) == SIZE
         for stake in stakes:
             assert stake is not None
-            coin = anyio.run(coin_of, network.rpc_url, stake.txid, stake.index, backend="trio")
+            asked = network.rpc_url, stake.txid.hex(), stake.index
+            coin = anyio.run(coin_of, *asked, backend="trio")
             assert coin["confirmations"] > 10
         assert network.fallen() == {}
 

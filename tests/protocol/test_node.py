@@ -10,7 +10,8 @@ import pytest
 from metanode.errors import PeerFault
 from metanode.protocol.context import keygen_event
 from metanode.protocol.node import NodeCore
-from metanode.protocol.restored import Memory
+from metanode.protocol.restored import Restored
+from metanode.protocol.tables.effects import Note
 from metanode.protocol.wire.envelope import Envelope
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE
@@ -28,11 +29,11 @@ def core() -> NodeCore:
 def test_a_start_from_nothing_sends_and_writes_nothing() -> None:
     """Catches a node that speaks before its first tick."""
     made = core()
-    made.start(START, Memory())
+    made.start(START, Restored())
     effects = made.take()
     assert not effects.writes
     assert not effects.sends
-    assert [call.name for call in effects.calls] == ["note"]
+    assert [type(request) for request in effects.requests] == [Note]
 
 
 def test_events_in_progress_go_back_to_pending_at_a_start() -> None:
@@ -41,7 +42,7 @@ def test_events_in_progress_go_back_to_pending_at_a_start() -> None:
     me = made.ctx.me
     made.start(
         START,
-        Memory(
+        Restored(
             cells={
                 "status": {(me, EVENT): "IN_PROGRESS", (me, EVENT[::-1][:31] + b"x"): "SUCCESS"},
                 "lock": {(me, EVENT): EVENT},
@@ -49,7 +50,7 @@ def test_events_in_progress_go_back_to_pending_at_a_start() -> None:
             }
         ),
     )
-    assert made.settlement.status(EVENT) == "PENDING"
+    assert made.book.status(EVENT) == "PENDING"
     assert made.ctx.tables.view.get("lock", me, EVENT) == EVENT, "the lock is kept"
     writes = {(write.cell, write.after) for write in made.take().writes}
     assert writes == {("status", "PENDING")}
@@ -62,7 +63,7 @@ def test_a_key_half_made_is_abandoned_at_a_start() -> None:
     event = keygen_event(NETWORK_ID, slot)
     made.start(
         START,
-        Memory(cells={"key": {(me, slot): "generating"}, "status": {(me, event): "IN_PROGRESS"}}),
+        Restored(cells={"key": {(me, slot): "generating"}, "status": {(me, event): "IN_PROGRESS"}}),
     )
     assert made.ctx.tables.view.get("key", me, slot) == "abandoned"
 
@@ -70,7 +71,7 @@ def test_a_key_half_made_is_abandoned_at_a_start() -> None:
 def test_effects_are_handed_over_once() -> None:
     """Catches a write or a send that is carried out twice."""
     made = core()
-    made.start(START, Memory())
+    made.start(START, Restored())
     made.take()
     made.on_tick(START)
     assert made.take().sends
@@ -110,7 +111,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
         m.Release(EVENT, 0, 1, b"", 0),
         m.Confirmation(1, 1, EVENT),
         m.Publish((m.OutpointRef(EVENT, 0),)),
-        m.Setup(1, EVENT, number, "lock_in", b"", (stranger,)),
+        m.Setup(1, EVENT, number, bytes(32), "lock_in", b"", (stranger,)),
     ):
         made.on_message(sim.now, stranger, message, Envelope(stranger, b"", bytes(64), b"frame"))
     effects = made.take()

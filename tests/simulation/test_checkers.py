@@ -122,7 +122,7 @@ def test_a_release_without_its_lock_is_seen() -> None:
         (m.Vote(1, EVENT, 5, DIGEST, ()), "DurableBeforeSend"),
         (m.Release(EVENT, 0, 1, b"", 0), "DurableBeforeSend"),
         (m.Step(EVENT, 0, 2, b"", 0), "DurableBeforeSend"),
-        (m.SignatureFound(EVENT, b"", (), ()), "DurableBeforeSend"),
+        (m.SignatureFound(EVENT, EVENT, b"", (), ()), "DurableBeforeSend"),
         (m.Confirmation(99, 1, EVENT), "DurableBeforeSend"),
         (m.KeyLocked(99, 1, (), b"\2" * 33, EVENT, (), bytes(64)), "DurableBeforeSend"),
     ],
