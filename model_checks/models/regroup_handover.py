@@ -296,7 +296,7 @@ MODEL = Model(
         ),
         Case(
             FEWER_HOLDERS, one_event(3, 3, 2) | {"Epoch": 2}, _SHRINKS, PEERS_AND_DIGESTS,
-            unreached=("LockTravels",),
+            unreached=("LockTravels",), findings=("F-39",),
             pinned=Counts(
                 distinct=2022986, generated=15643861, depth=38,
                 reached={"CanActivate": 10, "NewSigns": 13, "OldSignsOn": 8},

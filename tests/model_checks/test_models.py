@@ -167,14 +167,14 @@ def test_among_speaks_of_those_who_are_meant() -> None:
     def read(text: str) -> Node:
         return Parser(names, scope).parse(text)
 
+    inner = "any(voted[p, e, b] == none and faulty[p] for p in Peer)"
     for text, wanted in (
         ("among(e, b, count(q for q in Peer if faulty[q]) >= T)",
          "count(q for q in Peer if voted[q, e, b] == none and faulty[q]) >= N"),
         ("among(e, b, all(faulty[q] for q in Peer))",
          "all(implies(voted[q, e, b] == none, faulty[q]) for q in Peer)"),
         ("among(e, a, any(among(e, b, any(faulty[p] for p in Peer)) for q in Peer))",
-         ("any(voted[q, e, a] == none and "
-          "any(voted[p, e, b] == none and faulty[p] for p in Peer) for q in Peer)")),
+         f"any(voted[q, e, a] == none and {inner} for q in Peer)"),
     ):
         assert populated(read(text), {("Event", "Attempt"): meant}) == read(wanted)
     text = "among(e, b, count(q for q in Peer if faulty[q]) >= T)"
