@@ -158,7 +158,6 @@ class Rounds:
             self._not_yet("RoundTick")
             return
         ctx.note("round.proposed", round=number, transfers=len(book.document.transfers))
-        self.inbox.judge(number, tuple(book.proposals))
 
     @handles("matched")
     def match(self) -> None:
@@ -169,8 +168,7 @@ class Rounds:
         everyone = ctx.live_holders() <= set(self.inbox.accepted(number))
         if not everyone and ctx.round_share() < ctx.preset.propose_share:
             return
-        if ctx.tries("peer.Matched", r=number):
-            self.inbox.judge_sets(number, tuple(self.inbox.book(number).sets))
+        ctx.tries("peer.Matched", r=number)
 
     @handles("set_settled")
     def settle(self) -> None:
