@@ -9,7 +9,7 @@ file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
@@ -106,7 +106,7 @@ class Context:
     epochs: dict[int, KeyEpoch] = field(factory=dict)
     drafts: dict[int, KeyEpoch] = field(factory=dict)
     keys: dict[int, KeyEpoch] = field(factory=dict)
-    attempts: dict[Index, Signers] = field(factory=dict)
+    attempts: dict[tuple[bytes, int], Signers] = field(factory=dict)
     named: dict[bytes, bytes] = field(factory=dict)
     links: set[bytes] = field(factory=set)
     input: Input | None = field(default=None, repr=False)
@@ -164,7 +164,8 @@ class Context:
     def quorum_named(self, sorts: tuple[str, ...], index: Index) -> Quorum | None:
         """Return those whom ``among`` names in a formula, or None if they are not known here."""
         if sorts == ("Event", "Attempt"):
-            signers = self.attempts.get(index)
+            named: Any = index
+            signers = self.attempts.get(named)
             return None if signers is None else signers.quorum
         (name,) = index
         found = None

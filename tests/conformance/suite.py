@@ -22,8 +22,9 @@ from attrs import define, field, frozen
 from model_checks.engines import ground
 from model_checks.engines.ground import Formula, Ground
 from model_checks.engines.oracle import Instance, Slot
+from model_checks.substitution import populated
 from model_checks.system import Network, close
-from spec.language.assembly import Protocol, Rule
+from spec.language.assembly import Guard, Protocol, Rule
 from spec.language.declarations import Cell, Opt
 from spec.language.interpreter import Index, Value
 from spec.protocol import PROTOCOL
@@ -151,6 +152,10 @@ class _Finder:
         sizes = {sort: SIZES.get(sort, 2) for sort in self.protocol.names.sorts}
         return Ground(Instance(close(network, self.protocol), sizes, CONSTANTS))
 
+    def _ground(self, guard: Guard, scope: Mapping[str, int]) -> Any:
+        """Return a guard on the few individuals: all peers are one population."""
+        return self.ground.formula(populated(guard.formula, {}), scope)
+
     def case(self, rule: Rule, false: int | None) -> Case | None:
         """Return a case, if there is one without a row before it that runs instead."""
         alone = self._search(rule, false, alone=True) if false is not None else None
@@ -165,11 +170,11 @@ class _Finder:
         ranges = (range(sizes[sort]) for sort in rule.parameters.values())
         for chosen in sorted(itertools.product(*ranges), key=_alike):
             scope = dict(zip(rule.parameters, chosen, strict=True))
-            wanted = [self.ground.formula(guard.formula, scope) for guard in rule.guards]
+            wanted = [self._ground(guard, scope) for guard in rule.guards]
             if false is not None:
                 wanted[false] = ground.negate(wanted[false])
             for other in others:
-                both = [self.ground.formula(guard.formula, scope) for guard in other.guards]
+                both = [self._ground(guard, scope) for guard in other.guards]
                 wanted.append(ground.negate(ground.conjoin(both)))
             record = (machine.cell.name, tuple(scope[name] for name in machine.subject))
             found = self._solve(wanted, record, rule.source)

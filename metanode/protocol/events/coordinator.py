@@ -315,6 +315,12 @@ class Coordinators:
 
         self.votes.forget(recent)
         self.sessions.forget(oldest)
+        locked, ctx = self.ctx.tables.view.get, self.ctx
+        ctx.attempts = {
+            (event, attempt): signers
+            for (event, attempt), signers in ctx.attempts.items()
+            if recent(event, attempt) or locked("lock_attempt", ctx.me, event) == attempt
+        }
 
     def latest(self, event: bytes) -> Task | None:
         """Return the latest attempt of an event that this node takes part in, if any."""
