@@ -77,10 +77,7 @@ class Line:
 def variants(finding: str) -> list[Case]:
     """Return the cases that must refute the rule of a finding's source."""
     return [
-        case
-        for case in CASES
-        if case.refuted
-        and not case.deep
+        case for case in CASES if case.refuted and not case.deep
         and (finding in _numbers(case.network.doc) or finding in case.findings)
     ]
 
@@ -95,8 +92,7 @@ def ours(finding: str) -> list[Case]:
     wanted = {name for case in variants(finding) for name in case.refuted}
     asked = {p.name for case in variants(finding) for p in case.network.properties}
     held = [
-        case
-        for case in CASES
+        case for case in CASES
         if not case.refuted and not case.deep and wanted <= _asked(case.network)
     ]
     held.sort(key=lambda c: (finding not in c.findings, -len(asked & _asked(c.network))))
@@ -185,11 +181,8 @@ def _unread(finding: Finding) -> Iterator[Line]:
         return
     cell, table = READ_ONLY_BY[finding.id]
     readers = {
-        machine.table.name
-        for machine in PROTOCOL.machines.values()
-        for rule in machine.rules
-        for guard in rule.guards
-        if cell in cells_read(guard.formula)
+        machine.table.name for machine in PROTOCOL.machines.values() for rule in machine.rules
+        for guard in rule.guards if cell in cells_read(guard.formula)
     }
     fault = ", ".join(sorted(readers - {table}))
     shown = f"no table but {table} reads {cell}"

@@ -154,10 +154,8 @@ def broken_lock(name: str) -> list[str]:
     induction = case.induction(protocol)
     system = induction.system
     asked = (
-        induction.obligation(checked, action)
-        for action in system.actions
-        for checked in induction.properties
-        if action.name == "Crash"
+        induction.obligation(checked, action) for action in system.actions
+        for checked in induction.properties if action.name == "Crash"
     )
     failed = [obligation for obligation in asked if not contradict(obligation.formulas)]
     if not failed:

@@ -68,21 +68,12 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
+        runs = ("traces", "starts", "loops", "farthest")
+        plain = ("name", "engine", "result", "distinct", "generated", "depth", "note")
         return {
-            "name": self.name,
-            "engine": self.engine,
-            "result": self.result,
-            "expected": self.as_expected,
-            "faults": list(self.faults),
-            "distinct": self.distinct,
-            "generated": self.generated,
-            "depth": self.depth,
-            "seconds": round(self.seconds, 3),
-            **{
-                kind: {name: list(steps) for name, steps in getattr(self, kind).items()}
-                for kind in ("traces", "starts", "loops", "farthest")
-            },
-            "note": self.note,
+            **{name: getattr(self, name) for name in plain}, "expected": self.as_expected,
+            "faults": list(self.faults), "seconds": round(self.seconds, 3),
+            **{k: {n: list(steps) for n, steps in getattr(self, k).items()} for k in runs},
         }
 
 
@@ -104,19 +95,10 @@ def explore_case(case: Case, max_states: int = MAX_STATES) -> Verdict:
         if any(fault.startswith(f"{name} is violated") for fault in wrong):
             wrong += [f"{number:>5}  {step}" for number, step in enumerate(steps, start=1)]
     return Verdict(
-        case.name,
-        "explicit",
-        "refuted" if traces else "holds",
-        tuple(wrong),
-        result.distinct,
-        result.generated,
-        result.depth,
-        time.perf_counter() - began,
-        traces,
+        case.name, "explicit", "refuted" if traces else "holds", tuple(wrong), result.distinct,
+        result.generated, result.depth, time.perf_counter() - began, traces,
         {name: _chosen(case.instance, first) for name, first in sorted(result.starts.items())},
-        _written(result.loops),
-        _written(farthest),
-        counts=Counts.of(result),
+        _written(result.loops), _written(farthest), counts=Counts.of(result),
     )
 
 

@@ -309,8 +309,7 @@ def _action(rule: Rule, network: Network, names: Names, places: _Places) -> Acti
         guards.insert(0, Guard(network.honest, Parser(names, scope).parse(network.honest)))
     guards = [g for g in guards if g.formula != Literal(BOOL, True)]
     updates = tuple(
-        Update(e.cell.name, e.index, places.close(e.value))
-        for e in rule.effects
+        Update(e.cell.name, e.index, places.close(e.value)) for e in rule.effects
         if e.cell.name not in places.stand_ins
     )
     name = f"{rule.table}.{rule.event}"
@@ -395,12 +394,8 @@ def _cone(
     kept |= {cell for a in actions for g in a.guards for cell in cells_read(g.formula)}
     while True:
         more = {
-            cell
-            for a in actions
-            for u in a.updates
-            if u.cell in kept
-            for node in (u.value, *(i for i in u.index if i))
-            for cell in cells_read(node)
+            cell for a in actions for u in a.updates if u.cell in kept
+            for node in (u.value, *(i for i in u.index if i)) for cell in cells_read(node)
         }
         if more <= kept:
             return kept

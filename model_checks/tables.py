@@ -93,8 +93,7 @@ def network_read_negatively(protocol: Protocol, machine: Machine) -> list[str]:
     return sorted(
         {
             f"{rule.name}: {guard.text!r} needs others not to have sent {cell}"
-            for rule in machine.rules
-            for guard in rule.guards
+            for rule in machine.rules for guard in rule.guards
             for cell in _denied(protocol, guard.formula, machine.subject[0], positive=True)
         }
     )
@@ -135,10 +134,8 @@ def values_unused(protocol: Protocol) -> list[str]:
     cells = [c for c in protocol.cells.values() if c.kept != "given"]
     enums = {c.type.name: c.type for c in cells if isinstance(c.type, Enum)}
     return [
-        f"enum {enum.name}: {value} is never used"
-        for enum in enums.values()
-        for value in enum.values
-        if value not in used
+        f"enum {enum.name}: {value} is never used" for enum in enums.values()
+        for value in enum.values if value not in used
     ]
 
 

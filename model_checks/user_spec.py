@@ -118,8 +118,7 @@ def _regions(tree: ast.Module, message: str) -> Iterator[ast.AST]:
 
 def _calls(tree: ast.AST, name: str) -> list[ast.Call]:
     found = [
-        node
-        for node in ast.walk(tree)
+        node for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
     ]
     return sorted(found, key=lambda call: (call.lineno, call.col_offset))
@@ -233,12 +232,11 @@ def as_json(instance: Instance, result: Result) -> dict[str, Any]:
     return {
         "name": instance.system.name,
         "holds": not result.violated and not unreached(instance, result),
-        "distinct": result.distinct,
-        "generated": result.generated,
-        "depth": result.depth,
+        **{name: getattr(result, name) for name in ("distinct", "generated", "depth")},
         "seconds": round(result.seconds, 3),
-        "violated": {n: [str(step) for step in steps] for n, steps in result.violated.items()},
-        "loops": {n: [str(step) for step in steps] for n, steps in result.loops.items()},
-        "reached": {n: [str(step) for step in steps] for n, steps in result.reached.items()},
+        **{
+            kind: {n: [str(step) for step in steps] for n, steps in getattr(result, kind).items()}
+            for kind in ("violated", "loops", "reached")
+        },
         "unreached": unreached(instance, result),
     }

@@ -81,7 +81,7 @@ FINDINGS = (
             "Senior X shows a copy of junior J's proof, and J is dropped.",
             "A proof is bound to share index, peer, key epoch and round; a copy does not verify.",
             ("cell share_proof_valid", "round: heard_proposal -Accept-> accepted",
-             "metanode/tss/share_proof.py")),
+             "metanode/tss/proofs.py")),
     Finding("F-11", "M: the second hash of a proposal is that of peer id and document, joined.",
             "Id and document can be cut elsewhere, and last round's hash is good in this one.",
             "A tag, every length, the round and the key epoch are hashed as well.",

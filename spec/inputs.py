@@ -103,11 +103,11 @@ STEPS = {each.name: each for each in (
     # a round
     step("round_next", "peer.NextRound", "a new round has come"),
     step("offered", "peer.Offer", "what this node can validate"),
-    step("round_proposed", "peer.RoundTick round.Hear round.Accept round.HearSet",
-         "the candidate; then what was heard before it"),
-    step("proposal_heard", "round.Hear round.Accept round.HearSet", "the proposal at hand"),
-    step("matched", "peer.Matched round.HearSet", "t proposals equal to this node's"),
-    step("set_heard", "round.HearSet", "the signing set at hand"),
+    step("round_proposed", "peer.RoundTick", "the candidate"),
+    step("proposal_heard", "round.Hear round.Accept", "the proposal at hand; and, when this node"
+         " has just proposed, all that came before"),
+    step("matched", "peer.Matched", "t proposals equal to this node's"),
+    step("set_heard", "round.HearSet", "the signing sets of those who proposed the same"),
     step("set_settled", f"peer.SetElsewhere {_PREPARE} peer.SetFound", "who signs"),
     step("round_certified", "peer.Certified session.Certified", "t equal votes"),
     step("round_mismatch", "peer.Mismatch event.Recover", "votes that differ"),
@@ -161,7 +161,7 @@ STEPS = {each.name: each for each in (
 
 _RUNS = ("run_begun", "run_moved", "run_aborted", "run_finished")
 _KEY_CHANGES = ("stepped_back", "gone_over", "handing_over")
-_CERTIFIED = ("round_certified", *_RUNS, "round_mismatch", "round_signed")
+_CERTIFIED = ("round_certified", *_RUNS[:3], "round_mismatch")
 
 
 @frozen
@@ -184,9 +184,10 @@ INPUTS = {each.kind: each for each in (
     Input("ping", "anyone", "always", ("ping_taken", "key_told", "signature_told", "caught_up")),
     Input("keepalive", "anyone", "always", ()),
     Input("publish", "part", "always", ()),
-    Input("offer", "holder", "round", ("round_proposed",)),
+    Input("offer", "holder", "round", ("round_proposed", "proposal_heard")),
     Input("proposal", "holder", "round", ("evidence", "proposal_heard", "matched")),
-    Input("signing_set", "holder", "round", ("evidence", "set_heard", "set_settled", *_CERTIFIED)),
+    Input("signing_set", "holder", "round", ("evidence", "set_heard", "set_settled",
+                                             "round_certified", "round_mismatch")),
     Input("vote", "part", "attempt", ("evidence", "convened", *_CERTIFIED)),
     Input("setup", "part", "always", ("signature_told", "setup_judged", "convened", *_RUNS)),
     Input("begin", "part", "always", ("begun", *_RUNS)),
@@ -207,8 +208,8 @@ INPUTS = {each.kind: each for each in (
         "list_cleared", "keys_shown", "attempts_over", "renounced_again", "ping_sent", "ping_taken",
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
         "unready_missed", "slot_begun", "slot_over", "attempt_proposed", "setup_judged", "convened",
-        "round_next", "offered", "round_proposed", "matched", "set_settled", *_CERTIFIED,
-        "round_over", "payout_followed",
+        "round_next", "offered", "round_proposed", "proposal_heard", "matched", "set_heard",
+        "set_settled", *_CERTIFIED, "run_finished", "round_signed", "round_over", "payout_followed",
     )),
     # links
     Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "signature_told",

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 from attrs import frozen
 
-from metanode.chains.amounts import base_units
 from metanode.chains.base import (
     BroadcastResult,
     ChainParameters,
@@ -21,6 +20,7 @@ from metanode.chains.base import (
     TxStatus,
 )
 from metanode.chains.blockscan import fee_rate_of, scan_block, spent_outpoints, with_refunds
+from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient, RpcError
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
@@ -264,8 +264,7 @@ class BitcoinAdapter:
             return ()  # one of our own payouts: what it pays to custody is change
         txid = bytes.fromhex(transaction["txid"])
         return tuple(
-            Outpoint(txid, output["n"])
-            for output in transaction["vout"]
+            Outpoint(txid, output["n"]) for output in transaction["vout"]
             if output["scriptPubKey"]["hex"] == script.hex()
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.custody.scripts import memo_of
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
 from metanode.errors import Unavailable
@@ -68,8 +68,7 @@ def with_refunds(summary: BlockSummary, scripts: dict[Outpoint, bytes | None]) -
 def spent_outpoints(transaction: dict[str, Any]) -> list[Outpoint]:
     """Return what the inputs spend, in order; a coinbase spends nothing."""
     return [
-        Outpoint(bytes.fromhex(entry["txid"]), entry["vout"])
-        for entry in transaction["vin"]
+        Outpoint(bytes.fromhex(entry["txid"]), entry["vout"]) for entry in transaction["vin"]
         if "txid" in entry
     ]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+from metanode.errors import Unavailable
+
 Json = None | bool | int | str | Decimal | list["Json"] | dict[str, "Json"]
+BASE_UNITS_PER_COIN = 100_000_000
 
 
 def loads(data: bytes) -> Json:
@@ -33,3 +36,14 @@ def dumps(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(dumps, value)) + "]"
     return json.dumps(value)
+
+
+def base_units(value: object) -> int:
+    """Return base units for a decimal number of coins; raises :class:`Unavailable` for nonsense."""
+    if type(value) is int:
+        return value * BASE_UNITS_PER_COIN
+    if isinstance(value, Decimal) and value.is_finite():
+        units = value * BASE_UNITS_PER_COIN
+        if units == units.to_integral_value():
+            return int(units)
+    raise Unavailable(f"the chain daemon sent {value!r} as an amount")

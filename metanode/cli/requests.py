@@ -26,19 +26,10 @@ POLL_S = 0.2
 SIGN_WAIT_S = 180.0
 KEY_WAIT_S = 900.0
 LIMIT_S = 7 * 86_400.0
-RESULT_LABELS = {
-    "event": "event",
-    "digest": "digest",
-    "r": "r",
-    "s": "s",
-    "recovery_id": "recovery id",
-    "der": "DER",
-    "epoch": "epoch",
-    "threshold": "threshold",
-    "public_key": "public key",
-    "address": "address",
-    "signers": "signers",
-}
+RESULT_NAMES = (
+    "event", "digest", "r", "s", "recovery_id", "der", "epoch", "threshold", "public_key",
+    "address", "signers",
+)
 
 
 @define
@@ -184,7 +175,8 @@ def perform(asking: Asking, wait: float | None, as_json: bool) -> int:
 def result_lines(entry: Mapping[str, Any]) -> list[str]:
     """Return the result of a finished request for people to read."""
     shown = {"event": entry["event"], **(entry["result"] or {})}
-    names = {name: label for name, label in RESULT_LABELS.items() if name in shown}
+    labels = {name: name.replace("_", " ") for name in RESULT_NAMES} | {"der": "DER"}
+    names = {name: label for name, label in labels.items() if name in shown}
     width = max(map(len, names.values())) + 2
     lines = []
     for name, label in names.items():

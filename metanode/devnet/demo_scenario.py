@@ -7,6 +7,7 @@ could, by ``status`` and by the chain's RPC, and checks the outcome on the chain
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import anyio
 from attrs import define, field, frozen
 from coincurve import PrivateKey
 
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient
 from metanode.custody.payout import custody_address, custody_script
 from metanode.custody.scripts import address_of, key_script
@@ -23,6 +24,7 @@ from metanode.devnet.faucet import DEVNET_HRP
 from metanode.devnet.local_network import LocalNetwork
 from metanode.devnet.wallet import deposit, faucet
 from metanode.errors import Unavailable
+from metanode.runtime.secrets.keystore import read_node_id
 from spec.parameters import DEVNET
 
 PATIENCE_S = 90.0
@@ -148,7 +150,7 @@ class Scenario:
 
         A deposit must be seen unconfirmed before it counts; just after a block it waits longest.
         """
-        while _now() % DEVNET.round_period_s > DEVNET.round_period_s / 2:
+        while time.time() % DEVNET.round_period_s > DEVNET.round_period_s / 2:
             await anyio.sleep(0.05)
         await self.new_block()
 
@@ -175,10 +177,7 @@ class Scenario:
 
         def done(statuses: list[dict[str, Any]]) -> bool:
             final = {
-                t
-                for s in statuses
-                for p in s["payouts"]
-                if p["state"] == "COMPLETED"
+                t for s in statuses for p in s["payouts"] if p["state"] == "COMPLETED"
                 for t in p["transfers"]
             }
             return set(names) <= final
@@ -204,7 +203,7 @@ class Scenario:
         # A round is busy for its first half second: most kills must fall into it.
         busy = self.random.random() < BUSY_CHANCE
         moment = self.random.random() * (BUSY_S if busy else DEVNET.round_period_s)
-        wait = DEVNET.round_period_s - _now() % DEVNET.round_period_s + moment
+        wait = DEVNET.round_period_s - time.time() % DEVNET.round_period_s + moment
         name = f"node {number + 1}"
         self.report.step(f"SIGKILL for {name}, {moment:.2f} s into the round that pays deposit 3")
         await anyio.sleep(wait)
@@ -315,8 +314,6 @@ class Scenario:
 
     def name_of(self, node_id: str) -> str:
         """Return the name of a node by its id."""
-        from metanode.runtime.secrets.keystore import read_node_id
-
         for number, home in enumerate(self.network.homes):
             if read_node_id(home.identity).hex() == node_id:
                 return f"node {number + 1}"
@@ -334,15 +331,7 @@ def _round_seconds(statuses: list[dict[str, Any]], txid: str) -> float | None:
     notes.
     """
     times = [
-        note["at"] % DEVNET.round_period_s
-        for s in statuses
-        for note in s["recent"]
+        note["at"] % DEVNET.round_period_s for s in statuses for note in s["recent"]
         if note["event"] == "payout.signed" and note.get("txid") == txid
     ]
     return round(min(times), 2) if times else None
-
-
-def _now() -> float:
-    import time
-
-    return time.time()

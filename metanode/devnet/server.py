@@ -25,12 +25,12 @@ from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.rpc import DevnetRpc
 from metanode.devnet.types import DevnetError, RpcCode
 from metanode.errors import UserError
+from metanode.runtime.operator.admin import next_event
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_CONNECTIONS = 128
 IDLE_TIMEOUT_S = 120.0
-RECEIVE_BYTES = 64 * 1024
 
 _STATUS_OF_CODE = {RpcCode.METHOD_NOT_FOUND: 404, RpcCode.INVALID_REQUEST: 400}
 
@@ -195,13 +195,8 @@ async def _read_request(
     request: h11.Request | None = None
     body = bytearray()
     while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            try:
-                connection.receive_data(await stream.receive(RECEIVE_BYTES))
-            except anyio.EndOfStream:
-                connection.receive_data(b"")
-        elif isinstance(event, h11.Request):
+        event = await next_event(connection, stream)
+        if isinstance(event, h11.Request):
             request = event
         elif isinstance(event, h11.Data):
             body += event.data

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from coincurve import PrivateKey
 
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient
 from metanode.custody.scripts import data_script, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction, virtual_size

@@ -24,8 +24,6 @@ from metanode.errors import LocalFault
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """Order n of the group (SEC 2, 2.4.1)."""
-FIELD_PRIME = 2**256 - 2**32 - 977
-"""Prime p of the base field (SEC 2, 2.4.1)."""
 
 Entropy = Callable[[int], bytes]
 """Source of randomness: returns exactly as many uniform bytes as it is asked for."""

@@ -2,6 +2,10 @@
 
 The prover shows x for X = x·G with R = k·G, e = H(context, X, R), s = k + e·x; the verifier checks
 R = s·G - e·X. The context binds session, prover and purpose, so that no proof serves twice.
+
+A tss_proof shows that a party holds the secret share behind its public share. Its context is
+opaque; callers put share index, node id, key epoch and round into it, so that a proof copied from
+another peer or an older round does not verify (finding F-10).
 """
 
 from __future__ import annotations
@@ -39,3 +43,16 @@ def verify(tag: Tag, context: bytes, public: bytes, point: Point, proof: bytes) 
     expected = None if scaled is None else curve.combine([curve.generator_mult(response), scaled])
     # Only a point's own encoding can be equal, so that the head needs no parsing.
     return expected is not None and curve.encode_point(expected) == head
+
+
+def prove_share(secret_share: int, public_share: bytes, context: bytes, entropy: Entropy) -> bytes:
+    """Return the 65-byte proof for ``public_share`` (33 bytes) bound to ``context``."""
+    return prove(Tag.SHARE_PROOF, context, secret_share, public_share, entropy)
+
+
+def verify_share(public_share: bytes, context: bytes, proof: bytes) -> bool:
+    """Return whether ``proof`` holds for exactly this share and context; never raises."""
+    point = curve.parse_point(public_share)
+    if point is None:
+        return False
+    return verify(Tag.SHARE_PROOF, context, public_share, point, proof)

@@ -90,9 +90,7 @@ class PublicRun(ABC):
         missing.
         """
         places = [
-            (number, party)
-            for number in range(1, last_round + 1)
-            for party in self.parties
+            (number, party) for number in range(1, last_round + 1) for party in self.parties
             if self.shape(number, party, None)
         ]
         if not all(place in broadcasts for place in places):

@@ -285,8 +285,7 @@ class Ground:
     def actions(self) -> tuple[GroundAction, ...]:
         """Every action with every choice of parameters that its guard allows in some state."""
         found = (
-            self._action(action, chosen)
-            for action in self.instance.system.actions
+            self._action(action, chosen) for action in self.instance.system.actions
             for chosen in self.instance.choices(action)
         )
         return tuple(action for action in found if action.guard != FALSE)

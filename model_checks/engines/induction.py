@@ -112,9 +112,7 @@ class Proof:
 def chosen(system: System, names: tuple[str, ...] = ()) -> tuple[Checked, ...]:
     """Return the lemmas of a system and the invariants of these names, or all invariants."""
     return tuple(
-        c
-        for c in system.properties
-        if c.property.kind == "lemma"
+        c for c in system.properties if c.property.kind == "lemma"
         or (c.property.kind == "invariant" and (not names or c.property.name in names))
     )
 

@@ -36,8 +36,7 @@ class Instance:
     def slots(self) -> tuple[Slot, ...]:
         """Every cell at every index, in a fixed order."""
         return tuple(
-            (cell.name, index)
-            for cell in self.system.cells.values()
+            (cell.name, index) for cell in self.system.cells.values()
             for index in itertools.product(*(self.individuals(s) for s in cell.index))
         )
 

@@ -113,9 +113,7 @@ class _Printer:
         sizes = ", ".join(f"{n} = {v}" for n, v in (*instance.sizes.items(),
                                                      *instance.constants.items()))
         asserted = [
-            checked
-            for checked in instance.system.properties
-            if checked.property.kind in INVARIANTS
+            checked for checked in instance.system.properties if checked.property.kind in INVARIANTS
             and (properties is None or checked.property.name in properties)
         ]
         lines = [f"/* {instance.system.name}, {sizes}: generated from the tables */"]

@@ -99,21 +99,12 @@ def models(found: Any, where: str) -> Results:
 
 
 def _model(found: Mapping[str, Any]) -> Model:
+    plain: dict[str, Any] = {n: str(found[n]) for n in ("name", "engine", "result", "note")}
+    plain |= {name: int(found[name]) for name in ("distinct", "generated", "depth")}
+    plain |= {name: _runs(found.get(name, {})) for name in ("starts", "loops", "farthest")}
     return Model(
-        str(found["name"]),
-        str(found["engine"]),
-        str(found["result"]),
-        bool(found["expected"]),
-        int(found["distinct"]),
-        int(found["generated"]),
-        int(found["depth"]),
-        float(found["seconds"]),
-        tuple(str(line) for line in found["faults"]),
-        traces=_runs(found["traces"]),
-        starts=_runs(found.get("starts", {})),
-        loops=_runs(found.get("loops", {})),
-        farthest=_runs(found.get("farthest", {})),
-        note=str(found["note"]),
+        **plain, traces=_runs(found["traces"]), expected=bool(found["expected"]),
+        seconds=float(found["seconds"]), faults=tuple(str(line) for line in found["faults"]),
     )
 
 

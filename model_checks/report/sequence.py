@@ -91,8 +91,7 @@ def by_liar(action: Action) -> bool:
     own = lane_parameter(action)
     return any(
         read.cell == "faulty" and [getattr(i, "name", "") for i in read.index] == [own]
-        for guard in action.guards
-        for read in _asked(guard.formula)
+        for guard in action.guards for read in _asked(guard.formula)
     )
 
 
@@ -103,9 +102,7 @@ def rule_of(action: Action) -> Rule | None:
     """
     texts = {guard.text for guard in action.guards}
     rules = [
-        rule
-        for machine in PROTOCOL.machines.values()
-        for rule in machine.rules
+        rule for machine in PROTOCOL.machines.values() for rule in machine.rules
         if rule.name == action.origin
     ]
     return max(

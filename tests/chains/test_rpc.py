@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from metanode.chains import json_decimal
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient, RpcError
 from metanode.errors import Unavailable, UserError
 

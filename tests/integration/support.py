@@ -22,7 +22,7 @@ import anyio
 from attrs import define, field, frozen
 from coincurve import PrivateKey
 
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script

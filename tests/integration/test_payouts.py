@@ -9,7 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import utils
 from fastecdsa.curve import secp256k1
 
-from metanode.chains.amounts import base_units
+from metanode.chains.json_decimal import base_units
 from metanode.custody.payout import custody_address, custody_script
 from metanode.identity import Identity
 from spec.parameters import DEVNET

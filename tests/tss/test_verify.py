@@ -9,7 +9,7 @@ from fastecdsa import ecdsa
 from metanode.custody.transaction import der_signature
 from metanode.tss import curve
 from metanode.tss.curve import ORDER
-from metanode.tss.share_proof import prove_share, verify_share
+from metanode.tss.proofs import prove_share, verify_share
 from metanode.tss.verify import recovery_id, verify_compact, verify_der, verify_signature
 from tests.tss.support import DIGEST, seeded
 

@@ -20,7 +20,7 @@ from metanode.protocol.keys.epoch import Member
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
 from metanode.protocol.tables.registry import admits, fact, handles, message
-from metanode.tss.share_proof import prove_share, verify_share
+from metanode.tss.proofs import prove_share, verify_share
 from spec.messages import Keepalive, Ping
 
 

@@ -6,6 +6,7 @@ A round's number is in each of its messages; those of the next round wait, becau
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import define, field
@@ -19,7 +20,7 @@ from metanode.protocol.inputs import Received
 from metanode.protocol.reshare.shown_locks import lock_fault
 from metanode.protocol.rounds.threshold_set import prune_copies, signing_order, threshold_set
 from metanode.protocol.tables.registry import admits, fact, handles
-from metanode.tss.share_proof import verify_share
+from metanode.tss.proofs import verify_share
 from spec.messages import Offer, Proposal, SigningSet
 
 
@@ -147,40 +148,36 @@ class Inbox:
 
     @handles("proposal_heard")
     def proposal_heard(self) -> None:
-        if isinstance(self.ctx.input, Received):
-            self.judge(self.ctx.input.message.round, (self.ctx.input.sender,))
-
-    @handles("set_heard")
-    def set_heard(self) -> None:
-        if isinstance(self.ctx.input, Received):
-            self.judge_sets(self.ctx.input.message.round, (self.ctx.input.sender,))
-
-    def judge(self, number: int, peers: tuple[bytes, ...]) -> None:
-        """Look at proposals, and at the sets that came with them: ``round.Hear``, ``round.Accept``,
-        ``round.HearSet``.
-        """
-        ctx, book = self.ctx, self.book(number)
+        ctx, entry, number = self.ctx, self.ctx.input, self.ctx.round_number()
+        peers: Iterable[bytes] = ()
+        if isinstance(entry, Received) and isinstance(entry.message, Proposal):
+            number, peers = entry.message.round, (entry.sender,)
+        elif ctx.me in self.book(number).proposals and self._part(ctx.me, number) == "silent":
+            peers = self.book(number).proposals
+        book = self.book(number)
         for q in ctx.each(peers):
             ctx.tries("round.Hear", q=q, r=number, d=book.proposals[q].document_hash)
             if book.document is None:
                 continue
-            if ctx.tries("round.Accept", q=q, r=number, d=book.document.digest):
-                ctx.tries("round.HearSet", q=q, r=number)
-            else:
+            if not ctx.tries("round.Accept", q=q, r=number, d=book.document.digest):
                 reason = str(ctx.tables.refusal)
                 ctx.note("round.proposal_refused", peer=q.hex()[:16], reason=reason)
 
-    def judge_sets(self, number: int, peers: tuple[bytes, ...]) -> None:
-        """Look at signing sets: ``round.HearSet``."""
-        for q in self.ctx.each(peers):
+    @handles("set_heard")
+    def set_heard(self) -> None:
+        if self.ctx.tables.view.get("phase", self.ctx.me) not in ("Proposing", "SetBuilding"):
+            return
+        number = self.ctx.round_number()
+        sets = [q for q in self.book(number).sets if self._part(q, number) == "accepted"]
+        for q in self.ctx.each(sets):
             self.ctx.tries("round.HearSet", q=q, r=number)
 
     # --- what follows from it ---
 
     def accepted(self, number: int) -> list[bytes]:
         """Return the peers whose proposals equal ours."""
-        state, proposals = self.ctx.state, self.book(number).proposals
-        return [q for q in proposals if state("round", q, number) in ("accepted", "in_view")]
+        proposals = self.book(number).proposals
+        return [q for q in proposals if self._part(q, number) in ("accepted", "in_view")]
 
     def threshold_set(self, number: int) -> tuple[bytes, ...] | None:
         """Return who signs, in order of seniority, as the signing sets heard by now settle it.
@@ -188,8 +185,8 @@ class Inbox:
         A pure function of them, kept until another one counts. A proof that did not convince here
         prunes nobody, or a senior peer could push a junior out with a copy of its proof (F-10).
         """
-        book, state = self.book(number), self.ctx.state
-        heard = frozenset(q for q in book.sets if state("round", q, number) == "in_view")
+        book = self.book(number)
+        heard = frozenset(q for q in book.sets if self._part(q, number) == "in_view")
         if book.settled[0] != heard:
             key = self.ctx.epoch
             proofs = {q: book.proposals[q].share_proof for q in heard}
@@ -199,3 +196,6 @@ class Inbox:
             sets = {q: frozenset(book.sets[q].members) for q in heard}
             book.settled = heard, threshold_set(order, sets, key.quorum.threshold)
         return book.settled[1]
+
+    def _part(self, peer: bytes, number: int) -> str:
+        return self.ctx.state("round", peer, number)

@@ -17,7 +17,7 @@ from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
 from metanode.protocol.tables.registry import fact, handles, message
-from metanode.tss.share_proof import prove_share
+from metanode.tss.proofs import prove_share
 from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Proposal, SigningSet
 
 ENDS = {
@@ -158,7 +158,6 @@ class Rounds:
             self._not_yet("RoundTick")
             return
         ctx.note("round.proposed", round=number, transfers=len(book.document.transfers))
-        self.inbox.judge(number, tuple(book.proposals))
 
     @handles("matched")
     def match(self) -> None:
@@ -169,8 +168,7 @@ class Rounds:
         everyone = ctx.live_holders() <= set(self.inbox.accepted(number))
         if not everyone and ctx.round_share() < ctx.preset.propose_share:
             return
-        if ctx.tries("peer.Matched", r=number):
-            self.inbox.judge_sets(number, tuple(self.inbox.book(number).sets))
+        ctx.tries("peer.Matched", r=number)
 
     @handles("set_settled")
     def settle(self) -> None:

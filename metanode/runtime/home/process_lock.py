@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
 
 from metanode.errors import UserError
 from metanode.runtime.store.files import PRIVATE_FILE
@@ -53,8 +52,5 @@ class ProcessLock:
         self.acquire()
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _value: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()

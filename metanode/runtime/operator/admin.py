@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 import h11
-from anyio.abc import SocketAttribute, SocketStream, TaskStatus
+from anyio.abc import ByteReceiveStream, SocketAttribute, SocketStream, TaskStatus
 from attrs import field, frozen
 
 from metanode.errors import Unavailable, UserError
@@ -113,16 +113,8 @@ class AdminServer:
 
     async def _request(self, protocol: h11.Connection, stream: SocketStream) -> h11.Request | None:
         """Return the request, or None when the connection ended before it was whole."""
-        while True:
-            event = protocol.next_event()
-            if isinstance(event, h11.Request):
-                return event
-            if event is not h11.NEED_DATA:
-                return None
-            try:
-                protocol.receive_data(await stream.receive(MAX_HEADER_BYTES))
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                return None
+        event = await next_event(protocol, stream)
+        return event if isinstance(event, h11.Request) else None
 
     async def _answer(
         self, protocol: h11.Connection, stream: SocketStream, request: h11.Request
@@ -152,18 +144,10 @@ class AdminServer:
         the asker would see a reset in place of the answer.
         """
         body: bytes | None = b""
-        while True:
-            event = protocol.next_event()
-            if isinstance(event, h11.Data):
-                fits = body is not None and len(body) + len(event.data) <= MAX_BODY_BYTES
-                body = body + bytes(event.data) if body is not None and fits else None
-            elif event is h11.NEED_DATA:
-                try:
-                    protocol.receive_data(await stream.receive(MAX_HEADER_BYTES))
-                except anyio.EndOfStream:
-                    protocol.receive_data(b"")
-            else:
-                return body
+        while isinstance(event := await next_event(protocol, stream), h11.Data):
+            fits = body is not None and len(body) + len(event.data) <= MAX_BODY_BYTES
+            body = body + bytes(event.data) if body is not None and fits else None
+        return body
 
     async def _act(self, action: Action, body: bytes | None) -> Answer:
         if body is None:
@@ -178,6 +162,16 @@ class AdminServer:
             return _json(await action(document))
         except UserError as refusal:
             return _error(400, str(refusal))
+
+
+async def next_event(protocol: h11.Connection, stream: ByteReceiveStream) -> Any:
+    """Return the next event of an HTTP connection, which the end of the stream may end."""
+    while (event := protocol.next_event()) is h11.NEED_DATA:
+        try:
+            protocol.receive_data(await stream.receive(MAX_HEADER_BYTES))
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            protocol.receive_data(b"")
+    return event
 
 
 def _json(document: Mapping[str, Any]) -> Answer:

@@ -123,11 +123,8 @@ def list_shares(home: Home, node_id: bytes) -> tuple[ShareEntry, ...]:
 def choose(entries: tuple[ShareEntry, ...], key: str | None, epoch: int | None) -> ShareEntry:
     """Return the one entry with a file that fits ``key`` (start of a key id) and ``epoch``."""
     fitting = [
-        e
-        for e in entries
-        if e.file is not None
-        and e.label.key_id.hex().startswith((key or "").lower())
-        and epoch in (None, e.label.epoch)
+        e for e in entries if e.file is not None
+        and e.label.key_id.hex().startswith((key or "").lower()) and epoch in (None, e.label.epoch)
     ]
     if len(fitting) == 1:
         return fitting[0]
@@ -253,8 +250,7 @@ def _import_label(source: Path, here: Owner) -> ShareLabel:
 def _wanted(home: Home, node_id: bytes, source: Path, label: ShareLabel) -> ShareEntry:
     entries = list_shares(home, node_id)
     newer = [
-        e.label.epoch
-        for e in entries
+        e.label.epoch for e in entries
         if e.label.key_id == label.key_id and e.label.epoch > label.epoch
     ]
     if newer:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from metanode.tss import curve, oracle, proofs
 from metanode.tss.oracle import Tag
 from metanode.tss.parameters import PROOF_BYTES
-from metanode.tss.share_proof import prove_share, verify_share
+from metanode.tss.proofs import prove_share, verify_share
 from tests.tss.support import other_point, seeded
 
 CONTEXT = b"session, 1, 0"

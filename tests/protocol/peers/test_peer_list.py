@@ -16,7 +16,7 @@ from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.peers.peer_list import PeerList, ping_proof_context
 from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
-from metanode.tss.share_proof import prove_share
+from metanode.tss.proofs import prove_share
 from spec import messages as m
 from tests.protocol.peers.support import ME, PEER, THIRD, context, epoch, notes, received, take_in
 from tests.protocol.support import IDENTITIES, PRESET

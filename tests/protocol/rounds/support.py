@@ -33,7 +33,7 @@ from metanode.protocol.rounds.round import Rounds
 from metanode.protocol.tables.effects import Effects, Note
 from metanode.protocol.wire.envelope import open_envelope
 from metanode.tss import curve
-from metanode.tss.share_proof import prove_share
+from metanode.tss.proofs import prove_share
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import HRP, MEMO, ident, policy

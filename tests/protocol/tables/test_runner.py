@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from metanode.protocol.tables.runner import (
 )
 from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView, Quorum
+from spec import messages
 from spec.language.assembly import Protocol, Rule
 from spec.language.declarations import Definition, Row, Sort
 from spec.language.interpreter import Value
@@ -110,6 +112,7 @@ class Said:
 def tables(monkeypatch: pytest.MonkeyPatch) -> Tables:
     """The small protocol at one node: it rains, and a vote is about its digest."""
     monkeypatch.setitem(MESSAGE_OF_CELL, "vote", Said)
+    monkeypatch.setitem(messages._READERS, Said, (attrgetter("digest"),))
     monkeypatch.setattr(runner, "ATTACHED", {})
     made = Tables(LAMP, NodeView(LAMP, QUORUM), P)
     made.view.providers["rain"] = lambda: True

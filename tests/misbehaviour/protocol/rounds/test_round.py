@@ -11,7 +11,7 @@ from metanode.custody.payout import PayoutDocument
 from metanode.errors import Equivocation, PeerFault
 from metanode.protocol.context import outpoint_ref
 from metanode.protocol.rounds.threshold_set import signing_order
-from metanode.tss.share_proof import verify_share
+from metanode.tss.proofs import verify_share
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
@@ -176,6 +176,18 @@ def test_a_wrong_vote_ends_the_round_and_blocks_nobody() -> None:
     assert node.rows() == ["peer.Mismatch", "event.Recover"]
     assert node.phase == "Cooldown"
     assert node.book.status(document.event) == "PENDING"
+
+
+def test_a_wrong_vote_that_came_before_the_set_was_known_ends_the_round() -> None:
+    """F-06: catches a node that votes beside a checksum which cannot become a certificate."""
+    ahead = waiting()
+    ahead.voted()
+    node = waiting()
+    node.proposed()
+    node.hear(member(ahead), evolve(ahead.vote_of(), digest=OTHER))
+    for place in (LIAR, NEXT, LAST):
+        node.hear(place, m.SigningSet(ROUND, 1, IDS))
+    assert node.phase == "Cooldown"
 
 
 def test_a_vote_for_the_same_digest_by_other_members_is_another_checksum() -> None:
