@@ -158,3 +158,15 @@ def test_outer_quantifiers() -> None:
     formula = close(two_phase_commit.NETWORK).properties[0].formula
     assert list(outer(formula)[0].values()) == ["Manager", "Manager"]
     assert len(outer(formula, 1)[0]) == 1
+
+
+def test_what_is_implied_follows_from_the_lemmas() -> None:
+    """Catches a property that is taken for implied, and one that no obligation is made for."""
+    case = named("keygen_lock_in")
+    assert case.implied == ("KeyAvailable",)
+    for lemmas, proved in ((case.lemmas, True), ((), False)):
+        proves = ("AllHoldShares",) if lemmas else ("LockInAgreement",)
+        induction = evolve(case, lemmas=lemmas, proves=proves).induction()
+        last = list(induction.obligations())[-1]
+        assert last.name == "KeyAvailable / lemmas"
+        assert induction.answer(last).proved == proved

@@ -247,11 +247,11 @@ def test_a_run_that_is_stuck_from_the_start_is_shown_as_far_as_it_comes() -> Non
         if "faulty" in str(runner._chosen(case.instance, state))
     )
     chosen, far = runner._chosen(case.instance, first), runner._farthest(case.instance, first)
-    told = {"traces": {"CoordinatorRotates": ()}, "starts": {"CoordinatorRotates": chosen},
-            "farthest": {"CoordinatorRotates": tuple(map(str, far))}}
+    told = {"traces": {"FreshStartSigns": ()}, "starts": {"FreshStartSigns": chosen},
+            "farthest": {"FreshStartSigns": tuple(map(str, far))}}
     model = results.Model(case.name, "explicit", "refuted", True, **told)
     text = "".join(findings_part.Page(results.Results(True, (model,))).findings())
-    assert "CoordinatorRotates refuted from the first state on</a>" in text
+    assert "FreshStartSigns refuted from the first state on</a>" in text
     assert "this is how far a run comes" in text
     assert f"At the start: <code>{chosen[0]}</code>" in text
     assert text.count("<svg") == 1
