@@ -320,9 +320,7 @@ def _action(rule: Rule, network: Network, names: Names, places: _Places) -> Acti
 def _move(move: Move, names: Names, places: _Places) -> Action:
     event, parameters = parse_signature(move.event)
     scope: dict[str, Node] = {p: Variable(sort_type(s), p) for p, s in parameters.items()}
-    guards = tuple(
-        Guard(text, _parse(names, scope, text, places, event)) for text in move.only_if
-    )
+    guards = tuple(Guard(text, _parse(names, scope, text, places, event)) for text in move.only_if)
     updates = []
     for target, text in move.then.items():
         cell, index = Parser(names, scope).parse_reference(target)
@@ -331,9 +329,7 @@ def _move(move: Move, names: Names, places: _Places) -> Action:
     return Action(event, parameters, guards, tuple(updates), move.fair, "adversary")
 
 
-def _crash(
-    network: Network, names: Names, cells: Mapping[str, Cell], places: _Places
-) -> Action:
+def _crash(network: Network, names: Names, cells: Mapping[str, Cell], places: _Places) -> Action:
     scope: dict[str, Node] = {"p": Variable(sort_type("Peer"), "p")}
     guards: tuple[Guard, ...] = ()
     if network.honest:
@@ -373,9 +369,7 @@ def _of_correct(text: str) -> str:
     return ast.unparse(tree)
 
 
-def _parse(
-    names: Names, scope: Mapping[str, Node], text: str, places: _Places, where: str
-) -> Node:
+def _parse(names: Names, scope: Mapping[str, Node], text: str, places: _Places, where: str) -> Node:
     try:
         return places.close(Parser(names, scope).parse(text))
     except SpecError as error:

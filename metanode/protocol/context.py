@@ -34,11 +34,8 @@ from spec.protocol import PROTOCOL
 Item = TypeVar("Item")
 
 HEARD = frozenset(
-    name
-    for machine in PROTOCOL.machines.values()
-    for rule in machine.rules
-    for guard in rule.guards
-    for name in cells_read(guard.formula)
+    name for machine in PROTOCOL.machines.values() for rule in machine.rules
+    for guard in rule.guards for name in cells_read(guard.formula)
     if PROTOCOL.cells[name].kept == "network"
 )
 """The network cells that some guard asks: of the others a node need not remember who sent them."""

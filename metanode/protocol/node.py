@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, field
-
 from metanode.chains.base import ChainUpdate, StakeReason, TxState
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
@@ -61,51 +59,22 @@ from spec.protocol import PROTOCOL
 check_complete()  # every fact, message, step and admission has its home, or nothing starts
 
 
-@define
 class NodeCore:
     """One node. ``entropy(n)`` gives n secret random octets; ``now`` is unix time in seconds."""
 
-    settings: Settings
-    identity: Identity
-    entropy: Callable[[int], bytes] = field(repr=False)
-    codec: Codec = field(factory=lambda: Codec(m.MESSAGES))
-    ctx: Context = field(init=False)
-    book: EventBook = field(init=False)
-    votes: VoteBook = field(init=False)
-    peers: PeerList = field(init=False)
-    blocks: BlockList = field(init=False)
-    blames: BlameBook = field(init=False)
-    candidates: Candidates = field(init=False)
-    inbox: Inbox = field(init=False)
-    sessions: Sessions = field(init=False)
-    coordinators: Coordinators = field(init=False)
-    signatures: Signatures = field(init=False)
-    requests: Requests = field(init=False)
-    expiry: Expiry = field(init=False)
-    keygen: Keygen = field(init=False)
-    lock_in: LockIn = field(init=False)
-    wishes: Wishes = field(init=False)
-    handover: Handover = field(init=False)
-    regroups: Regroups = field(init=False)
-    chain: EpochChain = field(init=False)
-    payouts: Payouts = field(init=False)
-    swaps: Swaps = field(init=False)
-    rounds: Rounds = field(init=False)
-    operator_view: OperatorView = field(init=False)
-    _steps: dict[str, Callable[[], None]] = field(factory=dict, repr=False)
-    _admissions: dict[str, Callable[[bytes, Any], bool]] = field(factory=dict, repr=False)
-
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self, settings: Settings, identity: Identity, entropy: Callable[[int], bytes]
+    ) -> None:
+        """Put the cores together, each after those that it builds on."""
+        self.settings, self.codec = settings, Codec(m.MESSAGES)
         tables = Tables(PROTOCOL, NodeView(PROTOCOL))
-        ctx = self.ctx = Context(self.settings, self.identity, self.codec, tables, self.entropy)
+        ctx = self.ctx = Context(settings, identity, self.codec, tables, entropy)
         purposes = Purposes(ctx)
         book = self.book = EventBook(ctx, purposes)
-        self.votes = VoteBook(ctx)
-        self.blocks = BlockList(ctx)
+        self.votes, self.blocks, self.inbox = VoteBook(ctx), BlockList(ctx), Inbox(ctx)
         self.peers = PeerList(ctx, self.blocks)
         self.blames = BlameBook(ctx, self.blocks)
-        self.candidates = Candidates(ctx, Ledger(self.settings.custody))
-        self.inbox = Inbox(ctx)
+        self.candidates = Candidates(ctx, Ledger(settings.custody))
         self.sessions = Sessions(ctx, book, purposes, self.blames)
         self.coordinators = Coordinators(ctx, book, self.votes, purposes, self.sessions)
         self.signatures = Signatures(ctx, book, purposes)
@@ -114,8 +83,8 @@ class NodeCore:
         self.keygen = Keygen(ctx, book, self.peers, self.requests)
         self.lock_in = LockIn(ctx, book, self.keygen)
         self.wishes = Wishes(ctx, self.requests)
-        drafts = Drafts(ctx, self.wishes)
-        self.handover = Handover(ctx, book, self.votes, self.wishes, drafts)
+        self.drafts = Drafts(ctx, self.wishes)
+        self.handover = Handover(ctx, book, self.votes, self.wishes, self.drafts)
         self.regroups = Regroups(ctx, book, self.peers, self.wishes, self.handover)
         self.chain = EpochChain(ctx, book, self.handover, self.keygen)
         self.payouts = Payouts(ctx, book, self.candidates, self.inbox)
@@ -128,21 +97,10 @@ class NodeCore:
         ):
             purposes.add(purpose)
         self.operator_view = OperatorView(self)
-        for core in self._cores():
-            for kind, name, method in homes_in(core):
-                if kind == STEP:
-                    self._steps[name] = method
-                elif kind == ADMISSION:
-                    self._admissions[name] = method
-
-    def _cores(self) -> Sequence[object]:
-        return (
-            self.book, self.votes, self.blocks, self.peers, self.blames, self.candidates,
-            self.inbox, self.sessions, self.coordinators, self.signatures, self.requests,
-            self.expiry, self.keygen, self.lock_in, self.wishes, self.handover.drafts,
-            self.handover.books, self.handover, self.regroups, self.chain, self.payouts, self.swaps,
-            self.rounds,
-        )
+        cores = (*vars(self).values(), self.handover.books)
+        homes = [home for core in cores for home in homes_in(core)]
+        self._steps = {name: method for kind, name, method in homes if kind == STEP}
+        self._admissions = {name: method for kind, name, method in homes if kind == ADMISSION}
 
     # --- inputs ---
 

@@ -16,7 +16,6 @@ and the 32 octets of a digest. What is malformed is refused; nothing that a call
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from fastecdsa import ecdsa
 from fastecdsa.curve import secp256k1
 from fastecdsa.point import Point  # type: ignore[attr-defined]  # re-exported without __all__
@@ -42,12 +41,6 @@ def verify_signature(public_key: bytes, digest: bytes, r: int, s: int) -> bool:
         return False
     x, y = curve.affine(point)
     return bool(ecdsa.verify((r, s), digest, Point(x, y, secp256k1), secp256k1, prehashed=True))
-
-
-def verify_der(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Apply the release rule to a signature in strict DER (BIP66), without a hash-type octet."""
-    numbers = _parse_der(signature)
-    return numbers is not None and verify_signature(public_key, digest, *numbers)
 
 
 def verify_compact(public_key: bytes, digest: bytes, signature: bytes) -> bool:
@@ -89,11 +82,3 @@ def _parse_key(data: bytes) -> curve.Point | None:
     if point is None or curve.affine(point)[1] != int.from_bytes(data[POINT_BYTES:], "big"):
         return None
     return point
-
-
-def _parse_der(signature: bytes) -> tuple[int, int] | None:
-    """Return (r, s) of SEQUENCE { INTEGER, INTEGER } in DER with nothing around it, or None."""
-    try:
-        return decode_dss_signature(signature)
-    except (TypeError, ValueError):
-        return None

@@ -125,10 +125,7 @@ class Induction:
     """
 
     def __init__(
-        self,
-        system: System,
-        properties: tuple[Checked, ...] = (),
-        steps: int = ATTEMPT_STEPS,
+        self, system: System, properties: tuple[Checked, ...] = (), steps: int = ATTEMPT_STEPS,
         implied: tuple[Checked, ...] = (),
     ) -> None:
         self.system = system

@@ -43,19 +43,11 @@ NETWORK = Network(
     },
     moves=(
         Move(
-            "Equivocate(q: Peer)",
-            ("faulty[q]",),
-            {"conflicting[q]": "True"},
+            "Equivocate(q: Peer)", ("faulty[q]",), {"conflicting[q]": "True"},
             "a liar signs two proposals",
         ),
         Move("CutOff(q: Peer)", ("not cut_off[q]",), {"cut_off[q]": "True"}, "a partition begins"),
-        Move(
-            "Heal(q: Peer)",
-            ("cut_off[q]",),
-            {"cut_off[q]": "False"},
-            "it ends",
-            fair=True,
-        ),
+        Move("Heal(q: Peer)", ("cut_off[q]",), {"cut_off[q]": "False"}, "it ends", fair=True),
     ),
     properties=(
         *promised("BlockNeedsProof"),
@@ -76,9 +68,7 @@ NETWORK = Network(
             "F-09: suspicion of correct peers can always be cleared by pings alone",
         ),
         Property(
-            "BlocksEnd",
-            f"all(standing[p, q] != blocked {_PAIRS} if not faulty[p])",
-            "always_can",
+            "BlocksEnd", f"all(standing[p, q] != blocked {_PAIRS} if not faulty[p])", "always_can",
             "no block is for ever",
         ),
         Property("CanSuspect", f"any(standing[p, q] == suspect and not faulty[q] {_PAIRS})",
@@ -121,16 +111,13 @@ WORD_IS_ENOUGH = evolve(
     name="block_list_word_is_enough",
     doc="F-06: who differs is blocked on a node's own observation: a liar misleads it",
     given={
-        **NETWORK.given,
-        "evidence_verified[p, q]": "conflicting[q] or any(faulty[x] for x in Peer)",
+        **NETWORK.given, "evidence_verified[p, q]": "conflicting[q] or any(faulty[x] for x in Peer)"
     },
 )
 
 LEMMAS = (
     Property(
-        "OnlyLiarsConflict",
-        "all(implies(conflicting[q], faulty[q]) for q in Peer)",
-        "lemma",
+        "OnlyLiarsConflict", "all(implies(conflicting[q], faulty[q]) for q in Peer)", "lemma",
         "a correct peer signs one body",
     ),
 )
@@ -142,16 +129,12 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 3}, quorum(3, 1, 2),
             pinned=Counts(
-                distinct=15232, generated=129796, depth=18,
-                reached={"CanBlock": 2, "CanSuspect": 2},
+                distinct=15232, generated=129796, depth=18, reached={"CanBlock": 2, "CanSuspect": 2}
             ),
         ),
         Case(
             SETS, {"Peer": 4}, quorum(4, 1, 3),
-            pinned=Counts(
-                distinct=113, generated=549, depth=8,
-                reached={"CanBlock": 2},
-            ),
+            pinned=Counts(distinct=113, generated=549, depth=8, reached={"CanBlock": 2}),
         ),
         Case(
             BLOCKS_SHAPE_SETS, {"Peer": 4}, quorum(4, 1, 3),
@@ -181,9 +164,7 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=40, findings=("F-06", "F-09")),
-    ),
+    proofs=(ProofCase(NETWORK, LEMMAS, obligations=40, findings=("F-06", "F-09")),),
     controls=(
         ProofCase(
             SILENCE_IS_GUILT, LEMMAS,

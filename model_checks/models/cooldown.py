@@ -62,9 +62,7 @@ NETWORK = Network(
             "in a calm round nobody rests before the signature is there",
         ),
         Property(
-            "AllSign",
-            "count(p for p in Peer if phase[p] == Signing) >= T",
-            "reachable",
+            "AllSign", "count(p for p in Peer if phase[p] == Signing) >= T", "reachable",
             "T members are in the signing phase at once",
         ),
     ),
@@ -114,10 +112,7 @@ MODEL = Model(
     cases=(
         Case(
             NETWORK, one_event(4), quorum(4, 1, 3), EACH_PEER,
-            pinned=Counts(
-                distinct=73, generated=189, depth=22,
-                reached={"AllSign": 12},
-            ),
+            pinned=Counts(distinct=73, generated=189, depth=22, reached={"AllSign": 12}),
         ),
         Case(
             ADVERTISED, one_event(4), quorum(4, 1, 3), EACH_PEER,
@@ -130,10 +125,7 @@ MODEL = Model(
         ),
         Case(
             ENDS, one_event(2, 2), quorum(2, 0, 1),
-            pinned=Counts(
-                distinct=4046, generated=9301, depth=22,
-                reached={"CanRest": 2},
-            ),
+            pinned=Counts(distinct=4046, generated=9301, depth=22, reached={"CanRest": 2}),
         ),
     ),
 )

@@ -102,9 +102,7 @@ ALL_MUST_ANSWER = evolve(
     name="coordinator_waits_for_all",
     doc="F-22: the coordinator waits for every member's ACK",
     definitions=(
-        ALL_WORK,
-        _BY_CHOICE,
-        Definition("needs_all(e: Event)", "True", "the published rule"),
+        ALL_WORK, _BY_CHOICE, Definition("needs_all(e: Event)", "True", "the published rule")
     ),
 )
 SAME_COORDINATOR = evolve(
@@ -112,9 +110,7 @@ SAME_COORDINATOR = evolve(
     name="coordinator_stays",
     doc="F-21: one coordinator for all attempts",
     assume=("count(p for p in Peer if faulty[p]) <= F", _ONE_EACH, _THE_SAME),
-    properties=(
-        _FRESH_START,
-    ),
+    properties=(_FRESH_START,),
 )
 # F-20: who coordinates follows from a node's own block number, of which two are at hand just now.
 _SAID = "any(thinks(p, q) and {}[q, e, a, d] for q in Peer)"
@@ -124,8 +120,7 @@ OWN_HEIGHT = evolve(
     name="coordinator_by_own_height",
     doc="F-20: one node is a block ahead: each waits for a coordinator who waits for another",
     rows=tuple(
-        row
-        for row in NETWORK.rows
+        row for row in NETWORK.rows
         if row not in (("session", "absent -Setup-> created"), ("session", "Begin"))
     ),
     cells=(
@@ -223,7 +218,5 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=51),
-    ),
+    proofs=(ProofCase(NETWORK, LEMMAS, obligations=51),),
 )

@@ -50,16 +50,12 @@ NETWORK: Network = evolve(
             "no crash makes a node forget what it released",
         ),
         Property(
-            "CanRecover",
-            f"any(status[p, e] == PENDING and not ({_NOTHING_OUT}) {_EVERYONE})",
-            "reachable",
-            "a node comes back with a share out",
+            "CanRecover", f"any(status[p, e] == PENDING and not ({_NOTHING_OUT}) {_EVERYONE})",
+            "reachable", "a node comes back with a share out",
         ),
         Property(
-            "LateSignature",
-            f"any(status[p, e] == SUCCESS and {_NOTHING_OUT} {_EVERYONE})",
-            "reachable",
-            "F-15: a node takes a signature that it had no part in",
+            "LateSignature", f"any(status[p, e] == SUCCESS and {_NOTHING_OUT} {_EVERYONE})",
+            "reachable", "F-15: a node takes a signature that it had no part in",
         ),
         Property("CanFail", f"any(status[p, e] == FAILED {_EVERYONE})", "reachable"),
         Property(
@@ -109,7 +105,5 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, obligations=19),
-    ),
+    proofs=(ProofCase(NETWORK, obligations=19),),
 )

@@ -282,8 +282,7 @@ MODEL = Model(
             CERTIFICATES, {"Peer": 3, "Link": 2}, {"F": 1},
             deep=True,
             pinned=Counts(
-                distinct=311616, generated=1166256, depth=17,
-                reached={"CanLink": 7, "LiarLinks": 6},
+                distinct=311616, generated=1166256, depth=17, reached={"CanLink": 7, "LiarLinks": 6}
             ),
         ),
         Case(
@@ -347,7 +346,5 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=110, findings=("F-28",)),
-    ),
+    proofs=(ProofCase(NETWORK, LEMMAS, obligations=110, findings=("F-28",)),),
 )

@@ -43,16 +43,12 @@ NETWORK = Network(
     },
     moves=(
         Move(
-            "ForgeConfirmation(q: Peer, k: Key)",
-            ("faulty[q]",),
-            {"confirmed[q, k]": "True"},
+            "ForgeConfirmation(q: Peer, k: Key)", ("faulty[q]",), {"confirmed[q, k]": "True"},
             "a liar confirms a key that it never stored",
         ),
         Move(
-            "SignLockIn(k: Key)",
-            (_CERTIFIED, "not any(lock_in_valid[j] for j in Key)"),
-            {"lock_in_valid[k]": "True"},
-            "T holders sign the key's name; the event is signed once",
+            "SignLockIn(k: Key)", (_CERTIFIED, "not any(lock_in_valid[j] for j in Key)"),
+            {"lock_in_valid[k]": "True"}, "T holders sign the key's name; the event is signed once",
             fair=True,
         ),
     ),
@@ -77,10 +73,8 @@ NETWORK = Network(
             "a key whose address is shown is never given up",
         ),
         Property(
-            "ShareIsKept",
-            f"all(implies(key_share[p, k], after(key_share[p, k])) {_EVERY_KEY})",
-            "step",
-            "no share is ever lost",
+            "ShareIsKept", f"all(implies(key_share[p, k], after(key_share[p, k])) {_EVERY_KEY})",
+            "step", "no share is ever lost",
         ),
         Property(
             "KeygenEnds",
@@ -140,10 +134,7 @@ ROSTERS = evolve(
         Cell("signs", Opt("Key"), ("Peer",), "none", "disk", "whose lock-in p has signed"),
     ),
     rigid=("faulty", "member"),
-    assume=(
-        *NETWORK.assume,
-        "all(count(p for p in Peer if member[p, k]) == N for k in Key)",
-    ),
+    assume=(*NETWORK.assume, "all(count(p for p in Peer if member[p, k]) == N for k in Key)"),
     given={
         **NETWORK.given,
         "keygen_certificate[p, k]": "member[p, k]",
@@ -154,10 +145,8 @@ ROSTERS = evolve(
     moves=(
         NETWORK.moves[0],
         Move(
-            "NotAsked(q: Peer, k: Key)",
-            ("not member[q, k]", "not confirmed[q, k]"),
-            {"confirmed[q, k]": "True"},
-            "who is no member need not confirm",
+            "NotAsked(q: Peer, k: Key)", ("not member[q, k]", "not confirmed[q, k]"),
+            {"confirmed[q, k]": "True"}, "who is no member need not confirm",
         ),
         Move(
             "SignFor(p: Peer, k: Key)",
@@ -175,9 +164,7 @@ ROSTERS = evolve(
     properties=tuple(p for p in NETWORK.properties if p.name in ("LockInAgreement", "CanLockIn")),
 )
 ANY_MEMBERS = evolve(
-    ROSTERS,
-    name="keygen_any_members",
-    doc="F-33: any N staked nodes may make the next key",
+    ROSTERS, name="keygen_any_members", doc="F-33: any N staked nodes may make the next key",
     given={**ROSTERS.given, "same_roster[p, k]": "True"},
 )
 COUNTED_ROSTERS = evolve(
@@ -185,8 +172,7 @@ COUNTED_ROSTERS = evolve(
     name="keygen_counted_rosters",
     doc="F-33, halfway: a node asks it of keys that count, and not of those that it makes or holds",
     given={
-        **ROSTERS.given,
-        "same_roster[p, k]": _SAME_AS.format(states="certified_by_all, locked_in"),
+        **ROSTERS.given, "same_roster[p, k]": _SAME_AS.format(states="certified_by_all, locked_in")
     },
 )
 
@@ -218,10 +204,7 @@ MODEL = Model(
     cases=(
         Case(
             ROSTERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
-            pinned=Counts(
-                distinct=170155, generated=1186231, depth=37,
-                reached={"CanLockIn": 14},
-            ),
+            pinned=Counts(distinct=170155, generated=1186231, depth=37, reached={"CanLockIn": 14}),
         ),
         Case(
             ANY_MEMBERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
@@ -276,9 +259,7 @@ MODEL = Model(
         ),
     ),
     proofs=(
-        ProofCase(
-            NETWORK, LEMMAS, implied=("KeyAvailable",), obligations=73, findings=("F-27",)
-        ),
+        ProofCase(NETWORK, LEMMAS, implied=("KeyAvailable",), obligations=73, findings=("F-27",)),
     ),
     controls=(
         ProofCase(
@@ -291,10 +272,7 @@ MODEL = Model(
         ),
         ProofCase(
             LOCK_IN_UNSIGNED, LEMMAS, implied=("KeyAvailable",),
-            fails=(
-                "LockInAgreement / keygen.LockIn",
-                "LockedInIsSigned / keygen.LockIn",
-            ),
+            fails=("LockInAgreement / keygen.LockIn", "LockedInIsSigned / keygen.LockIn"),
         ),
     ),
 )

@@ -65,9 +65,7 @@ NETWORK = Network(
         ),
         *promised("AuthenticatedBeforeUse", "NoSelfLink", "CookieOnce"),
         Property(
-            "BothUp",
-            f"all({_LINK_UP.format(l='l')} for l in Link)",
-            "reachable",
+            "BothUp", f"all({_LINK_UP.format(l='l')} for l in Link)", "reachable",
             "the duplicate does happen",
         ),
         Property(
@@ -81,9 +79,7 @@ NETWORK = Network(
 )
 
 WHOEVER_NOTICES = evolve(
-    NETWORK,
-    name="link_whoever_notices",
-    doc="F-29: of two links, whoever notices closes one",
+    NETWORK, name="link_whoever_notices", doc="F-29: of two links, whoever notices closes one",
     given={**NETWORK.given, "outranks[p, l, w]": "l != w"},
 )
 
@@ -93,8 +89,7 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 2, "Link": 2},
             pinned=Counts(
-                distinct=360, generated=890, depth=18,
-                reached={"BothUp": 16, "LoserDropped": 16},
+                distinct=360, generated=890, depth=18, reached={"BothUp": 16, "LoserDropped": 16}
             ),
         ),
         Case(
@@ -107,7 +102,5 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, obligations=21),
-    ),
+    proofs=(ProofCase(NETWORK, obligations=21),),
 )

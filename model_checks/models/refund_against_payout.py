@@ -67,9 +67,7 @@ NETWORK = Network(
     definitions=(IN_FORCE, ONE_PAYOUT, *ANYBODY_ASKS),
     moves=(
         Move(
-            "TimeRunsOut(e: Event)",
-            ("not event_over[e]",),
-            {"event_over[e]": "True"},
+            "TimeRunsOut(e: Event)", ("not event_over[e]",), {"event_over[e]": "True"},
             "the deadline of the event, at any time",
         ),
     ),
@@ -89,15 +87,11 @@ NETWORK = Network(
         ),
         STATUS_MONOTONE,
         Property(
-            "CanRefund",
-            "any(status[p, e] == EXPIRED for p in Peer for e in Event)",
-            "reachable",
+            "CanRefund", "any(status[p, e] == EXPIRED for p in Peer for e in Event)", "reachable",
             "a refund does happen",
         ),
         Property(
-            "CanPay",
-            "any(status[p, e] == SUCCESS for p in Peer for e in Event)",
-            "reachable",
+            "CanPay", "any(status[p, e] == SUCCESS for p in Peer for e in Event)", "reachable",
             "so does a payout",
         ),
         Property(
@@ -195,9 +189,7 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=114, findings=("F-16",)),
-    ),
+    proofs=(ProofCase(NETWORK, LEMMAS, obligations=114, findings=("F-16",)),),
     controls=(
         ProofCase(
             OWN_WORD, LEMMAS,

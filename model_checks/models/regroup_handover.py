@@ -129,10 +129,8 @@ NETWORK = Network(
             doc="no two attempts of one night are decided",
         ),
         Property(
-            "CanActivate",
-            f"any(holding[p, h] == active and not first_epoch(h) {_EACH_SHARE})",
-            "reachable",
-            "a regroup comes to its end",
+            "CanActivate", f"any(holding[p, h] == active and not first_epoch(h) {_EACH_SHARE})",
+            "reachable", "a regroup comes to its end",
         ),
         Property(
             "OldSignsOn",
@@ -200,9 +198,7 @@ TODAYS_NUMBERS = evolve(
     ),
 )
 LOCKS_FORGOTTEN = evolve(
-    NETWORK,
-    name="regroup_locks_forgotten",
-    doc="F-24: a new epoch begins with a clean slate",
+    NETWORK, name="regroup_locks_forgotten", doc="F-24: a new epoch begins with a clean slate",
     given={**NETWORK.given, "locks_taken[p, h]": "True"},
 )
 NO_FENCE = evolve(

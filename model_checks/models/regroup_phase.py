@@ -38,11 +38,9 @@ NETWORK = Network(
     definitions=(NO_PAYOUT_OPEN,),
     moves=(
         Move(
-            "Decide(k: Epoch)",
-            ("count(q for q in Peer if handed_over[q, k]) >= T",),
+            "Decide(k: Epoch)", ("count(q for q in Peer if handed_over[q, k]) >= T",),
             {"succession_signed[k]": "True"},
-            "the old shares sign the name of the epoch that follows",
-            fair=True,
+            "the old shares sign the name of the epoch that follows", fair=True,
         ),
     ),
     properties=(
@@ -81,10 +79,8 @@ NETWORK = Network(
             "who leaves steps back like everyone",
         ),
         Property(
-            "RoundIsEndedFirst",
-            "any(hands_over(p) and phase[p] == Proposing for p in Peer)",
-            "reachable",
-            "a round that was begun before ends by itself, and signs nothing",
+            "RoundIsEndedFirst", "any(hands_over(p) and phase[p] == Proposing for p in Peer)",
+            "reachable", "a round that was begun before ends by itself, and signs nothing",
         ),
     ),
 )

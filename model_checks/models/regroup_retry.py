@@ -62,9 +62,7 @@ NETWORK = Network(
     ),
     moves=(
         Move(
-            "Deal(q: Peer, h: Epoch)",
-            ("faulty[q]", "not first_epoch(h)"),
-            {"dealt[q, h]": "True"},
+            "Deal(q: Peer, h: Epoch)", ("faulty[q]", "not first_epoch(h)"), {"dealt[q, h]": "True"},
             "a liar takes part in making the shares",
         ),
         Move(
@@ -203,10 +201,8 @@ TWO_SUCCESSORS = evolve(
     name="regroup_two_successors",
     doc="F-37: acknowledgements of all members of an attempt activate it, and nothing else does",
     moves=tuple(
-        evolve(m, only_if=("not first_epoch(k)", "all_ready(k)"))
-        if m.event.startswith("Dec")
-        else m
-        for m in NETWORK.moves
+        evolve(m, only_if=("not first_epoch(k)", "all_ready(k)")) if m.event.startswith("Dec")
+        else m for m in NETWORK.moves
     ),
 )
 

@@ -34,16 +34,13 @@ NETWORK = Network(
         "for d in Digest) else going",
     },
     without=(
-        ("session.Expire", "run[e, a] == silent_run"),
-        ("session.Abort", "run[e, a] == faulty"),
+        ("session.Expire", "run[e, a] == silent_run"), ("session.Abort", "run[e, a] == faulty")
     ),
     crash=False,  # a crash ends a session as well, and every session afresh may be one more
     definitions=(ALL_WORK, ONE_PAYOUT, *ANYBODY_ASKS),
     properties=(
         Property(
-            "SessionEnds",
-            f"implies(any({_OPEN} {_EACH}), all(not {_OPEN} {_EACH}))",
-            "liveness",
+            "SessionEnds", f"implies(any({_OPEN} {_EACH}), all(not {_OPEN} {_EACH}))", "liveness",
             "no session is open for ever",
         ),
         *promised("DurableBeforeSend"),
@@ -70,10 +67,7 @@ MODEL = Model(
     cases=(
         Case(
             NETWORK, one_event(2, 2) | {"Instance": 2}, quorum(2, 0, 2),
-            pinned=Counts(
-                distinct=7016, generated=39293, depth=21,
-                reached={"CanFinish": 9},
-            ),
+            pinned=Counts(distinct=7016, generated=39293, depth=21, reached={"CanFinish": 9}),
         ),
     ),
 )

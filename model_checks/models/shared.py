@@ -27,8 +27,7 @@ NO_PAYOUT_OPEN = Definition("open_payout(p: Peer)", "False", "the payout before 
 
 _PROMISES = {
     each.name: Property(each.name, each.formula, "invariant", each.meaning, of_correct=True)
-    for each in PROPERTIES
-    if each.formula
+    for each in PROPERTIES if each.formula
 }
 
 

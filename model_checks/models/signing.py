@@ -72,10 +72,8 @@ NETWORK = Network(
     ),
     moves=(
         Move(
-            "Forge(q: Peer, e: Event, a: Attempt, d: Digest)",
-            ("faulty[q]",),
-            {"vote[q, e, a, d]": "True"},
-            "a liar votes for everything",
+            "Forge(q: Peer, e: Event, a: Attempt, d: Digest)", ("faulty[q]",),
+            {"vote[q, e, a, d]": "True"}, "a liar votes for everything",
         ),
     ),
     properties=(
@@ -100,9 +98,7 @@ NETWORK = Network(
             doc="in an attempt later than all others, the correct peers may vote for one digest",
         ),
         Property(
-            "CanSign",
-            _SIGNABLE.format(enough="+ F >= T") + "for d in Digest)",
-            "reachable",
+            "CanSign", _SIGNABLE.format(enough="+ F >= T") + "for d in Digest)", "reachable",
             "correct members do release",
         ),
         Property(
@@ -277,8 +273,7 @@ MODEL = Model(
             EAGER_LIARS, one_event(3, 3, 2), quorum(3, 0, 2), PEERS_AND_DIGESTS,
             unreached=("LiarsDecide", "LiarsVoteTwice"),
             pinned=Counts(
-                distinct=59781, generated=744410, depth=28,
-                reached={"CanSign": 6, "LockMoves": 10},
+                distinct=59781, generated=744410, depth=28, reached={"CanSign": 6, "LockMoves": 10}
             ),
         ),
         Case(

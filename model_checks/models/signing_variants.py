@@ -48,9 +48,7 @@ LATER_VOTE_FORGOTTEN = evolve(
     ),
 )
 LOCK_IN_MEMORY = evolve(
-    NETWORK,
-    name="signing_lock_in_memory",
-    doc="the lock does not survive a crash",
+    NETWORK, name="signing_lock_in_memory", doc="the lock does not survive a crash",
     kept={"lock": "memory", "lock_attempt": "memory"},
 )
 _NO_MOVED_LOCK = tuple(p for p in EAGER_LIARS.properties if p.name != "LockMoves")
@@ -189,11 +187,6 @@ MODEL = Model(
                 "LaterVoteFences / peer.Certified",
             ),
         ),
-        ProofCase(
-            LOCK_IN_MEMORY, LEMMAS, PROVES,
-            fails=(
-                "ReleaseWasLocked / Crash",
-            ),
-        ),
+        ProofCase(LOCK_IN_MEMORY, LEMMAS, PROVES, fails=("ReleaseWasLocked / Crash",)),
     ),
 )

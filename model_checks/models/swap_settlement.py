@@ -40,31 +40,20 @@ NETWORK = Network(
     given={"deposit[s]": _DEPOSIT.format(payable="memo_valid[s]")},
     moves=(
         Move(
-            "Confirm(s: Swap)",
-            ("not confirmed[s]",),
-            {"confirmed[s]": "True"},
-            "a block has the deposit",
-            fair=True,
+            "Confirm(s: Swap)", ("not confirmed[s]",), {"confirmed[s]": "True"},
+            "a block has the deposit", fair=True,
         ),
         Move(
-            "Reorganise(s: Swap)",
-            ("confirmed[s]", _UNSPENT),
-            {"confirmed[s]": "False"},
+            "Reorganise(s: Swap)", ("confirmed[s]", _UNSPENT), {"confirmed[s]": "False"},
             "the block goes, and the deposit with it",
         ),
         Move(
-            "Pay(s: Swap)",
-            (_SIGNERS.format(state="PendingRelease"), "confirmed[s]", _UNSPENT),
-            {"paid[s]": "True"},
-            "T sign; the deposit is spent once",
-            fair=True,
+            "Pay(s: Swap)", (_SIGNERS.format(state="PendingRelease"), "confirmed[s]", _UNSPENT),
+            {"paid[s]": "True"}, "T sign; the deposit is spent once", fair=True,
         ),
         Move(
-            "Refund(s: Swap)",
-            (_SIGNERS.format(state="PendingRefund"), "confirmed[s]", _UNSPENT),
-            {"refunded[s]": "True"},
-            "T sign; the deposit is spent once",
-            fair=True,
+            "Refund(s: Swap)", (_SIGNERS.format(state="PendingRefund"), "confirmed[s]", _UNSPENT),
+            {"refunded[s]": "True"}, "T sign; the deposit is spent once", fair=True,
         ),
     ),
     properties=(
@@ -154,18 +143,12 @@ LATE_IS_REFUNDED = evolve(
             "p heard a request, and no deposit came in time",
         ),
         Move(
-            "Deposit(p: Peer, s: Swap)",
-            (*_BOOKS, "not cancelled[p, s]"),
-            {"swap[p, s]": "PendingRelease"},
-            "the row, where no request has run out",
-            fair=True,
+            "Deposit(p: Peer, s: Swap)", (*_BOOKS, "not cancelled[p, s]"),
+            {"swap[p, s]": "PendingRelease"}, "the row, where no request has run out", fair=True,
         ),
         Move(
-            "LateDeposit(p: Peer, s: Swap)",
-            (*_BOOKS, "cancelled[p, s]"),
-            {"swap[p, s]": "PendingRefund"},
-            "the published row, from Cancelled",
-            fair=True,
+            "LateDeposit(p: Peer, s: Swap)", (*_BOOKS, "cancelled[p, s]"),
+            {"swap[p, s]": "PendingRefund"}, "the published row, from Cancelled", fair=True,
         ),
     ),
 )
@@ -232,15 +215,6 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=55),
-    ),
-    controls=(
-        ProofCase(
-            OTHER_COINS, LEMMAS,
-            fails=(
-                "RefundHasNone / swap.Deposit#2",
-            ),
-        ),
-    ),
+    proofs=(ProofCase(NETWORK, LEMMAS, obligations=55),),
+    controls=(ProofCase(OTHER_COINS, LEMMAS, fails=("RefundHasNone / swap.Deposit#2",)),),
 )

@@ -32,33 +32,23 @@ NETWORK = Network(
     ),
     moves=(
         Move(
-            "HearPrepared(m: Manager)",
-            ("decision == undecided", "said_prepared[m]"),
-            {"heard_prepared[m]": "True"},
-            "the decision waits for every manager",
+            "HearPrepared(m: Manager)", ("decision == undecided", "said_prepared[m]"),
+            {"heard_prepared[m]": "True"}, "the decision waits for every manager",
         ),
         Move(
-            "Commit()",
-            ("decision == undecided", "all(heard_prepared[m] for m in Manager)"),
-            {"decision": "decided_commit", "said_commit": "True"},
-            "all are prepared",
+            "Commit()", ("decision == undecided", "all(heard_prepared[m] for m in Manager)"),
+            {"decision": "decided_commit", "said_commit": "True"}, "all are prepared",
         ),
         Move(
-            "Abort()",
-            ("decision == undecided",),
-            {"decision": "decided_abort", "said_abort": "True"},
-            "it may give up at any time",
+            "Abort()", ("decision == undecided",),
+            {"decision": "decided_abort", "said_abort": "True"}, "it may give up at any time",
         ),
         Move(
-            "Prepare(m: Manager)",
-            ("manager[m] == working",),
-            {"manager[m]": "prepared", "said_prepared[m]": "True"},
-            "ready to commit",
+            "Prepare(m: Manager)", ("manager[m] == working",),
+            {"manager[m]": "prepared", "said_prepared[m]": "True"}, "ready to commit",
         ),
         Move(
-            "ChooseAbort(m: Manager)",
-            ("manager[m] == working",),
-            {"manager[m]": "aborted"},
+            "ChooseAbort(m: Manager)", ("manager[m] == working",), {"manager[m]": "aborted"},
             "a manager may refuse before it is prepared",
         ),
         Move("HearCommit(m: Manager)", ("said_commit",), {"manager[m]": "committed"}, "as decided"),
@@ -84,21 +74,15 @@ LEMMAS = (
         "a manager prepares before it says so, and never works again",
     ),
     Property(
-        "HeardWasSaid",
-        "all(implies(heard_prepared[m], said_prepared[m]) for m in Manager)",
-        "lemma",
-        "only what was said is heard",
+        "HeardWasSaid", "all(implies(heard_prepared[m], said_prepared[m]) for m in Manager)",
+        "lemma", "only what was said is heard",
     ),
     Property(
-        "CommitWasDecided",
-        "implies(said_commit, decision == decided_commit)",
-        "lemma",
+        "CommitWasDecided", "implies(said_commit, decision == decided_commit)", "lemma",
         "the message follows the decision, which is final",
     ),
     Property(
-        "AbortWasDecided",
-        "implies(said_abort, decision == decided_abort)",
-        "lemma",
+        "AbortWasDecided", "implies(said_abort, decision == decided_abort)", "lemma",
         "the message follows the decision, which is final",
     ),
     Property(
@@ -108,10 +92,8 @@ LEMMAS = (
         "it commits when all are prepared",
     ),
     Property(
-        "CommittedWasTold",
-        "all(implies(manager[m] == committed, said_commit) for m in Manager)",
-        "lemma",
-        "no manager commits by itself",
+        "CommittedWasTold", "all(implies(manager[m] == committed, said_commit) for m in Manager)",
+        "lemma", "no manager commits by itself",
     ),
     Property(
         "PreparedAbortsWhenTold",
@@ -129,24 +111,21 @@ MODEL = Model(
             NETWORK, {"Manager": 3},
             records="Manager",
             pinned=Counts(
-                distinct=288, generated=1146, depth=11,
-                reached={"CanAbort": 3, "CanCommit": 10},
+                distinct=288, generated=1146, depth=11, reached={"CanAbort": 3, "CanCommit": 10}
             ),
         ),
         Case(
             NETWORK, {"Manager": 6},
             records="Manager",
             pinned=Counts(
-                distinct=50816, generated=402306, depth=20,
-                reached={"CanAbort": 6, "CanCommit": 19},
+                distinct=50816, generated=402306, depth=20, reached={"CanAbort": 6, "CanCommit": 19}
             ),
         ),
         Case(
             NETWORK, {"Manager": 7}, {}, ("Manager",),
             records="Manager",
             pinned=Counts(
-                distinct=920, generated=8410, depth=23,
-                reached={"CanAbort": 7, "CanCommit": 22},
+                distinct=920, generated=8410, depth=23, reached={"CanAbort": 7, "CanCommit": 22}
             ),
         ),
         Case(
@@ -158,7 +137,5 @@ MODEL = Model(
             ),
         ),
     ),
-    proofs=(
-        ProofCase(NETWORK, LEMMAS, obligations=64),
-    ),
+    proofs=(ProofCase(NETWORK, LEMMAS, obligations=64),),
 )

@@ -121,11 +121,8 @@ class Page:
         if not model.traces[name] and not run.loop:
             told += [join(["Whatever is done, it is not reached: this is how far a run comes."])]
         yield fold(
-            join((title, " in ", _code(model.name))),
-            id_,
-            element("p", *told, class_="soft"),
-            element("div", diagram(model.name, run, title), class_="scroll"),
-            folded=folded,
+            join((title, " in ", _code(model.name))), id_, element("p", *told, class_="soft"),
+            element("div", diagram(model.name, run, title), class_="scroll"), folded=folded,
         )
 
     def others(self) -> Iterator[Html]:

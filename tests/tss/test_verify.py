@@ -10,7 +10,8 @@ from metanode.custody.transaction import der_signature
 from metanode.tss import curve
 from metanode.tss.curve import ORDER
 from metanode.tss.proofs import prove_share, verify_share
-from metanode.tss.verify import recovery_id, verify_compact, verify_der, verify_signature
+from metanode.tss.verify import recovery_id, verify_compact, verify_signature
+from tests.spec.vectors.der import verify_der
 from tests.tss.support import DIGEST, seeded
 
 SECRET = 0x1234567890ABCDEF << 64 | 77

@@ -88,22 +88,10 @@ def accusations(run: Run, abort: Abort, ctx: Context) -> list[BlameRecord]:
         culprit = run.roster[index - 1]
         frames = run.frames.of(lane, culprit, evidence.slots) if abort.transferable else ()
         record = BlameRecord(
-            version=VERSION,
-            network_id=ctx.settings.network_id,
-            time=int(ctx.now),
-            accuser=ctx.me,
-            culprit=culprit,
-            event=run.event,
-            attempt=run.attempt,
-            digest=run.digest,
-            members=run.members,
-            lane=lane,
-            plan=PLANS.encode(run.plan),
-            kind=abort.kind,
-            reason=evidence.reason,
-            ban=abort.ban,
-            transferable=False,
-            evidence=abort.evidence,
+            version=VERSION, network_id=ctx.settings.network_id, time=int(ctx.now), accuser=ctx.me,
+            culprit=culprit, event=run.event, attempt=run.attempt, digest=run.digest,
+            members=run.members, lane=lane, plan=PLANS.encode(run.plan), kind=abort.kind,
+            reason=evidence.reason, ban=abort.ban, transferable=False, evidence=abort.evidence,
             frames=frames,
         )
         if len(record.encode()) > RECORD_OCTETS:
@@ -226,12 +214,8 @@ class BlameBook:
     def _blame(self, record: BlameRecord) -> None:
         if self.ctx.tries("block_list.Blame", q=record.culprit):
             self.ctx.note(
-                "peer.blamed",
-                peer=record.culprit.hex()[:16],
-                kind=record.kind,
-                reason=record.reason,
-                record=record.id,
-                transferable=record.transferable,
+                "peer.blamed", peer=record.culprit.hex()[:16], kind=record.kind,
+                reason=record.reason, record=record.id, transferable=record.transferable,
             )
 
     def pardonable(self, peer: bytes) -> Ban:

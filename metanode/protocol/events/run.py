@@ -106,12 +106,7 @@ class ResharePlan(_Dealing):
     def lane(self, instance: bytes, number: int, members: Sequence[bytes]) -> PublicRun:
         """Return the public side of one lane; ``LocalFault`` when the parameters are none."""
         return ReshareRun(
-            self.old,
-            self.old_members,
-            self.dealers,
-            self.new_members,
-            self.threshold,
-            instance,
+            self.old, self.old_members, self.dealers, self.new_members, self.threshold, instance,
             self.epoch,
         )
 
@@ -133,10 +128,7 @@ class SignPlan:
 
     @classmethod
     def of(
-        cls,
-        purpose: str,
-        members: Sequence[bytes],
-        package: PublicPackage,
+        cls, purpose: str, members: Sequence[bytes], package: PublicPackage,
         digests: Sequence[bytes],
     ) -> SignPlan:
         """Return the plan for the public part of the key's shares."""
@@ -193,9 +185,7 @@ class Run:
     """What this node is about to send: messages with their recipients."""
 
     def __attrs_post_init__(self) -> None:
-        self.instance = instance_of(
-            self.event, self.attempt, self.digest, self.plan, self.members
-        )
+        self.instance = instance_of(self.event, self.attempt, self.digest, self.plan, self.members)
 
     def party(self, node_id: bytes) -> int:
         """Return the party index of a member."""

@@ -27,10 +27,7 @@ ATTEMPTS_PER_VOTER = 256
 def vote_of(certificate: Certificate) -> Vote:
     """Return the vote that every signature of a certificate is about."""
     return Vote(
-        certificate.key_epoch,
-        certificate.event,
-        certificate.attempt,
-        certificate.digest,
+        certificate.key_epoch, certificate.event, certificate.attempt, certificate.digest,
         certificate.members,
     )
 
@@ -49,10 +46,7 @@ def frame_of(codec: Codec, message: Any, sender: bytes, signature: bytes) -> byt
 
 
 def certificate_fault(
-    certificate: Certificate,
-    codec: Codec,
-    network_id: bytes,
-    quorum: Quorum,
+    certificate: Certificate, codec: Codec, network_id: bytes, quorum: Quorum,
     needs_all: bool = False,
 ) -> str | None:
     """Return what is wrong with a certificate, or None.
@@ -156,9 +150,7 @@ class VoteBook:
         known = quorum or ctx.quorum_of(certificate.key_epoch)
         if known is None:
             return None
-        fault = certificate_fault(
-            certificate, ctx.codec, ctx.settings.network_id, known, needs_all
-        )
+        fault = certificate_fault(certificate, ctx.codec, ctx.settings.network_id, known, needs_all)
         if fault is None:
             self.add_certificate(certificate, known)
         return fault
@@ -200,8 +192,7 @@ class VoteBook:
         me, get = self.ctx.me, self.ctx.tables.view.get
         ranks = {voter: rank for rank, voter in enumerate(order)}
         ranked = sorted(
-            voters,
-            key=lambda v: (bool(get("pair_banned", me, v)), ranks.get(v, len(ranks))),
+            voters, key=lambda v: (bool(get("pair_banned", me, v)), ranks.get(v, len(ranks)))
         )
         equal = [votes[voter][1] for voter in ranked]
         chosen = tuple(sorted(equal[:count], key=lambda signed: signed.voter))

@@ -166,11 +166,9 @@ def decode_epoch(document: bytes, keyshare: Keyshare | None = None) -> KeyEpoch:
         members=members,
         byzantine=fields.number("byzantine", MEMBERS_LIMIT),
         package=PublicPackage(
-            fields.octets("key_id", HASH_OCTETS),
-            fields.number("epoch", MAX_EPOCH + 1),
+            fields.octets("key_id", HASH_OCTETS), fields.number("epoch", MAX_EPOCH + 1),
             fields.number("threshold", MEMBERS_LIMIT + 1),
-            _point(fields.octets("public_key", NODE_ID_OCTETS)),
-            shares,
+            _point(fields.octets("public_key", NODE_ID_OCTETS)), shares,
             fields.octets("chain_code", HASH_OCTETS),
         ),
         keyshare=keyshare,

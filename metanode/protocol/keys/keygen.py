@@ -28,13 +28,7 @@ from metanode.protocol.wire.codec import encode_canonical
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare
-from spec.messages import (
-    Certificate,
-    Confirmation,
-    Confirmations,
-    KeyLocked,
-    Ping,
-)
+from spec.messages import Certificate, Confirmation, Confirmations, KeyLocked, Ping
 
 USABLE = ("stored", "certified_by_all", "locked_in")
 """The states of a key whose share is in store."""
@@ -235,15 +229,9 @@ class Keygen(Purpose):
         while len(self._rosters) > ROSTERS_KEPT:
             self._rosters.pop(next(iter(self._rosters)))
         return Task(
-            purpose=self.kind,
-            event=event,
-            attempt=attempt,
-            key_epoch=FIRST_EPOCH,
-            document=document,
-            digest=digest,
-            members=ids,
-            quorum=Quorum(ids, settings.threshold, settings.byzantine),
-            needs_all=True,
+            purpose=self.kind, event=event, attempt=attempt, key_epoch=FIRST_EPOCH,
+            document=document, digest=digest, members=ids,
+            quorum=Quorum(ids, settings.threshold, settings.byzantine), needs_all=True,
         )
 
     def oldest(self) -> int:
@@ -288,11 +276,8 @@ class Keygen(Purpose):
         self._making.pop(slot, None)
         self._made[slot] = run
         ctx.keys[slot] = KeyEpoch(
-            slot=slot,
-            members=self._rosters[run.digest],
-            byzantine=ctx.settings.byzantine,
-            package=share.package,
-            keyshare=share,
+            slot=slot, members=self._rosters[run.digest], byzantine=ctx.settings.byzantine,
+            package=share.package, keyshare=share,
         )
         stored = ctx.tries("keygen.Store", k=slot)
         del self._made[slot]
@@ -314,9 +299,7 @@ class Keygen(Purpose):
 
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether an event is the key generation of a slot."""
-        return attempt is not None and event == keygen_event(
-            self.ctx.settings.network_id, attempt
-        )
+        return attempt is not None and event == keygen_event(self.ctx.settings.network_id, attempt)
 
     # --- confirmations ---
 

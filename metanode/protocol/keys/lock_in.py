@@ -68,13 +68,8 @@ class LockIn(Purpose):
             return None
         key = fitting[0]
         return Task(
-            purpose=self.kind,
-            event=event,
-            attempt=attempt,
-            key_epoch=key.number,
-            document=key.encode(),
-            digest=key.digest(network_id),
-            members=key.roster,
+            purpose=self.kind, event=event, attempt=attempt, key_epoch=key.number,
+            document=key.encode(), digest=key.digest(network_id), members=key.roster,
             quorum=key.quorum,
         )
 

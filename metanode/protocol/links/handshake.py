@@ -102,9 +102,7 @@ class Handshakes:
     """The link table of one node, with a record for each of its links."""
 
     def __init__(
-        self,
-        terms: LinkTerms,
-        entropy: Callable[[int], bytes],
+        self, terms: LinkTerms, entropy: Callable[[int], bytes],
         on_trace: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> None:
         """Start without links; ``entropy(n)`` gives n random bytes; ``on_trace`` takes the steps
@@ -161,15 +159,10 @@ class Handshakes:
         """Start on a fresh channel; returns the link and the frame payloads to send."""
         nonce = self._entropy(NONCE_BYTES)
         link = Link(
-            number=self._next_number,
-            outbound=outbound,
-            host=host,
-            peer_fingerprint=peer_fingerprint,
-            certified_id=certified_id,
+            number=self._next_number, outbound=outbound, host=host,
+            peer_fingerprint=peer_fingerprint, certified_id=certified_id,
             cookie=self._cookies.issue(host, peer_fingerprint, nonce, now),
-            salt=self._entropy(SALT_BYTES),
-            opened_at=now,
-            heard_at=now,
+            salt=self._entropy(SALT_BYTES), opened_at=now, heard_at=now,
         )
         self._next_number += 1
         self._links[link.number] = link

@@ -99,16 +99,8 @@ class Payouts(Purpose):
             signers=[member.hex()[:16] for member in members],
         )
         return Run(
-            self.kind,
-            key.number,
-            task.event,
-            task.attempt,
-            task.digest,
-            members,
-            key.roster,
-            key.quorum,
-            lanes,
-            plan=plan,
+            self.kind, key.number, task.event, task.attempt, task.digest, members, key.roster,
+            key.quorum, lanes, plan=plan,
         )
 
     def verifies(self, run: Run) -> bool:

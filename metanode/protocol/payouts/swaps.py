@@ -13,8 +13,6 @@ from metanode.protocol.context import Context
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.tables.registry import fact, handles
 
-PENDING = ("PendingRelease", "PendingRefund")
-
 
 @define
 class Swaps:
@@ -62,11 +60,8 @@ class Swaps:
             self.deposits[swap] = deposit.outpoint
             if self.ctx.tries("swap.Deposit", s=swap):
                 self.ctx.note(
-                    "deposit.confirmed",
-                    outpoint=str(deposit.outpoint),
-                    amount=deposit.amount,
-                    kind=verdict.kind,
-                    reason=verdict.reason,
+                    "deposit.confirmed", outpoint=str(deposit.outpoint), amount=deposit.amount,
+                    kind=verdict.kind, reason=verdict.reason,
                 )
 
     @handles("deposits_settled")
@@ -84,9 +79,6 @@ class Swaps:
         if declined.deposit.outpoint not in self._declined:
             self._declined.add(declined.deposit.outpoint)
             self.ctx.note(
-                "deposit.declined",
-                outpoint=str(declined.deposit.outpoint),
-                amount=declined.deposit.amount,
-                kind=declined.kind,
-                reason=declined.reason,
+                "deposit.declined", outpoint=str(declined.deposit.outpoint),
+                amount=declined.deposit.amount, kind=declined.kind, reason=declined.reason,
             )

@@ -93,12 +93,9 @@ class PeerList:
                 key.keyshare.secret_share, key.public_share(ctx.me), context, ctx.entropy
             )
         self._at_hand[p] = Ping(
-            self._sequence,
-            int(ctx.now * 1000),
-            ctx.state("peer"),
+            self._sequence, int(ctx.now * 1000), ctx.state("peer"),
             outpoint_ref(ctx.settings.stake),
-            key.key_id if key is not None and proof is not None else None,
-            proof,
+            key.key_id if key is not None and proof is not None else None, proof,
             key.number if key is not None else 0,
         )
         return self._at_hand[p]

@@ -90,14 +90,8 @@ class Peering:
     """The peers this node knows and the links it has, as far as dialling is concerned."""
 
     def __init__(
-        self,
-        *,
-        preset: Preset,
-        listening: Endpoint | None,
-        preconfigured: Iterable[Endpoint],
-        entropy: Entropy,
-        now: float,
-        allow_private: bool = False,
+        self, *, preset: Preset, listening: Endpoint | None, preconfigured: Iterable[Endpoint],
+        entropy: Entropy, now: float, allow_private: bool = False,
     ) -> None:
         """Start with the operator's peers; ``listening`` is announced to others unless it is None.
 

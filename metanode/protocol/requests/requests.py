@@ -192,13 +192,8 @@ class Requests(Purpose):
             return None
         self._tried.add(event)
         return Task(
-            purpose="sign",
-            event=event,
-            attempt=attempt,
-            key_epoch=key.number,
-            document=request.document,
-            digest=fields["digest"],
-            members=key.roster,
+            purpose="sign", event=event, attempt=attempt, key_epoch=key.number,
+            document=request.document, digest=fields["digest"], members=key.roster,
             quorum=key.quorum,
         )
 

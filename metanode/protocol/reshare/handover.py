@@ -24,14 +24,7 @@ from metanode.protocol.reshare.shown_locks import LockBooks, locks_hash
 from metanode.protocol.reshare.wishes import Wishes
 from metanode.protocol.tables.effects import EraseShare
 from metanode.protocol.tables.registry import admits, attachment, fact, handles, message
-from spec.messages import (
-    Certificate,
-    HandedOver,
-    LockShown,
-    Ping,
-    SharePrepared,
-    SignatureFound,
-)
+from spec.messages import Certificate, HandedOver, LockShown, Ping, SharePrepared, SignatureFound
 
 
 @define
@@ -216,13 +209,8 @@ class Handover(Purpose):
             return None
         key, draft = ctx.epoch, fitting[0]
         return Task(
-            purpose=self.kind,
-            event=event,
-            attempt=attempt,
-            key_epoch=key.number,
-            document=draft.encode(),
-            digest=draft.digest(network_id),
-            members=key.roster,
+            purpose=self.kind, event=event, attempt=attempt, key_epoch=key.number,
+            document=draft.encode(), digest=draft.digest(network_id), members=key.roster,
             quorum=key.quorum,
         )
 

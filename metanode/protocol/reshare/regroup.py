@@ -141,15 +141,9 @@ class Regroups(Purpose):
         self._plans[attempt] = plan
         self._plans = {number: self._plans[number] for number in sorted(self._plans)[-4:]}
         return Task(
-            purpose=self.kind,
-            event=event,
-            attempt=attempt,
-            key_epoch=key.number,
-            document=document,
-            digest=tagged_hash("regroup-document", document),
-            members=plan.parties,
-            quorum=Quorum(plan.parties, len(plan.parties), 0),
-            needs_all=True,
+            purpose=self.kind, event=event, attempt=attempt, key_epoch=key.number,
+            document=document, digest=tagged_hash("regroup-document", document),
+            members=plan.parties, quorum=Quorum(plan.parties, len(plan.parties), 0), needs_all=True,
         )
 
     def oldest(self) -> int:
@@ -245,16 +239,8 @@ class Regroups(Purpose):
             return RefreshSession(key.share, instance, plan.roster, ctx.entropy, epoch=plan.epoch)
         dealing = key.keyshare is not None and key.index_of(ctx.me) in plan.dealers
         return ReshareSession(
-            ctx.me,
-            plan.old,
-            plan.old_members,
-            plan.dealers,
-            plan.new_members,
-            plan.threshold,
-            instance,
-            ctx.entropy,
-            keyshare=key.share if dealing else None,
-            epoch=plan.epoch,
+            ctx.me, plan.old, plan.old_members, plan.dealers, plan.new_members, plan.threshold,
+            instance, ctx.entropy, keyshare=key.share if dealing else None, epoch=plan.epoch,
         )
 
     def verifies(self, run: Run) -> bool:
@@ -284,12 +270,8 @@ class Regroups(Purpose):
         if lane.state != FINISHED or lane.package.epoch <= key.number or not voted_for:
             return None  # another epoch came into force meanwhile, or another wish
         return KeyEpoch(
-            slot=key.slot,
-            follows=plan.follows,
-            members=plan.members,
-            byzantine=plan.byzantine,
-            package=lane.package,
-            keyshare=lane.result,
+            slot=key.slot, follows=plan.follows, members=plan.members, byzantine=plan.byzantine,
+            package=lane.package, keyshare=lane.result,
         )
 
     # --- who was missed ---

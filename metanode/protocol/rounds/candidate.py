@@ -146,8 +146,7 @@ class Candidates:
         if cutoff is None:
             return ()
         return tuple(
-            t
-            for t in cutoff.transfers
+            t for t in cutoff.transfers
             if self._was_seen(t) and self.ledger.spent_by(t.deposit.outpoint) is None
         )
 
@@ -242,9 +241,7 @@ class Candidates:
     def _at(self, height: int) -> Cutoff:
         settings, key = self.ctx.settings, self.ctx.epoch
         snapshot = self.ledger.snapshot(height)
-        transfers, _ = classify_all(
-            snapshot, settings.custody, settings.hrp, key.public_key
-        )
+        transfers, _ = classify_all(snapshot, settings.custody, settings.hrp, key.public_key)
         return Cutoff(snapshot, transfers)
 
     def _build(
@@ -258,14 +255,8 @@ class Candidates:
                 return None
             lead = chosen[0].deposit.outpoint
             return build_payout(
-                snapshot,
-                chosen,
-                key.roster,
-                settings.custody,
-                network_id=settings.network_id,
-                chain=settings.chain,
-                key_id=key.key_id,
-                key_epoch=key.number,
+                snapshot, chosen, key.roster, settings.custody, network_id=settings.network_id,
+                chain=settings.chain, key_id=key.key_id, key_epoch=key.number,
                 public_key=key.public_key,
                 event=payout_event(settings.network_id, key.key_id, lead),
             )

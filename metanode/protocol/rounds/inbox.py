@@ -129,9 +129,7 @@ class Inbox:
         """Keep the first signing set of a holder; a different second one is evidence."""
         return self._admit(self.book(message.round).sets, sender, message)
 
-    def _admit(
-        self, kept: dict[bytes, Any], sender: bytes, message: Proposal | SigningSet
-    ) -> bool:
+    def _admit(self, kept: dict[bytes, Any], sender: bytes, message: Proposal | SigningSet) -> bool:
         ctx, entry = self.ctx, self.ctx.input
         if not ctx.holds_share or message.key_epoch != ctx.epoch.number:
             return False

@@ -185,13 +185,8 @@ class Rounds:
             return
         event, digest = book.document.event, book.document.digest
         book.task = task = Task(
-            purpose=self.payouts.kind,
-            event=event,
-            attempt=number,
-            key_epoch=ctx.epoch.number,
-            document=book.document.encode(),
-            digest=digest,
-            members=tuple(sorted(chosen)),
+            purpose=self.payouts.kind, event=event, attempt=number, key_epoch=ctx.epoch.number,
+            document=book.document.encode(), digest=digest, members=tuple(sorted(chosen)),
             quorum=ctx.epoch.quorum,
         )
         for offer in book.offers.values():  # the votes behind a lock that is shown (SAFE-SIGN 4)

@@ -130,10 +130,7 @@ def decode_canonical(data: bytes) -> Any:
     scan(data)
     try:
         return cbor2.loads(
-            data,
-            max_depth=MAX_DEPTH + 1,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
+            data, max_depth=MAX_DEPTH + 1, allow_indefinite=False, allow_duplicate_keys=False,
             strict_hashable_types=True,
         )
     except (cbor2.CBORDecodeError, ValueError, RecursionError) as error:

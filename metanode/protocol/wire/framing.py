@@ -47,11 +47,6 @@ class FrameReader:
         """The largest frame accepted now, in bytes."""
         return self._limit
 
-    @property
-    def buffered(self) -> int:
-        """Bytes held that do not make a whole frame yet."""
-        return len(self._buffer)
-
     def raise_limit(self, limit: int) -> None:
         """Accept frames of up to ``limit`` bytes from the next frame on; it never goes down."""
         if limit < self._limit:

@@ -34,12 +34,9 @@ _tables = sa.MetaData()
 
 def _table(name: str) -> sa.Table:
     return sa.Table(
-        name,
-        _tables,
-        sa.Column("name", sa.Text, primary_key=True),
+        name, _tables, sa.Column("name", sa.Text, primary_key=True),
         sa.Column("key", sa.LargeBinary, primary_key=True),
-        sa.Column("value", sa.LargeBinary, nullable=False),
-        sqlite_with_rowid=False,
+        sa.Column("value", sa.LargeBinary, nullable=False), sqlite_with_rowid=False,
     )
 
 

@@ -28,34 +28,23 @@ MAX_ATTEMPT = 2**63 - 1
 
 _tables = sa.MetaData()
 _votes = sa.Table(
-    "votes",
-    _tables,
-    sa.Column("event", sa.LargeBinary, primary_key=True),
+    "votes", _tables, sa.Column("event", sa.LargeBinary, primary_key=True),
     sa.Column("attempt", sa.BigInteger, primary_key=True),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
+    sa.Column("digest", sa.LargeBinary, nullable=False), sqlite_with_rowid=False,
 )
 _locks = sa.Table(
-    "locks",
-    _tables,
-    sa.Column("event", sa.LargeBinary, primary_key=True),
+    "locks", _tables, sa.Column("event", sa.LargeBinary, primary_key=True),
     sa.Column("attempt", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.LargeBinary, nullable=False),
     sa.Column("certificate", sa.LargeBinary, nullable=False),
-    sa.Column("document", sa.LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
+    sa.Column("document", sa.LargeBinary, nullable=False), sqlite_with_rowid=False,
 )
 _releases = sa.Table(
-    "releases",
-    _tables,
-    sa.Column("event", sa.LargeBinary, primary_key=True),
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    sqlite_with_rowid=False,
+    "releases", _tables, sa.Column("event", sa.LargeBinary, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, primary_key=True), sqlite_with_rowid=False,
 )
 _sessions = sa.Table(
-    "sessions_used",
-    _tables,
-    sa.Column("instance", sa.LargeBinary, primary_key=True),
+    "sessions_used", _tables, sa.Column("instance", sa.LargeBinary, primary_key=True),
     sqlite_with_rowid=False,
 )
 

@@ -22,11 +22,8 @@ from metanode.runtime.store.files import DAMAGED, LOST, PRIVATE_FILE, sync_direc
 
 BUSY_TIMEOUT_S = 5.0
 metadata_table = sa.Table(
-    "metadata",
-    sa.MetaData(),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
+    "metadata", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False), sqlite_with_rowid=False,
 )
 
 
@@ -35,10 +32,7 @@ def _engine(path: Path) -> sa.Engine:
     file = "file:" + quote(str(path.absolute()))
     address = sa.URL.create("sqlite", database=file, query={"uri": "true", "mode": "rw"})
     engine = sa.create_engine(
-        address,
-        poolclass=sa.pool.QueuePool,
-        pool_size=1,
-        max_overflow=0,
+        address, poolclass=sa.pool.QueuePool, pool_size=1, max_overflow=0,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )
 

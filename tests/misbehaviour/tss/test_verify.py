@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from metanode.tss import curve
 from metanode.tss.curve import ORDER
-from metanode.tss.verify import verify_compact, verify_der, verify_signature
+from metanode.tss.verify import verify_compact, verify_signature
+from tests.spec.vectors.der import verify_der
 from tests.spec.vectors.support import load
 
 ORDINARY = {

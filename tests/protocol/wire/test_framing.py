@@ -19,7 +19,7 @@ def test_frames_come_out_as_they_went_in_whatever_the_pieces() -> None:
             reader.feed(stream[start : start + size])
             cut += reader.frames()
         assert cut == payloads
-        assert reader.buffered == 0
+        assert len(reader._buffer) == 0
 
 
 def test_the_prefix_is_four_bytes_big_endian() -> None:

@@ -19,7 +19,8 @@ from metanode.custody.transaction import (
 )
 from metanode.custody.types import Outpoint
 from metanode.tss import curve
-from metanode.tss.verify import verify_compact, verify_der
+from metanode.tss.verify import verify_compact
+from tests.spec.vectors.der import verify_der
 from tests.spec.vectors.support import load
 from tests.support import double_sha256
 

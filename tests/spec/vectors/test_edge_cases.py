@@ -9,7 +9,8 @@ from fastecdsa.curve import secp256k1
 from fastecdsa.point import Point
 
 from metanode.tss import curve
-from metanode.tss.verify import verify_compact, verify_der, verify_signature
+from metanode.tss.verify import verify_compact, verify_signature
+from tests.spec.vectors.der import verify_der
 from tests.spec.vectors.support import load
 from tools.vectors import __main__ as generator
 

@@ -14,7 +14,7 @@ def test_a_too_long_frame_is_refused_at_its_prefix(length: int) -> None:
     reader = FrameReader(limit=4096)
     with pytest.raises(Malformed, match="over the limit"):
         reader.feed(length.to_bytes(4, "big"))
-    assert reader.buffered == 0
+    assert len(reader._buffer) == 0
 
 
 def test_a_dripped_prefix_is_refused_at_its_last_byte() -> None:
@@ -59,4 +59,4 @@ def test_no_more_than_the_limit_is_held() -> None:
     reader = FrameReader(limit=4096)
     reader.feed((4096).to_bytes(4, "big") + bytes(4095))
     assert list(reader.frames()) == []
-    assert reader.buffered <= 4096 + 4
+    assert len(reader._buffer) <= 4096 + 4
