@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,34 +32,35 @@ WHERE = (
 """Where the node runs in the process of the test."""
 
 WORKERS = 2
-TESTS_AT_MOST = 60
-SECONDS_AT_MOST = 240
+TESTS_AT_MOST = 25
+SECONDS_AT_MOST = 150
+_RED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?\.py(?:::.*?)?)(?: - .*)?$", re.MULTILINE)
 
 
-def _pytest(*arguments: str, seconds: int = SECONDS_AT_MOST) -> int:
-    """Run tests in a process of their own; return pytest's exit code, 1 when it hangs."""
+def _pytest(*arguments: str, seconds: int = SECONDS_AT_MOST) -> tuple[bool, str]:
+    """Run tests in a process of their own; return whether all are green, and the first red one.
+
+    A node that never comes to an end is noticed, too.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.facts.plugin", "--no-header",
-               "-p", "no:cacheprovider", *arguments]
+               "-p", "no:cacheprovider", "-rfE", *arguments]
+    tests = [argument for argument in arguments if not argument.startswith("-")]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+        )
     except subprocess.TimeoutExpired:
-        return 1  # a node that never comes to its end is noticed, too
-    return done.returncode
-
-
-def is_noticed(mutation: Mutation, tests: list[str]) -> bool:
-    """Return whether one of these tests goes red."""
-    return bool(tests) and _pytest("-x", f"--mutation={mutation.name}", *tests) in (1, 2, 3)
+        return False, tests[0]
+    found = _RED.search(done.stdout)
+    return done.returncode == 0, found[1] if found else tests[0]
 
 
 def first_noticing(mutation: Mutation, tests: list[str]) -> str:
-    """Return the first test that goes red, or nothing; all are tried in one process first."""
-    if not is_noticed(mutation, tests):
+    """Return the first of these tests that goes red, or nothing."""
+    if not tests:
         return ""
-    for test in tests:
-        if is_noticed(mutation, [test]):
-            return test
-    return ""
+    green, red = _pytest("-x", f"--mutation={mutation.name}", *tests)
+    return "" if green else red
 
 
 def touching() -> dict[str, list[str]]:
@@ -80,7 +82,7 @@ def _try_all(chosen: list[Mutation], deep: bool) -> dict[str, str]:
 
     def named(mutation: Mutation) -> str:
         test = ledger.get(mutation.name, "")
-        return test if test and is_noticed(mutation, [test]) else ""
+        return first_noticing(mutation, [test]) if test else ""
 
     with ThreadPoolExecutor(WORKERS) as pool:
         found = dict(zip([m.name for m in chosen], pool.map(named, chosen), strict=True))
