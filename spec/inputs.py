@@ -93,7 +93,7 @@ STEPS = {each.name: each for each in (
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
          " event.KeyMade event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
-    step("attempts_over", "session.Expire event.Recover keygen.Fail peer.KeygenOver regroup.Miss",
+    step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Miss",
          "attempts whose time is over"),
     # signatures that come from others
     step("signature_taken", "event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"

@@ -94,6 +94,10 @@ class Bench:
         """Return N, T, F or R."""
         return CONSTANTS[name]
 
+    def among(self, sorts: tuple[str, ...], index: Index) -> Bench:
+        """Return this view: all peers are one population."""
+        return self
+
     def places(self, cell: Cell) -> Iterator[Index]:
         """Yield every index of a cell."""
         return itertools.product(*(self.individuals(sort) for sort in cell.index))

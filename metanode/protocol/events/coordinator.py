@@ -291,7 +291,7 @@ class Coordinators:
             silent = [member for member in task.members if member not in voted]
             missed = silent or (run.waiting_for if run is not None else [])
             self.sessions.drop(task.event, task.attempt)
-            self.ctx.tries("event.Recover", e=task.event)
+            self.book.recover(task.event)
             self.purposes.by_kind[task.purpose].ended(task.event, task.attempt, missed)
         self._forget({(task.event, task.attempt) for task in over}, oldest)
 
