@@ -139,13 +139,14 @@ def test_every_wrong_target_is_noticed(table: str) -> None:
 class WithoutGuards(Tables):
     """A core that moves its records itself and asks nobody."""
 
-    def fire(self, table: str, event: str, **arguments: Any) -> Rule:
+    def fire(self, trigger: str, **arguments: Any) -> Rule:
         """Run the first row of the event, whatever its guard says."""
+        table, _, event = trigger.partition(".")
         machine = self.protocol.machines[table]
-        subject = tuple(arguments[name] for name in machine.subject)
+        subject = tuple({"p": self.me, **arguments}[name] for name in machine.subject)
         ruled = machine.rules_for(self.state(table, *subject), event)
         if not ruled:
-            return super().fire(table, event, **arguments)
+            return super().fire(trigger, **arguments)
         self.view.put(machine.cell.name, subject, ruled[0].target)
         return ruled[0]
 
