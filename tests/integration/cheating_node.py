@@ -12,8 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from metanode.cli.main import invoke
-from metanode.protocol.events import runs
-from metanode.protocol.events.sessions import Run, Sessions
+from metanode.protocol import node
+from metanode.protocol.events import purpose
+from metanode.protocol.events.run import Run
+from metanode.protocol.events.sessions import Sessions
+from metanode.protocol.keys import keygen
+from metanode.protocol.payouts import payouts
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.messages import Message
@@ -88,14 +92,14 @@ class CheatingKeygen(KeygenSession):
 class CheatingSessions(Sessions):
     """The runs of a node; each payout and each key generation may get a cheat."""
 
-    def begin(self, run: Run) -> None:
+    def _release(self, run: Run) -> None:
         """Tell all lanes of a run which cheat is theirs."""
         kinds = {"payout": SIGNING, "keygen": DEALING}.get(run.purpose, ())
         cheat = PLOT.pop(0) if PLOT and PLOT[0] in kinds else ""
         for lane in run.lanes:
             if isinstance(lane, CheatingSign | CheatingKeygen):
                 lane.cheat = cheat
-        super().begin(run)
+        super()._release(run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,9 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cheat", action="append", required=True, choices=[*SIGNING, *DEALING])
     told = parser.parse_args(arguments)
     PLOT.extend(told.cheat)
-    vars(runs).update(
-        SignSession=CheatingSign, KeygenSession=CheatingKeygen, Sessions=CheatingSessions
-    )
+    for module in (purpose, payouts):
+        vars(module).update(SignSession=CheatingSign)
+    vars(keygen).update(KeygenSession=CheatingKeygen)
+    vars(node).update(Sessions=CheatingSessions)
     return invoke(["run", "--home", told.home])
 
 
