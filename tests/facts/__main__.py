@@ -1,10 +1,11 @@
 """``python -m tests.facts``: each mutation of facts, inputs and messages, and what notices it.
 
 ``noticed.toml`` names, for each mutation, a test that goes red with it; ``survivors.toml`` names
-those that nothing notices, with the reason; what stands in neither was not tried yet. Without options every mutation is tried: with the test
-that is named, then with every test that touches what is wrong, the fast ones first; the files are
-written anew with ``--update``. ``--sample N --seed S`` tries a few with the named test only, as CI
-does. Exit code 0: each is noticed, or a survivor with a reason; 1: some are not.
+those that nothing notices, with the reason; what stands in neither was not tried yet. Without
+options every mutation is tried: with the test that is named, then with every test that touches what
+is wrong, the fast ones first; ``--update`` writes the first file anew. ``--sample N --seed S``
+tries a few with the named test only, as CI does. Exit code 0: each is noticed, or a survivor with a
+reason; 1: some are not.
 """
 
 from __future__ import annotations
