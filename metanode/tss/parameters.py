@@ -79,5 +79,3 @@ class Parameters:
 
 STANDARD = Parameters(name="lambda-128", statistical_bits=128)
 """The default: statistical error 2^-128."""
-COMPACT = Parameters(name="lambda-80", statistical_bits=80)
-"""Statistical error 2^-80, about a sixth less traffic."""

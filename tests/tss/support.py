@@ -25,6 +25,10 @@ DIGEST = hashlib.sha256(b"a document").digest()
 Tamper = Callable[[int, Message], Message | None]
 
 
+COMPACT = Parameters(name="lambda-80", statistical_bits=80)
+"""Statistical error 2^-80, about a sixth less traffic: another preset than the node's."""
+
+
 def seeded(*labels: object) -> Callable[[int], bytes]:
     """Return a deterministic entropy source; equal labels give equal bytes."""
     prefix = repr(labels).encode()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from metanode.errors import LocalFault
 from metanode.tss.messages import DealingShapes, Message, Round, Shape, sign_rounds
-from metanode.tss.parameters import COMPACT, STANDARD
-from tests.tss.support import seeded
+from metanode.tss.parameters import STANDARD
+from tests.tss.support import COMPACT, seeded
 
 SHAPES = [
     shape

@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from metanode.errors import LocalFault
 from metanode.tss import curve
 from metanode.tss.messages import Message
-from metanode.tss.parameters import COMPACT
 from metanode.tss.sign import Signature, SignSession, tweaked_key
 from metanode.tss.verify import verify_signature
-from tests.tss.support import DIGEST, deal, deliver, generate, seeded, sign_sessions
+from tests.tss.support import COMPACT, DIGEST, deal, deliver, generate, seeded, sign_sessions
 
 
 def outcome(sessions: dict[int, SignSession]) -> Signature:

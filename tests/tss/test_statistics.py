@@ -14,8 +14,7 @@ import pytest
 
 from metanode.tss.messages import Message, sign_rounds
 from metanode.tss.multiplication import Link, bob_start, gadget
-from metanode.tss.parameters import COMPACT
-from tests.tss.support import deal, deal_pair, deliver, seeded, shape_of, sign_sessions
+from tests.tss.support import COMPACT, deal, deal_pair, deliver, seeded, shape_of, sign_sessions
 
 ROUNDS = sign_rounds(COMPACT)
 RUNS = 48

@@ -21,14 +21,8 @@ from metanode.tss.ot_extension import (
     hash_rows,
     pack_delta,
 )
-from metanode.tss.parameters import (
-    BASE_OTS,
-    COMPACT,
-    STANDARD,
-    TREES,
-    Parameters,
-)
-from tests.tss.support import deal_pair, seeded
+from metanode.tss.parameters import BASE_OTS, STANDARD, TREES, Parameters
+from tests.tss.support import COMPACT, deal_pair, seeded
 
 SID = hashlib.sha256(b"pair").digest()
 SEEDS = st.integers(min_value=0, max_value=2**32)
