@@ -12,12 +12,11 @@ from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_st
 from metanode.tss.parameters import (
     BASE_OTS,
     CHECK_BYTES,
-    COMPACT,
     ROW_SCALARS,
     SCALAR_BYTES,
     TREES,
 )
-from tests.tss.support import deal_pair, plus_one, seeded
+from tests.tss.support import COMPACT, deal_pair, plus_one, seeded
 
 SID = hashlib.sha256(b"extension").digest()
 LINK = Link(COMPACT, SID, gadget(SID, COMPACT.choice_bits))
