@@ -65,19 +65,13 @@ class Counts:
 
     def text(self, indent: int) -> str:
         """Return the literal as it stands in a model's file, after ``indent`` blanks."""
-        margin = " " * (indent + 4)
         parts = [f"distinct={self.distinct}, generated={self.generated}, depth={self.depth}"]
         for key in ("reached", "violated", "stuck"):
             inside = ", ".join(f'"{name}": {n}' for name, n in getattr(self, key).items())
             parts += [f"{key}={{{inside}}}"] if inside else []
-        wrapped = (
-            textwrap.fill(
-                f"{part},", WIDTH, initial_indent=margin,
-                subsequent_indent=margin + " " * (part.find("{") + 1),
-            )
-            for part in parts
-        )
-        return "\n".join(("Counts(", *wrapped, " " * indent + ")"))
+        whole, margin = ", ".join(parts), " " * (indent + 4)
+        filled = textwrap.fill(whole, WIDTH - 1, initial_indent=margin, subsequent_indent=margin)
+        return f"Counts(\n{filled},\n{' ' * indent})"
 
 
 @frozen

@@ -129,19 +129,21 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 3}, quorum(3, 1, 2),
             pinned=Counts(
-                distinct=15232, generated=129796, depth=18, reached={"CanBlock": 2, "CanSuspect": 2}
+                distinct=15232, generated=129796, depth=18, reached={"CanBlock": 2, "CanSuspect":
+                2},
             ),
         ),
         Case(
             SETS, {"Peer": 4}, quorum(4, 1, 3),
-            pinned=Counts(distinct=113, generated=549, depth=8, reached={"CanBlock": 2}),
+            pinned=Counts(
+                distinct=113, generated=549, depth=8, reached={"CanBlock": 2},
+            ),
         ),
         Case(
             BLOCKS_SHAPE_SETS, {"Peer": 4}, quorum(4, 1, 3),
             refuted=("SetPossible",), whole=False,
             pinned=Counts(
-                distinct=351, generated=649, depth=3,
-                reached={"CanBlock": 1},
+                distinct=351, generated=649, depth=3, reached={"CanBlock": 1},
                 violated={"BlockedConflicted": 1, "HonestTogether": 1, "SetPossible": 2},
             ),
         ),
@@ -149,8 +151,7 @@ MODEL = Model(
             SILENCE_IS_GUILT, {"Peer": 3}, quorum(3, 1, 2),
             refuted=("HonestTogether",), whole=False,
             pinned=Counts(
-                distinct=100, generated=136, depth=3,
-                reached={"CanBlock": 2, "CanSuspect": 2},
+                distinct=100, generated=136, depth=3, reached={"CanBlock": 2, "CanSuspect": 2},
                 violated={"BlockedConflicted": 2, "HonestTogether": 2},
             ),
         ),
@@ -158,8 +159,7 @@ MODEL = Model(
             WORD_IS_ENOUGH, {"Peer": 3}, quorum(3, 1, 2),
             refuted=("HonestTogether",), whole=False,
             pinned=Counts(
-                distinct=37, generated=37, depth=2,
-                reached={"CanBlock": 1},
+                distinct=37, generated=37, depth=2, reached={"CanBlock": 1},
                 violated={"BlockedConflicted": 1, "HonestTogether": 1},
             ),
         ),

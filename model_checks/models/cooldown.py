@@ -112,20 +112,23 @@ MODEL = Model(
     cases=(
         Case(
             NETWORK, one_event(4), quorum(4, 1, 3), EACH_PEER,
-            pinned=Counts(distinct=73, generated=189, depth=22, reached={"AllSign": 12}),
+            pinned=Counts(
+                distinct=73, generated=189, depth=22, reached={"AllSign": 12},
+            ),
         ),
         Case(
             ADVERTISED, one_event(4), quorum(4, 1, 3), EACH_PEER,
             refuted=("RestAfterSigning", "RoundProgress"),
             pinned=Counts(
-                distinct=75, generated=204, depth=22,
-                reached={"AllSign": 12},
+                distinct=75, generated=204, depth=22, reached={"AllSign": 12},
                 violated={"RestAfterSigning": 13, "RoundProgress": 13},
             ),
         ),
         Case(
             ENDS, one_event(2, 2), quorum(2, 0, 1),
-            pinned=Counts(distinct=4046, generated=9301, depth=22, reached={"CanRest": 2}),
+            pinned=Counts(
+                distinct=4046, generated=9301, depth=22, reached={"CanRest": 2},
+            ),
         ),
     ),
 )

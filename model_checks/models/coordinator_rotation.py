@@ -185,26 +185,23 @@ MODEL = Model(
             OWN_HEIGHT, one_event(3), quorum(3, 1, 2), EACH_PEER,
             refuted=("FreshStartSigns",),
             pinned=Counts(
-                distinct=30630, generated=156764, depth=25,
-                reached={"CanSign": 12},
-                violated={"FreshStartSigns": 0},
-                stuck={"FreshStartSigns": 54},
+                distinct=30630, generated=156764, depth=25, reached={"CanSign": 12},
+                violated={"FreshStartSigns": 0}, stuck={"FreshStartSigns": 54},
             ),
         ),
         Case(
             NETWORK, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
             pinned=Counts(
-                distinct=1019046, generated=9935760, depth=40,
-                reached={"CanSign": 12, "SilentFirst": 12, "TakenOver": 13},
+                distinct=1019046, generated=9935760, depth=40, reached={"CanSign": 12,
+                "SilentFirst": 12, "TakenOver": 13},
             ),
         ),
         Case(
             ALL_MUST_ANSWER, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
             refuted=("CoordinatorRotates", "FreshStartSigns"), unreached=("SilentFirst",),
             pinned=Counts(
-                distinct=413286, generated=4021392, depth=40,
-                reached={"CanSign": 16, "TakenOver": 17},
-                violated={"CoordinatorRotates": 0, "FreshStartSigns": 0},
+                distinct=413286, generated=4021392, depth=40, reached={"CanSign": 16, "TakenOver":
+                17}, violated={"CoordinatorRotates": 0, "FreshStartSigns": 0},
                 stuck={"CoordinatorRotates": 106, "FreshStartSigns": 27},
             ),
         ),
@@ -212,8 +209,7 @@ MODEL = Model(
             SAME_COORDINATOR, one_event(3, 2), quorum(3, 1, 2), EACH_PEER,
             refuted=("FreshStartSigns",),
             pinned=Counts(
-                distinct=530201, generated=5118859, depth=40,
-                violated={"FreshStartSigns": 0},
+                distinct=530201, generated=5118859, depth=40, violated={"FreshStartSigns": 0},
                 stuck={"FreshStartSigns": 6},
             ),
         ),

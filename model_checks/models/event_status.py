@@ -88,20 +88,17 @@ MODEL = Model(
         Case(
             NETWORK, one_event(3, 2), quorum(3, 0, 2) | {"R": 2}, EACH_PEER,
             pinned=Counts(
-                distinct=172771, generated=1590752, depth=29,
-                reached={"CanExpire": 6, "CanFail": 3, "CanRecover": 9, "FailedTakesSignature": 11,
-                         "LateSignature": 11},
+                distinct=172771, generated=1590752, depth=29, reached={"CanExpire": 6, "CanFail":
+                3, "CanRecover": 9, "FailedTakesSignature": 11, "LateSignature": 11},
             ),
         ),
         Case(
             FAILED_IS_FINAL, one_event(3, 2), quorum(3, 0, 2) | {"R": 2}, EACH_PEER,
             refuted=("EventDecides",),
             pinned=Counts(
-                distinct=172771, generated=1548410, depth=29,
-                reached={"CanExpire": 6, "CanFail": 3, "CanRecover": 9, "FailedTakesSignature": 11,
-                         "LateSignature": 11},
-                violated={"EventDecides": 6},
-                stuck={"EventDecides": 7},
+                distinct=172771, generated=1548410, depth=29, reached={"CanExpire": 6, "CanFail":
+                3, "CanRecover": 9, "FailedTakesSignature": 11, "LateSignature": 11},
+                violated={"EventDecides": 6}, stuck={"EventDecides": 7},
             ),
         ),
     ),

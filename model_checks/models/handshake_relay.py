@@ -274,65 +274,62 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 3, "Link": 2}, {"F": 1},
             pinned=Counts(
-                distinct=340992, generated=1280112, depth=17,
-                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+                distinct=340992, generated=1280112, depth=17, reached={"CanLink": 7, "LiarLinks":
+                6, "LiarNames": 4},
             ),
         ),
         Case(
             CERTIFICATES, {"Peer": 3, "Link": 2}, {"F": 1},
             deep=True,
             pinned=Counts(
-                distinct=311616, generated=1166256, depth=17, reached={"CanLink": 7, "LiarLinks": 6}
+                distinct=311616, generated=1166256, depth=17, reached={"CanLink": 7, "LiarLinks":
+                6},
             ),
         ),
         Case(
             NETWORK, {"Peer": 4, "Link": 2}, {"F": 2},
             deep=True,
             pinned=Counts(
-                distinct=5393280, generated=20928072, depth=17,
-                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+                distinct=5393280, generated=20928072, depth=17, reached={"CanLink": 7, "LiarLinks":
+                6, "LiarNames": 4},
             ),
         ),
         Case(
             REFLECTED, {"Peer": 3, "Link": 1}, {"F": 1},
             pinned=Counts(
-                distinct=1512, generated=2928, depth=9,
-                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
+                distinct=1512, generated=2928, depth=9, reached={"CanLink": 7, "LiarLinks": 6,
+                "LiarNames": 4},
             ),
         ),
         Case(
             COOKIE_ONLY, {"Peer": 3, "Link": 2}, {"F": 1},
             refuted=("PeerBound", "PeerMeant"), whole=False,
             pinned=Counts(
-                distinct=286200, generated=1005984, depth=11,
-                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
-                violated={"PeerBound": 10, "PeerMeant": 10},
+                distinct=286200, generated=1005984, depth=11, reached={"CanLink": 7, "LiarLinks":
+                6, "LiarNames": 4}, violated={"PeerBound": 10, "PeerMeant": 10},
             ),
         ),
         Case(
             WITHOUT_IDS, {"Peer": 3, "Link": 2}, {"F": 1},
             refuted=("PeerBound", "PeerMeant"), whole=False,
             pinned=Counts(
-                distinct=285540, generated=1004808, depth=11,
-                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
-                violated={"PeerBound": 10, "PeerMeant": 10},
+                distinct=285540, generated=1004808, depth=11, reached={"CanLink": 7, "LiarLinks":
+                6, "LiarNames": 4}, violated={"PeerBound": 10, "PeerMeant": 10},
             ),
         ),
         Case(
             WITHOUT_KEYS, {"Peer": 3, "Link": 2}, {"F": 1},
             refuted=("PeerBound",), whole=False,
             pinned=Counts(
-                distinct=285420, generated=1004592, depth=11,
-                reached={"CanLink": 7, "LiarLinks": 6, "LiarNames": 4},
-                violated={"PeerBound": 10},
+                distinct=285420, generated=1004592, depth=11, reached={"CanLink": 7, "LiarLinks":
+                6, "LiarNames": 4}, violated={"PeerBound": 10},
             ),
         ),
         Case(
             WITHOUT_ROLE, {"Peer": 3, "Link": 1}, {"F": 1},
             refuted=("PeerBound",), whole=False,
             pinned=Counts(
-                distinct=1368, generated=2364, depth=6,
-                reached={"CanLink": 5, "LiarNames": 4},
+                distinct=1368, generated=2364, depth=6, reached={"CanLink": 5, "LiarNames": 4},
                 violated={"PeerBound": 5},
             ),
         ),
@@ -340,9 +337,8 @@ MODEL = Model(
             COOKIE_TWICE, {"Peer": 3, "Link": 2}, {"F": 1},
             refuted=("CookieProvesOnce",), whole=False,
             pinned=Counts(
-                distinct=130800, generated=379872, depth=7,
-                reached={"LiarLinks": 6, "LiarNames": 4},
-                violated={"CookieProvesOnce": 6},
+                distinct=130800, generated=379872, depth=7, reached={"LiarLinks": 6, "LiarNames":
+                4}, violated={"CookieProvesOnce": 6},
             ),
         ),
     ),

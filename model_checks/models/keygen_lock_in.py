@@ -204,14 +204,15 @@ MODEL = Model(
     cases=(
         Case(
             ROSTERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
-            pinned=Counts(distinct=170155, generated=1186231, depth=37, reached={"CanLockIn": 14}),
+            pinned=Counts(
+                distinct=170155, generated=1186231, depth=37, reached={"CanLockIn": 14},
+            ),
         ),
         Case(
             ANY_MEMBERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
             refuted=("LockInAgreement",), whole=False,
             pinned=Counts(
-                distinct=336176, generated=2539403, depth=29,
-                reached={"CanLockIn": 14},
+                distinct=336176, generated=2539403, depth=29, reached={"CanLockIn": 14},
                 violated={"LockInAgreement": 28},
             ),
         ),
@@ -219,8 +220,7 @@ MODEL = Model(
             COUNTED_ROSTERS, {"Peer": 5, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
             refuted=("LockInAgreement",), whole=False,
             pinned=Counts(
-                distinct=336176, generated=2478239, depth=29,
-                reached={"CanLockIn": 14},
+                distinct=336176, generated=2478239, depth=29, reached={"CanLockIn": 14},
                 violated={"LockInAgreement": 28},
             ),
         ),
@@ -228,33 +228,32 @@ MODEL = Model(
             NETWORK, {"Peer": 3, "Key": 3}, quorum(3, 0, 3), EACH_PEER,
             unreached=("LiarHasNoShare",),
             pinned=Counts(
-                distinct=111336, generated=707914, depth=32,
-                reached={"CanLockIn": 11, "CanRetire": 14},
+                distinct=111336, generated=707914, depth=32, reached={"CanLockIn": 11, "CanRetire":
+                14},
             ),
         ),
         Case(
             NETWORK, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
             pinned=Counts(
-                distinct=12187, generated=72736, depth=30,
-                reached={"CanLockIn": 11, "CanRetire": 14, "LiarHasNoShare": 11},
+                distinct=12187, generated=72736, depth=30, reached={"CanLockIn": 11, "CanRetire":
+                14, "LiarHasNoShare": 11},
             ),
         ),
         Case(
             ENDS_LOCALLY, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
             refuted=("LockInAgreement", "KeyAvailable"), whole=False,
             pinned=Counts(
-                distinct=4937, generated=23188, depth=9,
-                reached={"CanLockIn": 4, "CanRetire": 7, "LiarHasNoShare": 5},
-                violated={"AllHoldShares": 4, "KeyAvailable": 4, "LockInAgreement": 8},
+                distinct=4937, generated=23188, depth=9, reached={"CanLockIn": 4, "CanRetire": 7,
+                "LiarHasNoShare": 5}, violated={"AllHoldShares": 4, "KeyAvailable": 4,
+                "LockInAgreement": 8},
             ),
         ),
         Case(
             LOCK_IN_UNSIGNED, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER,
             refuted=("LockInAgreement",), whole=False,
             pinned=Counts(
-                distinct=12627, generated=76076, depth=19,
-                reached={"CanLockIn": 9, "CanRetire": 12, "LiarHasNoShare": 9},
-                violated={"LockInAgreement": 18},
+                distinct=12627, generated=76076, depth=19, reached={"CanLockIn": 9, "CanRetire":
+                12, "LiarHasNoShare": 9}, violated={"LockInAgreement": 18},
             ),
         ),
     ),

@@ -89,15 +89,14 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 2, "Link": 2},
             pinned=Counts(
-                distinct=360, generated=890, depth=18, reached={"BothUp": 16, "LoserDropped": 16}
+                distinct=360, generated=890, depth=18, reached={"BothUp": 16, "LoserDropped": 16},
             ),
         ),
         Case(
             WHOEVER_NOTICES, {"Peer": 2, "Link": 2},
             refuted=("LinkForms", "WinnerStays"),
             pinned=Counts(
-                distinct=396, generated=970, depth=21,
-                reached={"BothUp": 16, "LoserDropped": 16},
+                distinct=396, generated=970, depth=21, reached={"BothUp": 16, "LoserDropped": 16},
                 violated={"LinkForms": 20, "WinnerStays": 16},
             ),
         ),

@@ -149,42 +149,41 @@ MODEL = Model(
         Case(
             NETWORK, one_event(4), quorum(4, 1, 3) | {"R": 3}, EACH_PEER,
             pinned=Counts(
-                distinct=21083, generated=176954, depth=30,
-                reached={"CanPay": 11, "CanRefund": 6, "LiarsPay": 10, "LiarsRefund": 5},
+                distinct=21083, generated=176954, depth=30, reached={"CanPay": 11, "CanRefund": 6,
+                "LiarsPay": 10, "LiarsRefund": 5},
             ),
         ),
         Case(
             NETWORK, one_event(5), quorum(5, 1, 4) | {"R": 3}, EACH_PEER,
             deep=True,
             pinned=Counts(
-                distinct=100281, generated=1021489, depth=37,
-                reached={"CanPay": 16, "CanRefund": 6, "LiarsPay": 15, "LiarsRefund": 5},
+                distinct=100281, generated=1021489, depth=37, reached={"CanPay": 16, "CanRefund":
+                6, "LiarsPay": 15, "LiarsRefund": 5},
             ),
         ),
         Case(
             NETWORK, one_event(4), quorum(4, 1, 3) | {"R": 2}, EACH_PEER,
             refuted=("NoPayAndRefund",), whole=False, findings=("F-16",),
             pinned=Counts(
-                distinct=6264, generated=36311, depth=16,
-                reached={"CanPay": 11, "CanRefund": 4, "LiarsPay": 10, "LiarsRefund": 3},
-                violated={"NoPayAndRefund": 15, "PayableNeverRefunded": 14},
+                distinct=6264, generated=36311, depth=16, reached={"CanPay": 11, "CanRefund": 4,
+                "LiarsPay": 10, "LiarsRefund": 3}, violated={"NoPayAndRefund": 15,
+                "PayableNeverRefunded": 14},
             ),
         ),
         Case(
             NETWORK, one_event(5), quorum(5, 1, 4) | {"R": 2}, EACH_PEER,
             refuted=("NoPayAndRefund",), whole=False, findings=("F-16",),
             pinned=Counts(
-                distinct=31391, generated=240157, depth=21,
-                reached={"CanPay": 16, "CanRefund": 4, "LiarsPay": 15, "LiarsRefund": 3},
-                violated={"NoPayAndRefund": 20, "PayableNeverRefunded": 19},
+                distinct=31391, generated=240157, depth=21, reached={"CanPay": 16, "CanRefund": 4,
+                "LiarsPay": 15, "LiarsRefund": 3}, violated={"NoPayAndRefund": 20,
+                "PayableNeverRefunded": 19},
             ),
         ),
         Case(
             OWN_WORD, one_event(4), quorum(4, 1, 3) | {"R": 3}, EACH_PEER,
             refuted=("NoPayAndRefund",), whole=False,
             pinned=Counts(
-                distinct=5562, generated=31309, depth=15,
-                reached={"CanPay": 11, "CanRefund": 3},
+                distinct=5562, generated=31309, depth=15, reached={"CanPay": 11, "CanRefund": 3},
                 violated={"NoPayAndRefund": 14, "PayableNeverRefunded": 13},
             ),
         ),

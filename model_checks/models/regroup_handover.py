@@ -235,112 +235,107 @@ MODEL = Model(
         Case(
             NETWORK, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=73409, generated=756594, depth=45,
-                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+                distinct=73409, generated=756594, depth=45, reached={"CanActivate": 12,
+                "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
             ),
         ),
         Case(
             NETWORK, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=416430, generated=5501755, depth=42,
-                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+                distinct=416430, generated=5501755, depth=42, reached={"CanActivate": 9,
+                "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
             ),
         ),
         Case(
             TOLD_AGAIN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=255065, generated=3522946, depth=48,
-                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+                distinct=255065, generated=3522946, depth=48, reached={"CanActivate": 12,
+                "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
             ),
         ),
         Case(
             TOLD_AGAIN, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=1403184, generated=21079491, depth=44,
-                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+                distinct=1403184, generated=21079491, depth=44, reached={"CanActivate": 9,
+                "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
             ),
         ),
         Case(
             CLOCKS_APART, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=125900, generated=1211706, depth=45,
-                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+                distinct=125900, generated=1211706, depth=45, reached={"CanActivate": 12,
+                "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
             ),
         ),
         Case(
             CLOCKS_APART, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=750832, generated=9044602, depth=42,
-                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
+                distinct=750832, generated=9044602, depth=42, reached={"CanActivate": 9,
+                "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
             ),
         ),
         Case(
             NETWORK, one_event(4, 2, 2) | {"Epoch": 2}, quorum(3, 0, 2), PEERS_AND_DIGESTS,
             deep=True,
             pinned=Counts(
-                distinct=3917451, generated=55619531, depth=45,
-                reached={"CanActivate": 10, "LockTravels": 10, "NewSigns": 18, "OldSignsOn": 8},
+                distinct=3917451, generated=55619531, depth=45, reached={"CanActivate": 10,
+                "LockTravels": 10, "NewSigns": 18, "OldSignsOn": 8},
             ),
         ),
         Case(
             NETWORK, one_event(4, 3, 2) | {"Epoch": 2}, quorum(3, 1, 3), PEERS_AND_DIGESTS,
             deep=True,
             pinned=Counts(
-                distinct=11391368, generated=179488402, depth=59,
-                reached={"CanActivate": 12, "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
+                distinct=11391368, generated=179488402, depth=59, reached={"CanActivate": 12,
+                "LockTravels": 11, "NewSigns": 20, "OldSignsOn": 9},
             ),
         ),
         Case(
             FEWER_HOLDERS, one_event(3, 3, 2) | {"Epoch": 2}, _SHRINKS, PEERS_AND_DIGESTS,
             unreached=("LockTravels",), findings=("F-39",),
             pinned=Counts(
-                distinct=2022986, generated=15643861, depth=38,
-                reached={"CanActivate": 10, "NewSigns": 13, "OldSignsOn": 8},
+                distinct=2022986, generated=15643861, depth=38, reached={"CanActivate": 10,
+                "NewSigns": 13, "OldSignsOn": 8},
             ),
         ),
         Case(
             TODAYS_NUMBERS, one_event(3, 3, 2) | {"Epoch": 2}, _SHRINKS, PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=1386451, generated=9420748, depth=23,
-                reached={"CanActivate": 10, "NewSigns": 13, "OldSignsOn": 8},
-                violated={"NoDoubleSign": 22},
+                distinct=1386451, generated=9420748, depth=23, reached={"CanActivate": 10,
+                "NewSigns": 13, "OldSignsOn": 8}, violated={"NoDoubleSign": 22},
             ),
         ),
         Case(
             LOCKS_FORGOTTEN, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=31501, generated=312541, depth=26,
-                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSign": 25},
+                distinct=31501, generated=312541, depth=26, reached={"CanActivate": 9,
+                "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7}, violated={"NoDoubleSign": 25},
             ),
         ),
         Case(
             NO_FENCE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=36803, generated=402809, depth=24,
-                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSign": 23},
+                distinct=36803, generated=402809, depth=24, reached={"CanActivate": 9,
+                "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7}, violated={"NoDoubleSign": 23},
             ),
         ),
         Case(
             ALL_VOTE, one_event(4, 2, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=1665160, generated=23852287, depth=28,
-                reached={"CanActivate": 9, "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSign": 27},
+                distinct=1665160, generated=23852287, depth=28, reached={"CanActivate": 9,
+                "LockTravels": 7, "NewSigns": 17, "OldSignsOn": 7}, violated={"NoDoubleSign": 27},
             ),
         ),
         Case(
             TAKEN_EARLY, one_event(3, 3, 2) | {"Epoch": 2}, quorum(2, 0, 2), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=70859, generated=477718, depth=18,
-                reached={"CanActivate": 9, "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7},
-                violated={"NoDoubleSign": 17},
+                distinct=70859, generated=477718, depth=18, reached={"CanActivate": 9,
+                "LockTravels": 9, "NewSigns": 17, "OldSignsOn": 7}, violated={"NoDoubleSign": 17},
             ),
         ),
     ),

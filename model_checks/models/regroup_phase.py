@@ -91,8 +91,8 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 3, "Attempt": 1, "Digest": 1, "Epoch": 2}, {"T": 2},
             pinned=Counts(
-                distinct=214096, generated=1589974, depth=35,
-                reached={"LeaverHandsOver": 6, "OffersAgain": 11, "RoundIsEndedFirst": 7},
+                distinct=214096, generated=1589974, depth=35, reached={"LeaverHandsOver": 6,
+                "OffersAgain": 11, "RoundIsEndedFirst": 7},
             ),
         ),
     ),

@@ -269,16 +269,15 @@ MODEL = Model(
         Case(
             NETWORK, _ONE_NIGHT, quorum(3, 1, 2),
             pinned=Counts(
-                distinct=239677, generated=2873458, depth=29,
-                reached={"LateReady": 11, "LiarDecides": 8, "SecondAttempt": 9},
+                distinct=239677, generated=2873458, depth=29, reached={"LateReady": 11,
+                "LiarDecides": 8, "SecondAttempt": 9},
             ),
         ),
         Case(
             NIGHT_SKIPPED, _ONE_NIGHT, quorum(3, 1, 2),
             refuted=("RegroupEnds",),
             pinned=Counts(
-                distinct=127321, generated=1549882, depth=29,
-                reached={"LiarDecides": 9},
+                distinct=127321, generated=1549882, depth=29, reached={"LiarDecides": 9},
                 violated={"RegroupEnds": 6},
             ),
         ),
@@ -286,8 +285,7 @@ MODEL = Model(
             BLOCKS_DECIDE, _ONE_NIGHT, quorum(3, 1, 2),
             refuted=("RegroupIgnoresBlocks", "EpochAvailable"), whole=False,
             pinned=Counts(
-                distinct=7849, generated=37462, depth=8,
-                reached={"LiarDecides": 7},
+                distinct=7849, generated=37462, depth=8, reached={"LiarDecides": 7},
                 violated={"EpochAvailable": 7, "RegroupIgnoresBlocks": 1, "SharesHeld": 7},
             ),
         ),
@@ -295,16 +293,15 @@ MODEL = Model(
             ERASED_AT_ONCE, _ONE_NIGHT, quorum(3, 1, 2),
             refuted=("EpochAvailable",), whole=False,
             pinned=Counts(
-                distinct=1271, generated=4798, depth=6,
-                violated={"EpochAvailable": 5, "SharesHeld": 5},
+                distinct=1271, generated=4798, depth=6, violated={"EpochAvailable": 5,
+                "SharesHeld": 5},
             ),
         ),
         Case(
             NOT_ALL_READY, _ONE_NIGHT, quorum(3, 1, 2),
             refuted=("EpochAvailable",), whole=False,
             pinned=Counts(
-                distinct=1043, generated=3298, depth=5,
-                reached={"LiarDecides": 4},
+                distinct=1043, generated=3298, depth=5, reached={"LiarDecides": 4},
                 violated={"EpochAvailable": 4, "SharesHeld": 4},
             ),
         ),
@@ -312,18 +309,17 @@ MODEL = Model(
             CORRECT_LEFT_OUT, _ONE_NIGHT, quorum(3, 1, 2),
             refuted=("EpochAvailable",), whole=False,
             pinned=Counts(
-                distinct=13531, generated=90244, depth=10,
-                reached={"LiarDecides": 8, "SecondAttempt": 9},
-                violated={"EpochAvailable": 9, "SharesHeld": 9},
+                distinct=13531, generated=90244, depth=10, reached={"LiarDecides": 8,
+                "SecondAttempt": 9}, violated={"EpochAvailable": 9, "SharesHeld": 9},
             ),
         ),
         Case(
             TWO_SUCCESSORS, _ONE_NIGHT, quorum(3, 1, 2),
             refuted=("OneFollows", "EpochAvailable"), whole=False,
             pinned=Counts(
-                distinct=29534, generated=196025, depth=13,
-                reached={"LateReady": 11, "LiarDecides": 6, "SecondAttempt": 8},
-                violated={"EpochAvailable": 12, "OneFollows": 11, "SharesHeld": 12},
+                distinct=29534, generated=196025, depth=13, reached={"LateReady": 11,
+                "LiarDecides": 6, "SecondAttempt": 8}, violated={"EpochAvailable": 12,
+                "OneFollows": 11, "SharesHeld": 12},
             ),
         ),
     ),

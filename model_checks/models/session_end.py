@@ -67,7 +67,9 @@ MODEL = Model(
     cases=(
         Case(
             NETWORK, one_event(2, 2) | {"Instance": 2}, quorum(2, 0, 2),
-            pinned=Counts(distinct=7016, generated=39293, depth=21, reached={"CanFinish": 9}),
+            pinned=Counts(
+                distinct=7016, generated=39293, depth=21, reached={"CanFinish": 9},
+            ),
         ),
     ),
 )

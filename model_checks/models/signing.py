@@ -250,55 +250,54 @@ MODEL = Model(
         Case(
             NETWORK, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=38627, generated=791286, depth=25,
-                reached={"CanSign": 7, "LiarsDecide": 3, "LiarsVoteTwice": 2, "LockMoves": 10},
+                distinct=38627, generated=791286, depth=25, reached={"CanSign": 7, "LiarsDecide":
+                3, "LiarsVoteTwice": 2, "LockMoves": 10},
             ),
         ),
         Case(
             EAGER_LIARS, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             unreached=("LockMoves",),
             pinned=Counts(
-                distinct=5386, generated=62752, depth=25,
-                reached={"CanSign": 6, "LiarsDecide": 2, "LiarsVoteTwice": 0},
+                distinct=5386, generated=62752, depth=25, reached={"CanSign": 6, "LiarsDecide": 2,
+                "LiarsVoteTwice": 0},
             ),
         ),
         Case(
             EAGER_LIARS, one_event(4, 3, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             pinned=Counts(
-                distinct=567490, generated=9155978, depth=37,
-                reached={"CanSign": 6, "LiarsDecide": 2, "LiarsVoteTwice": 0, "LockMoves": 10},
+                distinct=567490, generated=9155978, depth=37, reached={"CanSign": 6, "LiarsDecide":
+                2, "LiarsVoteTwice": 0, "LockMoves": 10},
             ),
         ),
         Case(
             EAGER_LIARS, one_event(3, 3, 2), quorum(3, 0, 2), PEERS_AND_DIGESTS,
             unreached=("LiarsDecide", "LiarsVoteTwice"),
             pinned=Counts(
-                distinct=59781, generated=744410, depth=28, reached={"CanSign": 6, "LockMoves": 10}
+                distinct=59781, generated=744410, depth=28, reached={"CanSign": 6, "LockMoves": 10},
             ),
         ),
         Case(
             EAGER_LIARS, one_event(5, 3, 2), quorum(5, 1, 4), PEERS_AND_DIGESTS,
             deep=True,
             pinned=Counts(
-                distinct=3701589, generated=74470870, depth=46,
-                reached={"CanSign": 9, "LiarsDecide": 3, "LiarsVoteTwice": 0, "LockMoves": 13},
+                distinct=3701589, generated=74470870, depth=46, reached={"CanSign": 9,
+                "LiarsDecide": 3, "LiarsVoteTwice": 0, "LockMoves": 13},
             ),
         ),
         Case(
             NETWORK, one_event(5, 2, 2), quorum(5, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False, findings=("F-01",),
             pinned=Counts(
-                distinct=414077, generated=7886509, depth=15,
-                reached={"CanSign": 7, "LiarsDecide": 3, "LiarsVoteTwice": 2, "LockMoves": 10},
-                violated={"CertificateUnique": 6, "NextAttemptOpen": 10, "NoDoubleSign": 14},
+                distinct=414077, generated=7886509, depth=15, reached={"CanSign": 7, "LiarsDecide":
+                3, "LiarsVoteTwice": 2, "LockMoves": 10}, violated={"CertificateUnique": 6,
+                "NextAttemptOpen": 10, "NoDoubleSign": 14},
             ),
         ),
         Case(
             NETWORK, one_event(4, 2, 2), quorum(4, 0, 2), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False, findings=("F-01",),
             pinned=Counts(
-                distinct=54743, generated=847604, depth=13,
-                reached={"CanSign": 6, "LockMoves": 8},
+                distinct=54743, generated=847604, depth=13, reached={"CanSign": 6, "LockMoves": 8},
                 violated={"CertificateUnique": 4, "NoDoubleSign": 12},
             ),
         ),

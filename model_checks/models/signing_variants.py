@@ -96,45 +96,42 @@ MODEL = Model(
             NAIVE_RETRY, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=49801, generated=997596, depth=15,
-                reached={"CanSign": 7, "LiarsDecide": 3, "LiarsVoteTwice": 2, "LockMoves": 10},
-                violated={"NoDoubleSign": 14},
+                distinct=49801, generated=997596, depth=15, reached={"CanSign": 7, "LiarsDecide":
+                3, "LiarsVoteTwice": 2, "LockMoves": 10}, violated={"NoDoubleSign": 14},
             ),
         ),
         Case(
             NO_LOCK, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=66045, generated=1526240, depth=15,
-                reached={"CanSign": 7, "LiarsDecide": 3, "LiarsVoteTwice": 2, "LockMoves": 10},
-                violated={"LocksMoveForward": 8, "NoDoubleSign": 14},
+                distinct=66045, generated=1526240, depth=15, reached={"CanSign": 7, "LiarsDecide":
+                3, "LiarsVoteTwice": 2, "LockMoves": 10}, violated={"LocksMoveForward": 8,
+                "NoDoubleSign": 14},
             ),
         ),
         Case(
             LATER_VOTE_FORGOTTEN, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=49801, generated=851428, depth=15,
-                reached={"CanSign": 7, "LiarsDecide": 3, "LiarsVoteTwice": 2, "LockMoves": 10},
-                violated={"NoDoubleSign": 14},
+                distinct=49801, generated=851428, depth=15, reached={"CanSign": 7, "LiarsDecide":
+                3, "LiarsVoteTwice": 2, "LockMoves": 10}, violated={"NoDoubleSign": 14},
             ),
         ),
         Case(
             LOCK_IN_MEMORY, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NoDoubleSign",), whole=False,
             pinned=Counts(
-                distinct=93144, generated=1842796, depth=16,
-                reached={"CanSign": 7, "LiarsDecide": 3, "LiarsVoteTwice": 2, "LockMoves": 10},
-                violated={"LocksMoveForward": 5, "NoDoubleSign": 15},
+                distinct=93144, generated=1842796, depth=16, reached={"CanSign": 7, "LiarsDecide":
+                3, "LiarsVoteTwice": 2, "LockMoves": 10}, violated={"LocksMoveForward": 5,
+                "NoDoubleSign": 15},
             ),
         ),
         Case(
             LOCK_NEVER_MOVES, one_event(4, 3, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NextAttemptOpen", "Progress"),
             pinned=Counts(
-                distinct=551222, generated=8917660, depth=37,
-                reached={"CanSign": 6, "LiarsDecide": 2, "LiarsVoteTwice": 0},
-                violated={"NextAttemptOpen": 6, "Progress": 6},
+                distinct=551222, generated=8917660, depth=37, reached={"CanSign": 6, "LiarsDecide":
+                2, "LiarsVoteTwice": 0}, violated={"NextAttemptOpen": 6, "Progress": 6},
                 stuck={"Progress": 84},
             ),
         ),
@@ -142,9 +139,8 @@ MODEL = Model(
             FIRST_VOTE_FINAL, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
             refuted=("NextAttemptOpen", "Progress"),
             pinned=Counts(
-                distinct=2585, generated=30464, depth=25,
-                reached={"CanSign": 6, "LiarsDecide": 2, "LiarsVoteTwice": 0},
-                violated={"NextAttemptOpen": 2, "Progress": 2},
+                distinct=2585, generated=30464, depth=25, reached={"CanSign": 6, "LiarsDecide": 2,
+                "LiarsVoteTwice": 0}, violated={"NextAttemptOpen": 2, "Progress": 2},
                 stuck={"Progress": 8},
             ),
         ),

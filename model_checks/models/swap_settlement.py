@@ -184,33 +184,31 @@ MODEL = Model(
         Case(
             NETWORK, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
             pinned=Counts(
-                distinct=68, generated=162, depth=11,
-                reached={"CanPay": 5, "CanRefund": 5, "LiarsSign": 4},
+                distinct=68, generated=162, depth=11, reached={"CanPay": 5, "CanRefund": 5,
+                "LiarsSign": 4},
             ),
         ),
         Case(
             NETWORK, {"Peer": 4, "Swap": 2}, quorum(4, 1, 3), EACH_PEER,
             pinned=Counts(
-                distinct=3764, generated=17040, depth=21,
-                reached={"CanPay": 5, "CanRefund": 5, "LiarsSign": 4},
+                distinct=3764, generated=17040, depth=21, reached={"CanPay": 5, "CanRefund": 5,
+                "LiarsSign": 4},
             ),
         ),
         Case(
             OTHER_COINS, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
             refuted=("SwapExclusive",), whole=False,
             pinned=Counts(
-                distinct=618, generated=2446, depth=12,
-                reached={"CanPay": 6, "CanRefund": 5, "LiarsSign": 5},
-                violated={"BookIsTrue": 7, "SwapExclusive": 11},
+                distinct=618, generated=2446, depth=12, reached={"CanPay": 6, "CanRefund": 5,
+                "LiarsSign": 5}, violated={"BookIsTrue": 7, "SwapExclusive": 11},
             ),
         ),
         Case(
             LATE_IS_REFUNDED, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
             refuted=("BookIsTrue", "SwapSettles"),
             pinned=Counts(
-                distinct=409, generated=1061, depth=15,
-                reached={"CanPay": 5, "CanRefund": 5, "LiarsSign": 4},
-                violated={"BookIsTrue": 7, "SwapSettles": 2},
+                distinct=409, generated=1061, depth=15, reached={"CanPay": 5, "CanRefund": 5,
+                "LiarsSign": 4}, violated={"BookIsTrue": 7, "SwapSettles": 2},
                 stuck={"SwapSettles": 18},
             ),
         ),

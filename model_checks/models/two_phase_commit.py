@@ -111,29 +111,30 @@ MODEL = Model(
             NETWORK, {"Manager": 3},
             records="Manager",
             pinned=Counts(
-                distinct=288, generated=1146, depth=11, reached={"CanAbort": 3, "CanCommit": 10}
+                distinct=288, generated=1146, depth=11, reached={"CanAbort": 3, "CanCommit": 10},
             ),
         ),
         Case(
             NETWORK, {"Manager": 6},
             records="Manager",
             pinned=Counts(
-                distinct=50816, generated=402306, depth=20, reached={"CanAbort": 6, "CanCommit": 19}
+                distinct=50816, generated=402306, depth=20, reached={"CanAbort": 6, "CanCommit":
+                19},
             ),
         ),
         Case(
             NETWORK, {"Manager": 7}, {}, ("Manager",),
             records="Manager",
             pinned=Counts(
-                distinct=920, generated=8410, depth=23, reached={"CanAbort": 7, "CanCommit": 22}
+                distinct=920, generated=8410, depth=23, reached={"CanAbort": 7, "CanCommit": 22},
             ),
         ),
         Case(
             NETWORK, {"Manager": 8},
             records="Manager",
             pinned=Counts(
-                distinct=1745408, generated=18507778, depth=26,
-                reached={"CanAbort": 8, "CanCommit": 25},
+                distinct=1745408, generated=18507778, depth=26, reached={"CanAbort": 8,
+                "CanCommit": 25},
             ),
         ),
     ),

@@ -51,10 +51,9 @@ def test_update_writes_and_shows_the_change(copied: tuple[Model, Model]) -> None
     assert [line.strip() for line in shown if line[0] in "+-"] == [
         "--- two_phase_commit.py",
         "+++ two_phase_commit.py",
-        "-                distinct=288, generated=1146, depth=11,",
-        '-                reached={"CanAbort": 3, "CanCommit": 10},',
-        "+                distinct=288, generated=1146, depth=12,",
-        '+                reached={"CanAbort": 4},',
+        ('-                distinct=288, generated=1146, depth=11, reached={"CanAbort": 3,'
+        ' "CanCommit": 10},'),
+        '+                distinct=288, generated=1146, depth=12, reached={"CanAbort": 4},',
     ]
     # The file is read again: a second change stands on the first one.
     cases = [evolve(c, pinned=changed[c.name]) for c in copied[0].cases]
