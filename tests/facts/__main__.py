@@ -1,6 +1,6 @@
 """``python -m tests.facts``: each mutation of facts, inputs and messages, and what notices it.
 
-``noticed.toml`` names, for each mutation, a test that goes red with it; ``survivors.toml`` names
+``noticed.json`` names, for each mutation, a test that goes red with it; ``survivors.toml`` names
 those that nothing notices, with the reason; what stands in neither was not tried yet. Without
 options every mutation is tried: with the test that is named, then with every test that touches what
 is wrong, the fast ones first; ``--update`` writes the first file anew. ``--sample N --seed S``

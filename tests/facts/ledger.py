@@ -7,13 +7,16 @@ import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-NOTICED = Path(__file__).with_name("noticed.toml")
+NOTICED = Path(__file__).with_name("noticed.json")
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 
 
 def known() -> dict[str, str]:
     """Return, by mutation, a test that went red with it."""
-    return dict(tomllib.loads(NOTICED.read_text(encoding="utf-8"))) if NOTICED.exists() else {}
+    if not NOTICED.exists():
+        return {}
+    found: dict[str, str] = json.loads(NOTICED.read_text(encoding="utf-8"))
+    return found
 
 
 def reasons() -> dict[str, str]:
@@ -24,10 +27,5 @@ def reasons() -> dict[str, str]:
 
 def write_noticed(found: Mapping[str, str], every: Collection[str]) -> None:
     """Write which test notices what, of the mutations that there are."""
-    lines = [
-        "# Written by `python -m tests.facts --update`: each mutation, and a test that notices it."
-    ]
-    lines += [
-        f"{json.dumps(name)} = {json.dumps(found[name])}" for name in every if found.get(name)
-    ]
-    NOTICED.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    kept = {name: found[name] for name in every if found.get(name)}
+    NOTICED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
