@@ -29,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     verdicts = []
     for case in CASES:
         if case.network.name in SHOWN and not case.deep:
-            verdicts.append({**explore_case(case, None).as_json(), "expected": True, "faults": []})
+            verdicts.append({**explore_case(case).as_json(), "expected": True, "faults": []})
     found = results.models({"holds": True, "models": verdicts}, "here")
     survivor = results.Mutant("a mutant with a long-name[p, e, r] := of.its_own", "guard",
                               "survived", "tables", unexplained=True)
