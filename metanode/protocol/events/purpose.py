@@ -8,6 +8,7 @@ them alike. The six are: keygen and lock-in (``keys/``), regroup and succession 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ class Task:
         return len(self.members) if self.needs_all else self.quorum.threshold
 
 
-class Purpose:
+class Purpose(ABC):
     """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``.
 
     What is here is the purpose of what nobody proposes and nobody signs: each one says what is
@@ -80,37 +81,38 @@ class Purpose:
         """Return the attempts that may be set up now, as this node sees them."""
         return ()
 
+    @abstractmethod
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt that another node sets up, as this node would set it up (F-17)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def oldest(self) -> int:
         """Return the oldest attempt whose time is not over."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, task: Task, certificate: Certificate) -> Run | None:
         """Return the run that a certificate allows; None when this node cannot take part.
 
         What begins with it besides is fired here (``keygen.Start``).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def verifies(self, run: Run) -> bool:
         """Return whether the results of a run are what it was for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(self, run: Run) -> None:
         """Take the results of a run whose session has finished: step ``run_finished``."""
-        raise NotImplementedError
 
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
         """An attempt has come to nothing; ``missed`` are those whose part was waited for, or who
         are to blame: steps ``run_aborted`` and ``attempts_over``.
         """
+        return
 
+    @abstractmethod
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether an event is of this kind, by its document and, if known, an attempt."""
-        raise NotImplementedError
 
     def verified(self, found: SignatureFound) -> bool:
         """Return whether finished signatures verify under the key, as the document asks."""
