@@ -5,19 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
-
-import pytest
 
 from metanode.protocol.tables.effects import Effects
-from metanode.protocol.tables.runner import Tables
-from metanode.protocol.tables.view import NodeView, Quorum
-from model_checks.conformance import check_traces
-from model_checks.trace_log import Refusal
-from spec.protocol import PROTOCOL
 from spec.trace_format import transition
-from tests.model_checks.trace_files import NODE, Record, Traces, written
-from tests.protocol.tables.support import with_messages
+from tests.model_checks.trace_files import Record, Traces
 from tests.simulation.parts import Crash, Node
 from tests.simulation.simulator import Simulation
 
@@ -68,45 +59,3 @@ def run(seed: int = 5, crashes: tuple[Crash, ...] = ()) -> str:
     sim.run(0.6)
     sim.settle(40.0)
     return json.dumps(traces)
-
-
-def whole_run() -> Traces:
-    """Return the traces of four nodes from key generation to a settled payout, with one crash."""
-    traces: Traces = json.loads(run())
-    return traces
-
-
-def keygen_alone(me: bytes, slot: int) -> list[Record]:
-    """Return the trace of a node that makes a key all by itself."""
-    tables = with_messages(Tables(PROTOCOL, NodeView(PROTOCOL, Quorum((me,), 1, 0)), me))
-    tables.view.scopes = lambda _sorts, _index: tables.view.quorum
-    for cell in ("keygen_open", "keygen_certificate", "same_roster", "share_verified",
-                 "lock_in_valid"):
-        tables.view.providers[cell] = lambda *_index: True
-    tables.fire("peer.KeygenTick")
-    for event in ("Start", "Store", "Certify", "LockIn"):
-        tables.fire(f"keygen.{event}", k=slot)
-    lines = [transition(line, 1.0, number) for number, line in enumerate(tables.effects.trace, 1)]
-    return [{"kind": "started", "at": 1.0}, *lines]
-
-
-def place(records: list[Record], table: str, event: str, source: str = "") -> int:
-    """Return where the first line of an event stands."""
-    return next(
-        number
-        for number, record in enumerate(records)
-        if (record.get("table"), record.get("event")) == (table, event)
-        and source in ("", record["from"])
-    )
-
-
-def key(record: Record, start: str) -> str:
-    """Return the cell that a line has read whose name begins so."""
-    return next(name for name in record["reads"] if name.startswith(start))
-
-
-def refused(root: Path, traces: Traces, line: int, match: str, name: str = NODE) -> None:
-    """Write the traces, whose chains are whole again, and expect the refusal of a line."""
-    with pytest.raises(Refusal, match=match) as caught:
-        check_traces(written(root, traces))
-    assert caught.value.where == f"{root / name / 'trace-000001.jsonl'}:{line + 1}"
