@@ -130,9 +130,9 @@ def test_the_report_is_plain_and_holds_no_secret() -> None:
     sim.settle()
     for number in range(4):
         made = sim.core(number)
-        text = json.dumps(made.report()) + repr(made.ctx.epoch) + repr(made.identity)
+        text = json.dumps(made.report()) + repr(made.ctx.epoch) + repr(made.ctx.identity)
         share = made.ctx.epoch.keyshare.secret_share
-        for secret in (share, int.from_bytes(made.identity.secret_bytes(), "big")):
+        for secret in (share, int.from_bytes(made.ctx.identity.secret_bytes(), "big")):
             assert str(secret) not in text
             assert f"{secret:064x}" not in text
 
