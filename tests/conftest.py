@@ -27,7 +27,7 @@ settings.load_profile("metanode")
 
 SIMULATED = ("simulation", "protocol", "misbehaviour/protocol", "conformance")
 """Folders whose tests run whole networks in one process. Three quarters of what a dealing costs are
-its base transfers; there, ideal ones stand for them, but for modules marked `real_transfers`."""
+its base transfers; there, ideal ones stand for them, but for tests marked `real_transfers`."""
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,19 @@ def ideal_base_transfers() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def _transfers_of_a_simulation(request: pytest.FixtureRequest) -> None:
     folder = request.path.parent.relative_to(Path(__file__).parent).as_posix()
-    simulated = any(f"{folder}/".startswith(f"{name}/") for name in SIMULATED)
-    if simulated and request.node.get_closest_marker("real_transfers") is None:
+    if any(f"{folder}/".startswith(f"{name}/") for name in SIMULATED):
         request.getfixturevalue("ideal_base_transfers")
+
+
+@pytest.fixture(autouse=True)
+def _transfers_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("real_transfers") is None:
+        yield
+        return
+    from tests.tss.ideal import real_transfers
+
+    with real_transfers():
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

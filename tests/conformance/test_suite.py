@@ -52,7 +52,7 @@ def with_rule(broken: Rule, number: int) -> Make:
     def make(view: NodeView) -> Tables:
         tables, machine = Tables(PROTOCOL, view), MACHINES[broken.table]
         rules = (*machine.rules[:number], broken, *machine.rules[number + 1 :])
-        tables._runners[broken.table] = TableRunner(evolve(machine, rules=rules), view)
+        tables._runners[broken.table] = TableRunner(evolve(machine, rules=rules))
         return tables
 
     return make

@@ -18,8 +18,6 @@ from tests.simulation.simulator import (
     writes_cell,
 )
 
-pytestmark = pytest.mark.real_transfers
-
 
 def locked(sim: Simulation, count: int = 4) -> bool:
     """Return whether so many running nodes have the key in force."""
@@ -38,6 +36,7 @@ def states(sim: Simulation) -> list[str]:
     return sorted({s for n in sim.running() for s in sim.core(n.number).report()["keys"].values()})
 
 
+@pytest.mark.real_transfers
 def test_keygen_repeats_until_its_end_and_one_key_is_locked_in() -> None:
     """Catches a second key in force, and keys that are made but never retired."""
     sim = Simulation(seed=1, keygen_s=9.0)

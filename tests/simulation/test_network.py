@@ -12,8 +12,6 @@ from attrs import evolve
 from spec.parameters import DEVNET, MAINNET
 from tests.simulation.simulator import QUICK, START, Simulation, Weather, turns, with_key
 
-pytestmark = pytest.mark.real_transfers
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,6 +20,7 @@ def payouts(sim: Simulation) -> set[str]:
     return {p["txid"] for n in sim.running() for p in sim.core(n.number).report()["payouts"]}
 
 
+@pytest.mark.real_transfers
 def test_the_main_job_from_no_key_to_the_second_payout() -> None:
     """Catches any break in the chain keygen, lock-in, deposits, payout, finality, change."""
     sim = Simulation(seed=1)

@@ -22,8 +22,6 @@ from tests.simulation.simulator import (
     writes_cell,
 )
 
-pytestmark = pytest.mark.real_transfers
-
 CHANGE = ((0, 1, 2, 4), 3, 1)
 """Node 4 in the place of node 3."""
 
@@ -75,6 +73,7 @@ def pays(sim: Simulation) -> None:
     sim.settle(40.0)
 
 
+@pytest.mark.real_transfers
 def test_a_refresh_changes_every_share_and_not_the_key() -> None:
     """Catches a key that moves, an old share left on disk, and a payout lost in between."""
     sim = with_key(31)

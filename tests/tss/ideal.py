@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import pytest
@@ -16,6 +16,8 @@ import pytest
 from metanode.tss import base_ot, curve
 from metanode.tss.curve import Entropy
 from metanode.tss.parameters import BASE_OTS
+
+REAL = (base_ot.BaseOtReceiver, base_ot.send)
 
 
 def _key(context: bytes, sender_key: bytes, number: int, branch: int) -> bytes:
@@ -51,9 +53,18 @@ def ideal_send(
 
 
 @contextmanager
-def ideal_transfers() -> Iterator[None]:
-    """Let dealings use ideal base transfers inside the block."""
+def _transfers(receiver: object, send: object) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base_ot, "BaseOtReceiver", IdealReceiver)
-        patch.setattr(base_ot, "send", ideal_send)
+        patch.setattr(base_ot, "BaseOtReceiver", receiver)
+        patch.setattr(base_ot, "send", send)
         yield
+
+
+def ideal_transfers() -> AbstractContextManager[None]:
+    """Let dealings use ideal base transfers inside the block."""
+    return _transfers(IdealReceiver, ideal_send)
+
+
+def real_transfers() -> AbstractContextManager[None]:
+    """Let dealings use the real base transfers inside the block."""
+    return _transfers(*REAL)

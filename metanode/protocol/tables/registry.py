@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, TypeVar
 
 from metanode.errors import LocalFault
@@ -107,9 +108,19 @@ def admits(kind: str) -> Callable[[Method], Method]:
 
 def homes_in(core: object) -> Iterator[tuple[str, str, Callable[..., Any]]]:
     """Yield kind, name and bound method of everything that a core's class declares."""
-    for attribute in {name for cls in type(core).__mro__ for name in vars(cls)}:
-        for kind, name in getattr(getattr(type(core), attribute), _MARK, ()):
-            yield kind, name, getattr(core, attribute)
+    declaring: Any = type(core)
+    for kind, name, attribute in _declared_by(declaring):
+        yield kind, name, getattr(core, attribute)
+
+
+@cache
+def _declared_by(core: type) -> tuple[tuple[str, str, str], ...]:
+    names = {name for cls in core.__mro__ for name in vars(cls)}
+    return tuple(
+        (kind, name, attribute)
+        for attribute in sorted(names)
+        for kind, name in getattr(getattr(core, attribute), _MARK, ())
+    )
 
 
 def wanted() -> set[tuple[str, str]]:

@@ -63,25 +63,26 @@ Recipients = bytes | Sequence[bytes] | None
 class _Record:
     """The model that ``transitions`` moves: the record of the moment, kept by nobody."""
 
-    view: NodeView
+    view: NodeView = field(init=False)
     state: str = ""
     environment: Environment = field(factory=dict)
     rule: Rule | None = None
     changes: tuple[Change, ...] = ()
     refusals: list[str] = field(factory=list)
 
-    def load(self, state: str, environment: Environment) -> None:
+    def load(self, view: NodeView, state: str, environment: Environment) -> None:
         """Take on the record that an event is about."""
-        self.state, self.environment = state, environment
+        self.view, self.state, self.environment = view, state, environment
         self.rule, self.changes, self.refusals = None, (), []
 
 
 class TableRunner:
     """One table as a ``transitions`` machine."""
 
-    def __init__(self, machine: Machine, view: NodeView) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._record = _Record(view)
+        self._record = _Record()
+        self._pairs = {(rule.source, rule.event) for rule in machine.rules}
         self._automaton = Automaton(
             self._record,
             states=[State(name) for name in machine.states],
@@ -102,17 +103,28 @@ class TableRunner:
         self._trigger: Callable[[str], bool] = vars(self._record)["trigger"]
 
     def step(
-        self, state: str, event: str, environment: Environment
+        self, view: NodeView, state: str, event: str, environment: Environment
     ) -> tuple[Rule, tuple[Change, ...]]:
         """Return the rule that runs and its changes; raises without having changed anything."""
         name = self.machine.table.name
-        if not self.machine.rules_for(state, event):
+        if (state, event) not in self._pairs:
             raise Undefined(name, state, event)
         record = self._record
-        record.load(state, environment)
+        record.load(view, state, environment)
         if not self._trigger(event) or record.rule is None:
             raise Refused(name, state, event, record.refusals)
         return record.rule, record.changes
+
+
+_RUNNERS: dict[int, TableRunner] = {}
+
+
+def runner_of(machine: Machine) -> TableRunner:
+    """Return the runner of a table: one in a process, as a step keeps nothing for the next one."""
+    known = _RUNNERS.get(id(machine))
+    if known is None:
+        known = _RUNNERS[id(machine)] = TableRunner(machine)  # it keeps its machine: the id stays
+    return known
 
 
 def _record(event: EventData) -> _Record:
@@ -159,7 +171,7 @@ class Tables:
 
     def __attrs_post_init__(self) -> None:
         self._runners = {
-            name: TableRunner(machine, self.view)
+            name: runner_of(machine)
             for name, machine in self.protocol.machines.items()
         }
 
@@ -188,7 +200,7 @@ class Tables:
         subject = tuple(values[name] for name in machine.subject)
         state = self.state(table, *subject)
         with self.view.reading():
-            rule, found = self._runners[table].step(state, event, values)
+            rule, found = self._runners[table].step(self.view, state, event, values)
             reads = {name: show(value) for name, value in self.view.reads.items()}
         if self.turn is not None:
             self.turn.advance(trigger)
@@ -234,7 +246,7 @@ class Tables:
         subject = tuple(values[name] for name in self._runners[table].machine.subject)
         with self.view.reading():
             try:
-                self._runners[table].step(self.state(table, *subject), event, values)
+                self._runners[table].step(self.view, self.state(table, *subject), event, values)
             except TransitionError as error:
                 return error
         return None

@@ -54,7 +54,7 @@ class NodeView:
     """Who signs an attempt, holds an epoch or makes a key: (sorts, index) → these, if known."""
     _firsts: dict[str, Value] = field(factory=dict, repr=False)
     _places: dict[str, tuple[tuple[int, str], ...]] = field(factory=dict, repr=False)
-    reads: dict[str, Value] = field(factory=dict, repr=False)
+    _reads: dict[tuple[str, Index | None], Value] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         for cell in self.protocol.cells.values():
@@ -68,16 +68,23 @@ class NodeView:
     def read(self, cell: str, index: Index) -> Value:
         """Return the value of a cell; a given cell without a provider is a defect."""
         if self.protocol.cells[cell].kept == "given":
-            key = reference(cell, index)
-            if key in self.reads:
-                return self.reads[key]  # one firing asks for a fact once
+            if (cell, index) in self._reads:
+                return self._reads[cell, index]  # one firing asks for a fact once
             provider = self.providers.get(cell)
             check(provider is not None, f"the guard reads {cell}, and nothing here provides it")
             value = provider(*index) if provider is not None else None
         else:
             value = self._values[cell].get(index, self._firsts[cell])
-        self.reads[reference(cell, index)] = value
+        self._reads[cell, index] = value
         return value
+
+    @property
+    def reads(self) -> dict[str, Value]:
+        """What was read since ``reading`` began, as a trace names it."""
+        return {
+            name if index is None else reference(name, index): value
+            for (name, index), value in self._reads.items()
+        }
 
     def individuals(self, sort: str) -> Iterable[Value]:
         """Return the holders for Peer, else every individual that some cell mentions."""
@@ -88,8 +95,11 @@ class NodeView:
 
     def constant(self, name: str) -> int:
         """Return N, T, F or R of the quorum in force."""
-        number = self.quorum.constants[name]
-        self.reads[name] = number
+        return self.note(name, None, self.quorum)
+
+    def note(self, name: str, index: Index | None, quorum: Quorum) -> int:
+        """Return N, T, F or R of a quorum; the trace tells whose: an index, or that in force."""
+        number = self._reads[name, index] = quorum.constants[name]
         return number
 
     def among(self, sorts: tuple[str, ...], index: Index) -> View | None:
@@ -144,7 +154,7 @@ class NodeView:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Note, from here on, what one firing reads."""
-        self.reads = {}
+        self._reads = {}
         yield
 
 
@@ -168,10 +178,8 @@ class Scoped:
         return self.quorum.holders
 
     def constant(self, name: str) -> int:
-        """Return N, T, F or R of the scope; the trace tells of which."""
-        number = self.quorum.constants[name]
-        self.view.reads[reference(name, self.index)] = number
-        return number
+        """Return N, T, F or R of the scope."""
+        return self.view.note(name, self.index, self.quorum)
 
     def among(self, sorts: tuple[str, ...], index: Index) -> View | None:
         """Return the view with those whom the index names."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import attrs
@@ -237,7 +238,11 @@ def _make_converter() -> Converter:
     return converter
 
 
-def _check_field_type(kind: Any, where: str, seen: set[type]) -> None:
+_CONVERTER: Final = _make_converter()
+"""One for all codecs: it makes a function for each class when it first meets it."""
+
+
+def _check_field_type(kind: Any, where: str) -> None:
     """Refuse message classes with fields that have no exact wire form."""
     if kind in (int, str, bytes, bool, types.NoneType):
         return
@@ -245,25 +250,23 @@ def _check_field_type(kind: Any, where: str, seen: set[type]) -> None:
     if origin is tuple:
         for element in typing.get_args(kind):
             if element is not Ellipsis:
-                _check_field_type(element, where, seen)
+                _check_field_type(element, where)
     elif origin in (types.UnionType, typing.Union):
         members = [member for member in typing.get_args(kind) if member is not types.NoneType]
         if len(members) != 1:
             raise LocalFault(f"{where}: a union other than 'X | None' has no wire form")
-        _check_field_type(members[0], where, seen)
+        _check_field_type(members[0], where)
     elif isinstance(kind, type) and attrs.has(kind):
-        _check_class(kind, seen)
+        _check_class(kind)
     else:
         raise LocalFault(f"{where}: {kind!r} has no wire form")
 
 
-def _check_class(cls: type, seen: set[type]) -> None:
-    if cls in seen:
-        return
-    seen.add(cls)
+@cache
+def _check_class(cls: type) -> None:
     hints = typing.get_type_hints(cls)
     for attribute in attrs.fields(cls):
-        _check_field_type(hints[attribute.name], f"{cls.__name__}.{attribute.name}", seen)
+        _check_field_type(hints[attribute.name], f"{cls.__name__}.{attribute.name}")
 
 
 class Codec:
@@ -278,13 +281,11 @@ class Codec:
         Raises LocalFault for a class that is not attrs, has another kind, or has a field whose type
         is not one of int, str, bytes, bool, tuple, ``X | None`` and attrs classes of these.
         """
-        seen: set[type] = set()
         for kind, cls in messages.items():
             if not attrs.has(cls) or getattr(cls, "KIND", None) != kind:
                 raise LocalFault(f"message {kind!r}: not an attrs class with that KIND")
-            _check_class(cls, seen)
+            _check_class(cls)
         self._messages = dict(messages)
-        self._converter = _make_converter()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -296,7 +297,7 @@ class Codec:
         kind = getattr(message, "KIND", None)
         if type(kind) is not str or self._messages.get(kind) is not type(message):
             raise LocalFault(f"{type(message).__name__} is not in the message catalogue")
-        body = self._converter.unstructure(message)
+        body = _CONVERTER.unstructure(message)
         return encode_canonical({"b": body, "k": kind})
 
     def decode(self, payload: bytes, *culprits: bytes) -> Any:
@@ -312,7 +313,7 @@ class Codec:
             kind = plain["k"]
             if type(kind) is not str or kind not in self._messages:
                 raise Malformed(f"unknown message kind {kind!r}")
-            return self._converter.structure(plain["b"], self._messages[kind])
+            return _CONVERTER.structure(plain["b"], self._messages[kind])
         except Exception as error:
             # Validators and the libraries may raise anything; for the node it is one thing.
             reason = error.reason if isinstance(error, Malformed) else f"{error}"

@@ -76,7 +76,7 @@ def test_a_broken_runner_is_noticed(name: str, broken: Callable[[Rule], Rule]) -
         machine = PROTOCOL.machines[table]
         rules = tuple(broken(rule) if rule.name == name else rule for rule in machine.rules)
         assert rules != machine.rules
-        tables._runners[table] = TableRunner(evolve(machine, rules=rules), view)
+        tables._runners[table] = TableRunner(evolve(machine, rules=rules))
         return tables
 
     found, _ = disagreements(make, range(20), only=name)
@@ -283,7 +283,7 @@ def test_conjuncts_are_asked_in_order_and_only_until_one_is_false(tables: Tables
 def test_a_condition_answers_for_its_own_guard() -> None:
     """Catches conditions built in a loop that all ask the last guard."""
     view = NodeView(LAMP, QUORUM)
-    table = TableRunner(LAMP.machines["lamp"], view)
+    table = TableRunner(LAMP.machines["lamp"])
     guards = LAMP.machines["lamp"].rules[0].guards
     record = table._record
 
@@ -293,7 +293,7 @@ def test_a_condition_answers_for_its_own_guard() -> None:
     for lock, rain in product((None, X), (False, True)):
         view.put("lock", (P,), lock)
         view.providers["rain"] = lambda rain=rain: rain
-        record.load("red", {"p": P, "d": D})
+        record.load(view, "red", {"p": P, "d": D})
         with view.reading():
             answers = [_condition(guard)(Moment()) for guard in guards]
         assert answers == [lock is None, rain]
