@@ -34,8 +34,8 @@ FINDINGS = (
             "SAFE-SIGN 1: 2t − n > f and n − f ≥ t, or the node does not start.",
             ("spec.parameters.quorum_fault", "metanode/runtime/home/config.py")),
     Finding("F-02", "M: rest when t + 1 peers say that they are signing.",
-            "A session has exactly t signers, so it never fires by itself; with one liar who says"
-            " so too, it stops every round.",
+            "A session has exactly t signers, so the rule never applies by itself; one liar who"
+            " also says that it signs stops every round.",
             "What a peer says of its state is for display. Certificate and lock keep a second"
             " signature out.",
             ("peer: ThresholdSet -Certified-> Signing", "formula certified", "cell lock")),
@@ -51,14 +51,14 @@ FINDINGS = (
             "SAFE-SIGN 2: the lock and the release are on disk before a share leaves.",
             ("cell released", "cell lock", "session: begun -Release-> stepping",
              "metanode/runtime/store/signing_log.py")),
-    Finding("F-05", "M: one proposal a peer, and nobody looks.",
+    Finding("F-05", "M: each peer sends one proposal, and nobody checks that.",
             "X sends one proposal to A and B, another one to C.",
             "Proposals are signed; the first one is kept, and two different ones are evidence.",
             ("round: silent -Hear-> heard_proposal", "round: accepted -Equivocate-> equivocated",
              "metanode/protocol/rounds/round.py")),
-    Finding("F-06", "M: who differs in the checksum is blocked.",
-            "n = 4: after one lie of X, whoever was misled is out and X is in every set that is"
-            " left; after the second one no set has t members.",
+    Finding("F-06", "M: a peer whose checksum differs is blocked.",
+            "n = 4: after one lie of X the peer that it misled is blocked, and X is in every set"
+            " that is left; after a second lie no set has t members.",
             "A mismatch ends the round and blocks nobody. Only two conflicting signed messages of"
             " one peer do.",
             ("peer: ThresholdSet -Mismatch-> Cooldown", "block_list: clear -Block-> blocked")),
@@ -72,7 +72,7 @@ FINDINGS = (
             " members.",
             "Blocks decide about dialling and pings, never about a quorum.",
             ("spec.tables.block_list.TABLE", "round: heard_proposal -Accept-> accepted")),
-    Finding("F-09", "M: who does not answer is bad, and blocked for 72 h.",
+    Finding("F-09", "M: a peer that does not answer is bad, and is blocked for 72 h.",
             "A partition of one minute becomes an outage of three days.",
             "Silence makes a peer missing or suspect; one good ping clears it.",
             ("block_list: suspect -GoodPing-> clear", "ping: missing -Ping-> listed",
@@ -106,8 +106,10 @@ FINDINGS = (
             ("event: PENDING -Signature-> SUCCESS", "event: FAILED -Signature-> SUCCESS",
              "formula lock_permits")),
     Finding("F-16", "T: PENDING becomes EXPIRED, and the deposit goes back.",
-            "A and B have released, C gives up on its own: refund and payout.",
-            "A refund needs n − t + 1 + f signed statements: never released, and fenced now.",
+            "A and B have released their shares, and C gives up on its own: the deposit is both"
+            " refunded and paid out.",
+            "A refund needs n − t + 1 + f signed statements of holders that they have never"
+            " released a share for the event and never will.",
             ("event: PENDING -Renounce-> PENDING", "event: PENDING -Expire-> EXPIRED",
              "formula refund_certificate", "spec.parameters.refund_quorum",
              "metanode/protocol/requests/expiry.py")),
@@ -119,20 +121,21 @@ FINDINGS = (
              "event: UNKNOWN -Create-> PENDING", "metanode/protocol/events/coordinator.py")),
     Finding("F-18", "T: a list of at least t participants is good.",
             "[A, A, B] passes.",
-            "Members are distinct, sorted, of this key epoch's roster, and include who checks.",
+            "Members are distinct, sorted, of this key epoch's roster, and include the node that"
+            " checks them.",
             ("cell members_valid", "session: absent -Setup-> created")),
-    Finding("F-19", "T: t follows from those who are eligible now.",
-            "A key made by 9 holders needs 7; 6 are left, and the set of 5 that is chosen cannot"
-            " sign.",
+    Finding("F-19", "T: t is computed from the number of nodes that are eligible now.",
+            "A key that 9 holders made needs 7 of them. When 6 are eligible, t becomes 5, and the 5"
+            " that are chosen cannot sign.",
             "n, t and the holders belong to the key epoch.",
             ("formula certified", "metanode/protocol/tables/view.py")),
-    Finding("F-20", "T: who coordinates follows from the own block number.",
+    Finding("F-20", "T: each node finds the coordinator by its own block number.",
             "One node is at block 999, another at 1000: they accept different coordinators.",
-            "The attempt's number names the coordinator and is in the set-up; there is a grace"
-            " window, and a higher attempt takes over while nothing is released.",
+            "The attempt's number names the coordinator and is in the set-up. A set-up that comes"
+            " early waits, and a higher attempt takes over while nothing is released.",
             ("cell coordinator", "session: acked -Supersede-> expired")),
     Finding("F-21", "T: one coordinator for 1000 blocks.",
-            "It is offline, or ignores an event: silence for days.",
+            "The coordinator is offline, or ignores an event: nothing happens for days.",
             "The coordinator is roster[(epoch + attempt) mod n], and attempts grow with the clock.",
             ("cell coordinator", "session: absent -Coordinate-> created",
              "metanode/protocol/events/coordinator.py")),
@@ -149,7 +152,8 @@ FINDINGS = (
     Finding("F-24", "M: regroup begins with a clean slate.",
             "A, B, C and X of the old epoch release d1; A, D, E and X of the new one sign d2.",
             "T holders of the old epoch fence themselves and hand their locks over, before the new"
-            " shares sign anything; who has not taken the locks over votes for nothing there.",
+            " shares sign anything. A member that has not taken over the locks votes for nothing in"
+            " the new epoch.",
             ("regroup: active -Fence-> fenced", "regroup: fenced -HandOver-> fenced",
              "regroup: prepared -Activate-> active", "formula works", "cell locks_taken")),
     Finding("F-25", "M: the old shares are deleted as soon as there are new ones.",
@@ -159,8 +163,9 @@ FINDINGS = (
             ("regroup: fenced -Erase-> erased", "formula all_ready", "cell succession_signed")),
     Finding("F-26", "M: if somebody misbehaves, the regroup is skipped.",
             "One griefer, or one silent member, skips it every night.",
-            "The same night is tried again, without it where the others can bear that (F-38): by t"
-            " signed absences, never by a block list; the old epoch signs on.",
+            "The regroup is tried again in the same night. A member is left out if t holders have"
+            " signed that they missed it, and if the others can do without it (F-38); no block list"
+            " decides that. The old epoch keeps signing.",
             ("regroup: no_share -Miss-> no_share", "cell missed", "formula left_out",
              "cell roster_has")),
     Finding("F-27", "M, T: key generation ends at each node for itself.",
@@ -175,8 +180,8 @@ FINDINGS = (
             " signed. There is one version.",
             ("link: connected -Hello-> challenged", "cell proof_sent",
              "metanode/protocol/links/handshake.py")),
-    Finding("F-29", "N: of two links to one peer, whoever notices closes one.",
-            "Both notice at once, and each closes the other's: no link.",
+    Finding("F-29", "N: a node that notices two links to one peer closes one of them.",
+            "Both ends notice at once, and each closes another one: no link is left.",
             "Both keep the one that the smaller id dialled, and drop the other when it is up.",
             ("link: established -Supersede-> closed", "cell outranks",
              "metanode/protocol/links/handshake.py")),
@@ -189,29 +194,32 @@ FINDINGS = (
             "The minimum is a share of the known total.",
             ("spec.parameters.Preset", "metanode/protocol/peers/peering.py")),
     Finding("F-32", "Ours, as first written: locks only move forward; nothing else.",
-            "n = 4: A and B vote d1 at attempt 1, X too and keeps the certificate. A, B and C vote"
-            " d2 at attempt 2. X shows the old certificate: A and B lock and release d1, then the"
-            " new one: A, B and C move on and release d2. Found by the exhaustive search and by the"
-            " prover, 14 steps.",
-            "A vote for another digest in a higher attempt is a promise: no lower one locks then.",
+            "n = 4: A, B and X vote for d1 in attempt 1, and X keeps the certificate to itself. A,"
+            " B and C vote for d2 in attempt 2. X shows the old certificate, and A and B lock on d1"
+            " and release it. Then X shows the new one, and A, B and C move on and release d2."
+            " Found by the exhaustive search and by the prover, 14 steps.",
+            "A vote for another digest in a higher attempt is a promise: from then on no lower"
+            " attempt locks.",
             ("formula may_lock", "session: acked -Begin-> begun",
              "peer: ThresholdSet -Certified-> Signing")),
     Finding("F-33", "Ours, as first written: any n staked nodes may make the next key.",
             "Quorums of the rosters A, B, C, D and A, B, C, E may share one liar only: two keys are"
             " locked in, and users see two addresses.",
             "While a node makes a key or has one in store, it makes others with the same members"
-            " only. To ask this of keys that all have confirmed is not enough: a liar confirms"
-            " late, and two keys come to count at once. Two groups that never met, both of n staked"
-            " nodes, are two networks: the operators of a new network compare its address.",
+            " only. It is not enough to ask this of the keys that all have confirmed: a liar may"
+            " confirm late, so that two keys come to count at once. Two groups that never met, both"
+            " of n staked nodes, are two networks: the operators of a new network compare its"
+            " address.",
             ("keygen: no_key -Start-> generating", "cell same_roster",
              "metanode/protocol/keys/keygen.py")),
     Finding("F-34", "M: the threshold set is taken in order of seniority.",
             "A senior member who proposes and then never votes, or votes wrongly, is in the set of"
             " every round: with n = 4 and one liar no payout is ever signed.",
-            "Copies are pruned by seniority; in each round another choice of n - t members goes"
-            " last, so that every choice of liars is left out of some round; to begin with another"
-            " member each time is not enough when two of them stand apart. A coordinator takes its"
-            " voters in turn as well, and those last who were silent in earlier runs.",
+            "Copies are pruned by seniority. In each round another choice of n - t members goes"
+            " last, so that every choice of liars is left out of some round. It is not enough to"
+            " begin with another member each time, because two liars may stand apart in the order."
+            " A coordinator also takes its voters in turn, and it takes last the members that were"
+            " silent in earlier runs.",
             ("formula threshold_set_known", "metanode/protocol/rounds/threshold_set.py",
              "metanode/protocol/events/coordinator.py")),
     Finding("F-35", "T: a protocol error with nothing released fails the event.",
@@ -228,28 +236,30 @@ FINDINGS = (
             ("swap: none_yet -Deposit-> PendingRelease", "metanode/custody/transfers.py")),
     Finding("F-37", "Ours, as first written: t + f acknowledgements activate an attempt's shares.",
             "X acknowledges the first attempt late, when the second one, without it, is complete:"
-            " some members activate the one, some the other, and neither has t. Found by the"
+            " some members activate the first, some the second, and neither has t. Found by the"
             " exhaustive search, 12 steps.",
-            "Acknowledgements make an attempt eligible. What succeeds an epoch is decided once, by"
-            " t votes of its holders under SAFE-SIGN, who are fenced before they vote.",
+            "Acknowledgements make an attempt eligible. Which attempt succeeds an epoch is decided"
+            " once, under SAFE-SIGN, by t votes of the epoch's holders; each is fenced before it"
+            " votes.",
             ("regroup: fenced -HandOver-> fenced", "regroup: prepared -Outdone-> erased",
              "cell succession_signed")),
-    Finding("F-38", "Ours, for F-26: a member that t signed absences name is left out.",
-            "X hides its messages from B alone. The others wait for B, and with X's word t holders"
-            " missed it. B is left out, X stays: with n = 4 it is one of the t = 3 that are left,"
-            " and can refuse every payout. Found by a simulated liar; `regroup_correct_left_out` is"
-            " the same run as a model.",
-            "f is not lowered for who is left out: the others go on alone only if n - f >= t still"
-            " holds. With t = floor(2n/3) + 1 it never does, and operators decide.",
+    Finding("F-38", "Ours, for F-26: a member is left out if t holders signed that they missed it.",
+            "X hides its messages from B alone, so B gets no further and the others wait for B."
+            " With X's own statement, t holders have missed B. B is left out and X stays: with n ="
+            " 4, X is one of the t = 3 members that are left, and can refuse every payout. Found by"
+            " a simulated liar; `regroup_correct_left_out` is the same run as a model.",
+            "f is not lowered when a member is left out: the others go on without it only if"
+            " n - f >= t still holds. With t = floor(2n/3) + 1 this never holds, and the operators"
+            " decide.",
             ("cell roster_has", "metanode/protocol/reshare/regroup.py")),
-    Finding("F-39", "Ours, as first written: t equal votes are a certificate, whoever counts them.",
+    Finding("F-39", "Ours, as first written: t equal votes are a certificate, by today's t.",
             "n, t, f are 7, 5, 2. Three correct holders and both liars sign d1 in attempt 1; the"
             " two other correct ones and a liar vote for d2 in attempt 2: three votes, where five"
-            " are needed. In the next epoch n, t, f are 4, 3, 1: who is locked on d1 counts three"
-            " votes as a newer certificate, votes for d2, and d2 is signed as well. Found by"
-            " reading; `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1, 1, 0, in"
-            " 22 steps.",
+            " are needed. In the next epoch n, t, f are 4, 3, 1: a node that is locked on d1 takes"
+            " these three votes for a newer certificate and votes for d2, and d2 is signed as well."
+            " Found by reading; `regroup_todays_numbers` is the same run with 3, 2, 0 and then 1,"
+            " 1, 0, in 22 steps.",
             "A certificate is counted with the holders, t and f of the epoch that signs its attempt"
-            " (F-19), whoever looks at it and whenever.",
+            " (F-19), by every node and at any time.",
             ("formula certified", "formula lock_permits", "metanode/protocol/tables/view.py")),
 )

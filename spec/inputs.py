@@ -32,16 +32,17 @@ SENDERS: Mapping[str, str] = {
     "channel": "the other end of a connection that has proved nothing yet",
     "anyone": "any peer with an established link",
     "listed": "a peer that takes part, or that is in the peer list",
-    "part": "a holder of the epoch in force, or who would become one; without a key, who is listed",
+    "part": "a holder of the epoch in force, or a peer that is to become one; without a key, a peer"
+            " that is listed",
     "holder": "a holder of the epoch in force, other than the node itself",
 }
 """Who may send: each name is a rule that the node's dispatch has under this name."""
 
 WINDOWS: Mapping[str, str] = {
     "always": "",
-    "round": "its round is the current one, or so many after it as are buffered (F-12)",
-    "attempt": "its attempt is of the last two rounds, the current or the next one; any, without a"
-               " key",
+    "round": "its round is the current one, or one of the next that are buffered (F-12)",
+    "attempt": "its attempt is of the last two rounds, the current or the next one; without a key,"
+               " any attempt is taken",
 }
 """When a message is taken: each name is a rule that the node's dispatch has under this name."""
 
@@ -70,14 +71,14 @@ STEPS = {each.name: each for each in (
     step("ping_sent", "peer.Ping", "a ping is due"),
     step("ping_taken", "ping.Ping block_list.GoodPing", "the ping at hand, also the node's own"),
     step("silence", "ping.Silence block_list.Silence", "peers that have not pinged for too long"),
-    step("blocks_over", "block_list.Over", "blocks whose hour has passed"),
+    step("blocks_over", "block_list.Over", "blocks that have run out"),
     step("list_cleared", "ping.Boundary", "at a round's boundary, each entry of the peer list"),
     step("stake_judged", "ping.Stake", "the chain has answered about a stake"),
     step("evidence", "round.Equivocate block_list.Block", "the message at hand contradicts another"
          " one that its sender has signed"),
-    step("pardon", "block_list.Pardon", "the operator lets a peer off"),
+    step("pardon", "block_list.Pardon", "the operator lifts the ban of a peer"),
     step("endpoints_told", "peer.Keepalive", "peering has endpoints to tell"),
-    step("sightings_told", "peer.Publish", "deposits that were seen and not told yet"),
+    step("sightings_told", "peer.Publish", "deposits that this node has seen and has not told yet"),
     # attempts and their runs
     step("attempt_proposed", f"{_TAKE_UP} session.Coordinate event.Setup session.Ack",
          "an attempt that is this node's to coordinate"),
@@ -89,7 +90,7 @@ STEPS = {each.name: each for each in (
     step("run_moved", "session.Step", "messages of runs: the one at hand, and those that waited"),
     step("run_aborted", "session.Expire session.Abort block_list.Blame block_list.Block"
          " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Miss",
-         "a run that ends without a result; then those that sign with who was banned for it"),
+         "a run that ends without a result; then the runs that sign with a peer banned for it"),
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
          " event.KeyMade event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
@@ -102,12 +103,12 @@ STEPS = {each.name: each for each in (
     step("signature_told", "event.Announce", "the finished signatures that a peer may have missed"),
     # a round
     step("round_next", "peer.NextRound", "a new round has come"),
-    step("offered", "peer.Offer", "what this node can validate"),
+    step("offered", "peer.Offer", "the transfers that this node can validate"),
     step("round_proposed", "peer.RoundTick", "the candidate"),
     step("proposal_heard", "round.Hear round.Accept", "the proposal at hand; and, when this node"
          " has just proposed, all that came before"),
     step("matched", "peer.Matched", "t proposals equal to this node's"),
-    step("set_heard", "round.HearSet", "the signing sets of those who proposed the same"),
+    step("set_heard", "round.HearSet", "the signing sets of the peers that proposed the same"),
     step("set_settled", f"peer.SetElsewhere {_PREPARE} peer.SetFound", "who signs"),
     step("round_certified", "peer.Certified session.Certified", "t equal votes"),
     step("round_mismatch", "peer.Mismatch event.Recover", "votes that differ"),
@@ -115,7 +116,7 @@ STEPS = {each.name: each for each in (
     step("round_over", f"peer.Deadline session.Expire {_RETRY}", "a phase that takes too long"),
     # payouts and swaps
     step("payout_followed", "payout.Conflict payout.Accepted payout.Dropped payout.Final",
-         "what the chain says of a payout; the clock only asks"),
+         "the chain's answer about a payout; a tick of the clock only asks for it"),
     step("payout_resumed", "payout.Finish", "payouts that were signed before a restart"),
     step("deposits_gone", "swap.Removed", "deposits in a block that was disconnected"),
     step("payouts_gone", "payout.Reorg", "payouts in a block that was disconnected"),
@@ -133,16 +134,16 @@ STEPS = {each.name: each for each in (
     step("gone_over", f"regroup.Fence {_TELL} event.Create regroup.TakeOver regroup.Activate"
          f" regroup.Erase {_TELL} regroup.Outdone", "an epoch that is decided"),
     step("handing_over", "peer.HandingOver peer.RegroupOver", "the phase, while the key changes"),
-    step("drafts_told", f"regroup.Tell {_TELL}", "what a peer, or who has not stepped back, may"
-         " have missed"),
+    step("drafts_told", f"regroup.Tell {_TELL}", "the drafts of the next epoch, for a peer that"
+         " came up, or for holders that have not stepped back"),
     step("caught_up", _TELL, "a member of the epoch in force that was away when it began"),
     step("unready_missed", "regroup.Miss", "members that never said that they have their share"),
     # requests
     step("asked", "event.Create event.Ask event.Signature", "the operator's request"),
     step("requests_met", "event.KeyMade", "requests that the key in force answers"),
     step("renounced", "event.Renounce event.Expire", "requests whose time is over"),
-    step("renounced_again", f"{_RETRY} event.Renounce event.Expire", "at a round's boundary: what"
-         " is still open is told again"),
+    step("renounced_again", f"{_RETRY} event.Renounce event.Expire", "at a round's boundary:"
+         " requests whose time is over and that are still open"),
     step("renounced_told", "event.Renounce", "statements that a peer may have missed"),
     step("expired", "event.Renounce event.Expire", "the request that the statement at hand is"
          " about, if its time is over here too"),

@@ -65,7 +65,7 @@ SAFETY = (
              formula="all(not (certified(e, a, d) and certified(e, a, x)) for e in Event "
                      "for a in Attempt for d in Digest for x in Digest if d != x)"),
     Property("DurableBeforeSend", "invariant",
-             "A vote or a share that is out stands in the log of its sender.",
+             "A vote or a share that has left a node stands in the log on that node's disk.",
              formula="all(implies(vote[p, e, a, d], voted[p, e, a] == d) "
                      "for p in Peer for e in Event for a in Attempt for d in Digest) and "
                      "all(implies(share[p, i], instance_used[p, i]) "
@@ -94,7 +94,7 @@ SAFETY = (
              formula="all(not (status[p, e] == EXPIRED and signature_kept[q, e, d]) "
                      "for p in Peer for q in Peer for e in Event for d in Digest)"),
     Property("NoForgedMember", "step",
-             "Who takes part in a session is in the roster, and each vote is signed by its voter.",
+             "Every member of a session is in the roster, and every vote is signed by its voter.",
              looked_at="tests/misbehaviour/protocol/events/test_votes.py::"
                        "test_certificates_that_are_none"),
     Property("SetAgreement", "step",
@@ -102,14 +102,14 @@ SAFETY = (
              looked_at="tests/protocol/rounds/test_threshold_set.py::"
                        "test_the_order_of_the_sets_does_not_matter: a pure function of those sets"),
     Property("BlockNeedsProof", "invariant",
-             "Who is blocked is blocked on evidence that is in store.",
+             "A node blocks a peer only on evidence that it has in store.",
              formula="all(implies(standing[p, q] == blocked, block_until[p, q]) "
                      "for p in Peer for q in Peer)"),
     Property("RegroupIgnoresBlocks", "step",
              "No block list decides who is in the next key epoch.",
              looked_at="models/regroup_retry.py (F-26); no other table reads standing"),
     Property("KeyAvailable", "invariant",
-             "Who has locked a key in holds its share, and so do enough others to sign.",
+             "A node that has locked a key in holds a share of it, and at least t members do.",
              formula="all(implies(key[p, k] == locked_in, key_share[p, k] and "
                      "among(k, count(q for q in Peer if key_share[q, k]) >= T)) "
                      "for p in Peer for k in Key)"),
@@ -130,7 +130,7 @@ SAFETY = (
              formula="all(implies(link[p, l] in (challenged, established), other_end[p, l] != p) "
                      "for p in Peer for l in Link)"),
     Property("CookieOnce", "invariant",
-             "Who is proved has spent the cookie that asked for the proof.",
+             "When the other end has proved itself, the cookie that asked for the proof is spent.",
              formula="all(implies(link_proved[p, l], cookie_spent[p, l]) "
                      "for p in Peer for l in Link)"),
     Property("PeerBound", "step",

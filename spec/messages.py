@@ -45,7 +45,7 @@ class OutpointRef:
 
 @frozen
 class SignedVote:
-    """The signature under which a node sent a ``Vote``: whoever holds both can show them."""
+    """The signature under which a node sent a ``Vote``: anyone who has both can show them."""
 
     voter: bytes = octets(NODE_ID_OCTETS)
     signature: bytes = octets(SIGNATURE_OCTETS)
@@ -86,7 +86,7 @@ class EcdsaSignature:
 
 @frozen
 class Hello:
-    """Opens the handshake: who I say I am, and the cookie that you must sign."""
+    """Opens the handshake: the sender's claimed identity, and the cookie that is to be signed."""
 
     KIND: ClassVar[str] = "hello"
     CELL: ClassVar[str] = "hello_sent"
@@ -281,7 +281,7 @@ class Step:
 
 @frozen
 class SignatureFound:
-    """The finished signatures of an event, one per input; who learns them forwards them once."""
+    """The finished signatures of an event, one per input; each node forwards them once."""
 
     KIND: ClassVar[str] = "signature_found"
     CELL: ClassVar[str] = "announced"
@@ -328,7 +328,7 @@ class SignedConfirmation:
 
 @frozen
 class Confirmations:
-    """The confirmations that the sender has of one key: whoever checks them knows as much."""
+    """The confirmations that the sender has of one key, so that the receiver has them too."""
 
     KIND: ClassVar[str] = "confirmations"
     CELL: ClassVar[str] = "confirmations_shown"
@@ -389,9 +389,9 @@ class LockShown:
 class HandedOver:
     """The sender stepped back for this epoch; ``locks`` is the hash over all locks that it showed.
 
-    Who has not received them all finds another hash, and waits until they are shown again.
-    ``prepared`` are the signatures under which all members sent ``SharePrepared`` with this
-    document: what one holder has heard all may know, or a liar could stop the old epoch halfway.
+    A receiver that has not got all of them finds another hash, and waits until they are shown
+    again. ``prepared`` are the signatures under which all members sent ``SharePrepared`` with this
+    document: each holder passes them on, or a liar could stop the old epoch halfway.
     """
 
     KIND: ClassVar[str] = "handed_over"

@@ -48,7 +48,7 @@ class Preset:
     rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
 
     regroup_patience: int = quantity(
-        3, "attempts", "rule: F-26, who spoilt so many attempts of a night is missed"
+        3, "attempts", "rule: F-26, a member that spoilt so many attempts of a night is missed"
     )
 
     # stakes and the block list
@@ -63,7 +63,7 @@ class Preset:
         0.05, "of a round", "rule: F-34, how long a coordinator waits for linked members' votes"
     )
     request_lifetime_s: int = quantity(
-        86400, "s", "rule: an operator's request is tried so long; who asks again gives it more"
+        86400, "s", "rule: an operator's request is tried so long; asking again gives it more"
     )
 
     # peering

@@ -56,7 +56,7 @@ DEFINITIONS = (
     Definition("enough_votes(e: Event, a: Attempt, d: Digest)",
                "certified(e, a, d) and implies(needs_all(e), "
                "among(e, a, all(vote[q, e, a, d] for q in Peer)))",
-               "a certificate, of all members where all take part"),
+               "a certificate; where all members take part, it has the votes of all of them"),
     Definition("first_vote(p: Peer, e: Event, a: Attempt, d: Digest)",
                "voted[p, e, a] in (none, d)",
                "SAFE-SIGN 3: one digest per attempt"),
@@ -67,10 +67,12 @@ DEFINITIONS = (
     Definition("share_in_force(p: Peer, e: Event, a: Attempt)",
                "without_epoch(e) or "
                "any(epoch_signs[h, e, a] and holding[p, h] == active for h in Epoch)",
-               "F-24: neither before p took over what was locked, nor after it handed over"),
+               "F-24: p signs only after it took over the locks, and only until it hands them"
+               " over"),
     Definition("works(p: Peer, e: Event, a: Attempt)",
                "share_in_force(p, e, a) and not renounced[p, e]",
-               "p takes part in e; F-16: never again in what it has renounced"),
+               "p takes part in e; F-16: it never again takes part in an event that it has"
+               " renounced"),
     Definition("may_lock(p: Peer, e: Event, a: Attempt, d: Digest)",
                "enough_votes(e, a, d) and lock_attempt[p, e] < a "
                "and not any(a < b and voted[p, e, b] not in (none, d) for b in Attempt)",

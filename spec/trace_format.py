@@ -7,7 +7,7 @@ anew), ``transition`` and ``trace_repaired`` (a line that a crash had cut short 
 
 A transition says under which ``input`` it was made, and its ``turn`` is [the number of that input
 among those since ``started`` that made transitions, the place of the step among the input's, the
-number of the individual in that step]: what ``spec/inputs.py`` is checked by.
+number of the individual in that step]. By these a trace is checked against ``spec/inputs.py``.
 """
 
 from __future__ import annotations

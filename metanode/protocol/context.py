@@ -38,7 +38,7 @@ HEARD = frozenset(
     for guard in rule.guards for name in cells_read(guard.formula)
     if PROTOCOL.cells[name].kept == "network"
 )
-"""The network cells that some guard asks: of the others a node need not remember who sent them."""
+"""The network cells that some guard reads: a node need not remember the senders of the others."""
 
 
 @frozen(kw_only=True)
@@ -176,10 +176,10 @@ class Context:
     def signed_by(
         self, event: bytes, attempt: int, epoch: int, quorum: Quorum, *, shown: bool = False
     ) -> bool:
-        """Note by whom an attempt is signed; return whether that is so: it has one epoch.
+        """Note which epoch signs an attempt; return False if it is known to be another one.
 
-        As long as this node has not voted in it, it may change its mind; ``shown`` says that a
-        certificate tells, which is final.
+        As long as this node has not voted in the attempt, it may change its mind; ``shown`` says
+        that a certificate tells, which is final.
         """
         wanted = Signers(epoch, quorum, shown)
         known = self.attempts.get((event, attempt))

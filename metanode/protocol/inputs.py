@@ -1,7 +1,7 @@
-"""What comes in, typed: each class is one input of ``spec/inputs.py``, or one message of it.
+"""The inputs, typed: each class is one input of ``spec/inputs.py``, or all messages of it.
 
-What comes with an input, such as the sender of a message or the answer of the chain, is a field of
-it; the facts that speak of it read it there (``Context.input``).
+The things that come with an input, such as the sender of a message or the answer of the chain, are
+its fields; the facts that speak of them read them there (``Context.input``).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from metanode.protocol.wire.envelope import Envelope
 class Received:
     """A message that ``sender`` signed; ``evidence`` is what it contradicts, if it does.
 
-    One that ``waits`` cannot be judged yet: a step notes it in its cell when it can, so that nobody
-    fills the view with what may be about nothing.
+    A message that ``waits`` cannot be judged yet: a step notes it in its cell when it can be, so
+    that nobody fills the view with messages about nothing.
     """
 
     sender: bytes
@@ -109,7 +109,7 @@ class OperatorRequest:
 
 @frozen
 class OperatorPardon:
-    """The operator lets a banned peer off."""
+    """The operator lifts the ban of a peer."""
 
     kind: ClassVar[str] = "pardon"
     peer: bytes

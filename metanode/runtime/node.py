@@ -239,7 +239,7 @@ class NodeShell:
         """Write the transitions of one input."""
         now = round(self.clock(), 3)
         if records and not self._said_started:
-            # What was kept in memory began anew: a reader of the trace must know where.
+            # The state in memory began anew: a reader of the trace must know where.
             self._said_started = True
             resumed = {"resumed": True} if self._resumed else {}
             node_id = self.identity.node_id.hex()
@@ -249,7 +249,7 @@ class NodeShell:
         self.trace.append_input(records, now)
 
     def _meet(self, request: Request) -> None:
-        """Do what the core asks for; what takes time is done beside it."""
+        """Do what the core asks for; requests that take time run as tasks of their own."""
         chain, key = self.chain, self.core.ctx.key
         match request:
             case Note():

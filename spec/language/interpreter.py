@@ -2,7 +2,7 @@
 
 A :class:`View` answers what a cell holds and which individuals a sort has; ``evaluate`` computes a
 term on it, ``enabled`` finds the rules that a (state, event) pair allows, ``outcome`` computes the
-new values. Nothing is changed here: whoever runs a rule applies the outcome.
+new values. Nothing is changed here: the caller that runs a rule applies the outcome.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Nothing(Node):
 
 @frozen
 class Constant(Node):
-    """A number fixed for one key epoch: T, N or F."""
+    """A number fixed for one key epoch: N, T, F or R."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""Whom a node refuses to talk to, and why. Blocks affect dialling and pings, never a quorum.
+"""The peers that a node refuses to talk to. Blocks affect dialling and pings, never a quorum.
 
 A block needs verified evidence: two conflicting messages signed by the same peer, or a failed check
 that only the sender can have caused. Silence makes a peer suspect, and one good ping clears it.
@@ -24,9 +24,9 @@ CELLS = (
          "the evidence convinces a third party"),
     Cell("block_over", "bool", _PAIR, "False", "given", "clock: the hour of the entry has passed"),
     Cell("conduct", CONDUCT, _PAIR, "blameless", "given",
-         "q in the run of p that has just ended: a check failed that q alone can have made fail; or"
-         " it was a consistency check of the multiplication, where an accepted guess would leak a"
-         " secret"),
+         "q in the run of p that has just ended: at_fault if a check failed that q alone can have"
+         " made fail; cheating if that was a consistency check of the multiplication, where an"
+         " accepted guess would leak a secret"),
     Cell("fresh_transfers", "bool", _PAIR, "False", "given",
          "the shares in force, with the pair's base transfers, were made after the ban"),
 )
@@ -36,21 +36,22 @@ _KEEP = {"block_until[p, q]": "True"}
 
 TABLE = Table("block_list", "standing[p, q]", "suspects and blocks", rows=(
     Row("clear", "Silence(p: Peer, q: Peer)", "suspect", "pings_missed[p, q]",
-        why="dialled less often, still welcome"),
+        why="a suspect is dialled less often and is still welcome"),
     Row("suspect", "GoodPing(p: Peer, q: Peer)", "clear", "ping_good[p, q]",
         why="F-09: a short partition must not become an outage of days"),
     Row(("clear", "suspect"), _BLOCK, "blocked", "evidence_verified[p, q]", _KEEP,
-        why="for 72 h, on evidence alone"),
+        why="a peer is blocked for 72 h, and on evidence alone"),
     Row("blocked", _BLOCK, "same", "evidence_verified[p, q]", _KEEP,
         why="new evidence extends the entry"),
     Row("blocked", "Over(p: Peer, q: Peer)", "clear", "block_over[p, q]",
         why="the entry runs out"),
     Row("any", "Ban(p: Peer, q: Peer)", "same", "conduct[p, q] == cheating",
         {"pair_banned[p, q]": "True"},
-        why="until fresh base transfers: q may have learned one bit by guessing"),
+        why="q may have learned one bit by guessing: p signs with it only after fresh base"
+            " transfers"),
     Row("any", "Blame(p: Peer, q: Peer)", "same", "conduct[p, q] != blameless",
         {"blamed[p, q]": "True"},
-        why="what q did is there to be read after a restart, and to be shown to others"),
+        why="the record of what q did survives a restart and can be shown to others"),
     Row("any", "Pardon(p: Peer, q: Peer)", "same",
         ("pair_banned[p, q]", "fresh_transfers[p, q]"),
         {"pair_banned[p, q]": "False"},

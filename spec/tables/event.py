@@ -1,11 +1,12 @@
 """The status of an event at one node; a write compares and sets on the expected status.
 
-An event is created once, tried in numbered attempts, and ends in SUCCESS or EXPIRED. FAILED still
-takes a late signature: it may have been made by the others.
+An event is created once, tried in numbered attempts, and ends in SUCCESS or EXPIRED. An event in
+FAILED still takes a late signature, because the others may have made it.
 
-An event expires on the word of so many holders that fewer are left than a signature needs (F-16).
-Who has released nothing renounces it for good; so many together let it go. They speak for the
-holders who could have signed, so what may expire is signed by the same holders in every epoch.
+An event expires when so many holders have renounced it that fewer are left than a signature needs
+(F-16). A node that has released no share for an event that ran out of time renounces the event
+permanently and says so. Only the holders who could have signed are counted: an event that may
+expire is signed by the same holders in every epoch.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ CELLS = (
 DEFINITIONS = (
     Definition("refund_certificate(e: Event)",
                "among(e, count(q for q in Peer if renounced_said[q, e]) >= R)",
-               "F-16: of these, at most F lie; fewer than T are left who could sign. They speak for"
-               " the holders whom the request names, so nobody is counted while others hold the"
-               " key"),
+               "F-16: at most F of these lie, so fewer than T holders are left that could sign."
+               " Only the holders that the request names count, so nobody is counted while other"
+               " holders have the key"),
 )
 
 _NOTHING_RELEASED = "all(not released[p, e, d] for d in Digest)"
@@ -51,11 +52,12 @@ TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
         ("not event_over[e]", "first_vote(p, e, a, d)", "lock_permits(p, e, a, d)"),
         why="a valid set-up of an attempt that the lock permits"),
     Row("PENDING", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,
-        why="F-15: the others may finish after p gave up; what verifies is taken"),
+        why="F-15: the others may finish after p gave up; a signature that verifies is taken"),
     Row(("PENDING", "FAILED", "EXPIRED"), "Renounce(p: Peer, e: Event)", "same",
         ("event_over[e]", _NOTHING_RELEASED),
         {"renounced[p, e]": "True", "renounced_said[p, e]": "True"},
-        why="F-16: on disk before it is said; said again to whoever was away"),
+        why="F-16: the renunciation is on disk before p announces it; p announces it again to a"
+            " peer that was away"),
     Row(("PENDING", "FAILED"), "Expire(p: Peer, e: Event)", "EXPIRED",
         ("event_over[e]", "refund_certificate(e)", _NOTHING_RELEASED),
         why="F-16: without the certificate a refund could follow a payout"),

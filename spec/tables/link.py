@@ -18,7 +18,7 @@ LINK_STATE = Enum("LinkState", ("closed", "connected", "challenged", "establishe
 _END = ("Peer", "Link")
 CELLS = (
     Cell("link", LINK_STATE, _END, "closed", "memory", "the link at this end"),
-    Cell("other_end", Opt("Peer"), _END, "none", "memory", "whom the other end claims to be"),
+    Cell("other_end", Opt("Peer"), _END, "none", "memory", "the other end's claimed identity"),
     Cell("link_proved", "bool", _END, "False", "memory", "the other end's proof has held"),
     Cell("cookie_spent", "bool", _END, "False", "memory", "this end's cookie was answered"),
     Cell("hello_sent", "bool", _END, "False", "network", "Hello: version, network, id and cookie"),
@@ -76,7 +76,7 @@ TABLE = Table("link", "link[p, l]", "one connection, as one of its ends sees it"
         ("not cookie_spent[p, l]", "other_end[p, l] == q", "proof[p, l] == proof_good",
          "proof_sent[q, l]"),
         {"cookie_spent[p, l]": "True", "link_proved[p, l]": "True", "ready_sent[p, l]": "True"},
-        why="the other end has proved itself, and is told: its channel cannot tell it"),
+        why="the other end has proved itself, and is told so: its channel does not tell it"),
     Row("challenged", _PROOF, "closed", ("not cookie_spent[p, l]", "other_end[p, l] != q"),
         {"cookie_spent[p, l]": "True"},
         why="bad signature: the proof is another identity's than the hello named"),
@@ -89,7 +89,7 @@ TABLE = Table("link", "link[p, l]", "one connection, as one of its ends sees it"
         {"cookie_spent[p, l]": "True"},
         why="bad signature: it does not prove the identity that the hello named"),
     Row("challenged", _PROOF, "closed", "cookie_spent[p, l]",
-        why="second answer: a cookie takes one, or it could be guessed at"),
+        why="second answer: a cookie takes one answer, or the other end could go on guessing"),
     Row(("connected", "established"), _PROOF, "closed",
         why="out of turn: nothing was asked, or it was answered already"),
 

@@ -25,12 +25,13 @@ TABLE = Table("payout", "settlement[p, e]", "a signed payout and the chain", row
         "on_chain[e] in (present, final)",
         why="the chain was asked: the reply to a broadcast alone is never trusted"),
     Row("BROADCAST", "Dropped(p: Peer, e: Event)", "SIGNED", "on_chain[e] == unseen",
-        why="dropped from the mempool: the same transaction is sent again, never fresh inputs"),
+        why="it left the mempool: the same transaction is sent again, never one of other inputs"),
     Row("BROADCAST", "Final(p: Peer, e: Event)", "COMPLETED", "on_chain[e] == final",
         why="only now may the next payout begin"),
     Row(_ON_CHAIN, "Reorg(p: Peer, e: Event)", "REORGED", "on_chain[e] == disconnected",
         why="its block left the chain; it is sent again"),
     Row(("SIGNED", "BROADCAST", "REORGED"), "Conflict(p: Peer, e: Event)", "REVERTED",
         "on_chain[e] == displaced",
-        why="an input went elsewhere for good; the deposits that remain are a new event"),
+        why="another transaction has spent an input, and is final; the deposits that remain are a"
+            " new event"),
 ))

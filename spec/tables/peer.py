@@ -80,7 +80,7 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
     Row("Proposing", "Matched(p: Peer, r: Attempt)", "SetBuilding",
         ("round[p] == r", "count(q for q in Peer if heard[p, q, r] in (accepted, in_view)) >= T"),
         {"set_sent[p, r]": "True"},
-        why="t proposals equal ours: tell the others whom we accepted"),
+        why="t proposals equal p's own: p tells the others which ones it accepted"),
     Row("SetBuilding", "SetFound(p: Peer, e: Event, r: Attempt, d: Digest)", "ThresholdSet",
         ("round[p] == r", "threshold_set_known(p, r)", "in_threshold_set[p, p, r]",
          "proposed[p, r, d]", "status[p, e] == IN_PROGRESS", "works(p, e, r)",

@@ -16,7 +16,7 @@ CELLS = (
     Cell("listing", LISTING, _PAIR, "unlisted", "memory", "q in p's peer list"),
     Cell("ping_good", "bool", _PAIR, "False", "given",
          "the ping at hand has a new sequence number and a time near p's own, and its share proof"
-         " verifies where q holds a share; none is asked of others"),
+         " verifies if q holds a share; a peer without a share needs no proof"),
     Cell("stake", STAKE, _PAIR, "stake_unconfirmed", "given",
          "chain: q's stake was moved; is less than the minimum; is younger than 72 h between the"
          " median times; was not paid to q's own node id, so that another peer could present it"
@@ -34,7 +34,7 @@ TABLE = Table("ping", "listing[p, q]", "the peer list of a node", rows=(
         why="unspent, enough, 72 h old and made out to q"),
     Row("checking", "Stake(p: Peer, q: Peer)", "refused",
         "stake[p, q] != stake_good",
-        why="no stake, no place in the list; a later ping asks again"),
+        why="a peer without a good stake has no place in the list; a later ping asks again"),
     Row("listed", _PING, "same", "ping_good[p, q]", why="alive"),
     Row("listed", "Silence(p: Peer, q: Peer)", "missing", "pings_missed[p, q]",
         why="F-09: a silent peer is missing, not guilty"),

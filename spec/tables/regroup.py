@@ -10,15 +10,15 @@ to follow the same epoch, and only one of them may (F-37):
    certificate, and says that it handed over.
 3. **Succeed.** Then the old shares sign one thing more: the name of the epoch that follows. That is
    one event under SAFE-SIGN, so no two attempts are ever both decided, and the signature convinces
-   whoever knows the public key, also who joins.
+   every node that knows the public key, even one that joins later.
 4. **Activate.** Members take over the locks that were handed over, then work with the new shares.
 5. **Erase.** Only then does a holder erase its old share.
 
 Until step 2 the old epoch signs on, and an attempt that fails costs nothing: it is tried again in
 later rounds. A later attempt goes on without members that T holders missed (F-26), but only if
-n - f >= t holds without them, too, with the same f: who is missed may be correct, and the liars may
-all stay (F-38). With t = floor(2n/3) + 1 that is never so; then the operators decide who stays
-(``quorumchange``), and meanwhile the old shares sign. No block list is asked.
+n - f >= t holds without them, too, with the same f: a member that is missed may be correct, and all
+liars may remain (F-38). With t = floor(2n/3) + 1 this never holds; then the operators decide which
+members stay (``quorumchange``), and meanwhile the old shares sign. No block list is asked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CELLS = (
     Cell("missed", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
          "Missed: p waited in vain for q's part in attempt h"),
     Cell("follows", "bool", ("Epoch", "Epoch"), "False", "given",
-         "the first one would follow the other, or does: what its attempt was begun for"),
+         "the first epoch follows the other one, or would: its attempt was begun for that"),
     Cell("roster_has", "bool", _SHARE, "False", "given",
          "p is in h's roster: the eligible holders, less those missed by T holders in an earlier"
          " attempt of the night, where the others can bear that (F-38)"),
@@ -77,7 +77,7 @@ DEFINITIONS = (
                "p has stepped back, and works with no new share yet"),
     Definition("left_out(q: Peer, h: Epoch)",
                "count(p for p in Peer if missed[p, q, h]) >= T",
-               "so many missed q in attempt h that a correct one of them did"),
+               "T holders missed q in attempt h, so at least one correct holder did"),
 )
 
 TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasure", rows=(
@@ -96,7 +96,8 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
 
     Row("active", "Fence(p: Peer, h: Epoch, k: Epoch)", "fenced",
         ("follows[k, h]", "all_ready(k) or succession_signed[k]"),
-        why="F-24: what is handed over must not grow; F-25: no step back before all have shares"),
+        why="F-24: no lock may be added to those that are handed over; F-25: no holder steps back"
+            " before all members have their shares"),
     Row(("fenced", "erased"),
         "ShowLock(p: Peer, h: Epoch, k: Epoch, e: Event, a: Attempt, d: Digest)", "same",
         ("follows[k, h]", "lock[p, e] == d", "lock_attempt[p, e] == a"),
@@ -105,7 +106,8 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
     Row(("fenced", "erased"), "HandOver(p: Peer, h: Epoch, k: Epoch)", "same",
         ("follows[k, h]", "all_ready(k) or succession_signed[k]", "locks_all_shown[p, k]"),
         {"handed_over[p, k]": "True"},
-        why="who has said so may sign that k succeeds; later it tells those who were away"),
+        why="a holder that has handed over may sign that k succeeds; it says so again to a member"
+            " that was away"),
 
     Row("prepared",
         "TakeOver(p: Peer, h: Epoch, q: Peer, e: Event, a: Attempt, d: Digest)", "same",
@@ -116,7 +118,7 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
             " for another digest since must not release this one with its old share"),
     Row("prepared", "Activate(p: Peer, h: Epoch)", "active",
         ("succession_signed[h]", "not works_before(p, h)", "locks_taken[p, h]"),
-        why="F-24, F-25: decided for all, and nothing that was locked is forgotten"),
+        why="F-24, F-25: the succession is decided for all, and no lock is forgotten"),
     Row(("prepared", "active", "fenced"), "Erase(p: Peer, h: Epoch, k: Epoch)", "erased",
         ("follows[k, h]", "succession_signed[k]",
          "holding[p, k] in (active, fenced, erased) or not roster_has[p, k]"),

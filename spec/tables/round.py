@@ -32,7 +32,7 @@ DEFINITIONS = (
 TABLE = Table("round", "heard[p, q, r]", "proposals and signing sets of one round", rows=(
     Row("silent", "Hear(p: Peer, q: Peer, r: Attempt, d: Digest)", "heard_proposal",
         "holds_with(p, q)", {"proposal_of[p, q, r]": "d"},
-        why="kept whether or not it matches, so that a second, different one is noticed (F-05)"),
+        why="p keeps it even if it differs from p's own, so that a second one is noticed (F-05)"),
     Row("heard_proposal", "Accept(p: Peer, q: Peer, r: Attempt, d: Digest)", "accepted",
         ("proposal_of[p, q, r] == d", "proposed[p, r, d]", "id_hash_matches[p, q, r]",
          "share_proof_valid[p, q, r]", "not pair_banned[p, q]"),

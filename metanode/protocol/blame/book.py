@@ -1,8 +1,8 @@
-"""Whom this node blames: records of faults in runs, blocks on evidence, and bans.
+"""The peers that this node blames: records of faults in runs, blocks on evidence, and bans.
 
 A ban is between two nodes and lasts until the pair has fresh base transfers and the operator
-pardons the other one. It keeps the two from signing together, which is where a guess could be
-tried; dealing shares is what makes fresh transfers, and goes on.
+pardons the other one. It keeps the two from signing together, because a guess could be tried there.
+They go on dealing shares together, because that makes the fresh transfers.
 """
 
 from __future__ import annotations
@@ -188,9 +188,9 @@ class BlameBook:
         return self.lists[q]
 
     def on_abort(self, run: Run) -> tuple[bytes, ...]:
-        """Record the culprits of a run, block and ban those who earned it; return the banned.
+        """Record the culprits of a run, block and ban those that earned it; return the banned.
 
-        Of the step ``run_aborted``.
+        Part of the step ``run_aborted``.
         """
         ctx, abort = self.ctx, run.abort
         if abort is None or ctx.me in (run.roster[i - 1] for i in abort.culprits):

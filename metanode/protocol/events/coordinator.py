@@ -214,9 +214,9 @@ class Coordinators:
                 self._refuse(task)
 
     def _certificate(self, task: Task) -> Certificate | None:
-        """Return the certificate of those who are chosen, as soon as there is somebody to choose.
+        """Return the certificate of the chosen members, once enough votes are there to choose from.
 
-        F-34: who votes first must not decide who signs.
+        F-34: the order in which votes come must not decide who signs.
         """
         ctx = self.ctx
         voters = set(self.votes.voters(task.vote))
@@ -229,7 +229,7 @@ class Coordinators:
     def _order(self, task: Task) -> tuple[bytes, ...]:
         """Return the members as they are chosen: this node, then in turn, the silent ones last.
 
-        F-34: the turn alone would leave two liars who sit apart in every choice of t.
+        F-34: if only the turn counted, two liars that sit apart would be in every choice of t.
         """
         others = [m for m in in_turn(task.members, task.attempt) if m != self.ctx.me]
         return (self.ctx.me, *sorted(others, key=self.sessions.silences))

@@ -1,7 +1,7 @@
 """The events of a node: what each is about, where it stands, its lock, its finished signatures.
 
-Everything that must survive is in the tables' disk cells; what is here besides are the documents
-and messages that ride on them, loaded again at a start.
+Everything that must survive is in the tables' disk cells; here are also the documents and messages
+that are stored beside these cells and loaded again at a start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FINISHED = ("SUCCESS", "EXPIRED")
 class TakenOver:
     """A lock taken over from the epoch before, where this node may have voted otherwise since.
 
-    That vote promised that its old share signs nothing else; the old share is fenced for good.
+    That vote promised that its old share signs nothing else; the old share never signs again.
     """
 
     candidate: LockedCandidate
@@ -36,7 +36,7 @@ class TakenOver:
 
 @define
 class EventBook:
-    """The events that a node knows. ``deadlines`` are those of what runs out of time (unix s)."""
+    """The events that a node knows. ``deadlines`` say when they run out of time (unix s)."""
 
     ctx: Context
     purposes: Purposes
@@ -141,9 +141,9 @@ class EventBook:
     def locks_to_show(self) -> Mapping[bytes, LockedCandidate]:
         """Return the locks that the next epoch must know, by event.
 
-        Not those of payouts that are final on the chain, which nothing can be signed against any
-        more (SAFE-SIGN 6), nor those of events that are not signed with an epoch's shares, nor
-        those of requests: no other digest has the same event.
+        Three kinds are left out: locks of payouts that are final on the chain (SAFE-SIGN 6), locks
+        of events that are not signed with an epoch's shares, and locks of requests, because no
+        other digest has the same event.
         """
         return {
             event: candidate

@@ -71,8 +71,8 @@ class Task:
 class Purpose(ABC):
     """One kind of event; ``kind`` is its value of ``spec.safe_sign.KIND``.
 
-    What is here is the purpose of what nobody proposes and nobody signs: each one says what is
-    different with it.
+    The methods here suit a purpose whose attempts nobody proposes and that ends in no signature;
+    each purpose overrides what differs.
     """
 
     kind: str
@@ -93,7 +93,7 @@ class Purpose(ABC):
     def begin(self, task: Task, certificate: Certificate) -> Run | None:
         """Return the run that a certificate allows; None when this node cannot take part.
 
-        What begins with it besides is fired here (``keygen.Start``).
+        Rows that must run before it are fired here (``keygen.Start``).
         """
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Purpose(ABC):
         """Take the results of a run whose session has finished: step ``run_finished``."""
 
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """An attempt has come to nothing; ``missed`` are those whose part was waited for, or who
+        """An attempt has come to nothing; ``missed`` are the members that were waited for, or that
         are to blame: steps ``run_aborted`` and ``attempts_over``.
         """
         return
@@ -121,12 +121,12 @@ class Purpose(ABC):
     def heard(self, sender: bytes, found: SignatureFound) -> None:
         """Take finished signatures that a peer shows: step ``signature_taken``.
 
-        PeerFault for what nobody may send. What cannot be judged yet waits.
+        PeerFault for what nobody may send. A signature that cannot be judged yet waits.
         """
         raise PeerFault(f"a signature of a {self.kind}, which ends in shares", sender)
 
     def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
-        """Return what waited, with its sender, if it can be judged better now; it waits no more."""
+        """Return signatures that waited, with their senders, if they can be judged now."""
         return ()
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:

@@ -1,8 +1,8 @@
 """A run of a session's cryptography: its public parameters, and the name that binds them all.
 
 Every message of a run carries its instance: H(event, attempt, digest, plan, members). A node
-computes it from what it knows itself, so whoever holds one signed message of the run knows under
-which parameters its sender took part: nobody can be judged by others.
+computes it from what it knows itself. So one signed message of the run shows under which parameters
+its sender took part, and nobody can be judged by other parameters.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARTIES_LIMIT: Final = 1 << 16
 
 
 class _Dealing:
-    """What the plans of dealings share: they are for nothing but what they are."""
+    """The common part of the plans of dealings, whose purpose is their own kind."""
 
     __slots__ = ()
     KIND: ClassVar[str]

@@ -3,7 +3,7 @@
 One run is one instance, which names all its public parameters. It has one lane for each thing to
 sign (each input of a transaction), or a single lane for a key generation. Messages of a run that
 this node has not begun yet wait in a bounded buffer; those of a run that is over are ignored. A run
-that signs is never begun, nor gone on with, beside a peer that this node has banned.
+that signs together with a peer that this node has banned is neither begun nor continued.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ class Sessions:
         return next((run for run in self._runs.values() if run.event == event), None)
 
     def forget(self, oldest: Mapping[str, int]) -> None:
-        """Drop the certificates of attempts that are over; ``oldest`` are those that are not."""
+        """Drop the certificates of attempts that are over; ``oldest`` still go on, by purpose."""
         self._entered = {
             key: entered
             for key, entered in self._entered.items()

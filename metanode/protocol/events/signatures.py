@@ -1,4 +1,4 @@
-"""Finished signatures that come from others, of whatever purpose; what verifies is taken (F-15)."""
+"""Finished signatures that come from others, of any purpose; those that verify are taken (F-15)."""
 
 from __future__ import annotations
 

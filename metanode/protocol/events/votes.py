@@ -123,10 +123,10 @@ class VoteBook:
         return None
 
     def taken_up(self, vote: Vote, quorum: Quorum, *, shown: bool = False) -> bool:
-        """Note by whom an attempt is signed, as :meth:`Context.signed_by`; return whether it is so.
+        """Note which epoch signs an attempt, and return as :meth:`Context.signed_by` does.
 
-        From now on only those votes in it count that name this epoch: where others were signed,
-        more of them may have been needed (F-19).
+        From now on only the votes that name this epoch count in the attempt: another epoch may
+        need more of them (F-19).
         """
         key = vote.event, vote.attempt
         if not self.ctx.signed_by(*key, vote.key_epoch, quorum, shown=shown):
@@ -166,7 +166,7 @@ class VoteBook:
         kept = self._votes.setdefault((vote.event, vote.attempt), {})
         for signed in certificate.votes:
             kept.setdefault(signed.voter, (vote, signed))
-            # Who voted otherwise to this node has voted for this digest all the same.
+            # A peer that showed this node another vote has voted for this digest all the same.
             self.ctx.hear(vote, signed.voter)
 
     def of(self, event: bytes, attempt: int) -> Mapping[bytes, tuple[Vote, SignedVote]]:
@@ -188,7 +188,7 @@ class VoteBook:
         votes, voters = self.of(vote.event, vote.attempt), self.voters(vote)
         if len(voters) < count:
             return None
-        # Whom this node would not sign with comes last: with enough others it can do without.
+        # Banned peers come last: where enough others have voted, this node does without them.
         me, get = self.ctx.me, self.ctx.tables.view.get
         ranks = {voter: rank for rank, voter in enumerate(order)}
         ranked = sorted(

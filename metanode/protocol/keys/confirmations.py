@@ -1,4 +1,4 @@
-"""Who confirmed which key: signed statements of the members, kept until the key is given up.
+"""The members' signed confirmations of keys, kept until the key is given up.
 
 Equal confirmations of all n members make a key count (F-27). Two different ones of a member for one
 key are evidence against it.
@@ -33,7 +33,7 @@ class ConfirmationBook:
         """Keep a member's confirmation of a recent slot; raises Equivocation at a second, different
         one.
 
-        The second is kept as well: who lied to this node first may have told the others the truth.
+        The second is kept as well: a liar may have lied to this node and told others the truth.
         """
         now = self.ctx.keygen_slot()
         if not now - SLOTS_KEPT <= confirmation.key <= now + 1:

@@ -1,8 +1,8 @@
-"""One sharing of the key: who holds it, its public part, and this node's share of it.
+"""One sharing of the key: its holders, its public part, and this node's share of it.
 
 The first epoch comes from key generation, each later one from a regroup. Its document holds all
 that everybody may know; the key itself signs it: the first one in the lock-in, each later one by
-the shares of the epoch before. So whoever knows the public key needs nobody's word for the rest.
+the shares of the epoch before. So a node that knows the public key can check all the rest itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which epoch is in force, as the key itself says it: its signature stands under each epoch's name.
+"""Finds the epoch in force by the signatures of the key itself, under the name of each epoch.
 
-A node that was away, or that joins, is shown these signatures. Who joins knows the public key from
-its operator, and by it the holders of every epoch; nobody else's word counts.
+A node that was away, or that joins, is shown these signatures. A node that joins has the public key
+from its operator, and learns by it the holders of every epoch; nobody else's word counts.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class LockIn(Purpose):
     def heard(self, sender: bytes, found: SignatureFound) -> None:
         """Lock a key in, if a peer shows the signature of one that counts here.
 
-        Who joins knows the key by what its operator said, and has no share of it.
+        A node that joins knows the key from its operator, and has no share of it.
         """
         ctx = self.ctx
         if ctx.key is not None or not self.verified(found):

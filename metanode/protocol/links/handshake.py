@@ -1,7 +1,7 @@
 """The node_id handshake, sans-IO: runs the rows of ``spec/tables/link.py``.
 
 Each end sends ``Hello`` with a cookie, answers with ``Proof``, a signature over everything that
-makes this link this link, and says ``Ready`` when the other's proof has held. What an input may do
+distinguishes this link, and says ``Ready`` when the other's proof has held. What an input may do
 stands in ``spec/inputs.py``, as for the node; this module judges the facts that the guards read and
 builds the messages that the effects send.
 

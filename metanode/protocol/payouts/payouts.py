@@ -141,7 +141,7 @@ class Payouts(Purpose):
         return valid
 
     def heard(self, sender: bytes, found: SignatureFound) -> None:
-        """Take signatures that a peer shows; what verifies is taken, whoever sent it (F-15).
+        """Take signatures that a peer shows, if they verify, from any sender (F-15).
 
         While the ledger is behind, so that it does not give the document, the message waits.
         """
@@ -233,7 +233,7 @@ class Payouts(Purpose):
                 self.ctx.tries("payout.Finish", e=found.event)
 
     def _undone(self) -> set[bytes]:
-        """Return who spent custody coins in blocks that the chain news at hand has undone."""
+        """Return the transactions that spent custody coins in the blocks just undone."""
         return {spend.txid for block in self.candidates.undone for spend in block.spends}
 
     def _lost_an_input(self, payout: Payout) -> bool:

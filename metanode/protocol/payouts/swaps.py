@@ -36,7 +36,7 @@ class Swaps:
         spent_at = ledger.spent_at(coin.outpoint)
         booked = self.ctx.state("swap", s) != "none_yet"
         if booked and spent_at is not None and spent_at <= settled:
-            return "spent"  # what is spent when it is first looked at is booked first
+            return "spent"  # a deposit that is spent when first seen is booked before that
         verdict = self._classify(coin)
         if isinstance(verdict, Declined):
             return "no_deposit"

@@ -1,4 +1,4 @@
-"""Whom this node refuses to talk to: suspects, and blocks on evidence.
+"""The peers that this node refuses to talk to: suspects, and blocks on evidence.
 
 A block rests on two messages that contradict each other, or on the record of a run that convinces
 a stranger. Whatever it rests on is judged here again before a row believes it.
@@ -125,7 +125,7 @@ class BlockList:
         for peer in self.ctx.each(entry.evidence.culprits()):
             if isinstance(entry.message, Proposal | SigningSet):
                 self.ctx.tries("round.Equivocate", q=peer, r=entry.message.round)
-            # Who is blocked already would only have this node write for each message of his.
+            # A peer that is blocked already could make this node write once for each message.
             if not self.is_blocked(peer):
                 self._block(peer)
 

@@ -161,7 +161,7 @@ class PeerList:
 
     @handles("list_cleared")
     def on_boundary(self) -> None:
-        # Without a key the list says who takes part: it stays, or a set-up would come too early.
+        # Without a key the list names the members: it stays, or a set-up would come too early.
         if self.ctx.boundary and self.ctx.key is not None:
             for peer in self.ctx.each(self.heard):
                 self.ctx.tries("ping.Boundary", q=peer)
@@ -199,7 +199,7 @@ class PeerList:
         current = self.ctx.key
         if current is None or ping.key_id is None:
             return True  # nothing to prove yet, on one side or the other
-        # Who is an epoch behind, or ahead, proves the share that it has.
+        # A peer that is an epoch behind, or ahead, proves the share that it has.
         key = self.ctx.epochs.get(ping.key_epoch, current)
         if ping.key_id != key.key_id or sender not in key.roster:
             return ping.share_proof is None or sender not in key.roster

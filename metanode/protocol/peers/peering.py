@@ -65,7 +65,7 @@ class PeerRecord:
 
 @define
 class _Known:
-    """An endpoint we may dial; ``node_id`` is who answered there when we dialled it ourselves."""
+    """An endpoint we may dial; ``node_id`` is the node that answered when we dialled it."""
 
     seen_at: float
     node_id: bytes | None = None

@@ -2,12 +2,12 @@
 
 A node whose time for a request is over, and which released no share for it, renounces it: on its
 disk first, then to all. From then on it neither votes, locks nor releases for the event. R such
-statements leave fewer than t who could sign, f liars among them: the event is EXPIRED (F-16). A
-node that released a share does not renounce; it keeps the request open, and may still be told the
-signature.
+statements leave fewer than t holders that could sign, even if f of them lie: the event is EXPIRED
+(F-16). A node that released a share does not renounce; it keeps the request open, and may still be
+told the signature.
 
-Requests for the key sign nothing themselves. They do not expire: who asks again gives them more
-time, and an expired one could never be asked again.
+Requests for the key sign nothing themselves. They do not expire: asking again gives them more time,
+and an expired request could never be asked again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from spec.parameters import refund_quorum
 
 TOLD_AT_ONCE = 64
 HEARD_PER_SENDER = 64
-"""Statements about what nobody asked for here are kept for a while: the operator may be about to.
-"""
+"""Statements about an event that nobody asked for here are kept for a while: the operator may yet
+ask for it."""
 
 
 @define
@@ -53,9 +53,9 @@ class Expiry:
 
     @handles("renounced_again")
     def say_again(self) -> None:
-        """A round begins: what was still tried has come to nothing.
+        """Take back the events of overdue requests as a round begins: their attempts have failed.
 
-        All are told again what is still open after 1, 2, 4, 8 ... rounds: it may be for years.
+        After 1, 2, 4, 8 ... rounds all are told again: a request may stay open for years.
         """
         ctx = self.ctx
         if not ctx.boundary:
@@ -80,7 +80,7 @@ class Expiry:
 
     @admits("renounced")
     def hear(self, sender: bytes, statement: Renounced) -> bool:
-        """Take the statement of a holder; about what nobody asked for here it waits."""
+        """Take the statement of a holder; one about an event that nobody asked for here waits."""
         event = statement.event
         request = self.requests.asked.get(event)
         if request is not None and request.kind == "sign":

@@ -4,8 +4,8 @@ The event of a request is a hash of network, kind and document. So equal request
 operators meet in one event, and nothing else of a request is ever agreed on: when it was made, and
 until when it is tried, is the business of the node that was asked.
 
-A request to sign names those who hold the key when it is made, and only they sign it: what so many
-of them renounced that too few are left (F-16) cannot be signed by others later.
+A request to sign names the holders of the key when it is made, and only they sign it. So when too
+few of them are left because the others renounced it (F-16), no later holders can sign it either.
 """
 
 from __future__ import annotations

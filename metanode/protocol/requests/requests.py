@@ -171,7 +171,7 @@ class Requests(Purpose):
         ctx, key = self.ctx, self.ctx.key
         self._follow_round()
         if key is None or ctx.round_share() >= ctx.preset.vote_share:
-            return []  # what begins so late would not end with its round
+            return []  # an attempt that begins so late would not end with its round
         enough = len(ctx.live_holders()) >= key.quorum.threshold
         if not enough or ctx.me != coordinator_of(key.roster, key.number, self._round):
             return []
@@ -245,10 +245,10 @@ class Requests(Purpose):
         return found.digest == digest and verify_compact(key.public_key, digest, rs)
 
     def heard(self, sender: bytes, found: SignatureFound) -> None:
-        """Take a finished signature, whoever sends it and however late (F-15).
+        """Take a finished signature from any sender and however late (F-15).
 
-        What nobody asked for here is kept for a while: the operator may be about to ask. It costs
-        t signers to make one, so nobody can fill that room with rubbish.
+        One that nobody asked for here is kept for a while: the operator may be about to ask. It
+        takes t signers to make one, so nobody can fill that room with rubbish.
         """
         key = self.ctx.key
         if key is None or self.book.status(found.event) in FINISHED:
@@ -268,7 +268,7 @@ class Requests(Purpose):
             self._heard.pop(next(iter(self._heard)))
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Yield the newest signatures for a peer that came up, and once a round what one lacks."""
+        """Yield the newest signatures for a peer that came up, or one that a peer lacks."""
         if isinstance(entry, LinkUp):
             mine = [event for event in self.book.found if event in self.asked]
             yield from ((event, entry.peer) for event in mine[-ANNOUNCED_TO_NEWCOMERS:])
@@ -281,7 +281,7 @@ class Requests(Purpose):
                 yield told
 
     def _take(self, found: SignatureFound) -> None:
-        """Keep and announce a verified signature, if it is new; of what is over nothing is kept."""
+        """Keep and announce a verified signature, if it is new and the event is not over."""
         if self.book.take(found, self.kind):
             self.ctx.note(
                 "request.signed",

@@ -1,6 +1,6 @@
 """Drafts of the next epoch, and which of their members have their share on disk.
 
-A member's word is its envelope around ``SharePrepared``; whoever holds the signatures of all
+A member's word is its envelope around ``SharePrepared``; a node that has the signatures of all
 members can show them to anyone. Two documents of one member for one epoch are evidence against it.
 """
 
@@ -23,7 +23,7 @@ DRAFTS_PER_MEMBER = 8
 
 @define
 class Drafts:
-    """What would follow the epoch in force: fills ``ctx.drafts``.
+    """Keeps ``ctx.drafts``: the epochs that may follow the one in force.
 
     Only words about a draft that is wanted here are kept: a liar could make up any other one, with
     members of its own who all say yes.
@@ -96,7 +96,7 @@ class Drafts:
         self._make_room(member)
         self._said.setdefault(number, {})[member] = (word.document, signature)
         if self.is_ready(draft) or draft is ctx.drafts.get(number):
-            # Who had no part in making a draft knows it from all its members.
+            # A node that had no part in making a draft knows it from all its members.
             self.keep(ctx.drafts.get(number, draft))
 
     def take(
@@ -104,8 +104,8 @@ class Drafts:
     ) -> None:
         """Take the words of all members of a draft that a peer shows; fewer count for nothing.
 
-        What all members signed is ready, whatever one of them told this node: a liar with two
-        documents could keep some from stepping back, and others from going on.
+        A draft that all members signed is ready, even if one of them told this node otherwise: a
+        liar with two documents could keep some from stepping back, and others from going on.
         """
         ctx, number = self.ctx, word.epoch
         draft = self._draft(sender, word)

@@ -1,7 +1,7 @@
 """From one key epoch to the next: who is ready, the fence, the locks, the succession, the erasure.
 
-Everything here follows the table ``regroup``. What would follow the epoch in force is a *draft*;
-it is decided when the key itself has signed its document, with the shares of the epoch before.
+The table ``regroup`` decides all of it. A *draft* is an epoch that may follow the one in force; it
+is decided when the key itself has signed its document, with the shares of the epoch before.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Handover(Purpose):
     def ready(self) -> list[KeyEpoch]:
         """Return the drafts that could be decided, the oldest first.
 
-        Who has stepped back goes on, whatever becomes of the request that it stepped back for.
+        A holder that has stepped back goes on, whatever becomes of the request that it did so for.
         """
         found = [d for d in self.ctx.drafts.values() if self.drafts.is_ready(d)]
         kept = [d for d in found if self.wishes.wanted(d) or self._went_too_far(d)]
@@ -251,7 +251,7 @@ class Handover(Purpose):
         return epoch is not None and epoch.follows != NONE_BEFORE and epoch.public_key == known
 
     def heard(self, sender: bytes, found: SignatureFound) -> None:
-        """Take the name of an epoch, signed; also of one that follows what is not known here."""
+        """Take the signed name of an epoch, even of one that follows an epoch not known here."""
         key, epoch = self.ctx.key, self._signed(found)
         if epoch is None:
             raise PeerFault("a signature under an epoch's name that does not verify", sender)
@@ -259,13 +259,13 @@ class Handover(Purpose):
             self._decide(found)
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Yield how the key got where it is, for a peer that is behind, or that knows no key."""
+        """Yield the signed names of later epochs, for a peer that is behind or knows no key."""
         behind = self._behind(entry)
         if behind is None:
             return
         peer, number = behind
         later = sorted(n for n in self.ctx.epochs if n > number)
-        for each in later if number else later[-1:]:  # who joins needs the newest
+        for each in later if number else later[-1:]:  # a node that joins needs the newest
             yield naming_event(self.ctx.settings.network_id, self.ctx.epochs[each]), peer
 
     def _behind(self, entry: Input | None) -> tuple[bytes, int] | None:
@@ -411,9 +411,9 @@ class Handover(Purpose):
 
     @handles("drafts_told")
     def tell_again(self) -> None:
-        """Tell a peer that came up what it may have missed; once a round, who has not stepped back.
+        """Tell drafts to a peer that came up, and each round to holders that have not stepped back.
 
-        A message was lost, or their operators have asked for the new shares only now.
+        A message to them was lost, or their operators have asked for the new shares only now.
         """
         ctx, entry = self.ctx, self.ctx.input
         peers = [entry.peer] if isinstance(entry, LinkUp) else self._not_stepped_back()

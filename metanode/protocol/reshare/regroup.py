@@ -3,7 +3,7 @@
 They are due at the nightly hour, or when the operator asks. An attempt is a key generation in all
 but its name: every member votes, the session runs, and what comes of it is a draft of the next
 epoch. A member that spoils attempt after attempt is left out of the next one when T holders have
-signed that they missed it (F-26) and the others can bear that (F-38); nobody's block list is asked.
+signed that they missed it (F-26) and the others can do without it (F-38); no block list is asked.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ class Regroups(Purpose):
     def _left_out(self, key: KeyEpoch) -> set[bytes]:
         """Return those whom T holders missed, if the others can go on without them.
 
-        A liar that withholds its messages from one member has it missed by all, so who is left out
-        may be correct and the liars may all stay: f is not lowered (F-38).
+        A liar that withholds its messages from one member makes all others miss that member. So a
+        member left out may be correct, and all liars may stay: f is not lowered (F-38).
         """
         out = {
             absent for absent, told in self._missed.items()
@@ -277,7 +277,7 @@ class Regroups(Purpose):
     # --- who was missed ---
 
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """An attempt has come to nothing: say so of who has spoilt several (F-26).
+        """Count a failed attempt; miss the members that have spoilt several (F-26).
 
         Fires ``regroup.Miss``.
         """
@@ -296,7 +296,7 @@ class Regroups(Purpose):
             self._count(peer, number)
 
     def _unready(self) -> Iterator[tuple[bytes, int]]:
-        """Yield who took part, two rounds ago or more, and never said that it has its share."""
+        """Yield members of drafts of two or more rounds ago that never said they have a share."""
         for draft in tuple(self.ctx.drafts.values()):
             if draft.number < self.ctx.round_number() - 1:
                 for peer in self.handover.drafts.unready(draft):
@@ -328,7 +328,7 @@ class Regroups(Purpose):
         return True
 
     def _begin_anew(self) -> None:
-        """Forget who was missed before the epoch that is in force now."""
+        """Forget the members missed before the epoch that is in force now."""
         key = self.ctx.key
         if key is not None and key.number != self._epoch_seen:
             self._epoch_seen = key.number

@@ -25,7 +25,7 @@ NOT_SHOWN = ("sign", "key_request", "keygen", "lock_in", "regroup", "succession"
 def lock_fault(ctx: Context, candidate: LockedCandidate) -> str | None:
     """Return what is wrong with the lock of a payout, of any epoch that is known here, or None.
 
-    It must be certified for its document: whoever takes it over has to show that to others.
+    It must be certified for its document: a node that takes it over must be able to show that.
     """
     certificate = candidate.certificate
     quorum = ctx.quorum_of(certificate.key_epoch)
@@ -54,8 +54,8 @@ class LockBook:
 
     A holder shows all its locks, then says so; when it says so again to a peer that was away, a
     payout may have been settled meanwhile, so that it shows fewer. Hence two ways to be complete:
-    the hash fits all that a holder ever showed, or what it showed since it last said so. Who was
-    complete once stays so.
+    the hash fits all that a holder ever showed, or what it showed since it last said so. A holder
+    that was complete once stays so.
     """
 
     _shown: dict[bytes, dict[bytes, LockedCandidate]] = field(factory=dict)
@@ -88,7 +88,7 @@ class LockBook:
 
     @property
     def stepped_back(self) -> set[bytes]:
-        """The holders that have said so."""
+        """The holders that have stepped back."""
         return set(self._handed)
 
     def hash_of(self, holder: bytes) -> bytes:

@@ -61,7 +61,7 @@ class Wishes:
         return any(wish.is_met_by(draft, key) for wish in self._all())
 
     def parties(self) -> set[bytes]:
-        """Return who takes part now without holding a share: messages of theirs are heard."""
+        """Return the peers that take part now without holding a share: their messages are heard."""
         key = self.ctx.key
         wishes = [] if key is None else self.asked(key)
         return {member for wish in wishes for member in wish.members or ()}

@@ -207,7 +207,7 @@ class Candidates:
         F-17: a document from elsewhere is a request. One that was locked in an epoch before keeps
         that epoch's holders: its digest is the only one that may still be signed. None also when
         this node has no such block, or when a deposit in it has been spent since, unless
-        ``spent_too``. What was rebuilt once holds as long as the chain stays as it is.
+        ``spent_too``. A rebuilt document is kept as long as the chain stays as it is.
         """
         key = (self.ledger.tip, encoded, spent_too)
         if key not in self._rebuilt:
@@ -264,7 +264,7 @@ class Candidates:
             return None
 
     def _was_seen(self, transfer: Transfer) -> bool:
-        """Seen in the own mempool, or by f + 1 members, or so deep that it no longer matters."""
+        """Return whether this node or f + 1 members saw a deposit, or it is deep enough without."""
         outpoint = transfer.deposit.outpoint
         witnesses = self.seen.get(outpoint, set()) & set(self.ctx.epoch.roster)
         if self.ctx.me in witnesses or len(witnesses) > self.ctx.settings.byzantine:

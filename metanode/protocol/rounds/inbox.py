@@ -38,8 +38,8 @@ def share_proof_context(network_id: bytes, peer: bytes, epoch: int, round_number
 class RoundBook:
     """What was heard and built in one round.
 
-    ``document`` is this node's own candidate; ``settled`` is who signs, as the sets of these peers
-    say; ``task`` is the attempt that this node has taken up since.
+    ``document`` is this node's own candidate; ``settled`` are peers, and the threshold set that
+    their signing sets give; ``task`` is the attempt that this node has taken up since.
     """
 
     number: int
@@ -112,7 +112,7 @@ class Inbox:
     def admit_offer(self, sender: bytes, message: Offer) -> bool:
         """Keep the first offer of a holder; a lock that it shows must be certified."""
         if not self.ctx.holds_share:
-            return False  # who takes part in no round keeps nothing of it
+            return False  # a node that takes no part in rounds keeps nothing
         fault = None if message.locked is None else lock_fault(self.ctx, message.locked)
         if fault is not None:
             raise PeerFault(f"an offer shows a lock without a certificate: {fault}", sender)

@@ -1,7 +1,7 @@
 """A signing round at one node, from the offer to the certificate: what is due, and what is said.
 
-The phase of the node says how far the round has come. Each step below looks at one phase; what it
-waits for before a deadline is only so that more peers are in time (F-12).
+The phase of the node says how far the round has come. Each step below looks at one phase; it
+waits before a deadline only so that more peers are in time (F-12).
 """
 
 from __future__ import annotations

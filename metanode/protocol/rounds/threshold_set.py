@@ -30,8 +30,8 @@ def prune_copies(seniority: Sequence[bytes], proofs: Mapping[bytes, bytes]) -> t
 def in_turn(peers: Sequence[bytes], number: int) -> tuple[bytes, ...]:
     """Return the peers in their order, beginning with another one in each round (F-34).
 
-    Else the same senior peers would be chosen in every round, and one of them who never signs would
-    stop all payouts.
+    Else the same senior peers would be chosen in every round, and one of them that never signs
+    would stop all payouts.
     """
     start = number % len(peers) if peers else 0
     return (*peers[start:], *peers[:start])
@@ -40,10 +40,10 @@ def in_turn(peers: Sequence[bytes], number: int) -> tuple[bytes, ...]:
 def signing_order(peers: Sequence[bytes], number: int, spare: int) -> tuple[bytes, ...]:
     """Return the peers with ``spare`` of them last, another choice of them in each round (F-34).
 
-    In C(n, spare) rounds every choice comes once, so whoever stalls rounds together, up to n - t
-    of them and wherever they stand, is left out in one of them. With ``spare`` = 1 it is
-    :func:`in_turn`. For dozens of members that are more rounds than anybody waits for: there only
-    those are sure to be left out who stand close together.
+    In C(n, spare) rounds every choice comes once. So up to n - t members that stall rounds together
+    are all left out in one of these rounds, wherever they stand. With ``spare`` = 1 it is
+    :func:`in_turn`. With dozens of members there are more choices than anybody waits for: then only
+    members that stand close together are sure to be left out.
     """
     turned = in_turn(peers, number)
     last = {peers[place] for place in nth_choice(len(peers), spare, number - 1)}

@@ -1,4 +1,4 @@
-"""Whose a file is: what every file names that leaves a home and may come back."""
+"""The owner that a file names, if the file leaves a home and may come back."""
 
 from __future__ import annotations
 

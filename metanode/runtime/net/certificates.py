@@ -2,8 +2,8 @@
 
 Python's ssl module gives a server no client certificate unless it can verify a chain. Therefore
 every node of a network derives the same certification authority from the network id and signs its
-own leaf with it. That authority proves nothing, anybody can derive it: what counts is the leaf's
-extension, the node id and its signature over the leaf's public key, which
+own leaf with it. That authority proves nothing, as anybody can derive it. The proof is the leaf's
+extension: the node id and its signature over the leaf's public key, which
 :func:`verify_peer_certificate` checks. The handshake then binds the identities to both leaves'
 fingerprints.
 """
@@ -74,7 +74,7 @@ def verify_peer_certificate(der: bytes | None, network_id: bytes) -> tuple[bytes
 
     Raises Malformed when there is no certificate, when it has no or a wrong identity extension, or
     when the identity has not signed this certificate's key for this network. The culprit is not
-    named: who sent a wrong certificate is not known.
+    named: nobody knows who sent a wrong certificate.
     """
     if der is None or len(der) > _MAX_CERTIFICATE_BYTES:
         raise Malformed("certificate is missing or too long")

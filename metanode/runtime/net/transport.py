@@ -160,8 +160,8 @@ class _Place:
 class HalfOpenPlaces:
     """Bounds incoming connections that have not proved who they are.
 
-    When all places are taken, the oldest connection of the busiest address loses its own: whoever
-    opens connections without finishing crowds out himself, not his neighbours (F-30).
+    When all places are taken, the oldest connection of the busiest address loses its own: a peer
+    that opens connections and never finishes crowds out itself, not its neighbours (F-30).
     """
 
     def __init__(self, refusals: Counter[str], limit: int = MAX_HALF_OPEN) -> None:

@@ -1,7 +1,7 @@
 """The operator's window over HTTP on loopback: pages to read, and what may be asked of the node.
 
 Every request needs the bearer token that the node writes to ``admin.json`` (mode 0600) when it
-starts: whoever may read the home may ask. One request per connection, bounded size, time and
+starts: anyone who may read the home may ask. One request per connection, bounded size, time and
 number of connections, so that a local program cannot tie the node up.
 """
 
@@ -39,7 +39,7 @@ Page = Callable[[str], Mapping[str, Any] | None]
 """The rest of the path ("" or "ID") → what is shown, or None where there is nothing."""
 
 Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-"""What was posted → the answer, when it is done and on disk; UserError says why it is refused."""
+"""From the body of a POST to the answer, once it is on disk; UserError says why it is refused."""
 
 
 @frozen

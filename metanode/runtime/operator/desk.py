@@ -59,11 +59,11 @@ class Desk:
         return {"node_id": peer.hex(), "epoch": ban.epoch, "since": ban.since}
 
     def blame(self, rest: str) -> dict[str, Any] | None:
-        """Return whom this node blames; there is one such page."""
+        """Return the peers that this node blames; there is one such page."""
         return None if rest else self.core.blames.report()
 
     async def _queued(self, work: Callable[[float], Answer]) -> Answer:
-        """Do something to the core in its turn; what it wrote is on disk when this returns."""
+        """Do something to the core in its turn; its writes are on disk when this returns."""
         outcome: list[Answer | UserError] = []
         done = anyio.Event()
 

@@ -1,10 +1,10 @@
 """Changing the passphrase of a home: all sealed files at once, whenever the process is killed.
 
 Every file is sealed anew into ``passphrase.draft/``, read back, and only then does ONE rename to
-``passphrase.new/`` decide: before it the old passphrase counts, after it the new one. What follows
-(copying the files into their places) needs no passphrase and may be repeated, so whoever opens the
-home next finishes it (:func:`settle`). A draft that was never renamed is thrown away, and so is
-``passphrase.done/``, whose files are all in place.
+``passphrase.new/`` decide: before it the old passphrase counts, after it the new one. The rest
+(copying the files into their places) needs no passphrase and may be repeated, so the next process
+that opens the home finishes it (:func:`settle`). A draft that was never renamed is thrown away, and
+so is ``passphrase.done/``, whose files are all in place.
 """
 
 from __future__ import annotations

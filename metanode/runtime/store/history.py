@@ -13,8 +13,8 @@
 Numbers are decimal texts, because JSON's own lose digits in some readers; octets are lower-case
 hex without a prefix. There is one way to write each, nothing may be added, left out or said twice,
 and a history that no honest node can have is refused: a release without a lock, a lock without the
-node's own vote or with a certificate that does not hold. What is not in the file is not signed
-either: a file can only make a node stricter. ``spec/vectors/history`` shows both sides.
+node's own vote or with a certificate that does not hold. A file gives no leave to sign
+anything: it can only make a node stricter. ``spec/vectors/history`` shows both sides.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ LockInAgreement ==
     ((~faulty[p_0]) /\ (~faulty[q_1]) /\ (k_2 # j_3))
     => (~((key[p_0, k_2] = "locked_in") /\ (key[q_1, j_3] = "locked_in")))
 
-\* invariant: Who has locked a key in holds its share, and so do enough others to sign.
+\* invariant: A node that has locked a key in holds a share of it, and at least t members do.
 KeyAvailable ==
   \A p_0 \in Peer, k_1 \in Key :
     (~faulty[p_0])

@@ -142,7 +142,7 @@ NoDoubleSignLocal ==
         => (/\ \E a_4 \in Attempt : Cardinality({q_5 \in Peer : vote[q_5, e_1, a_4, d_2]}) >= T
             /\ \E a_4 \in Attempt : Cardinality({q_5 \in Peer : vote[q_5, e_1, a_4, x_3]}) >= T))
 
-\* invariant: A vote or a share that is out stands in the log of its sender.
+\* invariant: A vote or a share that has left a node stands in the log on that node's disk.
 DurableBeforeSend ==
   \A p_0 \in Peer, e_1 \in Event, a_2 \in Attempt, d_3 \in Digest :
     (~faulty[p_0]) => (vote[p_0, e_1, a_2, d_3] => (voted[p_0, e_1, a_2] = d_3))
