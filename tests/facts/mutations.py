@@ -48,7 +48,7 @@ def _facts() -> Iterator[Mutation]:
             for value in values_of(cell):
                 yield Mutation(
                     f"fact {cell.name} is {value}",
-                    f"fact {cell.name}",
+                    f"fact {cell.name} is not {value}",
                     lambda cell=cell, value=value: _tell(cell.name, value),
                 )
 

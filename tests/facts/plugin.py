@@ -15,8 +15,10 @@ import pytest
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.runner import Tables
 from metanode.protocol.tables.view import NodeView
-from tests.facts.mutations import mutations
+from spec.protocol import PROTOCOL
+from tests.facts.mutations import mutations, values_of
 
+VALUES = {cell.name: values_of(cell) for cell in PROTOCOL.cells.values() if cell.kept == "given"}
 _TOUCHED: set[str] = set()
 
 
@@ -40,9 +42,11 @@ def _watch() -> None:
     last: dict[int, tuple[object, str]] = {}
 
     def watched_read(self: NodeView, cell: str, index: Any) -> Any:
+        value = read(self, cell, index)
         if cell in self.providers:
-            _TOUCHED.add(f"fact {cell}")
-        return read(self, cell, index)
+            others = (other for other in VALUES[cell] if other != value)
+            _TOUCHED.update(f"fact {cell} is not {other}" for other in others)
+        return value
 
     def watched_fire(self: Tables, trigger: str, **arguments: Any) -> Any:
         rule = fire(self, trigger, **arguments)
