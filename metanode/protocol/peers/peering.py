@@ -200,10 +200,6 @@ class Peering:
                 refused.append(text)
         return tuple(refused)
 
-    def misbehaved(self, key: str, now: float) -> float:
-        """Score a peer (by IP group or node id in hex); returns until when it is excluded."""
-        return self.exclusions.add(key, now)
-
     # --------------------------------------------------------------------------------- questions
 
     def admits(self, host: str, outbound: bool, now: float) -> str | None:

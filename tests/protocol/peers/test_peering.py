@@ -278,8 +278,8 @@ def test_exclusion_starts_at_two_points_and_grows() -> None:
 def test_an_excluded_address_gets_no_link() -> None:
     """Catches a score that changes nothing."""
     core = peering(public(1))
-    core.misbehaved("20.1.1.1/32", 0.0)
-    core.misbehaved("20.1.1.1/32", 0.0)
+    core.exclusions.add("20.1.1.1/32", 0.0)
+    core.exclusions.add("20.1.1.1/32", 0.0)
     assert core.admits("20.1.1.1", False, 0.0) == "excluded after misbehaviour"
     assert dials(core.tick(0.0)) == []
     assert dials(core.tick(3601.0)) == [public(1)]
