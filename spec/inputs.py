@@ -92,7 +92,7 @@ STEPS = {each.name: each for each in (
          " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Miss",
          "a run that ends without a result; then the runs that sign with a peer banned for it"),
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
-         " event.KeyMade event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
+         " event.KeyMade event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
     step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Miss",
          "attempts whose time is over"),

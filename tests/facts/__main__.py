@@ -92,8 +92,10 @@ def _try_all(chosen: list[Mutation], deep: bool) -> dict[str, str]:
             marks = touching()
 
             def sought(mutation: Mutation) -> str:
-                test = first_noticing(mutation, marks.get(mutation.mark, [])[:TESTS_AT_MOST])
-                print(f"{mutation.name}: {test or 'NOTHING'}", flush=True)
+                tests = marks.get(mutation.mark, [])
+                test = first_noticing(mutation, tests[:TESTS_AT_MOST])
+                none = f"none of {len(tests)} tests" if tests else "no test comes there"
+                print(f"{mutation.name}: {test or none}", flush=True)
                 return test
 
             found |= zip([m.name for m in left], pool.map(sought, left), strict=True)
@@ -106,10 +108,12 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="how many, by the tests that are named")
     parser.add_argument("--seed", type=int, help="which ones")
     parser.add_argument("--only", default="", help="those whose name has this in it")
+    parser.add_argument("--left", action="store_true", help="those that neither file names")
     parser.add_argument("--update", action="store_true", help=f"write {NOTICED.name} anew")
     options = parser.parse_args()
     began, every = time.monotonic(), mutations()
-    chosen = [m for name, m in every.items() if options.only in name]
+    explained = {*known(), *reasons()} if options.left else ()
+    chosen = [m for name, m in every.items() if options.only in name and name not in explained]
     if options.sample is not None:
         seed = options.seed if options.seed is not None else random.randrange(1 << 32)
         print(f"seed {seed}; again with: python -m tests.facts --sample {options.sample}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from attrs import evolve
 
 from metanode.protocol.context import keygen_event
 from spec import messages as m
+from tests.conformance.recording import recorded
 from tests.simulation.hostile import MIDDLE, OLDEST
 from tests.simulation.simulator import (
     NETWORK_ID,
@@ -65,6 +68,30 @@ def test_a_dead_coordinator_costs_one_slot() -> None:
     assert len(slots) == 1
     assert slots.pop() > sim.begin // QUICK.keygen_period_s
     assert dead == sim.number_of(ids[(1 + int(sim.begin // 4)) % 4])
+
+
+def test_a_member_that_finishes_last_certifies_at_once() -> None:
+    """Catches a key that waits for another confirmation although all of them are in already."""
+    sim = Simulation(seed=11, keygen_s=17.0)
+    last = sim.nodes[2].node_id
+
+    def slowly(number: int) -> Callable[[bytes, object], list[object]]:
+        def later(to: bytes, message: object) -> list[object]:
+            if to != last or not isinstance(message, m.Step):
+                return [message]
+            sim.after(0.2, lambda: sim.inject(number, message, 2))
+            return []
+
+        return later
+
+    for number in (0, 1, 3):
+        sim.tamper[number] = slowly(number)
+    traces = recorded(sim)
+    sim.start_all()
+    sim.run_until(lambda: locked(sim), 30.0, "a key is locked in")
+    at_once = [r for r in traces["node-2"] if r.get("event") == "Certify" and r["input"] == "step"]
+    assert len(at_once) == len(sim.noted("keygen.certified", 2)) == 5
+    assert states(sim) == ["locked_in"]
 
 
 @pytest.mark.parametrize("reached", [0, 1, 3])
