@@ -11,6 +11,7 @@ from attrs import field, fields, frozen
 
 from metanode.errors import UserError
 from metanode.tss import curve, oracle
+from metanode.tss.latch import Latch
 from metanode.tss.oracle import Tag
 from metanode.tss.parameters import (
     BASE_OTS,
@@ -77,11 +78,12 @@ def _freeze(pairs: Mapping[int, PairState]) -> Mapping[int, PairState]:
 
 @frozen
 class Keyshare:
-    """Party ``party_index``'s share of one key in one epoch. Immutable; sessions only read it.
+    """Party ``party_index``'s share of one key in one epoch. Sessions read it, and close its latch.
 
     ``key_id`` 32 bytes, the same in every epoch; ``secret_share`` s_i, a scalar; ``public_key`` and
     ``public_shares`` (position j-1 is party j's S_j) 33 bytes each; ``chain_code`` 32 bytes;
-    ``pair_state`` other party index → :class:`PairState`.
+    ``pair_state`` other party index → :class:`PairState`. ``latch`` says with whom the share is not
+    used any more; it is not part of the bytes, and equal shares have their own.
     """
 
     key_id: bytes
@@ -93,6 +95,7 @@ class Keyshare:
     public_shares: tuple[bytes, ...]
     chain_code: bytes = field(repr=False)
     pair_state: Mapping[int, PairState] = field(repr=False, converter=_freeze, hash=False)
+    latch: Latch = field(factory=Latch, init=False, repr=False, eq=False)
 
     @property
     def parties(self) -> tuple[int, ...]:
@@ -139,7 +142,7 @@ class Keyshare:
 
 
 def _names() -> list[str]:
-    return [attribute.name for attribute in fields(Keyshare)]
+    return [attribute.name for attribute in fields(Keyshare) if attribute.init]
 
 
 def confirmation_digest(keyshare: Keyshare | PublicPackage) -> bytes:

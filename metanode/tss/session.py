@@ -16,7 +16,8 @@ from typing import Generic, NoReturn, TypeVar
 
 from metanode.errors import LocalFault, check
 from metanode.tss import oracle
-from metanode.tss.abort import Abort, AbortKind, Blame
+from metanode.tss.abort import RULES, Abort, AbortKind, Blame
+from metanode.tss.latch import Latch
 from metanode.tss.messages import Message, Shape
 from metanode.tss.oracle import Tag
 from metanode.tss.public_run import Fault, PublicRun
@@ -29,6 +30,7 @@ NEW = "new"
 FINISHED = "finished"
 ABORTED = "aborted"
 TWO_MESSAGES = "two messages for one slot"
+BANNED_ELSEWHERE = "the peer failed in another session on this share"
 
 
 class Session(ABC, Generic[Result]):
@@ -48,6 +50,8 @@ class Session(ABC, Generic[Result]):
         self._seen: dict[tuple[int, int, bool], bytes] = {}
         self._values: dict[tuple[int, bool], dict[int, dict[str, bytes]]] = {}
         self._broadcasts: dict[tuple[int, int], bytes] = {}
+        self._latch: Latch | None = None
+        """That of the share whose correlations this session uses; dealings make their own."""
 
     @property
     def session_id(self) -> bytes:
@@ -81,13 +85,20 @@ class Session(ABC, Generic[Result]):
     def start(self) -> list[Message]:
         """Return the messages of round 1 (and later ones, if peers were early). Once only.
 
-        Nothing is sent when a peer's early message, or the caller's clock, has ended the session.
+        Nothing is sent when a peer's early message, or the caller's clock, has ended the session,
+        nor when a peer has been banned from the share.
         """
         check(not self._started, "a session starts once")
         self._started = True
         if self._closed is not None:
             return []
-        out = self._begin()
+        try:
+            self._ask_latch()
+            out = self._begin()
+            self._ask_latch()
+        except Blame as blame:
+            self._close(blame)
+            return []
         self._current = 1
         return out + self._advance()
 
@@ -176,10 +187,14 @@ class Session(ABC, Generic[Result]):
             broadcasts = self._ordered(number, True)
             directs = self._ordered(number, False)
             try:
-                out += self._step(number, broadcasts, directs)
+                # Before the work and after it: another thread's session may fail meanwhile.
+                self._ask_latch()
+                messages = self._step(number, broadcasts, directs)
+                self._ask_latch()
             except Blame as blame:
                 self._close(blame)
                 break
+            out += messages
             if number == self._run.rounds:
                 self._closed = FINISHED
                 self._erase()
@@ -192,7 +207,16 @@ class Session(ABC, Generic[Result]):
         values = self._values.pop((number, public), {})
         return {sender: values[sender] for sender in self._others if sender in values}
 
+    def _ask_latch(self) -> None:
+        """End the session if a peer has been banned from the share: every answer is a try."""
+        found = None if self._latch is None else self._latch.reason(self._others)
+        if found is not None:
+            kind, banned = found
+            raise Blame(kind, BANNED_ELSEWHERE, banned)
+
     def _close(self, blame: Blame) -> None:
+        if self._latch is not None and RULES[blame.kind].ban:
+            self._latch.close(blame.culprits, blame.kind)
         self._abort = blame.abort(self._session_id)
         self._closed = ABORTED
         self._result = None

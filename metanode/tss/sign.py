@@ -58,8 +58,9 @@ class SignSession(Session[Signature]):
 
     ``signers`` are exactly t distinct indices including ours; ``instance`` is 32 bytes that the
     caller never uses twice; ``tweak`` is a public scalar added to the key. Sessions on one key
-    share may run side by side: they only read it, and everything they derive from it depends on
-    the session id.
+    share may run side by side if they all hold the one ``keyshare`` object: everything that they
+    derive from it depends on the session id, and its latch stops all of them with a peer that one
+    of them bans. A caller that loads the share again closes the latch again.
     """
 
     _run: SignRun
@@ -81,6 +82,7 @@ class SignSession(Session[Signature]):
         run = SignRun(key, members, digest, instance, tweak, parameters)
         super().__init__(run, keyshare.party_index)
         self._keyshare: Keyshare | None = keyshare
+        self._latch = keyshare.latch
         self._public_key = tweaked_key(keyshare.public_key, tweak)
         self._parameters = parameters
         self._digest = digest
