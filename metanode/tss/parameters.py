@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
-SUITE = b"metanode/dkls23/secp256k1/v2"
+SUITE = b"metanode/dkls23/secp256k1/v3"
 """Name of the protocol and its version; enters every session id.
 
-v2: one digest over all GGM trees of a pair where v1 had one for each.
+v2: one digest over all GGM trees of a pair where v1 had one for each. v3: the session id of a
+signing run binds the list of public shares, and what a session draws binds share and session.
 """
 
 SCALAR_BYTES = 32

@@ -76,12 +76,11 @@ class SignSession(Session[Signature]):
         check(type(digest) is bytes and len(digest) == HASH_BYTES, "digest must have 32 bytes")
         check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
         check(0 <= tweak < ORDER, "tweak is not a scalar")
-        key = SignedKey(
-            key_id=keyshare.key_id, epoch=keyshare.epoch, public_key=keyshare.public_key
-        )
+        key = SignedKey.of(keyshare.package)
         run = SignRun(key, members, digest, instance, tweak, parameters)
         super().__init__(run, keyshare.party_index)
         self._keyshare: Keyshare | None = keyshare
+        self._sharing = key.sharing
         self._latch = keyshare.latch
         self._public_key = tweaked_key(keyshare.public_key, tweak)
         self._parameters = parameters
@@ -95,14 +94,16 @@ class SignSession(Session[Signature]):
         self._sum_u = self._sum_v = 0
         self._u = self._w = 0
         self._r_x = self._recovery = 0
+        try:
+            self._ask_latch()
+        except Blame as blame:
+            self._close(blame)
 
     def _link(self, bob: int, alice: int) -> Link:
-        share = self._share()
-        static = oracle.digest(Tag.PAIR, share.key_id, share.epoch.to_bytes(8, "big"))
         return Link(
             parameters=self._parameters,
             sid=pair_sid(self._session_id, bob, alice),
-            gadget=gadget(pair_sid(static, bob, alice), self._parameters.choice_bits),
+            gadget=gadget(pair_sid(self._sharing, bob, alice), self._parameters.choice_bits),
         )
 
     def _share(self) -> Keyshare:
