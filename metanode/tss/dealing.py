@@ -18,6 +18,7 @@ from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing_run import DealingRun
 from metanode.tss.feldman import Commitments, Polynomial
+from metanode.tss.hedge import HedgedEntropy, spent
 from metanode.tss.keyshare import Keyshare, PairState, PublicPackage
 from metanode.tss.messages import Message
 from metanode.tss.oracle import Tag
@@ -29,18 +30,21 @@ from metanode.tss.session import Session, Values
 
 class Dealing(Session[Keyshare]):
     """One party's side. ``result`` is its new share; a party that only deals ends with None.
+    ``secret`` is its old share, if it has one, and hedges what it draws.
 
     Once finished, ``package`` is the public part of the new shares.
     """
 
     _run: DealingRun
 
-    def __init__(self, run: DealingRun, party: int, entropy: Entropy) -> None:
+    def __init__(
+        self, run: DealingRun, party: int, entropy: Entropy, secret: bytes = b""
+    ) -> None:
         super().__init__(run, party)
         self._roles = roles = run.roles
         self._deals = party in roles.dealers
         self._holds = party in roles.holders
-        self._entropy = entropy
+        self._entropy: Entropy = HedgedEntropy(entropy, run.session_id, party, secret)
         self._sid = b""
         self._polynomial: Polynomial | None = None
         self._round_1: dict[int, Mapping[str, bytes]] = {}
@@ -126,7 +130,9 @@ class Dealing(Session[Keyshare]):
         if self._polynomial is not None:
             opening["coefficients"] = self._encoded
             opening["salt"] = self._salt
-            opening["proofs"] = self._polynomial.proofs(self._sid, self._party, self._entropy)
+            opening["proofs"] = self._polynomial.proofs(
+                self._encoded, self._sid, self._party, self._entropy
+            )
         out = [self._broadcast(2, opening)]
         for peer in self._other_holders if self._holds else ():
             pair = PairSetup(self._sid, self._party, peer, self._entropy)
@@ -294,5 +300,6 @@ class Dealing(Session[Keyshare]):
     def _forget(self) -> None:
         self._polynomial = None
         self._secret_share = 0
+        self._entropy = spent
         self._pairs = {}
         self._pair_states = {}

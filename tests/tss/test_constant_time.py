@@ -57,9 +57,9 @@ PUBLIC_ONLY = {
         (
             "sign",
             "_sum_points",
-            "[own_key, *(opening.key_point for opening in openings.values())]",
+            "[self._key_point, *(o.key_point for o in openings.values())]",
         ),
-        ("sign", "_sum_points", "[own_nonce, *(o.nonce_point for o in openings.values())]"),
+        ("sign", "_sum_points", "[self._nonce_point, *(o.nonce_point for o in openings.values())]"),
         ("verify", "recovery_id", "[part for part in parts if part is not None]"),
     },
     "negate": set(),

@@ -29,10 +29,10 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
-        "keygen": "293de08a976f195d2dd1fd723163ae03",
-        "sign": "6a9ebb4a11846b8cb21c3cf0120fe779",
-        "refresh": "9405e42ca273886b18690e975d55f8b1",
-        "reshare": "955f9ab44536e1d85e0ac78a2713086c",
+        "keygen": "df42fb05c2bd381db8d495fde502c150",
+        "sign": "855b1c773b83d7f78d79d15cdc8c82b1",
+        "refresh": "3c73e23462f9739bdaa7c69fe1ba0463",
+        "reshare": "96fffc101f03c86d04239ffccec7fb1e",
     },
 }
 
