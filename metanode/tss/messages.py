@@ -172,7 +172,7 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
         broadcast=Shape.of(commitment=HASH_BYTES),
         direct=Shape.of(
             salt=HASH_BYTES, columns=TREES * parameters.column_bytes, x_check=CHECK_BYTES,
-            t_check=BASE_OTS * CHECK_BYTES,
+            t_check=HASH_BYTES,
         ),
     )
     second = Round(

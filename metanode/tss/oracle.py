@@ -46,6 +46,7 @@ class Tag(bytes, Enum):
     PRG_KEY = b"metanode/tss/prg-key/v1"
     PRG = b"metanode/tss/prg/v1"
     CHI = b"metanode/tss/chi/v1"
+    T_CHECK = b"metanode/tss/t-check/v1"
     ROW_KEY = b"metanode/tss/row-key/v1"
     ROW = b"metanode/tss/row/v1"
     THETA = b"metanode/tss/theta/v1"

@@ -30,12 +30,16 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
 _CHECK_WORDS = CHECK_BYTES // 8
-_BYTES_AT_ONCE = 16
 
 
 @frozen
 class Columns:
-    """Bob's message: ``columns`` c (128 × column bytes), x̃ (16 bytes), t̃ (256 × 16 bytes)."""
+    """Bob's message: ``columns`` c (128 × column bytes), x̃ (16 bytes), one hash of t̃ (32 bytes).
+
+    The hash is as binding as t̃: by collision resistance it stands for one t̃ that Bob knows when he
+    sends it, so that the set of Δ that pass is fixed by his message, and Alice's verdict tells him
+    what it told him before: whether hers is one of them.
+    """
 
     columns: bytes = field(repr=False)
     x_check: bytes = field(repr=False)
@@ -77,29 +81,35 @@ class _CheckMatrix:
 
     def __init__(self, context: bytes, salt: bytes, columns: bytes, parameters: Parameters) -> None:
         self._count = parameters.choice_bytes
-        seed = oracle.stream(Tag.CHI, parameters.choice_bits * CHECK_BYTES, context, salt, columns)
-        self._rows = np.frombuffer(seed, np.uint64).reshape(self._count, 8, _CHECK_WORDS)
+        self._binding = (context, salt, oracle.digest(Tag.CHI, context, salt, columns))
+        seed = oracle.stream(Tag.CHI, parameters.choice_bits * CHECK_BYTES, *self._binding)
+        self._rows = np.frombuffer(seed, np.uint64).reshape(2 * self._count, 4, _CHECK_WORDS)
 
     def apply(self, matrix: Bytes) -> Words:
         """Return row[:ξ]·U ⊕ row[ξ:] for each row, as (rows, 2) words.
 
-        Each byte of a row picks one of the 256 sums of eight rows of U. A few bytes at a time, so
-        that the tables stay in the processor's cache and in memory that need not be mapped anew.
+        Each half of a byte of a row picks one of the 16 sums of four rows of U.
         """
-        hashed: Words = matrix[:, self._count :].copy().view(np.uint64)
-        for start in range(0, self._count, _BYTES_AT_ONCE):
-            groups = self._rows[start : start + _BYTES_AT_ONCE]
-            width = len(groups)
-            sums = np.empty((256, width, _CHECK_WORDS), np.uint64)
-            sums[0] = 0
-            for bit in range(8):
-                np.bitwise_xor(sums[: 1 << bit], groups[:, bit], out=sums[1 << bit : 2 << bit])
-            places = matrix[:, start : start + width].T.astype(np.intp)
-            places *= width
-            places += np.arange(width)[:, None]
-            picked = sums.reshape(-1).view(f"V{CHECK_BYTES}").take(places).view(np.uint64)
-            hashed ^= np.bitwise_xor.reduce(picked, axis=0).reshape(-1, _CHECK_WORDS)
+        groups = len(self._rows)
+        sums = np.empty((16, groups, _CHECK_WORDS), np.uint64)
+        sums[0] = 0
+        for bit in range(4):
+            np.bitwise_xor(sums[: 1 << bit], self._rows[:, bit], out=sums[1 << bit : 2 << bit])
+        octets = matrix[:, : self._count].T
+        places = np.empty((self._count, 2, len(matrix)), np.intp)
+        np.bitwise_and(octets, 15, out=places[:, 0])
+        np.right_shift(octets, 4, out=places[:, 1])
+        places *= groups
+        places += np.arange(groups).reshape(-1, 2, 1)
+        picked = sums.reshape(-1).view(f"V{CHECK_BYTES}").take(places.reshape(groups, -1))
+        hashed: Words = np.bitwise_xor.reduce(picked.view(np.uint64), axis=0)
+        hashed = hashed.reshape(-1, _CHECK_WORDS)
+        hashed ^= matrix[:, self._count :].copy().view(np.uint64)
         return hashed
+
+    def hash(self, check: Words) -> bytes:
+        """Return what stands for t̃ on the wire, bound to the columns."""
+        return oracle.digest(Tag.T_CHECK, *self._binding, check.tobytes())
 
 
 def _transpose(matrix: Bytes, choice_bytes: int) -> Bytes:
@@ -126,7 +136,7 @@ def extend_receiver(
     folded = _fold(streams, 0, width).reshape(BASE_OTS, width)
     matrix = _CheckMatrix(context, salt, columns, parameters)
     checks = matrix.apply(np.concatenate((x[None, :], folded)))
-    message = Columns(columns, x_check=checks[0].tobytes(), t_check=checks[1:].tobytes())
+    message = Columns(columns, x_check=checks[0].tobytes(), t_check=matrix.hash(checks[1:]))
     return message, _transpose(folded, parameters.choice_bytes)
 
 
@@ -136,7 +146,7 @@ def extend_sender(
 ) -> Bytes | None:
     """Alice: return her rows, (ξ, 32) bytes, or None when the consistency check fails.
 
-    All 256 columns are compared in one constant-time comparison: the verdict is one bit.
+    All columns are compared at once, by their hash and in constant time: the verdict is one bit.
     """
     width = parameters.column_bytes
     bits = delta_bits(delta)
@@ -149,7 +159,7 @@ def extend_sender(
     x_check = np.frombuffer(message.x_check, np.uint64)[None, :]
     selected = x_check * bits.reshape(-1)[:, None].astype(np.uint64)
     expected = matrix.apply(flat) ^ selected
-    if not hmac.compare_digest(expected.tobytes(), message.t_check):
+    if not hmac.compare_digest(matrix.hash(expected), message.t_check):
         return None
     return _transpose(flat, parameters.choice_bytes)
 

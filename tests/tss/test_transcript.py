@@ -30,7 +30,7 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
         "keygen": "df42fb05c2bd381db8d495fde502c150",
-        "sign": "855b1c773b83d7f78d79d15cdc8c82b1",
+        "sign": "7fe278e1bfa93e5a7b141854b53937c0",
         "refresh": "3c73e23462f9739bdaa7c69fe1ba0463",
         "reshare": "96fffc101f03c86d04239ffccec7fb1e",
     },

@@ -50,7 +50,7 @@ def guessing_bob(tree: int, guess: int) -> Callable[..., tuple[BobState, dict[st
             "salt": salt,
             "columns": columns.tobytes(),
             "x_check": matrix.apply(x[None, :]).tobytes(),
-            "t_check": matrix.apply(flat).tobytes(),
+            "t_check": matrix.hash(matrix.apply(flat)),
         }
 
     return bob_start
