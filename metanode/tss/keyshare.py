@@ -41,8 +41,8 @@ _PAIR_LENGTHS = {
 class PairState:
     """What one party keeps for one other party, from key generation until the next refresh.
 
-    ``leaves`` (as Bob) are 512 seeds, ``punctured`` (as Alice) 384 seeds ordered by e⊕Δ,
-    ``delta`` the 256 bits of Δ; ``zero_seed`` is common to both parties.
+    ``leaves`` (as Bob) are 256 seeds, ``punctured`` (as Alice) 192 seeds ordered by e⊕Δ,
+    ``delta`` the 128 bits of Δ; ``zero_seed`` is common to both parties.
     """
 
     leaves: bytes = field(repr=False)

@@ -1,7 +1,7 @@
 """Which peers a share is no longer used with: closed by a ban, asked by every session that signs.
 
 A peer that guesses at Δ and is caught has learned one bit. Run side by side, each session would
-give it another try, and a key would be its own after a few hundred (384 for two signers). So the
+give it another try, and a key would be its own after a few hundred. So the
 first failure that calls for a ban closes the latch of that peer in the share itself, and every
 session on that share asks before it works and before it emits: none answers after the first.
 

@@ -1,7 +1,7 @@
-"""SoftSpokenOT (Roy 2022) with k = 2: from 128 punctured GGM trees to hundreds of correlated rows.
+"""SoftSpokenOT (Roy 2022) with k = 2: from 64 punctured GGM trees to hundreds of correlated rows.
 
 Bob holds every leaf and a vector x = β‖mask; Alice holds all leaves but Δ_T of each tree T.
-Afterwards Bob's row j and Alice's row j (256 bits) are equal when β_j = 0 and differ by Δ when
+Afterwards Bob's row j and Alice's row j (128 bits) are equal when β_j = 0 and differ by Δ when
 β_j = 1. The check hashes each column with a random GF(2) matrix U drawn after the columns are
 fixed: a Bob who used different x in different trees must have guessed the Δ of those trees.
 """
@@ -34,7 +34,7 @@ _CHECK_WORDS = CHECK_BYTES // 8
 
 @frozen
 class Columns:
-    """Bob's message: ``columns`` c (128 × column bytes), x̃ (16 bytes), one hash of t̃ (32 bytes).
+    """Bob's message: ``columns`` c (64 × column bytes), x̃ (16 bytes), one hash of t̃ (32 bytes).
 
     The hash is as binding as t̃: by collision resistance it stands for one t̃ that Bob knows when he
     sends it, so that the set of Δ that pass is fixed by his message, and Alice's verdict tells him
@@ -47,13 +47,13 @@ class Columns:
 
 
 def delta_bits(delta: bytes) -> Bytes:
-    """Return Δ, packed in 32 bytes, as a (128, 2) array of bits: tree by bit of the leaf index."""
+    """Return Δ, packed in 16 bytes, as a (64, 2) array of bits: tree by bit of the leaf index."""
     bits = np.unpackbits(np.frombuffer(delta, np.uint8), bitorder="little")
     return bits.reshape(TREES, TREE_DEPTH)
 
 
 def pack_delta(deltas: list[int]) -> bytes:
-    """Return the 32 bytes for 128 leaf indices; inverse of :func:`delta_bits`."""
+    """Return the 16 bytes for 64 leaf indices; inverse of :func:`delta_bits`."""
     numbers = np.array(deltas, np.uint8)
     bits = (numbers[:, None] >> np.arange(TREE_DEPTH, dtype=np.uint8)[None, :]) & 1
     return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
@@ -113,7 +113,7 @@ class _CheckMatrix:
 
 
 def _transpose(matrix: Bytes, choice_bytes: int) -> Bytes:
-    """Turn 256 columns of ξ bits into ξ rows of 32 bytes; the masks at the end are dropped."""
+    """Turn 128 columns of ξ bits into ξ rows of 16 bytes; the masks at the end are dropped."""
     bits = np.unpackbits(matrix[:, :choice_bytes], axis=1, bitorder="little")
     eights = bits.reshape(-1, 8, choice_bytes * 8)
     eights <<= np.arange(8, dtype=np.uint8)[:, None]
@@ -124,9 +124,9 @@ def _transpose(matrix: Bytes, choice_bytes: int) -> Bytes:
 def extend_receiver(
     parameters: Parameters, context: bytes, salt: bytes, leaves: bytes, masked_choices: bytes
 ) -> tuple[Columns, Bytes]:
-    """Bob: return (message, rows); rows are (ξ, 32) bytes, secret.
+    """Bob: return (message, rows); rows are (ξ, 16) bytes, secret.
 
-    ``context`` is the 32-byte pair session id, ``salt`` Bob's fresh 32 bytes, ``leaves`` his 512
+    ``context`` is the 32-byte pair session id, ``salt`` Bob's fresh 32 bytes, ``leaves`` his 256
     seeds, ``masked_choices`` the ξ choice bits followed by 128 random bits.
     """
     width = parameters.column_bytes
@@ -144,7 +144,7 @@ def extend_sender(
     parameters: Parameters, context: bytes, salt: bytes, punctured: bytes, delta: bytes,
     message: Columns,
 ) -> Bytes | None:
-    """Alice: return her rows, (ξ, 32) bytes, or None when the consistency check fails.
+    """Alice: return her rows, (ξ, 16) bytes, or None when the consistency check fails.
 
     All columns are compared at once, by their hash and in constant time: the verdict is one bit.
     """

@@ -12,7 +12,8 @@ SUITE = b"metanode/dkls23/secp256k1/v3"
 """Name of the protocol and its version; enters every session id.
 
 v2: one digest over all GGM trees of a pair where v1 had one for each. v3: the session id of a
-signing run binds the list of public shares, and what a session draws binds share and session.
+signing run binds the list of public shares; what a session draws binds share and session; 128 base
+transfers in place of 256, and t̃ as one hash.
 """
 
 SCALAR_BYTES = 32
@@ -28,8 +29,12 @@ PROOF_BYTES = POINT_BYTES + SCALAR_BYTES
 
 KAPPA_BITS = 256
 """Bits of the group order."""
-BASE_OTS = 256
-"""Computational security: base oblivious transfers per ordered pair (DKLs23, λ_c)."""
+BASE_OTS = 128
+"""Computational security: base oblivious transfers per ordered pair (DKLs23, λ_c).
+
+Bits of Δ. The group and all hashes give 128 bits; more than that here protects nothing (a public
+audit of another DKLs23 library, 2024, appendix F, says the same).
+"""
 TREE_DEPTH = 2
 """SoftSpokenOT's k: base transfers folded into one GGM tree (Roy 2022)."""
 TREES = BASE_OTS // TREE_DEPTH

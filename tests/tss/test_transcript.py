@@ -29,10 +29,10 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
-        "keygen": "df42fb05c2bd381db8d495fde502c150",
-        "sign": "7fe278e1bfa93e5a7b141854b53937c0",
-        "refresh": "3c73e23462f9739bdaa7c69fe1ba0463",
-        "reshare": "96fffc101f03c86d04239ffccec7fb1e",
+        "keygen": "e15149f0599af85cd17319c3ef3c6619",
+        "sign": "3399108b3210486612862e8c449635cc",
+        "refresh": "e84c6facf1742905737f50e6e874f998",
+        "reshare": "1917bafaf44991f80f11eb07def68995",
     },
 }
 

@@ -196,7 +196,7 @@ def test_a_guess_at_one_choice_of_the_base_transfers() -> None:
     accepted = []
     for side in (0, 1):
         sessions = keygen_sessions(2, 3)
-        at = (2 * 77 + side) * SEED_BYTES
+        at = (2 * 45 + side) * SEED_BYTES
 
         def spoil(data: bytes, at: int = at) -> bytes:
             return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
