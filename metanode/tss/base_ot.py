@@ -15,7 +15,7 @@ import numpy.typing as npt
 from metanode.tss import curve, oracle
 from metanode.tss.curve import Entropy, Point, Workspace
 from metanode.tss.oracle import Tag
-from metanode.tss.parameters import BASE_OTS, POINT_BYTES
+from metanode.tss.parameters import BASE_OTS, POINT_BYTES, SEED_BYTES
 
 PAIR_BYTES = 2 * POINT_BYTES
 """R_0‖R_1 of one transfer."""
@@ -51,7 +51,8 @@ def _keys(
     context: bytes, sender_key: bytes, branches: Bytes, pairs: Bytes, shared: list[bytes]
 ) -> list[bytes]:
     """Return the transfers' keys, one for each line."""
-    return oracle.digest_each(Tag.KDF, (context, sender_key), branches, pairs, _lines(shared))
+    hashed = oracle.digest_each(Tag.KDF, (context, sender_key), branches, pairs, _lines(shared))
+    return [key[:SEED_BYTES] for key in hashed]
 
 
 class BaseOtReceiver:
@@ -89,7 +90,7 @@ class BaseOtReceiver:
                 return own
 
     def keys(self, sender_key: bytes) -> list[bytes] | None:
-        """Return the 128 chosen 32-byte keys, or None when M is not a point."""
+        """Return the 128 chosen 16-byte keys, or None when M is not a point."""
         point = curve.parse_point(sender_key)
         if point is None:
             return None

@@ -71,21 +71,21 @@ def xor(first: bytes, other: bytes) -> bytes:
     return mixed.to_bytes(len(first), "little")
 
 
-def _hash_each(tag: Tag, context: bytes, nodes: Nodes) -> Nodes:
-    """Return the oracle's 64 bytes for each node, bound to pair and tree."""
-    numbers = np.repeat(_TREE_NUMBERS, nodes.shape[1], axis=0)
-    hashed = b"".join(oracle.wide_each(tag, (context,), numbers, nodes.reshape(-1, SEED_BYTES)))
-    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, GGM_DIGEST_BYTES)
+def _numbered(nodes: Nodes) -> tuple[Nodes, Nodes]:
+    """Return the number of each node's tree, and the nodes, line by line."""
+    return np.repeat(_TREE_NUMBERS, nodes.shape[1], axis=0), nodes.reshape(-1, SEED_BYTES)
 
 
 def _children(context: bytes, nodes: Nodes) -> Nodes:
     """Return the level below: the two children of each node, side by side."""
-    return _hash_each(Tag.GGM, context, nodes).reshape(TREES, -1, SEED_BYTES)
+    hashed = b"".join(oracle.digest_each(Tag.GGM, (context,), *_numbered(nodes)))
+    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, SEED_BYTES)
 
 
 def _leaf_hashes(context: bytes, leaves: Nodes) -> Nodes:
-    """Return what stands for each leaf in the proof."""
-    return _hash_each(Tag.GGM_PROOF, context, leaves)
+    """Return what stands for each leaf in the proof: 64 bytes."""
+    hashed = b"".join(oracle.wide_each(Tag.GGM_PROOF, (context,), *_numbered(leaves)))
+    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, GGM_DIGEST_BYTES)
 
 
 def _digest(context: bytes, hashes: Nodes) -> bytes:
@@ -102,9 +102,9 @@ def _sum_of_each_side(level: Nodes) -> Nodes:
 def build_trees(
     context: bytes, keys: Sequence[tuple[bytes, bytes]]
 ) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return (leaves, corrections, sums, digest) for 128 key pairs of 32 bytes.
+    """Return (leaves, corrections, sums, digest) for 128 key pairs of 16 bytes.
 
-    ``leaves`` are 64·4 seeds in order; ``corrections`` 64 and ``sums`` 64 bytes per tree;
+    ``leaves`` are 64·4 seeds in order; ``corrections`` 32 and ``sums`` 64 bytes per tree;
     ``digest`` is 64 bytes.
     """
     joined = b"".join([key for pair in keys for key in pair])

@@ -24,6 +24,7 @@ from metanode.tss.parameters import (
     SCALAR_BYTES,
     SEED_BYTES,
     TREES,
+    ZERO_SEED_BYTES,
 )
 
 _VERSION = 1
@@ -33,7 +34,7 @@ _PAIR_LENGTHS = {
     "leaves": TREES * LEAVES_PER_TREE * SEED_BYTES,
     "punctured": TREES * (LEAVES_PER_TREE - 1) * SEED_BYTES,
     "delta": BASE_OTS // 8,
-    "zero_seed": SEED_BYTES,
+    "zero_seed": ZERO_SEED_BYTES,
 }
 
 

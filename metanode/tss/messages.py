@@ -24,8 +24,8 @@ from metanode.tss.parameters import (
     PROOF_BYTES,
     ROW_SCALARS,
     SCALAR_BYTES,
-    SEED_BYTES,
     TREES,
+    ZERO_SEED_BYTES,
     Parameters,
 )
 
@@ -148,7 +148,8 @@ class DealingShapes:
         if holds:
             fields |= {
                 "ot_key": POINT_BYTES, "ggm_corrections": CORRECTION_BYTES, "ggm_sums": SUM_BYTES,
-                "ggm_digest": GGM_DIGEST_BYTES, "zero_seed": SEED_BYTES, "zero_salt": HASH_BYTES,
+                "ggm_digest": GGM_DIGEST_BYTES, "zero_seed": ZERO_SEED_BYTES,
+                "zero_salt": HASH_BYTES,
             }
         return Shape.of(**fields)
 

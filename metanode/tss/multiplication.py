@@ -112,8 +112,8 @@ def alice_multiply(
         return None
     salt = curve.draw(entropy, HASH_BYTES)
     key = row_key(link.sid, salt)
-    zeros = b"".join(hash_rows(key, rows, _ROW_BYTES))
-    ones = b"".join(hash_rows(key, rows ^ np.frombuffer(delta, np.uint8), _ROW_BYTES))
+    zeros = hash_rows(key, rows, _ROW_BYTES).tobytes()
+    ones = hash_rows(key, rows ^ np.frombuffer(delta, np.uint8), _ROW_BYTES).tobytes()
     check_input = curve.random_scalar(entropy)
     masked = vectors.subtract_rows(zeros, ones, (*inputs, check_input))
     theta = _combination(link, salt, masked)
@@ -146,7 +146,7 @@ def bob_finish(link: Link, state: BobState, fields: Mapping[str, bytes]) -> tupl
     if eta is None:
         return None
     theta = _combination(link, salt, masked)
-    hashes = b"".join(hash_rows(row_key(link.sid, salt), state.rows, _ROW_BYTES))
+    hashes = hash_rows(row_key(link.sid, salt), state.rows, _ROW_BYTES).tobytes()
     bits = np.frombuffer(state.choices, np.uint8)
     own, other = vectors.split_rows(hashes), vectors.split_rows(masked)
     opened = vectors.add_chosen(own, other, bits, eta)

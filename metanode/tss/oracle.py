@@ -40,15 +40,13 @@ class Tag(bytes, Enum):
     SHARE_PROOF = b"metanode/tss/share-proof/v1"
     H2C = b"metanode/tss/h2c/v1"
     KDF = b"metanode/tss/kdf/v1"
-    GGM = b"metanode/tss/ggm/v1"
+    GGM = b"metanode/tss/ggm/v2"
     GGM_PROOF = b"metanode/tss/ggm-proof/v1"
     GGM_DIGEST = b"metanode/tss/ggm-digest/v2"
-    PRG_KEY = b"metanode/tss/prg-key/v1"
-    PRG = b"metanode/tss/prg/v1"
+    PRG_KEY = b"metanode/tss/prg-key/v2"
     CHI = b"metanode/tss/chi/v1"
     T_CHECK = b"metanode/tss/t-check/v1"
-    ROW_KEY = b"metanode/tss/row-key/v1"
-    ROW = b"metanode/tss/row/v1"
+    ROW_KEY = b"metanode/tss/row-key/v2"
     THETA = b"metanode/tss/theta/v1"
     MU = b"metanode/tss/mu/v1"
     GADGET = b"metanode/tss/gadget/v1"
@@ -125,11 +123,3 @@ def digest_each(tag: Tag, fixed: Sequence[bytes], *varying: npt.NDArray[np.uint8
 def wide_each(tag: Tag, fixed: Sequence[bytes], *varying: npt.NDArray[np.uint8]) -> list[bytes]:
     """Return :func:`wide` for every line of the varying components."""
     return [hashlib.sha512(data).digest() for data in framed_each(tag, fixed, varying)]
-
-
-def stream_each(
-    tag: Tag, length_bytes: int, fixed: Sequence[bytes], *varying: npt.NDArray[np.uint8]
-) -> list[bytes]:
-    """Return :func:`stream` for every line of the varying components."""
-    shake = hashlib.shake_256
-    return [shake(data).digest(length_bytes) for data in framed_each(tag, fixed, varying)]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from metanode.tss import oracle
+from metanode.tss.fixed_key import BLOCK_BYTES, KEY_BYTES, Bytes, Words, hash_blocks
 from metanode.tss.oracle import Tag
 from metanode.tss.parameters import (
     BASE_OTS,
@@ -26,10 +27,11 @@ from metanode.tss.parameters import (
     Parameters,
 )
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
-
 _CHECK_WORDS = CHECK_BYTES // 8
+_FIRST_LEAVES = (np.arange(TREES, dtype=np.uint64) * LEAVES_PER_TREE)[:, None]
+_PLACES = np.arange(LEAVES_PER_TREE, dtype=np.uint8)
+ALL_PLACES = np.broadcast_to(_PLACES, (TREES, LEAVES_PER_TREE))
+"""Where Bob's leaves stand in their trees."""
 
 
 @frozen
@@ -59,12 +61,19 @@ def pack_delta(deltas: list[int]) -> bytes:
     return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
 
 
-def _expand(context: bytes, salt: bytes, leaves: bytes, column_bytes: int) -> Bytes:
-    """Return PRG(leaf) for each 32-byte leaf, as one flat array."""
-    key = oracle.digest(Tag.PRG_KEY, context, salt)
+def _expand(
+    context: bytes, salt: bytes, leaves: bytes, places: npt.NDArray[np.uint8], column_bytes: int
+) -> Bytes:
+    """Return PRG(leaf) for each leaf, as (trees, leaves of a tree, column bytes).
+
+    ``places`` are the leaves' numbers in their trees, 0..3, as (trees, leaves of a tree).
+    """
+    key = oracle.digest(Tag.PRG_KEY, context, salt)[:KEY_BYTES]
     seeds = np.frombuffer(leaves, np.uint8).reshape(-1, SEED_BYTES)
-    streams = oracle.stream_each(Tag.PRG, column_bytes, (key,), seeds)
-    return np.frombuffer(b"".join(streams), np.uint8)
+    numbers = (_FIRST_LEAVES + places).reshape(-1)
+    blocks = -(-column_bytes // BLOCK_BYTES)
+    streams = hash_blocks(key, numbers, seeds, blocks)
+    return streams.reshape(*places.shape, blocks * BLOCK_BYTES)[:, :, :column_bytes]
 
 
 def _fold(streams: Bytes, first_leaf: int, column_bytes: int) -> Bytes:
@@ -131,7 +140,7 @@ def extend_receiver(
     """
     width = parameters.column_bytes
     x = np.frombuffer(masked_choices, np.uint8)
-    streams = _expand(context, salt, leaves, width).reshape(TREES, LEAVES_PER_TREE, width)
+    streams = _expand(context, salt, leaves, ALL_PLACES, width)
     columns = (np.bitwise_xor.reduce(streams, axis=1) ^ x).tobytes()
     folded = _fold(streams, 0, width).reshape(BASE_OTS, width)
     matrix = _CheckMatrix(context, salt, columns, parameters)
@@ -150,8 +159,8 @@ def extend_sender(
     """
     width = parameters.column_bytes
     bits = delta_bits(delta)
-    streams = _expand(context, salt, punctured, width)
-    streams = streams.reshape(TREES, LEAVES_PER_TREE - 1, width)
+    missing = bits[:, :1] | bits[:, 1:] << 1
+    streams = _expand(context, salt, punctured, missing ^ _PLACES[1:], width)
     received = np.frombuffer(message.columns, np.uint8).reshape(TREES, 1, width)
     folded = _fold(streams, 1, width) ^ (received * bits[:, :, None])
     flat: Bytes = folded.reshape(BASE_OTS, width)
@@ -165,11 +174,11 @@ def extend_sender(
 
 
 def row_key(context: bytes, salt: bytes) -> bytes:
-    """Return the 32-byte key that binds row hashes to the pair session and Alice's salt."""
-    return oracle.digest(Tag.ROW_KEY, context, salt)
+    """Return the fixed key that binds row hashes to the pair session and Alice's salt."""
+    return oracle.digest(Tag.ROW_KEY, context, salt)[:KEY_BYTES]
 
 
-def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> list[bytes]:
-    """Return H(row, j, z_j) for every row, ``output_bytes`` each (SHAKE-256)."""
-    numbers = np.arange(len(rows), dtype=">u2").view(np.uint8).reshape(-1, 2)
-    return oracle.stream_each(Tag.ROW, output_bytes, (key,), numbers, rows)
+def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> Bytes:
+    """Return H(j, z_j) for every row, ``output_bytes`` each, a multiple of 16."""
+    numbers = np.arange(len(rows), dtype=np.uint64)
+    return hash_blocks(key, numbers, rows, output_bytes // BLOCK_BYTES)

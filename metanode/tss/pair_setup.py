@@ -18,7 +18,7 @@ from metanode.tss.ggm import build_trees, evaluate_trees, xor
 from metanode.tss.keyshare import PairState
 from metanode.tss.oracle import Tag
 from metanode.tss.ot_extension import pack_delta
-from metanode.tss.parameters import HASH_BYTES, SEED_BYTES
+from metanode.tss.parameters import HASH_BYTES, ZERO_SEED_BYTES
 
 
 def pair_sid(sid: bytes, bob: int, alice: int) -> bytes:
@@ -48,7 +48,7 @@ class PairSetup:
         self._peer = peer
         self._entropy = entropy
         self._receiver = base_ot.BaseOtReceiver(pair_sid(sid, bob=peer, alice=party), entropy)
-        self._seed = curve.draw(entropy, SEED_BYTES)
+        self._seed = curve.draw(entropy, ZERO_SEED_BYTES)
         self._salt = curve.draw(entropy, HASH_BYTES)
         self._leaves = b""
 

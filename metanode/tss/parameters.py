@@ -13,7 +13,8 @@ SUITE = b"metanode/dkls23/secp256k1/v3"
 
 v2: one digest over all GGM trees of a pair where v1 had one for each. v3: the session id of a
 signing run binds the list of public shares; what a session draws binds share and session; 128 base
-transfers in place of 256, and t̃ as one hash.
+transfers in place of 256; t̃ as one hash; AES under a fixed key for leaves and rows, seeds of 16
+bytes.
 """
 
 SCALAR_BYTES = 32
@@ -22,8 +23,10 @@ POINT_BYTES = 33
 """Length of a compressed point (SEC 1, 2.3.3)."""
 HASH_BYTES = 32
 """Length of digests, session ids, salts and echoes."""
-SEED_BYTES = 32
-"""Length of GGM nodes and zero-sharing seeds."""
+SEED_BYTES = 16
+"""Length of GGM nodes and leaves: the block of the cipher that expands them."""
+ZERO_SEED_BYTES = 32
+"""Length of zero-sharing seeds."""
 PROOF_BYTES = POINT_BYTES + SCALAR_BYTES
 """Length of a Schnorr proof R‖s."""
 

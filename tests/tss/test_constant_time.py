@@ -131,7 +131,11 @@ def test_the_library_is_called_in_one_module_and_as_the_page_says() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for root in imported(node) & {"coincurve", "fastecdsa", "cryptography", "ecdsa", "btclib"}
     }
-    assert importing == {("curve", "coincurve"), ("verify", "fastecdsa")}
+    assert importing == {
+        ("curve", "coincurve"),
+        ("fixed_key", "cryptography"),
+        ("verify", "fastecdsa"),
+    }
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> set[str]:

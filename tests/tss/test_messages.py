@@ -90,5 +90,5 @@ def test_bytes_per_ordered_pair() -> None:
 
     assert sent(sign_rounds(STANDARD)) == 55_039 < 64 * 1024
     assert sent(sign_rounds(COMPACT)) == 45_055
-    assert sent(DealingShapes(32, chain=True).rounds()) == 20_688 < 42_000
+    assert sent(DealingShapes(32, chain=True).rounds()) == 18_640 < 42_000
     assert sent(DealingShapes(31).rounds()) < sent(DealingShapes(32).rounds()) < 42_000

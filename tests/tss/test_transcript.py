@@ -29,10 +29,10 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
-        "keygen": "e15149f0599af85cd17319c3ef3c6619",
-        "sign": "3399108b3210486612862e8c449635cc",
-        "refresh": "e84c6facf1742905737f50e6e874f998",
-        "reshare": "1917bafaf44991f80f11eb07def68995",
+        "keygen": "3fe47b10586bb62b0ec8d4d1e8c936ec",
+        "sign": "1f110ffa5697aead9546ffe182884549",
+        "refresh": "6ed3cfc09bca33ef95f4c371064b8ab7",
+        "reshare": "7a2b80f24459ad6186d674041a5dfa0e",
     },
 }
 

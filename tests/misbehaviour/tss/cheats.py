@@ -12,7 +12,7 @@ import pytest
 from metanode.tss import multiplication, ot_extension, vectors
 from metanode.tss.curve import ORDER, Entropy
 from metanode.tss.multiplication import BobState, Link, alice_multiply
-from metanode.tss.parameters import BASE_OTS, CHECK_BYTES, LEAVES_PER_TREE, TREE_DEPTH, TREES
+from metanode.tss.parameters import BASE_OTS, CHECK_BYTES, TREE_DEPTH
 from tests.tss.support import seeded
 
 
@@ -30,8 +30,7 @@ def guessing_bob(tree: int, guess: int) -> Callable[..., tuple[BobState, dict[st
         choices = entropy(parameters.choice_bytes)
         x = np.frombuffer(choices + entropy(CHECK_BYTES), np.uint8)
         error = np.frombuffer(seeded("error")(width), np.uint8)
-        streams = ot_extension._expand(link.sid, salt, leaves, width)
-        streams = streams.reshape(TREES, LEAVES_PER_TREE, width)
+        streams = ot_extension._expand(link.sid, salt, leaves, ot_extension.ALL_PLACES, width)
         columns = np.bitwise_xor.reduce(streams, axis=1) ^ x
         columns[tree] ^= error
         folded = ot_extension._fold(streams, 0, width)
@@ -70,14 +69,14 @@ def per_row_alice(row: int) -> Callable[..., Any]:
         original = multiplication.hash_rows
         calls = 0
 
-        def other_input(key: bytes, rows: ot_extension.Bytes, size: int) -> list[bytes]:
+        def other_input(key: bytes, rows: ot_extension.Bytes, size: int) -> ot_extension.Bytes:
             nonlocal calls
             calls += 1
             hashes = original(key, rows, size)
             if calls == 2:
                 # The second call masks β = 1: taking one from it adds one to a, in this row only.
-                value = (int.from_bytes(hashes[row][:32], "big") - 1) % ORDER
-                hashes[row] = value.to_bytes(32, "big") + hashes[row][32:]
+                value = (int.from_bytes(hashes[row, :32].tobytes(), "big") - 1) % ORDER
+                hashes[row, :32] = np.frombuffer(value.to_bytes(32, "big"), np.uint8)
             return hashes
 
         with pytest.MonkeyPatch.context() as patch:
