@@ -18,9 +18,9 @@ from attrs import field, frozen
 
 from metanode.tss import curve, oracle, vectors
 from metanode.tss.curve import ORDER, Entropy
+from metanode.tss.fixed_key import Bytes
 from metanode.tss.oracle import Tag
 from metanode.tss.ot_extension import (
-    Bytes,
     Columns,
     extend_receiver,
     extend_sender,
@@ -74,7 +74,7 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
     salt = curve.draw(entropy, HASH_BYTES)
     choices = curve.draw(entropy, link.parameters.choice_bytes)
     masked = choices + curve.draw(entropy, CHECK_BYTES)
-    message, rows = extend_receiver(link.parameters, link.sid, salt, leaves, masked)
+    message, rows = extend_receiver(link.parameters.choice_bits, link.sid, salt, leaves, masked)
     bits = np.unpackbits(np.frombuffer(choices, np.uint8), bitorder="little")
     chi = vectors.weighted_bits(bits, link.gadget)
     state = BobState(chi=chi, choices=bits.tobytes(), rows=rows)
@@ -107,7 +107,8 @@ def alice_multiply(
     None means that Bob's columns are inconsistent: he guessed at Δ and must be banned.
     """
     message = Columns(fields["columns"], fields["x_check"], fields["t_check"])
-    rows = extend_sender(link.parameters, link.sid, fields["salt"], punctured, delta, message)
+    bits, salt = link.parameters.choice_bits, fields["salt"]
+    rows = extend_sender(bits, link.sid, salt, punctured, delta, message)
     if rows is None:
         return None
     salt = curve.draw(entropy, HASH_BYTES)

@@ -46,6 +46,7 @@ class Tag(bytes, Enum):
     PRG_KEY = b"metanode/tss/prg-key/v2"
     CHI = b"metanode/tss/chi/v1"
     T_CHECK = b"metanode/tss/t-check/v1"
+    EXTENDED = b"metanode/tss/extended/v1"
     ROW_KEY = b"metanode/tss/row-key/v2"
     THETA = b"metanode/tss/theta/v1"
     MU = b"metanode/tss/mu/v1"

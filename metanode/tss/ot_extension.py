@@ -24,7 +24,6 @@ from metanode.tss.parameters import (
     SEED_BYTES,
     TREE_DEPTH,
     TREES,
-    Parameters,
 )
 
 _CHECK_WORDS = CHECK_BYTES // 8
@@ -88,10 +87,10 @@ def _fold(streams: Bytes, first_leaf: int, column_bytes: int) -> Bytes:
 class _CheckMatrix:
     """The random matrix U."""
 
-    def __init__(self, context: bytes, salt: bytes, columns: bytes, parameters: Parameters) -> None:
-        self._count = parameters.choice_bytes
+    def __init__(self, context: bytes, salt: bytes, columns: bytes, choice_bits: int) -> None:
+        self._count = choice_bits // 8
         self._binding = (context, salt, oracle.digest(Tag.CHI, context, salt, columns))
-        seed = oracle.stream(Tag.CHI, parameters.choice_bits * CHECK_BYTES, *self._binding)
+        seed = oracle.stream(Tag.CHI, choice_bits * CHECK_BYTES, *self._binding)
         self._rows = np.frombuffer(seed, np.uint64).reshape(2 * self._count, 4, _CHECK_WORDS)
 
     def apply(self, matrix: Bytes) -> Words:
@@ -131,46 +130,46 @@ def _transpose(matrix: Bytes, choice_bytes: int) -> Bytes:
 
 
 def extend_receiver(
-    parameters: Parameters, context: bytes, salt: bytes, leaves: bytes, masked_choices: bytes
+    choice_bits: int, context: bytes, salt: bytes, leaves: bytes, masked_choices: bytes
 ) -> tuple[Columns, Bytes]:
     """Bob: return (message, rows); rows are (ξ, 16) bytes, secret.
 
     ``context`` is the 32-byte pair session id, ``salt`` Bob's fresh 32 bytes, ``leaves`` his 256
     seeds, ``masked_choices`` the ξ choice bits followed by 128 random bits.
     """
-    width = parameters.column_bytes
+    width = choice_bits // 8 + CHECK_BYTES
     x = np.frombuffer(masked_choices, np.uint8)
     streams = _expand(context, salt, leaves, ALL_PLACES, width)
     columns = (np.bitwise_xor.reduce(streams, axis=1) ^ x).tobytes()
     folded = _fold(streams, 0, width).reshape(BASE_OTS, width)
-    matrix = _CheckMatrix(context, salt, columns, parameters)
+    matrix = _CheckMatrix(context, salt, columns, choice_bits)
     checks = matrix.apply(np.concatenate((x[None, :], folded)))
     message = Columns(columns, x_check=checks[0].tobytes(), t_check=matrix.hash(checks[1:]))
-    return message, _transpose(folded, parameters.choice_bytes)
+    return message, _transpose(folded, choice_bits // 8)
 
 
 def extend_sender(
-    parameters: Parameters, context: bytes, salt: bytes, punctured: bytes, delta: bytes,
+    choice_bits: int, context: bytes, salt: bytes, punctured: bytes, delta: bytes,
     message: Columns,
 ) -> Bytes | None:
     """Alice: return her rows, (ξ, 16) bytes, or None when the consistency check fails.
 
     All columns are compared at once, by their hash and in constant time: the verdict is one bit.
     """
-    width = parameters.column_bytes
+    width = choice_bits // 8 + CHECK_BYTES
     bits = delta_bits(delta)
-    missing = bits[:, :1] | bits[:, 1:] << 1
-    streams = _expand(context, salt, punctured, missing ^ _PLACES[1:], width)
+    missing = bits[:, :1] + 2 * bits[:, 1:]
+    streams = _expand(context, salt, punctured, (missing ^ _PLACES[1:]).astype(np.uint8), width)
     received = np.frombuffer(message.columns, np.uint8).reshape(TREES, 1, width)
     folded = _fold(streams, 1, width) ^ (received * bits[:, :, None])
     flat: Bytes = folded.reshape(BASE_OTS, width)
-    matrix = _CheckMatrix(context, salt, message.columns, parameters)
+    matrix = _CheckMatrix(context, salt, message.columns, choice_bits)
     x_check = np.frombuffer(message.x_check, np.uint64)[None, :]
     selected = x_check * bits.reshape(-1)[:, None].astype(np.uint64)
     expected = matrix.apply(flat) ^ selected
     if not hmac.compare_digest(matrix.hash(expected), message.t_check):
         return None
-    return _transpose(flat, parameters.choice_bytes)
+    return _transpose(flat, choice_bits // 8)
 
 
 def row_key(context: bytes, salt: bytes) -> bytes:

@@ -14,7 +14,7 @@ SUITE = b"metanode/dkls23/secp256k1/v3"
 v2: one digest over all GGM trees of a pair where v1 had one for each. v3: the session id of a
 signing run binds the list of public shares; what a session draws binds share and session; 128 base
 transfers in place of 256; t̃ as one hash; AES under a fixed key for leaves and rows, seeds of 16
-bytes.
+bytes; base transfers one way, the other way by extension, with a direct message in round 4.
 """
 
 SCALAR_BYTES = 32

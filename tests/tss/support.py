@@ -13,8 +13,9 @@ import attrs
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare, PairState
-from metanode.tss.messages import Message, Round
+from metanode.tss.messages import DealingShapes, Message, Round
 from metanode.tss.ot_extension import pack_delta
+from metanode.tss.pair_setup import receives
 from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES, STANDARD, TREES, Parameters
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
@@ -238,15 +239,20 @@ def _dealt(threshold: int, count: int, seed: object) -> Mapping[int, Keyshare]:
     }
 
 
-def shape_of(rounds: Sequence[Round], message: Message):
+Rounds = Sequence[Round] | DealingShapes
+"""What the messages of a protocol look like; in a dealing, that of parties who deal and hold."""
+
+
+def shape_of(rounds: Rounds, message: Message):
     """Return the shape of a message's payload."""
+    if isinstance(rounds, DealingShapes):
+        public = message.recipient is None
+        rounds = rounds.rounds(receives=public or receives(message.sender, message.recipient))
     plan = rounds[message.round - 1]
     return plan.broadcast if message.recipient is None else plan.direct
 
 
-def edit(
-    rounds: Sequence[Round], message: Message, name: str, change: Callable[[bytes], bytes]
-) -> Message:
+def edit(rounds: Rounds, message: Message, name: str, change: Callable[[bytes], bytes]) -> Message:
     """Return the message with one field of its payload changed and the rest as it was."""
     shape = shape_of(rounds, message)
     values = shape.decode(message.payload)

@@ -11,12 +11,12 @@ import pytest
 from metanode.errors import LocalFault
 from metanode.tss.hedge import HedgedEntropy, spent
 from metanode.tss.keygen import KeygenSession
-from metanode.tss.messages import DealingShapes, Message, Round, sign_rounds
+from metanode.tss.messages import DealingShapes, Message, sign_rounds
 from metanode.tss.parameters import STANDARD
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.session import Session
 from metanode.tss.sign import SignSession
-from tests.tss.support import DIGEST, deal, deliver, identity_keys, shape_of
+from tests.tss.support import DIGEST, Rounds, deal, deliver, identity_keys, shape_of
 
 SHARES = deal(2, 2)
 KEYS = identity_keys(2)
@@ -29,7 +29,7 @@ def stuck(length: int) -> bytes:
     return bytes(range(1, 33))[:length].ljust(length, b"\x07")
 
 
-MAKERS: dict[str, tuple[Callable[[bytes], Mapping[int, Session[Any]]], tuple[Round, ...]]] = {
+MAKERS: dict[str, tuple[Callable[[bytes], Mapping[int, Session[Any]]], Rounds]] = {
     "sign": (
         lambda label: {
             party: SignSession(share, (1, 2), DIGEST, label.ljust(32), stuck)
@@ -41,13 +41,13 @@ MAKERS: dict[str, tuple[Callable[[bytes], Mapping[int, Session[Any]]], tuple[Rou
         lambda label: {
             party: RefreshSession(share, label, KEYS, stuck) for party, share in SHARES.items()
         },
-        DealingShapes(1).rounds(),
+        DealingShapes(1),
     ),
     "keygen": (
         lambda label: {
             party: KeygenSession(party, (1, 2), 2, label, KEYS, 0, stuck) for party in (1, 2)
         },
-        DealingShapes(2, chain=True).rounds(),
+        DealingShapes(2, chain=True),
     ),
 }
 

@@ -29,10 +29,10 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
-        "keygen": "3fe47b10586bb62b0ec8d4d1e8c936ec",
-        "sign": "1f110ffa5697aead9546ffe182884549",
-        "refresh": "6ed3cfc09bca33ef95f4c371064b8ab7",
-        "reshare": "7a2b80f24459ad6186d674041a5dfa0e",
+        "keygen": "cf4b17da4a5c394b5e8b6a04d06babfd",
+        "sign": "e6114c8efd303d8c51293336d4d2c643",
+        "refresh": "039be2570288c1ec833e98dff176c718",
+        "reshare": "c555dbbeb2afa61a52d4f4ff56c57a8a",
     },
 }
 

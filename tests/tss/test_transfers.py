@@ -141,8 +141,8 @@ def test_extension_correlation(seed: int, parameters: Parameters) -> None:
     """Catches a broken extension: rows agree at β = 0 and differ by Δ at β = 1."""
     leaves, punctured, delta = deal_pair(seed)
     masked = seeded("x", seed)(parameters.column_bytes)
-    message, bob = extend_receiver(parameters, SID, bytes(32), leaves, masked)
-    alice = extend_sender(parameters, SID, bytes(32), punctured, delta, message)
+    message, bob = extend_receiver(parameters.choice_bits, SID, bytes(32), leaves, masked)
+    alice = extend_sender(parameters.choice_bits, SID, bytes(32), punctured, delta, message)
     assert alice is not None
     bits = np.unpackbits(np.frombuffer(masked, np.uint8), bitorder="little")
     bits = bits[: parameters.choice_bits, None]
@@ -152,7 +152,7 @@ def test_extension_correlation(seed: int, parameters: Parameters) -> None:
 def test_check_matrix_equals_bit_by_bit_multiplication() -> None:
     """Catches an error in the byte tables: row·U over GF(2) computed one bit at a time."""
     columns = seeded("columns")(64)
-    matrix = _CheckMatrix(SID, bytes(32), columns, COMPACT)
+    matrix = _CheckMatrix(SID, bytes(32), columns, COMPACT.choice_bits)
     fixed = oracle.digest(Tag.CHI, SID, bytes(32), columns)
     raw = oracle.stream(Tag.CHI, COMPACT.choice_bits * 16, SID, bytes(32), fixed)
     rows = [int.from_bytes(raw[k : k + 16], "little") for k in range(0, len(raw), 16)]

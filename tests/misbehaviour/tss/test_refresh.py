@@ -28,7 +28,7 @@ from tests.tss.support import (
     sign_sessions,
 )
 
-ROUNDS = DealingShapes(1).rounds()
+ROUNDS = DealingShapes(1)
 """t = 2: one coefficient, and no chain code."""
 TABLE = [case for case in KEYGEN_TABLE if "chain" not in case.name]
 
