@@ -45,10 +45,12 @@ def hash_blocks(key: bytes, numbers: npt.NDArray[np.uint64], inputs: Bytes, bloc
     check(inputs.shape == (len(numbers), BLOCK_BYTES), "inputs are blocks, each with its number")
     # ECB is the permutation itself, applied to independent blocks; nothing is encrypted here.
     encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
-    once = np.frombuffer(encrypt(inputs.tobytes()), "<u8").reshape(-1, 1, _WORDS)
-    inner = np.empty((len(numbers), blocks, _WORDS), "<u8")
+    once = np.frombuffer(encrypt(inputs.tobytes()), "<u8").reshape(-1, _WORDS)
+    # Blocks of one number b side by side: numpy is fast along long lines only.
+    inner = np.empty((blocks, len(numbers), _WORDS), "<u8")
     inner[...] = once
-    inner[:, :, 0] ^= numbers[:, None]
-    inner[:, :, 1] ^= np.arange(blocks, dtype=np.uint64)
+    inner[:, :, 0] ^= numbers
+    inner[:, :, 1] ^= np.arange(blocks, dtype=np.uint64)[:, None]
     twice: Words = np.frombuffer(encrypt(inner.tobytes()), "<u8").reshape(inner.shape) ^ once
-    return twice.view(np.uint8).reshape(len(numbers), blocks * BLOCK_BYTES)
+    lines = twice.view(f"V{BLOCK_BYTES}")[:, :, 0].T
+    return np.ascontiguousarray(lines).view(np.uint8)

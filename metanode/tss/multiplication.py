@@ -113,8 +113,8 @@ def alice_multiply(
         return None
     salt = curve.draw(entropy, HASH_BYTES)
     key = row_key(link.sid, salt)
-    zeros = hash_rows(key, rows, _ROW_BYTES).tobytes()
-    ones = hash_rows(key, rows ^ np.frombuffer(delta, np.uint8), _ROW_BYTES).tobytes()
+    both = hash_rows(key, (rows, rows ^ np.frombuffer(delta, np.uint8)), _ROW_BYTES)
+    zeros, ones = (hashed.tobytes() for hashed in both)
     check_input = curve.random_scalar(entropy)
     masked = vectors.subtract_rows(zeros, ones, (*inputs, check_input))
     theta = _combination(link, salt, masked)
@@ -147,9 +147,9 @@ def bob_finish(link: Link, state: BobState, fields: Mapping[str, bytes]) -> tupl
     if eta is None:
         return None
     theta = _combination(link, salt, masked)
-    hashes = hash_rows(row_key(link.sid, salt), state.rows, _ROW_BYTES).tobytes()
+    (hashed,) = hash_rows(row_key(link.sid, salt), (state.rows,), _ROW_BYTES)
     bits = np.frombuffer(state.choices, np.uint8)
-    own, other = vectors.split_rows(hashes), vectors.split_rows(masked)
+    own, other = vectors.split_rows(hashed.tobytes()), vectors.split_rows(masked)
     opened = vectors.add_chosen(own, other, bits, eta)
     verdict = _verdict(link, salt, vectors.combine_rows(opened, theta))
     if not hmac.compare_digest(verdict, fields["mu"]):

@@ -9,6 +9,7 @@ fixed: a Bob who used different x in different trees must have guessed the Δ of
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -177,7 +178,9 @@ def row_key(context: bytes, salt: bytes) -> bytes:
     return oracle.digest(Tag.ROW_KEY, context, salt)[:KEY_BYTES]
 
 
-def hash_rows(key: bytes, rows: Bytes, output_bytes: int) -> Bytes:
-    """Return H(j, z_j) for every row, ``output_bytes`` each, a multiple of 16."""
-    numbers = np.arange(len(rows), dtype=np.uint64)
-    return hash_blocks(key, numbers, rows, output_bytes // BLOCK_BYTES)
+def hash_rows(key: bytes, row_sets: Sequence[Bytes], output_bytes: int) -> list[Bytes]:
+    """Return H(j, z_j) for every row j of each set, ``output_bytes`` each, a multiple of 16."""
+    count = len(row_sets[0])
+    numbers = np.tile(np.arange(count, dtype=np.uint64), len(row_sets))
+    hashed = hash_blocks(key, numbers, np.concatenate(row_sets), output_bytes // BLOCK_BYTES)
+    return [hashed[start : start + count] for start in range(0, len(hashed), count)]

@@ -29,10 +29,10 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 }
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
-        "keygen": "cf4b17da4a5c394b5e8b6a04d06babfd",
-        "sign": "e6114c8efd303d8c51293336d4d2c643",
-        "refresh": "039be2570288c1ec833e98dff176c718",
-        "reshare": "c555dbbeb2afa61a52d4f4ff56c57a8a",
+        "keygen": "bf693f2d0a59ab74a3463e559fc39da3",
+        "sign": "c0c7bb6a89302b1e5dec42851352aee8",
+        "refresh": "c4fa9fcc6c9d33fccb7718cf25896e07",
+        "reshare": "32f52a0e4d49981480a2fb60561d2a77",
     },
 }
 

@@ -179,9 +179,10 @@ def test_row_hash_is_what_is_written_down() -> None:
     rows = np.frombuffer(seeded("rows")(5 * 16), np.uint8).reshape(5, 16)
     key = row_key(SID, bytes(32))
     assert key == oracle.digest(Tag.ROW_KEY, SID, bytes(32))[:16]
-    hashed = hash_rows(key, rows, 96)
-    for j in range(5):
-        assert hashed[j].tobytes() == tweaked_hash(key, j, rows[j].tobytes(), 6)
+    sets = (rows, rows[::-1] ^ 1)
+    for given_rows, hashed in zip(sets, hash_rows(key, sets, 96), strict=True):
+        for j in range(5):
+            assert hashed[j].tobytes() == tweaked_hash(key, j, given_rows[j].tobytes(), 6)
 
 
 def test_leaves_are_expanded_as_written_down() -> None:

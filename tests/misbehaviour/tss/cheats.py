@@ -70,17 +70,12 @@ def per_row_alice(row: int) -> Callable[..., Any]:
         entropy: Entropy,
     ) -> Any:
         original = multiplication.hash_rows
-        calls = 0
-
-        def other_input(key: bytes, rows: ot_extension.Bytes, size: int) -> ot_extension.Bytes:
-            nonlocal calls
-            calls += 1
-            hashes = original(key, rows, size)
-            if calls == 2:
-                # The second call masks β = 1: taking one from it adds one to a, in this row only.
-                value = (int.from_bytes(hashes[row, :32].tobytes(), "big") - 1) % ORDER
-                hashes[row, :32] = np.frombuffer(value.to_bytes(32, "big"), np.uint8)
-            return hashes
+        def other_input(key: bytes, row_sets: Any, size: int) -> list[ot_extension.Bytes]:
+            zeros, ones = original(key, row_sets, size)
+            # Taking one from what masks β = 1 adds one to a, in this row only.
+            value = (int.from_bytes(ones[row, :32].tobytes(), "big") - 1) % ORDER
+            ones[row, :32] = np.frombuffer(value.to_bytes(32, "big"), np.uint8)
+            return [zeros, ones]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(multiplication, "hash_rows", other_input)
