@@ -51,6 +51,7 @@ class Tag(bytes, Enum):
     THETA = b"metanode/tss/theta/v1"
     MU = b"metanode/tss/mu/v1"
     GADGET = b"metanode/tss/gadget/v1"
+    OLDER_LEAF = b"metanode/tss/older-leaf/v1"
     HEDGE_KEY = b"metanode/tss/hedge-key/v1"
     HEDGE = b"metanode/tss/hedge/v1"
     KEY_ID = b"metanode/tss/key-id/v1"
