@@ -36,9 +36,9 @@ ALL_PLACES = np.broadcast_to(_PLACES, (TREES, LEAVES_PER_TREE))
 
 @frozen
 class Columns:
-    """Bob's message: ``columns`` c (64 × column bytes), x̃ (16 bytes), one hash of t̃ (32 bytes).
+    """Bob's message: ``columns`` c (64 × column bytes), x̃ (16 bytes), a hash of t̃ (32 bytes).
 
-    The hash is as binding as t̃: by collision resistance it stands for one t̃ that Bob knows when he
+    The hash is as binding as t̃: by collision resistance it stands for one t̃ that he knows when he
     sends it, so that the set of Δ that pass is fixed by his message, and Alice's verdict tells him
     what it told him before: whether hers is one of them.
     """

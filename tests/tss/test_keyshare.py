@@ -123,7 +123,7 @@ def test_damage_is_one_user_error(data: bytes) -> None:
 
 @pytest.mark.parametrize("version", [0, 3, -1, 2**40])
 def test_another_format_says_what_to_do(version: int) -> None:
-    """Catches a share of a later version called damaged, which would make its owner throw it away."""
+    """Catches a share of a later version called damaged, so that its owner throws it away."""
     with pytest.raises(UserError, match=f"format {version}.*use the version that wrote it"):
         Keyshare.from_bytes(damaged(version=version))
 
