@@ -29,7 +29,6 @@ class Tag(bytes, Enum):
     SID = b"metanode/tss/sid/v1"
     PAIR = b"metanode/tss/pair/v1"
     ECHO = b"metanode/tss/echo/v1"
-    FRAME = b"metanode/tss/frame/v1"
     COMMITMENT = b"metanode/tss/com/v1"
     CHAIN_COMMITMENT = b"metanode/tss/chain-com/v1"
     CHAIN_CODE = b"metanode/tss/chain/v1"

@@ -15,11 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, NoReturn, TypeVar
 
 from metanode.errors import LocalFault, check
-from metanode.tss import oracle
 from metanode.tss.abort import RULES, Abort, AbortKind, Blame
 from metanode.tss.latch import Latch
 from metanode.tss.messages import Message, Shape
-from metanode.tss.oracle import Tag
 from metanode.tss.public_run import Fault, PublicRun
 
 Result = TypeVar("Result")
@@ -157,13 +155,13 @@ class Session(ABC, Generic[Result]):
         slot, recipient = (number, public), None if public else self._party
         known = self._seen.get((number, sender, public))
         if known is not None:
-            if known == oracle.digest(Tag.FRAME, payload):
+            if known == payload:
                 return False
             raise Blame(AbortKind.EQUIVOCATION, TWO_MESSAGES, [sender], slots=(slot,))
         values = self._run.decode(number, sender, recipient, payload)
         if isinstance(values, Fault):
             raise Blame(values.kind, values.reason, [sender], slots=values.slots)
-        self._seen[number, sender, public] = oracle.digest(Tag.FRAME, payload)
+        self._seen[number, sender, public] = payload
         self._values.setdefault((number, public), {})[sender] = values
         if public:
             self._broadcasts[number, sender] = payload
@@ -225,6 +223,7 @@ class Session(ABC, Generic[Result]):
     def _erase(self) -> None:
         self._values.clear()
         self._broadcasts.clear()
+        self._seen.clear()
         self._forget()
 
     def _broadcast(self, number: int, values: Mapping[str, bytes]) -> Message:

@@ -90,6 +90,7 @@ class SignSession(Session[Signature]):
         self._tweak = tweak
         secret = curve.encode_scalar(keyshare.secret_share)
         self._entropy: Entropy = HedgedEntropy(entropy, run.session_id, self._party, secret)
+        self._links: dict[tuple[int, int], Link] = {}
         self._bobs: dict[int, BobState] = {}
         self._commitments: dict[int, bytes] = {}
         self._echo_1 = b""
@@ -103,11 +104,14 @@ class SignSession(Session[Signature]):
             self._close(blame)
 
     def _link(self, bob: int, alice: int) -> Link:
-        return Link(
-            parameters=self._parameters,
-            sid=pair_sid(self._session_id, bob, alice),
-            gadget=gadget(pair_sid(self._sharing, bob, alice), self._parameters.choice_bits),
-        )
+        link = self._links.get((bob, alice))
+        if link is None:
+            link = self._links[bob, alice] = Link(
+                parameters=self._parameters,
+                sid=pair_sid(self._session_id, bob, alice),
+                gadget=gadget(pair_sid(self._sharing, bob, alice), self._parameters.choice_bits),
+            )
+        return link
 
     def _share(self) -> Keyshare:
         if self._keyshare is None:

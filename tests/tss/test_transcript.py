@@ -30,7 +30,7 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
 FROZEN = {
     b"metanode/dkls23/secp256k1/v3": {
         "keygen": "bf693f2d0a59ab74a3463e559fc39da3",
-        "sign": "c0c7bb6a89302b1e5dec42851352aee8",
+        "sign": "db5565938ab2660855020435ecf10ffb",
         "refresh": "c4fa9fcc6c9d33fccb7718cf25896e07",
         "reshare": "32f52a0e4d49981480a2fb60561d2a77",
     },
