@@ -6,11 +6,11 @@ but none among themselves and check nothing, so that it takes seconds and not mi
 reshare are the same dealing with one more or less coefficient. Signing: all 32 signers run, on
 shares from a dealer, and the figure is a signer's part of the whole.
 
-Where a party's key generation goes: base transfers take nine tenths, in libsecp256k1: 768
-multiplications with a secret for each other party (half of all), 768 hashings to the curve (an
-eighth), 256 k·G and 1,024 square roots (a twelfth each). Proofs and shares take a twentieth, GGM
-trees less. Lower would be: fewer base transfers, or a library that multiplies many points by one
-secret at a time.
+Where a party's key generation goes: base transfers take most, in libsecp256k1. Of each pair one
+party receives and the other sends: 128 or 256 multiplications with a secret and as many hashings to
+the curve, about 256 square roots, and 128 k·G for the receiver. Proofs and shares come next, then
+GGM trees and the extension that gives the other direction. Lower would be: a library that
+multiplies many points by one secret at a time.
 """
 
 from __future__ import annotations

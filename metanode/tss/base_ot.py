@@ -1,4 +1,4 @@
-"""Endemic oblivious transfer (Masny-Rindal 2019), a batch of 256 under one sender key.
+"""Endemic oblivious transfer (Masny-Rindal 2019), a batch of 128 under one sender key.
 
 Per transfer m with choice d the receiver draws R_{1-d} uniformly and sets R_d = t·G - H2C(m, d,
 R_{1-d}); the sender's key M = y·G yields one secret per branch, y·(R_b + H2C(m, b, R_{1-b})). The
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from metanode.tss import curve, oracle
 from metanode.tss.curve import Entropy, Point, Workspace
 from metanode.tss.oracle import Tag
-from metanode.tss.parameters import BASE_OTS, POINT_BYTES
+from metanode.tss.parameters import BASE_OTS, POINT_BYTES, SEED_BYTES
 
 PAIR_BYTES = 2 * POINT_BYTES
 """R_0‖R_1 of one transfer."""
@@ -51,14 +51,15 @@ def _keys(
     context: bytes, sender_key: bytes, branches: Bytes, pairs: Bytes, shared: list[bytes]
 ) -> list[bytes]:
     """Return the transfers' keys, one for each line."""
-    return oracle.digest_each(Tag.KDF, (context, sender_key), branches, pairs, _lines(shared))
+    hashed = oracle.digest_each(Tag.KDF, (context, sender_key), branches, pairs, _lines(shared))
+    return [key[:SEED_BYTES] for key in hashed]
 
 
 class BaseOtReceiver:
     """The receiver's side. ``context`` is the 32-byte pair session id; ``message`` goes to the
     sender.
 
-    ``choices`` are the 256 choice bits; ``keys`` gives the chosen keys once M is known.
+    ``choices`` are the 128 choice bits; ``keys`` gives the chosen keys once M is known.
     """
 
     def __init__(self, context: bytes, entropy: Entropy) -> None:
@@ -89,7 +90,7 @@ class BaseOtReceiver:
                 return own
 
     def keys(self, sender_key: bytes) -> list[bytes] | None:
-        """Return the 256 chosen 32-byte keys, or None when M is not a point."""
+        """Return the 128 chosen 16-byte keys, or None when M is not a point."""
         point = curve.parse_point(sender_key)
         if point is None:
             return None

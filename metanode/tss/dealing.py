@@ -3,8 +3,9 @@
 Key generation, refresh and reshare are this protocol. They differ in who deals, in the constant
 terms of what is dealt, and in who holds a share afterwards (``roles``). Round 1 commits,
 round 2 opens the commitments F and offers base transfers, round 3 deals shares and answers, round
-4 publishes each holder's S_i with a proof. The shares may be used only after all holders have
-signed :func:`metanode.tss.keyshare.confirmation_digest`, which the caller collects.
+4 publishes each holder's S_i with a proof, and ends the set-up of pairs. The shares may be used
+only after all holders have signed :func:`metanode.tss.keyshare.confirmation_digest`, which the
+caller collects.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import Entropy, Point
 from metanode.tss.dealing_run import DealingRun
 from metanode.tss.feldman import Commitments, Polynomial
+from metanode.tss.hedge import HedgedEntropy, spent
 from metanode.tss.keyshare import Keyshare, PairState, PublicPackage
 from metanode.tss.messages import Message
 from metanode.tss.oracle import Tag
-from metanode.tss.pair_setup import PairSetup
+from metanode.tss.pair_setup import PairSetup, pair_setup
 from metanode.tss.parameters import HASH_BYTES
 from metanode.tss.public_run import Fault
 from metanode.tss.session import Session, Values
@@ -29,18 +31,21 @@ from metanode.tss.session import Session, Values
 
 class Dealing(Session[Keyshare]):
     """One party's side. ``result`` is its new share; a party that only deals ends with None.
+    ``secret`` is its old share, if it has one, and hedges what it draws.
 
     Once finished, ``package`` is the public part of the new shares.
     """
 
     _run: DealingRun
 
-    def __init__(self, run: DealingRun, party: int, entropy: Entropy) -> None:
+    def __init__(
+        self, run: DealingRun, party: int, entropy: Entropy, secret: bytes = b""
+    ) -> None:
         super().__init__(run, party)
         self._roles = roles = run.roles
         self._deals = party in roles.dealers
         self._holds = party in roles.holders
-        self._entropy = entropy
+        self._entropy: Entropy = HedgedEntropy(entropy, run.session_id, party, secret)
         self._sid = b""
         self._polynomial: Polynomial | None = None
         self._round_1: dict[int, Mapping[str, bytes]] = {}
@@ -112,7 +117,7 @@ class Dealing(Session[Keyshare]):
             return self._deal(broadcasts, directs)
         if number == 3:
             return self._collect(directs) if self._holds else []
-        self._finish(broadcasts)
+        self._finish(broadcasts, directs)
         return []
 
     # Round 2: open F, offer base transfers
@@ -126,10 +131,12 @@ class Dealing(Session[Keyshare]):
         if self._polynomial is not None:
             opening["coefficients"] = self._encoded
             opening["salt"] = self._salt
-            opening["proofs"] = self._polynomial.proofs(self._sid, self._party, self._entropy)
+            opening["proofs"] = self._polynomial.proofs(
+                self._encoded, self._sid, self._party, self._entropy
+            )
         out = [self._broadcast(2, opening)]
         for peer in self._other_holders if self._holds else ():
-            pair = PairSetup(self._sid, self._party, peer, self._entropy)
+            pair = pair_setup(self._sid, self._party, peer, self._entropy)
             self._pairs[peer] = pair
             out.append(self._direct(2, peer, {"echo": echo, **pair.offer()}))
         return out
@@ -190,14 +197,14 @@ class Dealing(Session[Keyshare]):
             ),
         )
 
-    # Round 4: publish S_i
+    # Round 4: publish S_i, send the trees of the other direction
 
     def _collect(self, directs: Values) -> list[Message]:
-        """After round 3: check openings, shares and trees; publish S_i with a proof."""
+        """After round 3: check openings, shares, transfers; publish S_i with a proof."""
         self._check_echo(self._echo(2), directs)
         self._check_answers(directs)
         self._secret_share = self._sum_shares(directs)
-        self._complete_pairs(directs)
+        trees = self._complete_pairs(directs)
         if self._roles.chain:
             self._chain_code = self._join_chain_code(directs)
             self._chain_parts = {p: (v["chain_code"], v["chain_salt"]) for p, v in directs.items()}
@@ -206,8 +213,9 @@ class Dealing(Session[Keyshare]):
         proof = proofs.prove(
             Tag.DLOG, self._final_context(self._party), self._secret_share, public, self._entropy
         )
-        values = {"echo": self._echo(2), "public_share": public, "proof": proof}
-        return [self._broadcast(4, values)]
+        echo = {"echo": self._echo(2)}
+        out = [self._broadcast(4, {**echo, "public_share": public, "proof": proof})]
+        return out + [self._direct(4, peer, echo | fields) for peer, fields in trees.items()]
 
     def _check_answers(self, directs: Values) -> None:
         faults: dict[int, Fault | None] = {}
@@ -236,15 +244,28 @@ class Dealing(Session[Keyshare]):
         self._blame_faults(faults, (dealing_run.DEALT,))
         return total % curve.ORDER
 
-    def _complete_pairs(self, directs: Values) -> None:
+    def _complete_pairs(self, directs: Values) -> dict[int, dict[str, bytes]]:
+        """Return the trees for those whose base transfers we received."""
+        failing: list[int] = []
+        trees: dict[int, dict[str, bytes]] = {}
+        for party, pair in self._pairs.items():
+            fields = pair.complete(directs[party])
+            if fields is None:
+                failing.append(party)
+            elif fields:
+                trees[party] = fields
+        self._blame_failing(AbortKind.OT_CONSISTENCY, "base transfers", failing)
+        return trees
+
+    def _close_pairs(self, directs: Values) -> None:
         failing: list[int] = []
         for party, pair in self._pairs.items():
-            state = pair.complete(directs[party])
+            state = pair.close(directs.get(party, {}))
             if state is None:
                 failing.append(party)
             else:
                 self._pair_states[self._roles.share_index(party)] = state
-        self._blame_failing(AbortKind.OT_CONSISTENCY, "GGM trees", failing)
+        self._blame_failing(AbortKind.OT_CONSISTENCY, "trees of the other direction", failing)
 
     def _join_chain_code(self, directs: Values) -> bytes:
         parts = {party: values["chain_code"] for party, values in directs.items()}
@@ -257,9 +278,9 @@ class Dealing(Session[Keyshare]):
 
     # The end
 
-    def _finish(self, broadcasts: Values) -> None:
-        """After round 4: check every S_j and its proof; build the key share."""
-        self._check_echo(self._echo(2), broadcasts)
+    def _finish(self, broadcasts: Values, directs: Values) -> None:
+        """After round 4: check every S_j, its proof and the last trees; build the key share."""
+        self._check_echo(self._echo(2), broadcasts, directs)
         shares: dict[int, Point] = {}
         faults: dict[int, Fault | None] = {}
         for holder in self._roles.holders:
@@ -272,6 +293,7 @@ class Dealing(Session[Keyshare]):
                 faults[holder] = self._run.last_fault(holder, broadcasts[holder], point, context)
         order = (dealing_run.PUBLIC_SHARE, dealing_run.SHARE_UNPROVED)
         self._blame_faults(faults, order, self._chain_parts)
+        self._close_pairs(directs)
         constant = self._total.value_at(0) if self._total and not self._roles.first_degree else None
         self._package = self._publish(
             constant, tuple(curve.encode_point(shares[holder]) for holder in self._roles.holders)
@@ -294,5 +316,6 @@ class Dealing(Session[Keyshare]):
     def _forget(self) -> None:
         self._polynomial = None
         self._secret_share = 0
+        self._entropy = spent
         self._pairs = {}
         self._pair_states = {}

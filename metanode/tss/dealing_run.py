@@ -11,7 +11,7 @@ from metanode.tss.curve import Point
 from metanode.tss.feldman import Commitments
 from metanode.tss.messages import DEALING_ROUNDS, DealingShapes, Round, Shape
 from metanode.tss.oracle import Tag
-from metanode.tss.pair_setup import pair_sid, zero_opening_holds
+from metanode.tss.pair_setup import pair_sid, receives, zero_opening_holds
 from metanode.tss.public_run import Fault, Fields, PublicRun, Shown
 from metanode.tss.roles import Roles
 
@@ -54,15 +54,20 @@ class DealingRun(PublicRun):
         self.kept_chain_code = kept_chain_code
         self.roles = roles
         shapes = DealingShapes(roles.coefficients, roles.chain)
-        self._plans: dict[tuple[bool, bool], tuple[Round, ...]] = {
-            (deals, holds): shapes.rounds(deals=deals, holds=holds)
+        self._plans: dict[tuple[bool, bool, bool], tuple[Round, ...]] = {
+            (deals, holds, receiving): shapes.rounds(deals=deals, holds=holds, receives=receiving)
             for deals, holds in ((True, True), (True, False), (False, True))
+            for receiving in (True, False)
         }
 
     def shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
-        """Return the shape of a slot, which depends on what sender and recipient do."""
+        """Return the shape of a slot, which depends on what sender and recipient do, and on which
+        of them receives the base transfers.
+        """
         roles = self.roles
-        plan = self._plans[sender in roles.dealers, sender in roles.holders][number - 1]
+        receiving = recipient is not None and receives(sender, recipient)
+        does = (sender in roles.dealers, sender in roles.holders, receiving)
+        plan = self._plans[does][number - 1]
         if recipient is None:
             return plan.broadcast
         return plan.direct if recipient in roles.holders else None
@@ -135,7 +140,9 @@ class DealingRun(PublicRun):
         return points if self.deals_right_constant(dealer, points) else CONSTANT
 
     def offer_fault(self, party: int, holder: int, offer: Fields, sid: bytes) -> Fault | None:
-        """Return what is wrong with the base transfers that a party offers."""
+        """Return what is wrong with the base transfers that a party offers, if it offers any."""
+        if "ot_points" not in offer:
+            return None
         context = pair_sid(sid, bob=holder, alice=party)
         sent = base_ot.send(context, offer["ot_points"], _any_scalar)
         return TRANSFERS if sent is None else None

@@ -41,9 +41,9 @@ class Polynomial:
         """Return F: each coefficient times G, 33 bytes each."""
         return b"".join(curve.encode_point(curve.generator_mult(c)) for c in self.coefficients)
 
-    def proofs(self, context: bytes, dealer: int, entropy: Entropy) -> bytes:
-        """Return one proof of knowledge for each coefficient, 65 bytes each."""
-        points = _cut(self.commitments(), POINT_BYTES)
+    def proofs(self, encoded: bytes, context: bytes, dealer: int, entropy: Entropy) -> bytes:
+        """Return one proof of knowledge for each coefficient, 65 bytes each; ``encoded`` is F."""
+        points = _cut(encoded, POINT_BYTES)
         return b"".join(
             proofs.prove(Tag.DLOG, _context(context, dealer, k), coefficient, point, entropy)
             for k, (coefficient, point) in enumerate(zip(self.coefficients, points, strict=True))

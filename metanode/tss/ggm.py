@@ -6,7 +6,7 @@ the complements of her choices, most significant first.
 
 The proof. Each leaf has a hash of 64 bytes, bound to pair, tree and leaf. Bob sends per tree the
 XOR of its four hashes (``sums``), from which Alice takes the one that she cannot compute, and for
-all trees together one hash over all 512 leaf hashes in order (``digest``). She recomputes it.
+all trees together one hash over all 256 leaf hashes in order (``digest``). She recomputes it.
 
 Why one digest for all trees is as binding as one for each. Roy's proof has a digest d_T per tree,
 and Alice goes on only if all of them hold: to go on or to stop is the one bit that she lets out.
@@ -15,13 +15,13 @@ With leaf hashes h_T (four for each tree, of one length, so that joining them is
 - Per tree, by collision resistance d_T stands for one list h_T that Bob knows when he sends it. A
   choice Δ_T passes if and only if what Alice opens under it, with ``sums``, is h_T. That is a set
   A_T of choices, and she goes on if and only if Δ_T is in A_T for every T.
-- Joined, the digest stands for one list (h_1, …, h_128), and what she opens equals it if and only
+- Joined, the digest stands for one list (h_1, …, h_64), and what she opens equals it if and only
   if it does so in every place, tree by tree: h_T depends on Δ_T alone. So she goes on if and only
   if Δ_T is in A_T for every T, with the same sets. No error in one tree can make up for another's,
   because nothing is added up across trees.
 
 So each strategy of a cheating Bob has the same chance, and shows him the same bit, under either
-proof; a forgery is a collision of the 512-bit hash, among one value in place of 128. Inside one
+proof; a forgery is a collision of the 512-bit hash, among one value in place of 64. Inside one
 tree, two choices that both pass have all four leaves in common (each opens what the other lacks),
 so that whoever passes with more than one choice possible has dealt a true tree.
 
@@ -71,21 +71,21 @@ def xor(first: bytes, other: bytes) -> bytes:
     return mixed.to_bytes(len(first), "little")
 
 
-def _hash_each(tag: Tag, context: bytes, nodes: Nodes) -> Nodes:
-    """Return the oracle's 64 bytes for each node, bound to pair and tree."""
-    numbers = np.repeat(_TREE_NUMBERS, nodes.shape[1], axis=0)
-    hashed = b"".join(oracle.wide_each(tag, (context,), numbers, nodes.reshape(-1, SEED_BYTES)))
-    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, GGM_DIGEST_BYTES)
+def _numbered(nodes: Nodes) -> tuple[Nodes, Nodes]:
+    """Return the number of each node's tree, and the nodes, line by line."""
+    return np.repeat(_TREE_NUMBERS, nodes.shape[1], axis=0), nodes.reshape(-1, SEED_BYTES)
 
 
 def _children(context: bytes, nodes: Nodes) -> Nodes:
     """Return the level below: the two children of each node, side by side."""
-    return _hash_each(Tag.GGM, context, nodes).reshape(TREES, -1, SEED_BYTES)
+    hashed = b"".join(oracle.digest_each(Tag.GGM, (context,), *_numbered(nodes)))
+    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, SEED_BYTES)
 
 
 def _leaf_hashes(context: bytes, leaves: Nodes) -> Nodes:
-    """Return what stands for each leaf in the proof."""
-    return _hash_each(Tag.GGM_PROOF, context, leaves)
+    """Return what stands for each leaf in the proof: 64 bytes."""
+    hashed = b"".join(oracle.wide_each(Tag.GGM_PROOF, (context,), *_numbered(leaves)))
+    return np.frombuffer(hashed, np.uint8).reshape(TREES, -1, GGM_DIGEST_BYTES)
 
 
 def _digest(context: bytes, hashes: Nodes) -> bytes:
@@ -102,9 +102,9 @@ def _sum_of_each_side(level: Nodes) -> Nodes:
 def build_trees(
     context: bytes, keys: Sequence[tuple[bytes, bytes]]
 ) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return (leaves, corrections, sums, digest) for 256 key pairs of 32 bytes.
+    """Return (leaves, corrections, sums, digest) for 128 key pairs of 16 bytes.
 
-    ``leaves`` are 128·4 seeds in order; ``corrections`` 64 and ``sums`` 64 bytes per tree;
+    ``leaves`` are 64·4 seeds in order; ``corrections`` 32 and ``sums`` 64 bytes per tree;
     ``digest`` is 64 bytes.
     """
     joined = b"".join([key for pair in keys for key in pair])
@@ -125,7 +125,7 @@ def evaluate_trees(
 ) -> tuple[bytes, list[int]] | None:
     """Return (punctured leaves, Δ per tree), or None when the proof fails.
 
-    The punctured leaves are 128·3 seeds: per tree, leaf e⊕Δ for e = 1, 2, 3. Every tree is opened
+    The punctured leaves are 64·3 seeds: per tree, leaf e⊕Δ for e = 1, 2, 3. Every tree is opened
     before the one comparison, so that only one bit about the choices can ever leave.
     """
     lengths = (len(corrections), len(sums), len(digest))

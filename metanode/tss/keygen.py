@@ -23,6 +23,7 @@ def keygen_run(
     """Return the public side of a key generation; the arguments as of :class:`KeygenSession`."""
     everybody = tuple(range(1, len(parties) + 1))
     check(tuple(parties) == everybody, "parties must be 1..n in order")
+    check(all(type(party) is int for party in parties), "a party is not a number")
     check_identity_keys(identity_keys, len(parties))
     roles = Roles(everybody, everybody, everybody, threshold, epoch, chain=True)
     roles.check()
@@ -45,6 +46,7 @@ class KeygenSession(Dealing):
         identity_keys: Sequence[bytes], epoch: int, entropy: Entropy,
         parameters: Parameters = STANDARD,
     ) -> None:
+        check(type(party_index) is int, "party index is not a number")
         check(party_index in parties, "party index is not among the parties")
         run = keygen_run(parties, threshold, session_context, identity_keys, epoch, parameters)
         super().__init__(run, party_index, entropy)

@@ -10,7 +10,8 @@ import cbor2
 from attrs import field, fields, frozen
 
 from metanode.errors import UserError
-from metanode.tss import curve, oracle
+from metanode.tss import curve, older_share, oracle
+from metanode.tss.latch import Latch
 from metanode.tss.oracle import Tag
 from metanode.tss.parameters import (
     BASE_OTS,
@@ -23,16 +24,18 @@ from metanode.tss.parameters import (
     SCALAR_BYTES,
     SEED_BYTES,
     TREES,
+    ZERO_SEED_BYTES,
 )
 
-_VERSION = 1
+_VERSION, _OLDER_VERSION = 2, 1
+"""Formats: that of suite v3, and of v2, which is read but not written."""
 MAX_EPOCH = 2**32 - 1
 
 _PAIR_LENGTHS = {
     "leaves": TREES * LEAVES_PER_TREE * SEED_BYTES,
     "punctured": TREES * (LEAVES_PER_TREE - 1) * SEED_BYTES,
     "delta": BASE_OTS // 8,
-    "zero_seed": SEED_BYTES,
+    "zero_seed": ZERO_SEED_BYTES,
 }
 
 
@@ -40,8 +43,8 @@ _PAIR_LENGTHS = {
 class PairState:
     """What one party keeps for one other party, from key generation until the next refresh.
 
-    ``leaves`` (as Bob) are 512 seeds, ``punctured`` (as Alice) 384 seeds ordered by e⊕Δ,
-    ``delta`` the 256 bits of Δ; ``zero_seed`` is common to both parties.
+    ``leaves`` (as Bob) are 256 seeds, ``punctured`` (as Alice) 192 seeds ordered by e⊕Δ,
+    ``delta`` the 128 bits of Δ; ``zero_seed`` is common to both parties.
     """
 
     leaves: bytes = field(repr=False)
@@ -77,11 +80,12 @@ def _freeze(pairs: Mapping[int, PairState]) -> Mapping[int, PairState]:
 
 @frozen
 class Keyshare:
-    """Party ``party_index``'s share of one key in one epoch. Immutable; sessions only read it.
+    """Party ``party_index``'s share of one key in one epoch. Sessions read it, and close its latch.
 
     ``key_id`` 32 bytes, the same in every epoch; ``secret_share`` s_i, a scalar; ``public_key`` and
     ``public_shares`` (position j-1 is party j's S_j) 33 bytes each; ``chain_code`` 32 bytes;
-    ``pair_state`` other party index → :class:`PairState`.
+    ``pair_state`` other party index → :class:`PairState`. ``latch`` says with whom the share is not
+    used any more; it is not part of the bytes, and equal shares have their own.
     """
 
     key_id: bytes
@@ -93,6 +97,7 @@ class Keyshare:
     public_shares: tuple[bytes, ...]
     chain_code: bytes = field(repr=False)
     pair_state: Mapping[int, PairState] = field(repr=False, converter=_freeze, hash=False)
+    latch: Latch = field(factory=Latch, init=False, repr=False, eq=False)
 
     @property
     def parties(self) -> tuple[int, ...]:
@@ -124,7 +129,7 @@ class Keyshare:
 
         Checked: exact types and lengths, canonical form, ranges, every point, that the secret
         share belongs to its public share and that the public shares lie on one polynomial through
-        the key.
+        the key. A share of the suite before is taken over (:mod:`metanode.tss.older_share`).
         """
         try:
             raw = cbor2.loads(data)
@@ -139,7 +144,7 @@ class Keyshare:
 
 
 def _names() -> list[str]:
-    return [attribute.name for attribute in fields(Keyshare)]
+    return [attribute.name for attribute in fields(Keyshare) if attribute.init]
 
 
 def confirmation_digest(keyshare: Keyshare | PublicPackage) -> bytes:
@@ -173,7 +178,7 @@ def _take_int(raw: Mapping[str, Any], name: str, low: int, high: int) -> int:
 
 
 def _decode(raw: Mapping[str, Any]) -> Keyshare:
-    _take_int(raw, "version", _VERSION, _VERSION)
+    older = _is_older(raw["version"])
     shares = raw["public_shares"]
     if type(shares) is not list or not MIN_PARTIES <= len(shares) <= MAX_PARTIES:
         raise _damaged("public_shares is not a list of parties")
@@ -198,16 +203,28 @@ def _decode(raw: Mapping[str, Any]) -> Keyshare:
         public_key=_take_bytes(raw, "public_key", POINT_BYTES),
         public_shares=tuple(shares),
         chain_code=_take_bytes(raw, "chain_code", HASH_BYTES),
-        pair_state={other: _decode_pair(state) for other, state in pairs.items()},
+        pair_state={other: _decode_pair(state, older) for other, state in pairs.items()},
     )
 
 
-def _decode_pair(raw: object) -> PairState:
-    if type(raw) is not dict or set(raw) != set(_PAIR_LENGTHS):
+def _is_older(version: object) -> bool:
+    """Return whether a share is of the suite before; ``UserError`` if it is of an unknown one."""
+    if type(version) is not int:
+        raise _damaged("version is not a number")
+    if version not in (_VERSION, _OLDER_VERSION):
+        raise UserError(
+            f"the key share has format {version}, this version reads {_OLDER_VERSION} and "
+            f"{_VERSION}: use the version that wrote it, or restore the share from its backup"
+        )
+    return version == _OLDER_VERSION
+
+
+def _decode_pair(raw: object, older: bool) -> PairState:
+    lengths = older_share.LENGTHS if older else _PAIR_LENGTHS
+    if type(raw) is not dict or set(raw) != set(lengths):
         raise _damaged("pair_state has wrong fields")
-    return PairState(
-        **{name: _take_bytes(raw, name, length) for name, length in _PAIR_LENGTHS.items()}
-    )
+    values = {name: _take_bytes(raw, name, length) for name, length in lengths.items()}
+    return PairState(**(older_share.taken_over(values) if older else values))
 
 
 def _check_public_shares(share: Keyshare) -> None:

@@ -24,8 +24,8 @@ from metanode.tss.parameters import (
     PROOF_BYTES,
     ROW_SCALARS,
     SCALAR_BYTES,
-    SEED_BYTES,
     TREES,
+    ZERO_SEED_BYTES,
     Parameters,
 )
 
@@ -100,6 +100,15 @@ class Round:
     direct: Shape | None
 
 
+_TREES = {
+    "ggm_corrections": CORRECTION_BYTES, "ggm_sums": SUM_BYTES, "ggm_digest": GGM_DIGEST_BYTES
+}
+_EXTENSION = {
+    "ext_salt": HASH_BYTES, "ext_columns": TREES * (BASE_OTS // 8 + CHECK_BYTES),
+    "ext_x_check": CHECK_BYTES, "ext_t_check": HASH_BYTES,
+}
+
+
 @frozen
 class DealingShapes:
     """The payloads of a dealing's four rounds, by what sender and recipient do in it.
@@ -132,12 +141,16 @@ class DealingShapes:
             return Shape.of(echo=HASH_BYTES, public_share=POINT_BYTES, proof=PROOF_BYTES)
         return None
 
-    def direct(self, number: int, *, deals: bool, holds: bool) -> Shape | None:
-        """Return what one party says to a holder in a round; None when it has nothing to say."""
+    def direct(self, number: int, *, deals: bool, holds: bool, receives: bool) -> Shape | None:
+        """Return what one party says to a holder in a round; None when it has nothing to say.
+
+        ``receives`` says which side of the pair's base transfers it is, if it holds a share.
+        """
         if number == 2 and holds:
-            return Shape.of(
-                echo=HASH_BYTES, zero_commitment=HASH_BYTES, ot_points=2 * POINT_BYTES * BASE_OTS
-            )
+            points = {"ot_points": 2 * POINT_BYTES * BASE_OTS} if receives else {}
+            return Shape.of(echo=HASH_BYTES, zero_commitment=HASH_BYTES, **points)
+        if number == 4 and holds and receives:
+            return Shape.of(echo=HASH_BYTES, **_TREES)
         if number != 3:
             return None
         fields = {"echo": HASH_BYTES}
@@ -146,18 +159,19 @@ class DealingShapes:
         if self.chain:
             fields |= {"chain_code": HASH_BYTES, "chain_salt": HASH_BYTES}
         if holds:
-            fields |= {
-                "ot_key": POINT_BYTES, "ggm_corrections": CORRECTION_BYTES, "ggm_sums": SUM_BYTES,
-                "ggm_digest": GGM_DIGEST_BYTES, "zero_seed": SEED_BYTES, "zero_salt": HASH_BYTES,
-            }
+            fields |= {"zero_seed": ZERO_SEED_BYTES, "zero_salt": HASH_BYTES}
+        if holds and not receives:
+            fields |= {"ot_key": POINT_BYTES, **_TREES, **_EXTENSION}
         return Shape.of(**fields)
 
-    def rounds(self, *, deals: bool = True, holds: bool = True) -> tuple[Round, ...]:
-        """Return what a party of one role sends to everybody and to each holder."""
+    def rounds(
+        self, *, deals: bool = True, holds: bool = True, receives: bool = True
+    ) -> tuple[Round, ...]:
+        """Return what a party of one role sends to everybody and to a holder."""
         return tuple(
             Round(
                 self.broadcast(number, deals=deals, holds=holds),
-                self.direct(number, deals=deals, holds=holds),
+                self.direct(number, deals=deals, holds=holds, receives=receives),
             )
             for number in range(1, DEALING_ROUNDS + 1)
         )
@@ -172,7 +186,7 @@ def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
         broadcast=Shape.of(commitment=HASH_BYTES),
         direct=Shape.of(
             salt=HASH_BYTES, columns=TREES * parameters.column_bytes, x_check=CHECK_BYTES,
-            t_check=BASE_OTS * CHECK_BYTES,
+            t_check=HASH_BYTES,
         ),
     )
     second = Round(

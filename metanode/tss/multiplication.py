@@ -18,9 +18,9 @@ from attrs import field, frozen
 
 from metanode.tss import curve, oracle, vectors
 from metanode.tss.curve import ORDER, Entropy
+from metanode.tss.fixed_key import Bytes
 from metanode.tss.oracle import Tag
 from metanode.tss.ot_extension import (
-    Bytes,
     Columns,
     extend_receiver,
     extend_sender,
@@ -74,7 +74,7 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
     salt = curve.draw(entropy, HASH_BYTES)
     choices = curve.draw(entropy, link.parameters.choice_bytes)
     masked = choices + curve.draw(entropy, CHECK_BYTES)
-    message, rows = extend_receiver(link.parameters, link.sid, salt, leaves, masked)
+    message, rows = extend_receiver(link.parameters.choice_bits, link.sid, salt, leaves, masked)
     bits = np.unpackbits(np.frombuffer(choices, np.uint8), bitorder="little")
     chi = vectors.weighted_bits(bits, link.gadget)
     state = BobState(chi=chi, choices=bits.tobytes(), rows=rows)
@@ -86,7 +86,8 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
 
 def _combination(link: Link, salt: bytes, masked: bytes) -> tuple[int, int]:
     """Return θ_0, θ_1, drawn after Alice has fixed her masked rows."""
-    common = oracle.digest(Tag.THETA, link.sid, salt, masked)
+    # SHA-512 is the faster one where the processor knows neither, and this is 48 KiB.
+    common = oracle.wide(Tag.THETA, link.sid, salt, masked)
     return (
         oracle.scalar(Tag.THETA, common, oracle.index(0)),
         oracle.scalar(Tag.THETA, common, oracle.index(1)),
@@ -107,13 +108,14 @@ def alice_multiply(
     None means that Bob's columns are inconsistent: he guessed at Δ and must be banned.
     """
     message = Columns(fields["columns"], fields["x_check"], fields["t_check"])
-    rows = extend_sender(link.parameters, link.sid, fields["salt"], punctured, delta, message)
+    bits, salt = link.parameters.choice_bits, fields["salt"]
+    rows = extend_sender(bits, link.sid, salt, punctured, delta, message)
     if rows is None:
         return None
     salt = curve.draw(entropy, HASH_BYTES)
     key = row_key(link.sid, salt)
-    zeros = b"".join(hash_rows(key, rows, _ROW_BYTES))
-    ones = b"".join(hash_rows(key, rows ^ np.frombuffer(delta, np.uint8), _ROW_BYTES))
+    both = hash_rows(key, (rows, rows ^ np.frombuffer(delta, np.uint8)), _ROW_BYTES)
+    zeros, ones = (hashed.tobytes() for hashed in both)
     check_input = curve.random_scalar(entropy)
     masked = vectors.subtract_rows(zeros, ones, (*inputs, check_input))
     theta = _combination(link, salt, masked)
@@ -146,9 +148,9 @@ def bob_finish(link: Link, state: BobState, fields: Mapping[str, bytes]) -> tupl
     if eta is None:
         return None
     theta = _combination(link, salt, masked)
-    hashes = b"".join(hash_rows(row_key(link.sid, salt), state.rows, _ROW_BYTES))
+    (hashed,) = hash_rows(row_key(link.sid, salt), (state.rows,), _ROW_BYTES)
     bits = np.frombuffer(state.choices, np.uint8)
-    own, other = vectors.split_rows(hashes), vectors.split_rows(masked)
+    own, other = vectors.split_rows(hashed.tobytes()), vectors.split_rows(masked)
     opened = vectors.add_chosen(own, other, bits, eta)
     verdict = _verdict(link, salt, vectors.combine_rows(opened, theta))
     if not hmac.compare_digest(verdict, fields["mu"]):

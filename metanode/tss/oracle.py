@@ -29,7 +29,6 @@ class Tag(bytes, Enum):
     SID = b"metanode/tss/sid/v1"
     PAIR = b"metanode/tss/pair/v1"
     ECHO = b"metanode/tss/echo/v1"
-    FRAME = b"metanode/tss/frame/v1"
     COMMITMENT = b"metanode/tss/com/v1"
     CHAIN_COMMITMENT = b"metanode/tss/chain-com/v1"
     CHAIN_CODE = b"metanode/tss/chain/v1"
@@ -40,17 +39,20 @@ class Tag(bytes, Enum):
     SHARE_PROOF = b"metanode/tss/share-proof/v1"
     H2C = b"metanode/tss/h2c/v1"
     KDF = b"metanode/tss/kdf/v1"
-    GGM = b"metanode/tss/ggm/v1"
+    GGM = b"metanode/tss/ggm/v2"
     GGM_PROOF = b"metanode/tss/ggm-proof/v1"
     GGM_DIGEST = b"metanode/tss/ggm-digest/v2"
-    PRG_KEY = b"metanode/tss/prg-key/v1"
-    PRG = b"metanode/tss/prg/v1"
+    PRG_KEY = b"metanode/tss/prg-key/v2"
     CHI = b"metanode/tss/chi/v1"
-    ROW_KEY = b"metanode/tss/row-key/v1"
-    ROW = b"metanode/tss/row/v1"
+    T_CHECK = b"metanode/tss/t-check/v1"
+    EXTENDED = b"metanode/tss/extended/v1"
+    ROW_KEY = b"metanode/tss/row-key/v2"
     THETA = b"metanode/tss/theta/v1"
     MU = b"metanode/tss/mu/v1"
     GADGET = b"metanode/tss/gadget/v1"
+    OLDER_LEAF = b"metanode/tss/older-leaf/v1"
+    HEDGE_KEY = b"metanode/tss/hedge-key/v1"
+    HEDGE = b"metanode/tss/hedge/v1"
     KEY_ID = b"metanode/tss/key-id/v1"
     CONFIRMATION = b"metanode/tss/confirmation/v1"
     SIGN_COMMITMENT = b"metanode/tss/sign-com/v1"
@@ -122,11 +124,3 @@ def digest_each(tag: Tag, fixed: Sequence[bytes], *varying: npt.NDArray[np.uint8
 def wide_each(tag: Tag, fixed: Sequence[bytes], *varying: npt.NDArray[np.uint8]) -> list[bytes]:
     """Return :func:`wide` for every line of the varying components."""
     return [hashlib.sha512(data).digest() for data in framed_each(tag, fixed, varying)]
-
-
-def stream_each(
-    tag: Tag, length_bytes: int, fixed: Sequence[bytes], *varying: npt.NDArray[np.uint8]
-) -> list[bytes]:
-    """Return :func:`stream` for every line of the varying components."""
-    shake = hashlib.shake_256
-    return [shake(data).digest(length_bytes) for data in framed_each(tag, fixed, varying)]

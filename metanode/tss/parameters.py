@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from attrs import frozen
 
-SUITE = b"metanode/dkls23/secp256k1/v2"
+SUITE = b"metanode/dkls23/secp256k1/v3"
 """Name of the protocol and its version; enters every session id.
 
-v2: one digest over all GGM trees of a pair where v1 had one for each.
+v2: one digest over all GGM trees of a pair where v1 had one for each. v3: the session id of a
+signing run binds the list of public shares; what a session draws binds share and session; 128 base
+transfers in place of 256; t̃ as one hash; AES under a fixed key for leaves and rows, seeds of 16
+bytes; base transfers one way, the other way by extension, with a direct message in round 4.
 """
 
 SCALAR_BYTES = 32
@@ -20,15 +23,21 @@ POINT_BYTES = 33
 """Length of a compressed point (SEC 1, 2.3.3)."""
 HASH_BYTES = 32
 """Length of digests, session ids, salts and echoes."""
-SEED_BYTES = 32
-"""Length of GGM nodes and zero-sharing seeds."""
+SEED_BYTES = 16
+"""Length of GGM nodes and leaves: the block of the cipher that expands them."""
+ZERO_SEED_BYTES = 32
+"""Length of zero-sharing seeds."""
 PROOF_BYTES = POINT_BYTES + SCALAR_BYTES
 """Length of a Schnorr proof R‖s."""
 
 KAPPA_BITS = 256
 """Bits of the group order."""
-BASE_OTS = 256
-"""Computational security: base oblivious transfers per ordered pair (DKLs23, λ_c)."""
+BASE_OTS = 128
+"""Computational security: base oblivious transfers per ordered pair (DKLs23, λ_c).
+
+Bits of Δ. The group and all hashes give 128 bits; more than that here protects nothing (a public
+audit of another DKLs23 library, 2024, appendix F, says the same).
+"""
 TREE_DEPTH = 2
 """SoftSpokenOT's k: base transfers folded into one GGM tree (Roy 2022)."""
 TREES = BASE_OTS // TREE_DEPTH

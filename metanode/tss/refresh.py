@@ -58,7 +58,8 @@ class RefreshSession(Dealing):
         entropy: Entropy, epoch: int | None = None, parameters: Parameters = STANDARD,
     ) -> None:
         run = RefreshRun(keyshare.package, session_context, identity_keys, epoch, parameters)
-        super().__init__(run, keyshare.party_index, entropy)
+        secret = curve.encode_scalar(keyshare.secret_share)
+        super().__init__(run, keyshare.party_index, entropy, secret)
         self._old = keyshare.package
         self._old_share = keyshare.secret_share
 

@@ -36,6 +36,7 @@ class ReshareRun(DealingRun):
     ) -> None:
         check_identity_keys(old_members, len(old.public_shares))
         check_identity_keys(new_members, len(new_members))
+        check(all(type(dealer) is int for dealer in dealers), "a dealer is not a number")
         check(list(dealers) == sorted(set(dealers)), "dealers must be distinct and ascending")
         check(set(dealers) <= set(old.parties), "a dealer holds no share of the old epoch")
         check(len(dealers) >= old.threshold, "fewer dealers than the old threshold")
@@ -100,9 +101,10 @@ class ReshareSession(Dealing):
             check(keyshare.package == old, "the share is not of the old epoch")
             own = old_members[keyshare.party_index - 1]
             check(own == identity, "the share is another member's")
-        super().__init__(run, run.members.index(identity) + 1, entropy)
         self._old = old
         self._old_share = keyshare.secret_share if keyshare is not None else 0
+        secret = curve.encode_scalar(self._old_share)
+        super().__init__(run, run.members.index(identity) + 1, entropy, secret)
 
     @property
     def members(self) -> tuple[bytes, ...]:

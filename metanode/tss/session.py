@@ -15,10 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, NoReturn, TypeVar
 
 from metanode.errors import LocalFault, check
-from metanode.tss import oracle
-from metanode.tss.abort import Abort, AbortKind, Blame
+from metanode.tss.abort import RULES, Abort, AbortKind, Blame
+from metanode.tss.latch import Latch
 from metanode.tss.messages import Message, Shape
-from metanode.tss.oracle import Tag
 from metanode.tss.public_run import Fault, PublicRun
 
 Result = TypeVar("Result")
@@ -29,6 +28,7 @@ NEW = "new"
 FINISHED = "finished"
 ABORTED = "aborted"
 TWO_MESSAGES = "two messages for one slot"
+BANNED_ELSEWHERE = "the peer failed in another session on this share"
 
 
 class Session(ABC, Generic[Result]):
@@ -48,6 +48,8 @@ class Session(ABC, Generic[Result]):
         self._seen: dict[tuple[int, int, bool], bytes] = {}
         self._values: dict[tuple[int, bool], dict[int, dict[str, bytes]]] = {}
         self._broadcasts: dict[tuple[int, int], bytes] = {}
+        self._latch: Latch | None = None
+        """That of the share whose correlations this session uses; dealings make their own."""
 
     @property
     def session_id(self) -> bytes:
@@ -81,13 +83,20 @@ class Session(ABC, Generic[Result]):
     def start(self) -> list[Message]:
         """Return the messages of round 1 (and later ones, if peers were early). Once only.
 
-        Nothing is sent when a peer's early message, or the caller's clock, has ended the session.
+        Nothing is sent when a peer's early message, or the caller's clock, has ended the session,
+        nor when a peer has been banned from the share.
         """
         check(not self._started, "a session starts once")
         self._started = True
         if self._closed is not None:
             return []
-        out = self._begin()
+        try:
+            self._ask_latch()
+            out = self._begin()
+            self._ask_latch()
+        except Blame as blame:
+            self._close(blame)
+            return []
         self._current = 1
         return out + self._advance()
 
@@ -146,13 +155,13 @@ class Session(ABC, Generic[Result]):
         slot, recipient = (number, public), None if public else self._party
         known = self._seen.get((number, sender, public))
         if known is not None:
-            if known == oracle.digest(Tag.FRAME, payload):
+            if known == payload:
                 return False
             raise Blame(AbortKind.EQUIVOCATION, TWO_MESSAGES, [sender], slots=(slot,))
         values = self._run.decode(number, sender, recipient, payload)
         if isinstance(values, Fault):
             raise Blame(values.kind, values.reason, [sender], slots=values.slots)
-        self._seen[number, sender, public] = oracle.digest(Tag.FRAME, payload)
+        self._seen[number, sender, public] = payload
         self._values.setdefault((number, public), {})[sender] = values
         if public:
             self._broadcasts[number, sender] = payload
@@ -176,10 +185,14 @@ class Session(ABC, Generic[Result]):
             broadcasts = self._ordered(number, True)
             directs = self._ordered(number, False)
             try:
-                out += self._step(number, broadcasts, directs)
+                # Before the work and after it: another thread's session may fail meanwhile.
+                self._ask_latch()
+                messages = self._step(number, broadcasts, directs)
+                self._ask_latch()
             except Blame as blame:
                 self._close(blame)
                 break
+            out += messages
             if number == self._run.rounds:
                 self._closed = FINISHED
                 self._erase()
@@ -192,7 +205,16 @@ class Session(ABC, Generic[Result]):
         values = self._values.pop((number, public), {})
         return {sender: values[sender] for sender in self._others if sender in values}
 
+    def _ask_latch(self) -> None:
+        """End the session if a peer has been banned from the share: every answer is a try."""
+        found = None if self._latch is None else self._latch.reason(self._others)
+        if found is not None:
+            kind, banned = found
+            raise Blame(kind, BANNED_ELSEWHERE, banned)
+
     def _close(self, blame: Blame) -> None:
+        if self._latch is not None and RULES[blame.kind].ban:
+            self._latch.close(blame.culprits, blame.kind)
         self._abort = blame.abort(self._session_id)
         self._closed = ABORTED
         self._result = None
@@ -201,6 +223,7 @@ class Session(ABC, Generic[Result]):
     def _erase(self) -> None:
         self._values.clear()
         self._broadcasts.clear()
+        self._seen.clear()
         self._forget()
 
     def _broadcast(self, number: int, values: Mapping[str, bytes]) -> Message:

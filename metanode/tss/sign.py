@@ -16,6 +16,7 @@ from metanode.errors import LocalFault, check
 from metanode.tss import curve, oracle, sign_run
 from metanode.tss.abort import AbortKind, Blame
 from metanode.tss.curve import ORDER, Entropy, Point
+from metanode.tss.hedge import HedgedEntropy, spent
 from metanode.tss.keyshare import Keyshare
 from metanode.tss.messages import Message
 from metanode.tss.multiplication import (
@@ -58,8 +59,9 @@ class SignSession(Session[Signature]):
 
     ``signers`` are exactly t distinct indices including ours; ``instance`` is 32 bytes that the
     caller never uses twice; ``tweak`` is a public scalar added to the key. Sessions on one key
-    share may run side by side: they only read it, and everything they derive from it depends on
-    the session id.
+    share may run side by side if they all hold the one ``keyshare`` object: everything that they
+    derive from it depends on the session id, and its latch stops all of them with a peer that one
+    of them bans. A caller that loads the share again closes the latch again.
     """
 
     _run: SignRun
@@ -68,24 +70,27 @@ class SignSession(Session[Signature]):
         self, keyshare: Keyshare, signers: Sequence[int], digest: bytes, instance: bytes,
         entropy: Entropy, tweak: int = 0, parameters: Parameters = STANDARD,
     ) -> None:
+        check(all(type(signer) is int for signer in signers), "a signer is not a number")
         members = tuple(sorted(signers))
         check(len(set(members)) == len(members) == keyshare.threshold, "need t distinct signers")
         check(set(members) <= set(keyshare.parties), "a signer holds no share of this epoch")
         check(keyshare.party_index in members, "we are not among the signers")
         check(type(digest) is bytes and len(digest) == HASH_BYTES, "digest must have 32 bytes")
         check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
-        check(0 <= tweak < ORDER, "tweak is not a scalar")
-        key = SignedKey(
-            key_id=keyshare.key_id, epoch=keyshare.epoch, public_key=keyshare.public_key
-        )
+        check(type(tweak) is int and 0 <= tweak < ORDER, "tweak is not a scalar")
+        key = SignedKey.of(keyshare.package)
         run = SignRun(key, members, digest, instance, tweak, parameters)
         super().__init__(run, keyshare.party_index)
         self._keyshare: Keyshare | None = keyshare
+        self._sharing = key.sharing
+        self._latch = keyshare.latch
         self._public_key = tweaked_key(keyshare.public_key, tweak)
         self._parameters = parameters
         self._digest = digest
         self._tweak = tweak
-        self._entropy = entropy
+        secret = curve.encode_scalar(keyshare.secret_share)
+        self._entropy: Entropy = HedgedEntropy(entropy, run.session_id, self._party, secret)
+        self._links: dict[tuple[int, int], Link] = {}
         self._bobs: dict[int, BobState] = {}
         self._commitments: dict[int, bytes] = {}
         self._echo_1 = b""
@@ -93,15 +98,20 @@ class SignSession(Session[Signature]):
         self._sum_u = self._sum_v = 0
         self._u = self._w = 0
         self._r_x = self._recovery = 0
+        try:
+            self._ask_latch()
+        except Blame as blame:
+            self._close(blame)
 
     def _link(self, bob: int, alice: int) -> Link:
-        share = self._share()
-        static = oracle.digest(Tag.PAIR, share.key_id, share.epoch.to_bytes(8, "big"))
-        return Link(
-            parameters=self._parameters,
-            sid=pair_sid(self._session_id, bob, alice),
-            gadget=gadget(pair_sid(static, bob, alice), self._parameters.choice_bits),
-        )
+        link = self._links.get((bob, alice))
+        if link is None:
+            link = self._links[bob, alice] = Link(
+                parameters=self._parameters,
+                sid=pair_sid(self._session_id, bob, alice),
+                gadget=gadget(pair_sid(self._sharing, bob, alice), self._parameters.choice_bits),
+            )
+        return link
 
     def _share(self) -> Keyshare:
         if self._keyshare is None:
@@ -114,9 +124,10 @@ class SignSession(Session[Signature]):
     def _begin(self) -> list[Message]:
         self._nonce = curve.random_scalar(self._entropy)
         self._phi = curve.random_scalar(self._entropy)
-        self._nonce_point = curve.encode_point(curve.generator_mult(self._nonce))
+        self._nonce_point = curve.generator_mult(self._nonce)
         self._salt = curve.draw(self._entropy, HASH_BYTES)
-        commitment = self._commit(self._party, self._nonce_point, self._salt)
+        encoded = curve.encode_point(self._nonce_point)
+        commitment = self._commit(self._party, encoded, self._salt)
         out = [self._broadcast(1, {"commitment": commitment})]
         for peer in self._others:
             leaves = self._share().pair_state[peer].leaves
@@ -169,10 +180,10 @@ class SignSession(Session[Signature]):
         self, answers: Mapping[int, tuple[tuple[int, int], dict[str, bytes]]]
     ) -> list[Message]:
         self._echo_1 = self._echo(1)
-        self._key_point = curve.encode_point(curve.generator_mult(self._key_part))
+        self._key_point = curve.generator_mult(self._key_part)
         opening = {
-            "echo": self._echo_1, "nonce_point": self._nonce_point, "salt": self._salt,
-            "key_point": self._key_point,
+            "echo": self._echo_1, "nonce_point": curve.encode_point(self._nonce_point),
+            "salt": self._salt, "key_point": curve.encode_point(self._key_point),
         }
         out = [self._broadcast(2, opening)]
         for peer, ((share_u, share_v), fields) in answers.items():
@@ -245,12 +256,10 @@ class SignSession(Session[Signature]):
 
     def _sum_points(self, openings: Mapping[int, Opening]) -> Point:
         """Return R = ΣR_j after checking Σpk_j = PK."""
-        own_nonce = curve.generator_mult(self._nonce)
-        own_key = curve.generator_mult(self._key_part)
-        key = curve.combine([own_key, *(opening.key_point for opening in openings.values())])
+        key = curve.combine([self._key_point, *(o.key_point for o in openings.values())])
         if key is None or curve.encode_point(key) != self._public_key:
             raise Blame(AbortKind.KEY_MISMATCH, "key shares do not sum to the public key")
-        nonce = curve.combine([own_nonce, *(o.nonce_point for o in openings.values())])
+        nonce = curve.combine([self._nonce_point, *(o.nonce_point for o in openings.values())])
         if nonce is None:
             raise Blame(AbortKind.INVALID_SIGNATURE, "nonce points sum to infinity")
         return nonce
@@ -280,6 +289,7 @@ class SignSession(Session[Signature]):
 
     def _forget(self) -> None:
         self._keyshare = None
+        self._entropy = spent
         self._bobs = {}
         self._nonce = self._phi = self._key_part = 0
         self._sum_u = self._sum_v = self._u = self._w = 0

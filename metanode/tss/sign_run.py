@@ -10,6 +10,7 @@ from attrs import field, frozen
 from metanode.tss import curve, oracle
 from metanode.tss.abort import AbortKind
 from metanode.tss.curve import Point
+from metanode.tss.keyshare import PublicPackage, confirmation_digest
 from metanode.tss.messages import Shape, sign_rounds
 from metanode.tss.multiplication import masked_in_range
 from metanode.tss.oracle import Tag
@@ -26,11 +27,25 @@ NO_SCALAR = Fault(AbortKind.MALFORMED, "scalar of round 3", (THIRD,))
 
 @frozen(kw_only=True)
 class SignedKey:
-    """What a signing session id says of the key: key id 32 bytes, public key 33 bytes."""
+    """What a signing session id says of the key: key id 32 bytes, public key 33 bytes.
+
+    ``sharing`` is the 32-byte confirmation digest of the shares. Two runs of a refresh can end with
+    one key, epoch and public key, but never with one list of public shares: without it their
+    holders would meet, find each other's multiplications wrong and ban each other.
+    """
 
     key_id: bytes
     epoch: int
     public_key: bytes
+    sharing: bytes
+
+    @classmethod
+    def of(cls, package: PublicPackage) -> SignedKey:
+        """Return what stands for the shares with this public part."""
+        return cls(
+            key_id=package.key_id, epoch=package.epoch, public_key=package.public_key,
+            sharing=confirmation_digest(package),
+        )
 
 
 @frozen
@@ -70,7 +85,8 @@ class SignRun(PublicRun):
         members = tuple(sorted(signers))
         session_id = oracle.digest(
             Tag.SIGN_SID, SUITE, parameters.encode(), key.key_id, key.epoch.to_bytes(8, "big"),
-            key.public_key, oracle.index(*members), digest, curve.encode_scalar(tweak), instance,
+            key.public_key, key.sharing, oracle.index(*members), digest,
+            curve.encode_scalar(tweak), instance,
         )
         self._plan = sign_rounds(parameters)
         super().__init__(session_id, members, len(self._plan))

@@ -21,6 +21,7 @@ from metanode.protocol.requests.request import Request
 from metanode.protocol.restored import Restored
 from metanode.protocol.tables.effects import Write
 from metanode.protocol.wire.codec import Codec
+from metanode.tss.keyshare import Keyshare
 from spec import messages as m
 from spec.language.interpreter import Index, Value
 from spec.protocol import PROTOCOL
@@ -85,10 +86,12 @@ class FakeDisk:
             for index, key in self.attachments.get(cell, {}).items()
             if isinstance(key, KeyEpoch) and wanted(index)
         ]
-        return [
-            evolve(key, keyshare=None) if self.get("holding", me, key.number) == "erased" else key
-            for me, key in found
-        ]
+        return [evolve(key, keyshare=self._read(me, key)) for me, key in found]
+
+    def _read(self, me: bytes, key: KeyEpoch) -> Keyshare | None:
+        """Return a share as a process reads it: a new object, whose latch is open."""
+        erased = key.keyshare is None or self.get("holding", me, key.number) == "erased"
+        return None if erased else evolve(key.keyshare)
 
     def load(self) -> Restored:
         """Return what a node finds when it starts."""

@@ -15,13 +15,13 @@ import pytest
 
 from metanode.tss import base_ot, curve
 from metanode.tss.curve import Entropy
-from metanode.tss.parameters import BASE_OTS
+from metanode.tss.parameters import BASE_OTS, SEED_BYTES
 
 REAL = (base_ot.BaseOtReceiver, base_ot.send)
 
 
 def _key(context: bytes, sender_key: bytes, number: int, branch: int) -> bytes:
-    return hashlib.sha256(context + sender_key + bytes((number, branch))).digest()
+    return hashlib.sha256(context + sender_key + bytes((number, branch))).digest()[:SEED_BYTES]
 
 
 class IdealReceiver:

@@ -13,8 +13,9 @@ import attrs
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare, PairState
-from metanode.tss.messages import Message, Round
+from metanode.tss.messages import DealingShapes, Message, Round
 from metanode.tss.ot_extension import pack_delta
+from metanode.tss.pair_setup import receives
 from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES, STANDARD, TREES, Parameters
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
@@ -170,9 +171,18 @@ def deliver(
             send(sessions[recipient].receive(arriving))
 
 
-@lru_cache(maxsize=16)
-def generate(threshold: int, count: int) -> Mapping[int, Keyshare]:
+def unbanned(shares: Mapping[int, Keyshare]) -> dict[int, Keyshare]:
+    """Return equal shares with latches of their own: what one test bans, another has not."""
+    return {party: attrs.evolve(share) for party, share in shares.items()}
+
+
+def generate(threshold: int, count: int) -> dict[int, Keyshare]:
     """Return the key shares of a real key generation."""
+    return unbanned(_generated(threshold, count))
+
+
+@lru_cache(maxsize=16)
+def _generated(threshold: int, count: int) -> Mapping[int, Keyshare]:
     sessions = keygen_sessions(threshold, count)
     deliver(sessions)
     shares = {party: session.result for party, session in sessions.items()}
@@ -191,9 +201,13 @@ def deal_pair(seed: object) -> tuple[bytes, bytes, bytes]:
     return leaves, b"".join(punctured), pack_delta(deltas)
 
 
-@lru_cache(maxsize=32)
-def deal(threshold: int, count: int, seed: object = 0) -> Mapping[int, Keyshare]:
+def deal(threshold: int, count: int, seed: object = 0) -> dict[int, Keyshare]:
     """Return key shares from a trusted dealer: what key generation yields, without its cost."""
+    return unbanned(_dealt(threshold, count, seed))
+
+
+@lru_cache(maxsize=32)
+def _dealt(threshold: int, count: int, seed: object) -> Mapping[int, Keyshare]:
     entropy = seeded("deal", threshold, count, seed)
     coefficients = [curve.random_scalar(entropy) for _ in range(threshold)]
     parties = range(1, count + 1)
@@ -225,15 +239,20 @@ def deal(threshold: int, count: int, seed: object = 0) -> Mapping[int, Keyshare]
     }
 
 
-def shape_of(rounds: Sequence[Round], message: Message):
+Rounds = Sequence[Round] | DealingShapes
+"""What the messages of a protocol look like; in a dealing, that of parties who deal and hold."""
+
+
+def shape_of(rounds: Rounds, message: Message):
     """Return the shape of a message's payload."""
+    if isinstance(rounds, DealingShapes):
+        public = message.recipient is None
+        rounds = rounds.rounds(receives=public or receives(message.sender, message.recipient))
     plan = rounds[message.round - 1]
     return plan.broadcast if message.recipient is None else plan.direct
 
 
-def edit(
-    rounds: Sequence[Round], message: Message, name: str, change: Callable[[bytes], bytes]
-) -> Message:
+def edit(rounds: Rounds, message: Message, name: str, change: Callable[[bytes], bytes]) -> Message:
     """Return the message with one field of its payload changed and the rest as it was."""
     shape = shape_of(rounds, message)
     values = shape.decode(message.payload)

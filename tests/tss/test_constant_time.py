@@ -57,9 +57,9 @@ PUBLIC_ONLY = {
         (
             "sign",
             "_sum_points",
-            "[own_key, *(opening.key_point for opening in openings.values())]",
+            "[self._key_point, *(o.key_point for o in openings.values())]",
         ),
-        ("sign", "_sum_points", "[own_nonce, *(o.nonce_point for o in openings.values())]"),
+        ("sign", "_sum_points", "[self._nonce_point, *(o.nonce_point for o in openings.values())]"),
         ("verify", "recovery_id", "[part for part in parts if part is not None]"),
     },
     "negate": set(),
@@ -131,7 +131,11 @@ def test_the_library_is_called_in_one_module_and_as_the_page_says() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for root in imported(node) & {"coincurve", "fastecdsa", "cryptography", "ecdsa", "btclib"}
     }
-    assert importing == {("curve", "coincurve"), ("verify", "fastecdsa")}
+    assert importing == {
+        ("curve", "coincurve"),
+        ("fixed_key", "cryptography"),
+        ("verify", "fastecdsa"),
+    }
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> set[str]:

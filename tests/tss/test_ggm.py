@@ -21,7 +21,8 @@ SEEDS = st.integers(min_value=0, max_value=2**32)
 def transfers(seed: object) -> tuple[list[tuple[bytes, bytes]], list[int], list[bytes]]:
     """Return key pairs, choices and chosen keys of ideal base transfers."""
     raw = seeded("ggm", seed)(2 * BASE_OTS * SEED_BYTES)
-    keys = [(raw[64 * m : 64 * m + 32], raw[64 * m + 32 : 64 * m + 64]) for m in range(BASE_OTS)]
+    halves = [raw[at : at + SEED_BYTES] for at in range(0, len(raw), SEED_BYTES)]
+    keys = list(zip(halves[::2], halves[1::2], strict=True))
     choices = [byte & 1 for byte in seeded("choices", seed)(BASE_OTS)]
     return keys, choices, [pair[c] for pair, c in zip(keys, choices, strict=True)]
 
@@ -56,14 +57,14 @@ def test_trees_are_what_is_written_down() -> None:
     hashes = []
     for tree in range(TREES):
         number = oracle.index(tree)
-        pairs = [oracle.wide(Tag.GGM, SID, number, root) for root in keys[2 * tree]]
-        left, right = [[pair[at : at + 32] for pair in pairs] for at in (0, 32)]
+        pairs = [oracle.digest(Tag.GGM, SID, number, root) for root in keys[2 * tree]]
+        left, right = [[pair[at : at + 16] for pair in pairs] for at in (0, 16)]
         own = [left[0], right[0], left[1], right[1]]
-        assert leaves[128 * tree : 128 * tree + 128] == b"".join(own)
+        assert leaves[64 * tree : 64 * tree + 64] == b"".join(own)
         for side, both in enumerate((left, right)):
             expected = xor(keys[2 * tree + 1][side], *both)
-            at = 64 * tree + 32 * side
-            assert corrections[at : at + 32] == expected
+            at = 32 * tree + 16 * side
+            assert corrections[at : at + 16] == expected
         marks = [oracle.wide(Tag.GGM_PROOF, SID, number, leaf) for leaf in own]
         assert sums[64 * tree : 64 * tree + 64] == xor(*marks)
         hashes += marks

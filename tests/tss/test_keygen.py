@@ -12,6 +12,7 @@ from metanode.errors import LocalFault
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare, confirmation_digest
+from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES, TREES
 from tests.tss.support import deliver, generate, identity_keys, keygen_sessions, seeded
 
 
@@ -51,11 +52,12 @@ def test_pairs_share_their_zero_seed_and_trees() -> None:
         assert one.zero_seed == other.zero_seed
         seeds.add(one.zero_seed)
         for bob, alice in ((one, other), (other, one)):
-            known = {bob.leaves[k : k + 32] for k in range(0, len(bob.leaves), 32)}
-            seen = {alice.punctured[k : k + 32] for k in range(0, len(alice.punctured), 32)}
+            size, count = SEED_BYTES, TREES * LEAVES_PER_TREE
+            known = {bob.leaves[k : k + size] for k in range(0, len(bob.leaves), size)}
+            seen = {alice.punctured[k : k + size] for k in range(0, len(alice.punctured), size)}
             assert seen < known
-            assert len(known) == 512
-            assert len(seen) == 384
+            assert len(known) == count
+            assert len(seen) == count - TREES
     assert len(seeds) == 6
 
 

@@ -79,8 +79,9 @@ POINT = curve.encode_point(curve.generator_mult(9))
         cbor2.dumps({"version": 1}),
         cbor2.dumps(dict(reversed(cbor2.loads(DATA).items()))),
         damaged(extra=1),
-        damaged(version=2),
+        damaged(version=1),
         damaged(version=True),
+        damaged(version="2"),
         damaged(epoch=-1),
         damaged(epoch=2**32),
         damaged(epoch=True),
@@ -118,6 +119,13 @@ def test_damage_is_one_user_error(data: bytes) -> None:
     """Catches a damaged share that loads, or that fails with anything but a UserError."""
     with pytest.raises(UserError, match="damaged"):
         Keyshare.from_bytes(data)
+
+
+@pytest.mark.parametrize("version", [0, 3, -1, 2**40])
+def test_another_format_says_what_to_do(version: int) -> None:
+    """Catches a share of a later version called damaged, so that its owner throws it away."""
+    with pytest.raises(UserError, match=f"format {version}.*use the version that wrote it"):
+        Keyshare.from_bytes(damaged(version=version))
 
 
 @settings(max_examples=40)

@@ -71,6 +71,3 @@ def test_oracles_by_the_hundred_equal_those_one_by_one() -> None:
     assert oracle.wide_each(Tag.H2C, fixed, numbers, rows) == [
         oracle.wide(Tag.H2C, *components) for components in each
     ]
-    assert oracle.stream_each(Tag.ROW, 77, fixed, numbers, rows) == [
-        oracle.stream(Tag.ROW, 77, *components) for components in each
-    ]

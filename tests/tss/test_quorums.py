@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from metanode.tss.keyshare import Keyshare, confirmation_digest
+from metanode.tss.parameters import SEED_BYTES
 from tests.tss.support import (
     DIGEST,
     deal,
@@ -28,6 +29,11 @@ QUORUMS = [(t, n) for n in range(2, 7) for t in range(2, n + 1)]
 ALL = pytest.mark.parametrize(("threshold", "count"), QUORUMS)
 
 
+def seeds(joined: bytes) -> set[bytes]:
+    """Return the leaves of all trees."""
+    return {joined[at : at + SEED_BYTES] for at in range(0, len(joined), SEED_BYTES)}
+
+
 def check_shares(shares: Mapping[int, Keyshare], threshold: int, count: int) -> None:
     """Assert that any t of the shares are the key, no t-1 are, and that all pairs fit."""
     assert sorted(shares) == list(range(1, count + 1))
@@ -40,8 +46,7 @@ def check_shares(shares: Mapping[int, Keyshare], threshold: int, count: int) -> 
         one, other = shares[i].pair_state[j], shares[j].pair_state[i]
         assert one.zero_seed == other.zero_seed
         for bob, alice in ((one, other), (other, one)):
-            known = {bob.leaves[k : k + 32] for k in range(0, len(bob.leaves), 32)}
-            assert {alice.punctured[k : k + 32] for k in range(0, len(alice.punctured), 32)} < known
+            assert seeds(alice.punctured) < seeds(bob.leaves)
 
 
 def check_signature(shares: Mapping[int, Keyshare], chosen: tuple[int, ...], seed: int) -> None:

@@ -163,10 +163,13 @@ def test_session_id_depends_on_everything() -> None:
         {"signers": (2, 3)},
         {"signers": (1, 4)},
         {"signers": (0, 1)},
+        {"signers": (True, 2)},
+        {"signers": (1.0, 2)},
         {"digest": bytes(31)},
         {"digest": b""},
         {"instance": bytes(31)},
         {"tweak": -1},
+        {"tweak": True},
         {"tweak": curve.ORDER},
     ],
 )

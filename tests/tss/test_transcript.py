@@ -28,11 +28,11 @@ SEEDED: dict[str, Callable[[], Mapping[int, Session[Any]]]] = {
     "reshare": lambda: reshare_sessions(deal(2, 3), [1, 2], [2, 3], 2),
 }
 FROZEN = {
-    b"metanode/dkls23/secp256k1/v2": {
-        "keygen": "e4589d2ec6fe0d5fc6eb93fb08e46a7c",
-        "sign": "1a1fe332fb95cf982810b6fd62adfc10",
-        "refresh": "49f5076dcdec709f1e4a404c97701697",
-        "reshare": "655d68dbcf0525ba5689575b04e1e6b9",
+    b"metanode/dkls23/secp256k1/v3": {
+        "keygen": "bf693f2d0a59ab74a3463e559fc39da3",
+        "sign": "db5565938ab2660855020435ecf10ffb",
+        "refresh": "c4fa9fcc6c9d33fccb7718cf25896e07",
+        "reshare": "32f52a0e4d49981480a2fb60561d2a77",
     },
 }
 
@@ -53,7 +53,7 @@ def test_transcript_of_a_seeded_run(protocol: str) -> None:
 def test_no_session_of_an_older_suite_has_the_same_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a suite version that does not keep old and new nodes apart."""
     new = {name: {s.session_id for s in make().values()} for name, make in SEEDED.items()}
-    older = b"metanode/dkls23/secp256k1/v1"
+    older = b"metanode/dkls23/secp256k1/v2"
     monkeypatch.setattr("metanode.tss.roles.SUITE", older)
     monkeypatch.setattr("metanode.tss.sign_run.SUITE", older)
     for name, make in SEEDED.items():

@@ -115,7 +115,8 @@ class ResharePlan(_Dealing):
 class SignPlan:
     """Signatures over ``digests``, a lane for each, by shares of one epoch of a key.
 
-    ``members`` are the node ids of the holders 1..n, of whom the members of the run sign.
+    ``members`` are the node ids of the holders 1..n, of whom the members of the run sign; the other
+    fields say of the key what :class:`SignedKey` does.
     """
 
     KIND: ClassVar[str] = "sign"
@@ -124,6 +125,7 @@ class SignPlan:
     key_id: bytes = octets(HASH_OCTETS)
     epoch: int = natural()
     public_key: bytes = octets(NODE_ID_OCTETS)
+    sharing: bytes = octets(HASH_OCTETS)
     digests: tuple[bytes, ...] = many(INPUTS_LIMIT, HASH_OCTETS)
 
     @classmethod
@@ -132,12 +134,17 @@ class SignPlan:
         digests: Sequence[bytes],
     ) -> SignPlan:
         """Return the plan for the public part of the key's shares."""
-        key_id, epoch, public_key = package.key_id, package.epoch, package.public_key
-        return cls(purpose, tuple(members), key_id, epoch, public_key, tuple(digests))
+        key = SignedKey.of(package)
+        return cls(
+            purpose, tuple(members), key.key_id, key.epoch, key.public_key, key.sharing,
+            tuple(digests),
+        )
 
     def lane(self, instance: bytes, number: int, members: Sequence[bytes]) -> PublicRun:
         """Return the public side of one lane; ``LocalFault`` when the parameters are none."""
-        key = SignedKey(key_id=self.key_id, epoch=self.epoch, public_key=self.public_key)
+        key = SignedKey(
+            key_id=self.key_id, epoch=self.epoch, public_key=self.public_key, sharing=self.sharing
+        )
         signers = [self.members.index(member) + 1 for member in members]
         return SignRun(key, signers, self.digests[number], lane_nonce(instance, number))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import attrs
 from attrs import frozen
 
-from metanode.tss.messages import Message, Round
+from metanode.tss.messages import DealingShapes, Message
 from metanode.tss.session import Session
 from tests.tss.ideal import ideal_transfers
-from tests.tss.support import deliver, edit, flip
+from tests.tss.support import Rounds, deliver, edit, flip, shape_of
 
 CHEATER = 2
 VICTIM = 1
@@ -20,10 +20,10 @@ VICTIM = 1
 
 @frozen
 class Case:
-    """Party 2's field changes; broadcasts alike for everybody, direct messages for party 1 only.
+    """Party 2's field changes; broadcasts alike for everybody, direct messages for one party only.
 
-    ``kind``, ``blamed``, ``ban`` and ``transferable`` are what party 1 must conclude; ``others``
-    says whether party 3 must conclude the same (it does not see direct messages to party 1).
+    ``kind``, ``blamed``, ``ban`` and ``transferable`` are what that one, the ``victim``, must
+    conclude, and party 3, too, of a broadcast.
     """
 
     round: int
@@ -41,6 +41,22 @@ class Case:
         return f"r{self.round}-{self.slot}-{self.name}{self.label}"
 
     @property
+    def of_sender(self) -> bool:
+        """Whether only the sender of base transfers has this field."""
+        names = ("ot_", "ggm_", "ext_")
+        return self.slot == "direct" and self.round == 3 and self.name.startswith(names)
+
+    @property
+    def of_receiver(self) -> bool:
+        """Whether only the receiver of base transfers has this field."""
+        return self.slot == "direct" and (self.name == "ot_points" or self.round == 4)
+
+    @property
+    def victim(self) -> int:
+        """Who gets a direct message: party 2 receives base transfers of 1, and sends them to 3."""
+        return 3 if self.of_sender else VICTIM
+
+    @property
     def culprits(self) -> tuple[int, ...]:
         return (CHEATER,) if self.blamed else ()
 
@@ -50,7 +66,7 @@ def transfers(case: Case) -> AbstractContextManager[None]:
     return nullcontext() if case.name.startswith("ot_") else ideal_transfers()
 
 
-def tamper_with(case: Case, rounds: Sequence[Round], sessions: Mapping[int, Session[Any]]) -> None:
+def tamper_with(case: Case, rounds: Rounds, sessions: Mapping[int, Session[Any]]) -> None:
     """Run the sessions with one field changed as a consistent cheater would change it.
 
     Unless the case says ``in_flight``, the cheater's own record of its broadcast changes too, so
@@ -65,7 +81,7 @@ def tamper_with(case: Case, rounds: Sequence[Round], sessions: Mapping[int, Sess
         mine = message.sender == CHEATER and message.round == case.round
         if not mine or public != (case.slot == "broadcast"):
             return message
-        if not public and recipient != VICTIM:
+        if not public and recipient != case.victim:
             return message
         touched += 1
         changed = edit(rounds, message, case.name, case.change)
@@ -77,19 +93,17 @@ def tamper_with(case: Case, rounds: Sequence[Round], sessions: Mapping[int, Sess
     assert touched
 
 
-def remember(session: Session[Any], message: Message, rounds: Sequence[Round]) -> None:
+def remember(session: Session[Any], message: Message, rounds: Rounds) -> None:
     """Make the cheater believe that it broadcast this message."""
     if (message.round, CHEATER) in session._broadcasts:
         session._broadcasts[message.round, CHEATER] = message.payload
     if message.round == 1 and hasattr(session, "_round_1"):
-        shape = rounds[0].broadcast
-        assert shape is not None
-        session._round_1[CHEATER] = shape.decode(message.payload)
+        session._round_1[CHEATER] = shape_of(rounds, message).decode(message.payload)
 
 
 def check_outcome(case: Case, sessions: Mapping[int, Session[Any]]) -> None:
     """Assert what the honest parties concluded."""
-    watching = (VICTIM, 3) if case.slot == "broadcast" else (VICTIM,)
+    watching = (VICTIM, 3) if case.slot == "broadcast" else (case.victim,)
     for party in watching:
         abort = sessions[party].abort
         assert sessions[party].result is None
@@ -107,8 +121,10 @@ def nobody_blames_the_honest(sessions: Mapping[int, Session[Any]]) -> None:
             assert set(session.abort.culprits) <= {CHEATER}
 
 
-def fields_of(rounds: Sequence[Round]) -> set[tuple[int, str, str]]:
-    """Return every (round, slot, field) of a protocol."""
+def fields_of(rounds: Rounds) -> set[tuple[int, str, str]]:
+    """Return every (round, slot, field) of a protocol, of either side of the base transfers."""
+    if isinstance(rounds, DealingShapes):
+        return fields_of(rounds.rounds(receives=True)) | fields_of(rounds.rounds(receives=False))
     return {
         (number, slot, name)
         for number, plan in enumerate(rounds, start=1)

@@ -9,29 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metanode.tss import multiplication, ot_extension, vectors
+from metanode.tss import multiplication, ot_extension
 from metanode.tss.curve import ORDER, Entropy
 from metanode.tss.multiplication import BobState, Link, alice_multiply
-from metanode.tss.parameters import BASE_OTS, CHECK_BYTES, LEAVES_PER_TREE, TREE_DEPTH, TREES
+from metanode.tss.ot_extension import Columns
+from metanode.tss.parameters import BASE_OTS, CHECK_BYTES, TREE_DEPTH
 from tests.tss.support import seeded
 
+HONEST_BOB = multiplication.bob_start
 
-def guessing_bob(tree: int, guess: int) -> Callable[..., tuple[BobState, dict[str, bytes]]]:
-    """Return a ``bob_start`` that uses another x in one tree, as if Δ were ``guess`` there.
 
-    With the right guess it corrects its rows, and the multiplication ends well.
+def guessing_extension(tree: int, guess: int) -> Callable[..., tuple[Columns, ot_extension.Bytes]]:
+    """Return an ``extend_receiver`` that uses another x in one tree, as if Δ were ``guess`` there.
+
+    With the right guess it corrects its rows, and whatever is built on them ends well.
     """
 
-    def bob_start(
-        link: Link, leaves: bytes, entropy: Entropy
-    ) -> tuple[BobState, dict[str, bytes]]:
-        parameters, salt = link.parameters, entropy(32)
-        width = parameters.column_bytes
-        choices = entropy(parameters.choice_bytes)
-        x = np.frombuffer(choices + entropy(CHECK_BYTES), np.uint8)
+    def extend_receiver(
+        choice_bits: int, context: bytes, salt: bytes, leaves: bytes, masked_choices: bytes
+    ) -> tuple[Columns, ot_extension.Bytes]:
+        width = choice_bits // 8 + CHECK_BYTES
+        x = np.frombuffer(masked_choices, np.uint8)
         error = np.frombuffer(seeded("error")(width), np.uint8)
-        streams = ot_extension._expand(link.sid, salt, leaves, width)
-        streams = streams.reshape(TREES, LEAVES_PER_TREE, width)
+        streams = ot_extension._expand(context, salt, leaves, ot_extension.ALL_PLACES, width)
         columns = np.bitwise_xor.reduce(streams, axis=1) ^ x
         columns[tree] ^= error
         folded = ot_extension._fold(streams, 0, width)
@@ -39,19 +39,21 @@ def guessing_bob(tree: int, guess: int) -> Callable[..., tuple[BobState, dict[st
             if guess >> bit & 1:
                 folded[tree, bit] ^= error
         flat = folded.reshape(BASE_OTS, width)
-        matrix = ot_extension._CheckMatrix(link.sid, salt, columns.tobytes(), parameters)
-        bits = np.unpackbits(np.frombuffer(choices, np.uint8), bitorder="little")
-        state = BobState(
-            chi=vectors.weighted_bits(bits, link.gadget),
-            choices=bits.tobytes(),
-            rows=ot_extension._transpose(flat, parameters.choice_bytes),
-        )
-        return state, {
-            "salt": salt,
-            "columns": columns.tobytes(),
-            "x_check": matrix.apply(x[None, :]).tobytes(),
-            "t_check": matrix.apply(flat).tobytes(),
-        }
+        matrix = ot_extension._CheckMatrix(context, salt, columns.tobytes(), choice_bits)
+        x_check, t_check = matrix.apply(x[None, :]).tobytes(), matrix.hash(matrix.apply(flat))
+        rows = ot_extension._transpose(flat, choice_bits // 8)
+        return Columns(columns.tobytes(), x_check, t_check), rows
+
+    return extend_receiver
+
+
+def guessing_bob(tree: int, guess: int) -> Callable[..., tuple[BobState, dict[str, bytes]]]:
+    """Return a ``bob_start`` on such an extension."""
+
+    def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, dict[str, bytes]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(multiplication, "extend_receiver", guessing_extension(tree, guess))
+            return HONEST_BOB(link, leaves, entropy)
 
     return bob_start
 
@@ -68,17 +70,12 @@ def per_row_alice(row: int) -> Callable[..., Any]:
         entropy: Entropy,
     ) -> Any:
         original = multiplication.hash_rows
-        calls = 0
-
-        def other_input(key: bytes, rows: ot_extension.Bytes, size: int) -> list[bytes]:
-            nonlocal calls
-            calls += 1
-            hashes = original(key, rows, size)
-            if calls == 2:
-                # The second call masks β = 1: taking one from it adds one to a, in this row only.
-                value = (int.from_bytes(hashes[row][:32], "big") - 1) % ORDER
-                hashes[row] = value.to_bytes(32, "big") + hashes[row][32:]
-            return hashes
+        def other_input(key: bytes, row_sets: Any, size: int) -> list[ot_extension.Bytes]:
+            zeros, ones = original(key, row_sets, size)
+            # Taking one from what masks β = 1 adds one to a, in this row only.
+            value = (int.from_bytes(ones[row, :32].tobytes(), "big") - 1) % ORDER
+            ones[row, :32] = np.frombuffer(value.to_bytes(32, "big"), np.uint8)
+            return [zeros, ones]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(multiplication, "hash_rows", other_input)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from metanode.tss import dealing_run, sign_run
 from metanode.tss.abort import RULES, AbortKind, Evidence, Slot
 from metanode.tss.evidence import proves
-from metanode.tss.messages import Message, Round
+from metanode.tss.messages import Message
 from metanode.tss.public_run import Fault, Shown
 from metanode.tss.session import TWO_MESSAGES, Session
 from tests.misbehaviour.tss.cases import CHEATER, VICTIM, Case, tamper_with
@@ -26,6 +26,7 @@ from tests.misbehaviour.tss.test_refresh import TABLE as REFRESH_TABLE
 from tests.misbehaviour.tss.test_sign import ROUNDS as SIGN_ROUNDS
 from tests.misbehaviour.tss.test_sign import TABLE as SIGN_TABLE
 from tests.tss.support import (
+    Rounds,
     deal,
     deliver,
     flip,
@@ -36,7 +37,7 @@ from tests.tss.support import (
 )
 
 Sessions = Mapping[int, Session[Any]]
-PROTOCOLS: dict[str, tuple[Callable[[], Sessions], Sequence[Round], Sequence[Case]]] = {
+PROTOCOLS: dict[str, tuple[Callable[[], Sessions], Rounds, Sequence[Case]]] = {
     "keygen": (lambda: keygen_sessions(2, 3), KEYGEN_ROUNDS, KEYGEN_TABLE),
     "refresh": (lambda: refresh_sessions(deal(2, 3)), REFRESH_ROUNDS, REFRESH_TABLE),
     "reshare": (
@@ -97,9 +98,7 @@ class Archive:
 
     def broadcasts(self, viewer: int) -> dict[tuple[int, int], bytes]:
         """Return the broadcasts that one party saw, its own among them."""
-        seen = {
-            (m.round, m.sender): m.payload for m in self.arrived[viewer] if m.recipient is None
-        }
+        seen = {(m.round, m.sender): m.payload for m in self.arrived[viewer] if m.recipient is None}
         other = next(party for party in self.sessions if party != viewer)
         own = {
             (m.round, m.sender): m.payload
@@ -146,41 +145,48 @@ def shown(
 def test_a_cheater_is_convicted_by_what_it_signed(protocol: str, case: Case) -> None:
     """Catches an abort that says it is transferable and convinces nobody."""
     archive = tampered(protocol, place_of(protocol, case))
-    session = archive.sessions[VICTIM]
+    session = archive.sessions[case.victim]
     abort = session.abort
     assert abort is not None
     evidence = Evidence.from_plain(cbor2.loads(abort.evidence))
-    messages, kind = shown(archive, evidence.slots), AbortKind(case.kind)
+    messages = shown(archive, evidence.slots, recipient=case.victim)
+    kind = AbortKind(case.kind)
     run = session._run
     assert set(messages) == set(evidence.slots)
-    assert proves(run, kind, CHEATER, VICTIM, messages, evidence)
+    assert proves(run, kind, CHEATER, case.victim, messages, evidence)
     other = KINDS[KINDS.index(kind) - 1]
-    assert not proves(run, other, CHEATER, VICTIM, messages, evidence)
-    assert not proves(run, kind, CHEATER, VICTIM, {}, evidence)
-    for accused, recipient in ((4, VICTIM), (0, VICTIM), (CHEATER, 4), (CHEATER, CHEATER)):
+    assert not proves(run, other, CHEATER, case.victim, messages, evidence)
+    assert not proves(run, kind, CHEATER, case.victim, {}, evidence)
+    for accused, recipient in (
+        (4, case.victim),
+        (0, case.victim),
+        (CHEATER, 4),
+        (CHEATER, CHEATER),
+    ):
         assert not proves(run, kind, accused, recipient, messages, evidence)
     elsewhere = evolve(evidence, session_id=bytes(32))
-    assert not proves(run, kind, CHEATER, VICTIM, messages, elsewhere)
+    assert not proves(run, kind, CHEATER, case.victim, messages, elsewhere)
     otherwise = evolve(evidence, reason="something worse")
-    assert not proves(run, kind, CHEATER, VICTIM, messages, otherwise)
+    assert not proves(run, kind, CHEATER, case.victim, messages, otherwise)
 
 
 @pytest.mark.parametrize(("protocol", "case"), PROVABLE)
 def test_nothing_of_the_evidence_is_superfluous(protocol: str, case: Case) -> None:
     """Catches more being revealed than is needed: a direct message may hold a share."""
     archive = tampered(protocol, place_of(protocol, case))
-    session = archive.sessions[VICTIM]
+    session = archive.sessions[case.victim]
     assert session.abort is not None
     evidence = Evidence.from_plain(cbor2.loads(session.abort.evidence))
-    run, kind, messages = session._run, AbortKind(case.kind), shown(archive, evidence.slots)
+    run, kind = session._run, AbortKind(case.kind)
+    messages = shown(archive, evidence.slots, recipient=case.victim)
     direct = {slot for slot in messages if not slot[1]}
     for slot in direct:
         fewer = {place: found for place, found in messages.items() if place != slot}
-        assert not proves(run, kind, CHEATER, VICTIM, fewer, evidence)
+        assert not proves(run, kind, CHEATER, case.victim, fewer, evidence)
     for name in ("broadcasts", "chain_parts"):
         if getattr(evidence, name):
             bare = evolve(evidence, **{name: {}})
-            assert not proves(run, kind, CHEATER, VICTIM, messages, bare)
+            assert not proves(run, kind, CHEATER, case.victim, messages, bare)
 
 
 def test_two_messages_for_one_slot_convict_without_anything_else() -> None:
@@ -289,23 +295,29 @@ def test_one_lie_about_the_others_convicts_nobody(protocol: str) -> None:
         assert faults(seen, parts=fewer) == []
 
 
-def test_a_lie_about_round_1_makes_no_offer_bad() -> None:
-    """Catches base transfers that are judged under a session id of the accuser's making."""
+@pytest.mark.parametrize(("accused", "holder"), [(VICTIM, CHEATER), (CHEATER, VICTIM)])
+def test_a_lie_about_round_1_makes_no_offer_bad(accused: int, holder: int) -> None:
+    """Catches base transfers that are judged under a session id of the accuser's making.
+
+    Party 2 offers points to party 1, which offers none.
+    """
     archive = tampered("keygen", len(KEYGEN_TABLE))
-    run = archive.sessions[CHEATER]._run
-    got = archive.messages(VICTIM, CHEATER)
-    offer = run.decode(2, VICTIM, CHEATER, got[2, False][0])
-    answer = run.decode(3, VICTIM, CHEATER, got[3, False][0])
+    run = archive.sessions[holder]._run
+    got = archive.messages(accused, holder)
+    offer = run.decode(2, accused, holder, got[2, False][0])
+    answer = run.decode(3, accused, holder, got[3, False][0])
     assert isinstance(offer, dict)
     assert isinstance(answer, dict)
-    shape, seen = KEYGEN_ROUNDS[0].broadcast, archive.broadcasts(VICTIM)
+    assert ("ot_points" in offer) is (accused == CHEATER)
+    seen = archive.broadcasts(accused)
+    shape = KEYGEN_ROUNDS.broadcast(1, deals=True, holds=True)
     assert shape is not None
     first = shape.decode(seen[1, 3])
     assert first is not None
     lie = {**seen, (1, 3): shape.encode({**first, "sid": flip(first["sid"])})}
-    messages = {(2, False): offer, (3, False): answer}
-    assert list(run.faults(VICTIM, Shown(messages, CHEATER, seen))) == []
-    assert list(run.faults(VICTIM, Shown(messages, CHEATER, lie))) == []
+    for messages in ({(2, False): offer, (3, False): answer}, {(2, False): offer}):
+        assert list(run.faults(accused, Shown(messages, holder, seen))) == []
+        assert list(run.faults(accused, Shown(messages, holder, lie))) == []
 
 
 _PLAIN = Evidence(session_id=bytes(32), reason="r", slots=((1, True),)).plain()

@@ -55,7 +55,7 @@ def test_what_is_no_point_is_no_commitment(bad: bytes, place: int) -> None:
 
 def test_proofs_of_another_order_or_dealer_are_refused() -> None:
     """Catches a list of proofs that is checked as a set, or for whoever made it."""
-    shown = POLYNOMIAL.proofs(b"sid", 1, seeded("p"))
+    shown = POLYNOMIAL.proofs(POLYNOMIAL.commitments(), b"sid", 1, seeded("p"))
     assert DEALT.all_proved(b"sid", 1, shown)
     assert not DEALT.all_proved(b"sid", 2, shown)
     assert not DEALT.all_proved(b"other", 1, shown)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
-from metanode.tss import curve, proofs
+from metanode.tss import curve, pair_setup, proofs
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.messages import DealingShapes, Message
 from metanode.tss.oracle import Tag
-from metanode.tss.parameters import SEED_BYTES
+from metanode.tss.ot_extension import delta_bits
+from metanode.tss.pair_setup import SendingSetup
+from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES
 from tests.misbehaviour.tss.cases import (
     CHEATER,
     VICTIM,
@@ -19,9 +22,14 @@ from tests.misbehaviour.tss.cases import (
     tamper_with,
     transfers,
 )
+from tests.misbehaviour.tss.cheats import guessing_extension
+from tests.tss.ideal import ideal_transfers
 from tests.tss.support import deliver, edit, keygen_sessions, other_point, plus_one, seeded, zero
 
-ROUNDS = DealingShapes(2, chain=True).rounds()
+ROUNDS = DealingShapes(2, chain=True)
+RECEIVER = 3
+"""It receives the cheater's base transfers; the cheater receives those of the victim, party 1."""
+TREE = 42
 
 
 def every_byte(data: bytes) -> bytes:
@@ -72,6 +80,12 @@ TABLE = [
     Case(3, D, "ggm_corrections", "ot_consistency", True, ban=True, change=zero, label="-zero"),
     Case(3, D, "ggm_sums", "ot_consistency", True, ban=True),
     Case(3, D, "ggm_digest", "ot_consistency", True, ban=True),
+    Case(3, D, "ext_salt", "ot_consistency", True, ban=True),
+    Case(3, D, "ext_columns", "ot_consistency", True, ban=True),
+    Case(3, D, "ext_columns", "ot_consistency", True, ban=True, change=zero, label="-zero"),
+    Case(3, D, "ext_x_check", "ot_consistency", True, ban=True),
+    Case(3, D, "ext_t_check", "ot_consistency", True, ban=True),
+    Case(3, D, "ext_t_check", "ot_consistency", True, ban=True, change=zero, label="-zero"),
     Case(3, D, "zero_seed", "commitment", True, transferable=True),
     Case(3, D, "zero_salt", "commitment", True, transferable=True),
     Case(3, D, "share", "share", True, transferable=True, change=plus_one),
@@ -85,6 +99,11 @@ TABLE = [
     Case(4, B, "proof", "proof", True, transferable=True),
     Case(4, B, "proof", "proof", True, transferable=True, change=zero, label="-zero"),
     Case(4, B, "proof", "proof", True, transferable=True, change=response_n, label="-order"),
+    Case(4, D, "echo", "equivocation", False),
+    Case(4, D, "ggm_corrections", "ot_consistency", True, ban=True, change=every_byte),
+    Case(4, D, "ggm_corrections", "ot_consistency", True, ban=True, change=zero, label="-zero"),
+    Case(4, D, "ggm_sums", "ot_consistency", True, ban=True),
+    Case(4, D, "ggm_digest", "ot_consistency", True, ban=True),
 ]
 
 
@@ -187,25 +206,105 @@ def test_committed_but_bad_points(first: bytes, kind: str) -> None:
         assert (abort.kind, abort.culprits, abort.transferable) == (kind, (CHEATER,), True)
 
 
-def test_a_guess_at_one_choice_of_the_base_transfers() -> None:
+@pytest.mark.parametrize("number", [3, 4], ids=["sender", "receiver"])
+def test_a_guess_at_one_choice_of_the_transfers(number: int) -> None:
     """Catches a spoiled correction that goes unpunished, or a guess that pays off both ways.
 
-    The cheater spoils the correction of one side of one tree. Its victim stops if and only if it
+    The cheater spoils the correction of one side of one tree, as the sender of base transfers or as
+    their receiver, who builds the trees of the other direction. Its victim stops if and only if it
     chose that side: one bit for the cheater, and a ban if it was wrong.
     """
     accepted = []
     for side in (0, 1):
         sessions = keygen_sessions(2, 3)
-        at = (2 * 77 + side) * SEED_BYTES
+        at = (2 * 45 + side) * SEED_BYTES
 
         def spoil(data: bytes, at: int = at) -> bytes:
             return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
 
-        case = Case(3, D, "ggm_corrections", "ot_consistency", True, ban=True, change=spoil)
+        case = Case(number, D, "ggm_corrections", "ot_consistency", True, ban=True, change=spoil)
         tamper_with(case, ROUNDS, sessions)
-        accepted.append(sessions[VICTIM].abort is None)
+        accepted.append(sessions[case.victim].abort is None)
         if accepted[-1]:
-            assert sessions[VICTIM].result is not None
+            assert sessions[case.victim].result is not None
         else:
             check_outcome(case, sessions)
     assert sorted(accepted) == [False, True]
+
+
+def test_a_guess_at_the_receivers_delta_by_the_extension() -> None:
+    """Catches an extension that nobody checks, or a guess at Δ that pays off more than once.
+
+    The sender uses another x in one tree, and corrects its rows as if Δ were what it guesses there.
+    """
+    honest = SendingSetup._extend
+    right = []
+    for guess in range(LEAVES_PER_TREE):
+
+        def extend(self: SendingSetup, guess: int = guess) -> dict[str, bytes]:
+            if (self._party, self._peer) != (CHEATER, RECEIVER):
+                return honest(self)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(pair_setup, "extend_receiver", guessing_extension(TREE, guess))
+                return honest(self)
+
+        sessions = keygen_sessions(2, 3)
+        with pytest.MonkeyPatch.context() as patch, ideal_transfers():
+            patch.setattr(SendingSetup, "_extend", extend)
+            deliver(sessions)
+        result, abort = sessions[RECEIVER].result, sessions[RECEIVER].abort
+        nobody_blames_the_honest(sessions)
+        if abort is None:
+            assert result is not None
+            right.append((guess, result.pair_state[CHEATER].delta))
+            assert {session.state for session in sessions.values()} == {"finished"}
+        else:
+            assert (abort.kind, abort.culprits, abort.ban) == ("ot_consistency", (CHEATER,), True)
+            assert not abort.transferable
+            assert result is None
+    ((guess, delta),) = right
+    first, second = delta_bits(delta)[TREE].tolist()
+    assert guess == first + 2 * second
+
+
+def test_nothing_leaves_after_a_failed_check_of_the_transfers() -> None:
+    """Catches a public share, or trees for somebody else, sent beside a verdict."""
+    sessions = keygen_sessions(2, 3)
+    sent: list[Message] = []
+    receive = sessions[RECEIVER].receive
+
+    def watched(message: Message) -> list[Message]:
+        out = receive(message)
+        sent.extend(out)
+        return out
+
+    sessions[RECEIVER].receive = watched
+    case = Case(3, D, "ext_columns", "ot_consistency", True, ban=True)
+    with ideal_transfers():
+        tamper_with(case, ROUNDS, sessions)
+    check_outcome(case, sessions)
+    assert {message.round for message in sent} == {2, 3}
+
+
+def test_a_side_may_not_send_what_is_the_other_sides() -> None:
+    """Catches a party that offers, or answers, transfers that are not its to offer or answer."""
+    for number, recipient in ((2, RECEIVER), (3, VICTIM), (4, RECEIVER)):
+        sessions = keygen_sessions(2, 3)
+        receives = recipient == VICTIM
+        swapped = ROUNDS.rounds(receives=not receives)[number - 1].direct
+
+        def tamper(
+            to: int, message: Message, at: tuple[int, int] = (number, recipient), shape=swapped
+        ) -> Message:
+            public = message.recipient is None
+            if message.sender != CHEATER or (message.round, to) != at or public == (at[0] != 4):
+                return message
+            fields = {} if shape is None else {name: bytes(size) for name, size in shape.fields}
+            payload = b"" if shape is None else shape.encode(fields)
+            return attrs.evolve(message, recipient=to, payload=payload)
+
+        with ideal_transfers():
+            deliver(sessions, tamper=tamper)
+        abort = sessions[recipient].abort
+        assert abort is not None, number
+        assert (abort.kind, abort.culprits, abort.transferable) == ("malformed", (CHEATER,), True)

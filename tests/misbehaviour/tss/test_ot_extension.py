@@ -9,9 +9,11 @@ import pytest
 
 from metanode.tss.curve import ORDER
 from metanode.tss.multiplication import Link, alice_multiply, bob_finish, bob_start, gadget
+from metanode.tss.ot_extension import Words, _CheckMatrix
 from metanode.tss.parameters import (
     BASE_OTS,
     CHECK_BYTES,
+    HASH_BYTES,
     ROW_SCALARS,
     SCALAR_BYTES,
     TREES,
@@ -34,11 +36,23 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes((data[at] ^ 1 << at % 8,)) + data[at + 1 :]
 
 
-def test_every_column_of_the_check_counts() -> None:
-    """Catches a check of some columns only, or of x̃ only where Δ is set."""
+def test_every_column_of_the_check_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a hash over some columns of t̃ only, or a check of x̃ only where Δ is set."""
     assert answered(FIRST)
+    honest = _CheckMatrix.hash
     for column in range(BASE_OTS):
-        at = column * CHECK_BYTES + column % CHECK_BYTES
+
+        def other(self: _CheckMatrix, check: Words, column: int = column) -> bytes:
+            changed = check.copy()
+            changed[column, column % 2] ^= 1 << column % 64
+            return honest(self, changed)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_CheckMatrix, "hash", other)
+            _, fields = bob_start(LINK, LEAVES, seeded("bob"))
+        assert fields["columns"] == FIRST["columns"]
+        assert not answered(fields)
+    for at in range(HASH_BYTES):
         assert not answered({**FIRST, "t_check": flipped(FIRST["t_check"], at)})
     for at in range(CHECK_BYTES):
         assert not answered({**FIRST, "x_check": flipped(FIRST["x_check"], at)})

@@ -6,6 +6,7 @@ import pytest
 
 from metanode.tss import curve
 from metanode.tss.feldman import Polynomial
+from metanode.tss.keyshare import Keyshare
 from metanode.tss.messages import DealingShapes, Message
 from tests.misbehaviour.tss.cases import (
     CHEATER,
@@ -18,9 +19,16 @@ from tests.misbehaviour.tss.cases import (
     transfers,
 )
 from tests.misbehaviour.tss.test_keygen import TABLE as KEYGEN_TABLE
-from tests.tss.support import deal, deliver, edit, refresh_sessions
+from tests.tss.support import (
+    deal,
+    deliver,
+    edit,
+    refresh_sessions,
+    results_of,
+    sign_sessions,
+)
 
-ROUNDS = DealingShapes(1).rounds()
+ROUNDS = DealingShapes(1)
 """t = 2: one coefficient, and no chain code."""
 TABLE = [case for case in KEYGEN_TABLE if "chain" not in case.name]
 
@@ -69,6 +77,25 @@ def test_who_refreshes_another_share_is_not_heard() -> None:
     mixed = {**refresh_sessions(shares), 3: refresh_sessions(others)[3]}
     deliver(mixed)
     assert {session.state for session in mixed.values()} == {"round-1"}
+
+
+def test_shares_of_two_refreshes_with_one_number_do_not_meet() -> None:
+    """Catches two honest parties that ban each other: two attempts end with one key and epoch.
+
+    Each kept the shares of another attempt; nothing but the list of public shares tells them apart.
+    """
+    kept: dict[int, Keyshare] = {}
+    for party, context in ((VICTIM, b"one attempt"), (CHEATER, b"another")):
+        sessions = refresh_sessions(deal(2, 3), seed=context, context=context)
+        deliver(sessions)
+        kept[party] = results_of(sessions)[party]
+    assert kept[VICTIM].epoch == kept[CHEATER].epoch
+    assert kept[VICTIM].public_key == kept[CHEATER].public_key
+    sessions = sign_sessions(kept, (VICTIM, CHEATER))
+    deliver(sessions)
+    assert {session.state for session in sessions.values()} == {"round-1"}
+    assert sessions[VICTIM].session_id != sessions[CHEATER].session_id
+    assert all(share.latch.closed == () for share in kept.values())
 
 
 def test_a_wrong_old_share_shows_at_once() -> None:

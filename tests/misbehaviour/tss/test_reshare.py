@@ -28,7 +28,7 @@ from tests.misbehaviour.tss.test_keygen import TABLE as KEYGEN_TABLE
 from tests.tss.support import deal, deliver, edit, plus_one, reshare_sessions
 
 SHAPES = DealingShapes(2)
-BOTH = SHAPES.rounds()
+BOTH = SHAPES
 DEALS, HOLDS = SHAPES.rounds(holds=False), SHAPES.rounds(deals=False)
 LEAVER, HOLDER, OTHER = 1, 3, 4
 TABLE = [case for case in KEYGEN_TABLE if "chain" not in case.name]
@@ -37,6 +37,11 @@ TABLE = [case for case in KEYGEN_TABLE if "chain" not in case.name]
 def sessions_of() -> dict[int, ReshareSession]:
     """Return one session per participant."""
     return reshare_sessions(deal(2, 3), [1, 2], [2, 3, 4], 2)
+
+
+def victim_of(case: Case) -> int:
+    """Return a holder that gets the field: party 2 sends base transfers to 3, and receives 4's."""
+    return OTHER if case.of_receiver else HOLDER
 
 
 def tamper(
@@ -68,7 +73,7 @@ def tamper(
 def check_watchers(case: Case, sessions: Mapping[int, Session[Any]], author: int) -> None:
     """Assert what those conclude who saw the change: all for a broadcast, else the victim."""
     everybody = [party for party in sessions if party != author]
-    for party in everybody if case.slot == "broadcast" else [HOLDER]:
+    for party in everybody if case.slot == "broadcast" else [victim_of(case)]:
         abort = sessions[party].abort
         assert abort is not None, f"party {party} noticed nothing"
         assert abort.kind == case.kind
@@ -81,7 +86,7 @@ def test_tampered_field_of_who_deals_and_holds(case: Case) -> None:
     """Catches a field that nobody checks, a wrong culprit and a wrong ban; leavers look, too."""
     sessions = sessions_of()
     with transfers(case):
-        assert tamper(case, sessions, BOTH, CHEATER, HOLDER)
+        assert tamper(case, sessions, BOTH, CHEATER, victim_of(case))
     check_watchers(case, sessions, CHEATER)
     nobody_blames_the_honest(sessions)
 
@@ -147,7 +152,7 @@ def test_two_dealers_who_cancel_each_other_out_are_both_named() -> None:
 def test_a_joiner_cannot_deal_and_a_leaver_cannot_hold() -> None:
     """Catches a role that is taken by sending its messages."""
     sessions = sessions_of()
-    shape = BOTH[1].broadcast
+    shape = BOTH.broadcast(2, deals=True, holds=True)
     assert shape is not None
     payload = shape.encode({name: bytes(length) for name, length in shape.fields})
 
@@ -163,7 +168,7 @@ def test_a_joiner_cannot_deal_and_a_leaver_cannot_hold() -> None:
         assert (abort.kind, abort.culprits) == ("malformed", (OTHER,))
 
     sessions = sessions_of()
-    public = BOTH[3].broadcast
+    public = BOTH.broadcast(4, deals=True, holds=True)
     assert public is not None
     values = {name: bytes(length) for name, length in public.fields}
     for session in sessions.values():

@@ -13,14 +13,24 @@ from hypothesis import strategies as st
 
 from metanode.errors import LocalFault
 from metanode.tss.abort import RULES, Abort, AbortKind, Blame, Evidence
-from metanode.tss.messages import DealingShapes, Message, sign_rounds
+from metanode.tss.messages import DEALING_ROUNDS, DealingShapes, Message, sign_rounds
 from metanode.tss.parameters import STANDARD
 from metanode.tss.session import Session
 from tests.misbehaviour.tss.cases import CHEATER, VICTIM
-from tests.tss.support import deal, deliver, edit, flip, keygen_sessions, sign_sessions
+from tests.tss.support import (
+    Rounds,
+    deal,
+    deliver,
+    edit,
+    flip,
+    keygen_sessions,
+    shape_of,
+    sign_sessions,
+)
 
 PROTOCOLS = ("keygen", "sign")
-ROUNDS = {"keygen": DealingShapes(2, chain=True).rounds(), "sign": sign_rounds(STANDARD)}
+ROUNDS: dict[str, Rounds] = {"keygen": DealingShapes(2, chain=True), "sign": sign_rounds(STANDARD)}
+LAST = {"keygen": DEALING_ROUNDS, "sign": 3}
 
 
 def fresh(protocol: str) -> dict[int, Session[Any]]:
@@ -120,21 +130,13 @@ def test_two_messages_for_one_slot_are_equivocation(protocol: str) -> None:
         session.start()
         for earlier in transcript(protocol)[: position + 1]:
             session.receive(earlier)
-        name = next(name for name, _ in shape_fields(protocol, message))
+        name = next(name for name, _ in shape_of(ROUNDS[protocol], message).fields)
         session.receive(edit(ROUNDS[protocol], message, name, flip))
         abort = expect(session, "equivocation", (CHEATER,))
         assert abort.transferable
         evidence = Evidence.from_plain(cbor2.loads(abort.evidence))
         assert evidence.session_id == session.session_id
         assert evidence.slots == ((message.round, message.recipient is None),)
-
-
-def shape_fields(protocol: str, message: Message) -> tuple[tuple[str, int], ...]:
-    """Return the fields of a message's payload."""
-    plan = ROUNDS[protocol][message.round - 1]
-    shape = plan.broadcast if message.recipient is None else plan.direct
-    assert shape is not None
-    return shape.fields
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -150,7 +152,7 @@ def test_early_messages_wait_and_duplicates_do_nothing(protocol: str) -> None:
     outgoing = session.start()
     # Deterministic entropy: the recorded peer's answers fit, so the whole run happens at once.
     assert session.state == "finished"
-    assert {message.round for message in outgoing} == set(range(1, len(ROUNDS[protocol]) + 1))
+    assert {message.round for message in outgoing} == set(range(1, LAST[protocol] + 1))
     assert session.receive(transcript(protocol)[0]) == []
 
 

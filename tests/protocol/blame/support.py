@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 from attrs import evolve
@@ -10,30 +10,33 @@ from attrs import evolve
 from metanode.protocol.blame.record import BlameRecord, judge
 from metanode.protocol.events.run import Run
 from metanode.protocol.node import NodeCore
-from metanode.tss.messages import DealingShapes, Round, sign_rounds
+from metanode.tss.messages import DealingShapes, sign_rounds
 from metanode.tss.parameters import STANDARD
 from metanode.tss.session import TWO_MESSAGES
 from spec import messages as m
 from tests.simulation.hostile import MIDDLE, OLDEST, changes, network
 from tests.simulation.simulator import Simulation
-from tests.tss.support import flip
+from tests.tss.support import Rounds, flip
 
-SIGN, KEYGEN = sign_rounds(STANDARD), DealingShapes(3, chain=True).rounds()
+SIGN, KEYGEN = sign_rounds(STANDARD), DealingShapes(3, chain=True)
 Step = m.Release | m.Step
 
 
 def edited(
-    rounds: Sequence[Round], stage: int, name: str, change: Callable[[bytes], bytes]
+    rounds: Rounds, stage: int, name: str, change: Callable[[bytes], bytes]
 ) -> Callable[[Step], list[object]]:
     """Return what changes one field of the messages of one round that have it."""
 
     def edit(step: Step) -> list[object]:
-        plan = rounds[stage - 1]
-        shape = plan.broadcast if step.recipient == 0 else plan.direct
-        if step.stage != stage or shape is None or name not in dict(shape.fields):
-            return [step]
-        values = shape.decode(step.payload)
-        return [evolve(step, payload=shape.encode({**values, name: change(values[name])}))]
+        sides = [rounds]
+        if isinstance(rounds, DealingShapes):
+            sides = [rounds.rounds(receives=side) for side in (True, False)]
+        for plan in (side[stage - 1] for side in sides):
+            shape = plan.broadcast if step.recipient == 0 else plan.direct
+            values = None if step.stage != stage or shape is None else shape.decode(step.payload)
+            if values is not None and name in values:
+                return [evolve(step, payload=shape.encode({**values, name: change(values[name])}))]
+        return [step]
 
     return edit
 

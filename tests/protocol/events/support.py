@@ -147,7 +147,7 @@ def enter(events: Events, task: Task, lanes: list[Lane], *signers: int) -> Run:
         signers, event=task.event, attempt=task.attempt, members=IDS, digest=task.digest
     )
     members = tuple(vote.voter for vote in certificate.votes)
-    plan = SignPlan("sign", IDS, bytes(32), 1, IDS[0], (task.digest,))
+    plan = SignPlan("sign", IDS, bytes(32), 1, IDS[0], bytes(32), (task.digest,))
     run = Run(
         "sign", 1, task.event, task.attempt, task.digest, members, IDS, QUORUM, tuple(lanes),
         plan=plan,

@@ -17,11 +17,12 @@ OTHER_PLANS = (
     KeygenPlan(IDS, 2, 1),
     KeygenPlan(IDS, 3, 2),
     KeygenPlan(IDS[1:], 3, 1),
-    SignPlan("payout", IDS, bytes(32), 1, bytes(33), (DIGEST,)),
-    SignPlan("lock_in", IDS, bytes(32), 1, bytes(33), (DIGEST,)),
-    SignPlan("payout", IDS, bytes(32), 2, bytes(33), (DIGEST,)),
-    SignPlan("payout", IDS, bytes(32), 1, bytes(33), (EVENT,)),
-    SignPlan("payout", IDS, EVENT, 1, bytes(33), (DIGEST,)),
+    SignPlan("payout", IDS, bytes(32), 1, bytes(33), bytes(32), (DIGEST,)),
+    SignPlan("lock_in", IDS, bytes(32), 1, bytes(33), bytes(32), (DIGEST,)),
+    SignPlan("payout", IDS, bytes(32), 2, bytes(33), bytes(32), (DIGEST,)),
+    SignPlan("payout", IDS, bytes(32), 1, bytes(33), bytes(32), (EVENT,)),
+    SignPlan("payout", IDS, EVENT, 1, bytes(33), bytes(32), (DIGEST,)),
+    SignPlan("payout", IDS, bytes(32), 1, bytes(33), EVENT, (DIGEST,)),
 )
 
 

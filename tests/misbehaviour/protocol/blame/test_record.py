@@ -24,7 +24,7 @@ from tests.simulation.test_regroup import CHANGE, ask, works
 from tests.simulation.test_sessions import flipped
 from tests.tss.support import flip, plus_one
 
-REGROUP = DealingShapes(2).rounds()
+REGROUP = DealingShapes(2)
 
 
 @pytest.mark.parametrize("cheat", CHEATS)
