@@ -1,9 +1,10 @@
 """Threshold ECDSA on secp256k1 after DKLs23 (ePrint 2023/765), sans-IO.
 
-The names below are the library; ``USAGE.md`` shows them at work, ``PROTOCOL.md`` lists every message
-and ``README.md`` has the rules of their use, what they assume, and for every operation on a secret
-whether it is constant time. The composition has neither a security proof nor an audit. No clock, no randomness and no sockets:
-entropy is an argument. Names are loaded when they are first used.
+The names below are the library; ``USAGE.md`` shows them at work, ``PROTOCOL.md`` lists every
+message and ``README.md`` has the rules of their use, what they assume, and for every operation on
+a secret whether it is constant time. The composition has neither a security proof nor an audit.
+No clock, no randomness and no sockets: entropy is an argument. Names are loaded when they are
+first used.
 """
 
 from __future__ import annotations
