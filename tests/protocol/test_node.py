@@ -109,6 +109,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
         m.SigningSet(number, 1, (stranger,)),
         m.Offer(number, 1, EVENT, (), None),
         m.Release(EVENT, 0, 1, b"", 0),
+        m.Step(EVENT, 0, 1, b"", 0),
         m.Confirmation(1, 1, EVENT),
         m.Publish((m.OutpointRef(EVENT, 0),)),
         m.Setup(1, EVENT, number, bytes(32), "lock_in", b"", (stranger,)),
@@ -119,6 +120,19 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
     assert not effects.sends
     assert not made.votes.of(EVENT, number)
     assert not made.candidates.seen
+    assert not made.coordinators._setups
+    assert stranger not in made.sessions._early
+
+
+@pytest.mark.parametrize(("ahead", "kept"), [(0, 1), (1, 1), (40, 0), (-40, 0)])
+def test_a_vote_is_kept_in_its_time_only(ahead: int, kept: int) -> None:
+    """Catches a memory that a holder fills with votes of attempts to come, or long gone."""
+    sim = with_key(2)
+    made, holder = sim.core(MIDDLE), sim.nodes[0].node_id
+    number = made.ctx.round_number() + ahead
+    vote = m.Vote(1, EVENT, number, EVENT, (holder,))
+    made.on_message(sim.now, holder, vote, Envelope(holder, b"", bytes(64), b"frame"))
+    assert len(made.votes.of(EVENT, number)) == kept
 
 
 def test_the_report_is_plain_and_holds_no_secret() -> None:
