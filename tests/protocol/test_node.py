@@ -110,7 +110,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
         m.Offer(number, 1, EVENT, (), None),
         m.Release(EVENT, 0, 1, b"", 0),
         m.Step(EVENT, 0, 1, b"", 0),
-        m.Confirmation(1, 1, EVENT),
+        m.Confirmation(made.ctx.keygen_slot(), 1, EVENT),
         m.Publish((m.OutpointRef(EVENT, 0),)),
         m.Setup(1, EVENT, number, bytes(32), "lock_in", b"", (stranger,)),
     ):
@@ -122,6 +122,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
     assert not made.candidates.seen
     assert not made.coordinators._setups
     assert stranger not in made.sessions._early
+    assert all(stranger not in told for told in made.keygen.confirmations._told.values())
 
 
 @pytest.mark.parametrize(("ahead", "kept"), [(0, 1), (1, 1), (40, 0), (-40, 0)])
