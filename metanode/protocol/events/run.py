@@ -1,6 +1,6 @@
 """A run of a session's cryptography: its public parameters, and the name that binds them all.
 
-Every message of a run carries its instance: H(event, attempt, digest, plan, members). A node
+Every message of a run carries its instance: H(suite, event, attempt, digest, plan, members). A node
 computes it from what it knows itself. So one signed message of the run shows under which parameters
 its sender took part, and nobody can be judged by other parameters.
 """
@@ -20,6 +20,7 @@ from metanode.protocol.wire.codec import Codec
 from metanode.tss.abort import Abort, AbortKind
 from metanode.tss.keygen import keygen_run
 from metanode.tss.keyshare import PublicPackage
+from metanode.tss.parameters import SUITE
 from metanode.tss.public_run import PublicRun
 from metanode.tss.refresh import RefreshRun
 from metanode.tss.reshare import ReshareRun
@@ -159,8 +160,13 @@ PLANS: Final = Codec(
 def instance_of(
     event: bytes, attempt: int, digest: bytes, plan: Plan, members: Sequence[bytes]
 ) -> bytes:
-    """Return the 32-byte name of a run (F-23): steps of another attempt can never enter it."""
-    return tagged_hash("instance", event, whole(attempt), digest, PLANS.encode(plan), *members)
+    """Return the 32-byte name of a run (F-23): steps of another attempt can never enter it.
+
+    Nor can those of a node with another suite of the cryptography, whose honest messages would be
+    read as malformed, and convict it.
+    """
+    encoded = PLANS.encode(plan)
+    return tagged_hash("instance", SUITE, event, whole(attempt), digest, encoded, *members)
 
 
 def lane_nonce(instance: bytes, lane: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from metanode.protocol.events import run as runs
 from metanode.protocol.events import sessions as session
 from metanode.protocol.events.run import KeygenPlan, Run, SignPlan, instance_of, lane_nonce
 from metanode.tss.abort import AbortKind
@@ -39,6 +40,13 @@ def test_an_instance_names_everything_about_its_run() -> None:
     }
     assert len(names) == 6 + len(OTHER_PLANS)
     assert len({lane_nonce(name, lane) for name in names for lane in range(3)}) == 3 * len(names)
+
+
+def test_nodes_of_two_suites_share_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches an honest node that is convicted of malformed messages by a newer version's rules."""
+    name = instance_of(EVENT, 1, DIGEST, PLAN, IDS[:3])
+    monkeypatch.setattr(runs, "SUITE", b"metanode/dkls23/secp256k1/v2")
+    assert instance_of(EVENT, 1, DIGEST, PLAN, IDS[:3]) != name
 
 
 def test_party_indices_come_from_the_roster_not_from_the_signers() -> None:
