@@ -129,9 +129,11 @@ def _misbuild(cell: str) -> None:
     bind = Tables.bind
 
     def wrong(self: Tables, core: object) -> None:
-        bind(self, core)
         builders = self._builders
-        if (builder := builders.get((MESSAGE, cell))) is not None:
+        before = builders.get((MESSAGE, cell))
+        bind(self, core)
+        builder = builders.get((MESSAGE, cell))
+        if builder is not None and builder is not before:  # once: two wrongs make a right
             builders[MESSAGE, cell] = lambda *index: builder(*map(_other, index))
 
     Tables.bind = wrong  # type: ignore[method-assign]
