@@ -142,8 +142,8 @@ STEPS = {each.name: each for each in (
     step("asked", "event.Create event.Ask event.Signature", "the operator's request"),
     step("requests_met", "event.KeyMade", "requests that the key in force answers"),
     step("renounced", "event.Renounce event.Expire", "requests whose time is over"),
-    step("renounced_again", f"{_RETRY} event.Renounce event.Expire", "at a round's boundary:"
-         " requests whose time is over and that are still open"),
+    step("renounced_again", "event.Renounce", "at a round's boundary: what this node has renounced"
+         " and is still open, after 1, 2, 4, 8 rounds"),
     step("renounced_told", "event.Renounce", "statements that a peer may have missed"),
     step("expired", "event.Renounce event.Expire", "the request that the statement at hand is"
          " about, if its time is over here too"),

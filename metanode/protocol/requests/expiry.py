@@ -53,22 +53,15 @@ class Expiry:
 
     @handles("renounced_again")
     def say_again(self) -> None:
-        """Take back the events of overdue requests as a round begins: their attempts have failed.
-
-        After 1, 2, 4, 8 ... rounds all are told again: a request may stay open for years.
-        """
+        """Say again what is still open after 1, 2, 4, 8 rounds: a request may be so for years."""
         ctx = self.ctx
         if not ctx.boundary:
             return
         self._answered.clear()
-        overdue = tuple(self._overdue())
-        late = {e: ctx.round_number() - self._round_of(request) for e, request in overdue}
+        late = {e: ctx.round_number() - self._round_of(request) for e, request in self._overdue()}
         said = [e for e in late if self.requests.has_renounced(e)]
-        again = [e for e in said if late[e] & (late[e] - 1) == 0][-TOLD_AT_ONCE:]
-        for event in ctx.each(late):
-            self.book.recover(event)
-            if event in again and ctx.tries("event.Renounce", e=event):
-                self._settle(event)
+        for event in ctx.each([e for e in said if late[e] & (late[e] - 1) == 0][-TOLD_AT_ONCE:]):
+            ctx.tries("event.Renounce", e=event)
 
     @handles("renounced")
     def renounce(self) -> None:

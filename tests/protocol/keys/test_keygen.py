@@ -214,6 +214,40 @@ def test_a_holder_that_missed_the_lock_in_is_told_in_answer_to_its_ping() -> Non
     assert makers.with_key() == [0, 1, 2, 3]
 
 
+def test_a_lock_in_ends_the_key_generation_that_goes_on_here() -> None:
+    """Catches a node that goes on making keys after one counts, because its window is longer."""
+    makers = Makers.of(keygen_until=int(START) + 6)
+    makers.run(5.5)
+    makers.change = {n: lambda to, message: [] if to == 2 else [message] for n in range(4)}
+    late, ctx = makers.nodes[2], makers.nodes[2].node.ctx
+    ctx.settings = evolve(ctx.settings, keygen_until=int(START) + 100)
+    makers.run(3.0)
+    assert makers.with_key() == [0, 1, 3]
+    assert ctx.state("peer") == "Keygen"
+    makers.change.clear()
+    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0)
+    assert makers.inject(2, ping, 0) is None
+    assert makers.with_key() == [0, 1, 2, 3]
+    assert ctx.state("peer") == "Idle"
+    assert (late.state(SLOT), late.state(SLOT + 1)) == ("abandoned", "locked_in")
+
+
+def test_a_key_generation_that_the_next_slot_finds_open_makes_room_for_another() -> None:
+    """Catches a slot that is lost because the clock stood still while the one before was open."""
+    makers = Makers.of(keygen_until=int(START) + 100)
+    makers.change = {n: lambda _to, message: (
+        [] if isinstance(message, m.Release) else [message]
+    ) for n in range(4)}
+    makers.run(1.0)
+    maker = makers.nodes[1]
+    assert (maker.state(SLOT), maker.node.ctx.state("peer")) == ("generating", "Keygen")
+    while maker.node.ctx.keygen_slot() == SLOT:
+        maker.node.ctx.now += 0.5
+    maker.node.tick(maker.node.ctx.now)
+    assert (maker.state(SLOT), maker.node.ctx.state("peer")) == ("abandoned", "Keygen")
+    assert maker.book.status(keygen_event(NETWORK_ID, SLOT + 1)) != "UNKNOWN"
+
+
 def test_a_key_generation_that_a_crash_cut_off_is_given_up() -> None:
     """Catches a slot that is being made for ever."""
     makers = Makers.of(keygen_until=int(START) + 100)

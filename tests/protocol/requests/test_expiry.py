@@ -8,6 +8,7 @@ from attrs import evolve
 from metanode.errors import UserError
 from metanode.protocol.requests.requests import OPEN_LIMIT
 from spec import messages as m
+from tests.protocol.reshare.support import Holder, sign_document
 from tests.simulation.asking import DIGEST, all_signed, ask, ask_to_sign, quiet, signature
 from tests.simulation.expiring import (
     LATE_S,
@@ -75,6 +76,21 @@ def test_one_statement_fewer_than_r_lets_nothing_expire() -> None:
     assert "EXPIRED" not in statuses(sim, event)
     sim.run_until(lambda: expired(sim, event, (0, 1, 2)), LATE_S, "the third has renounced it")
     assert statuses(sim, event)[3] == "UNKNOWN"
+
+
+def test_the_statement_that_comes_first_after_the_hour_ends_it_here_as_well() -> None:
+    """F-16: catches a node that waits for its own clock, or lets go what it has not renounced."""
+    holder = Holder.at()
+    event = holder.takes("sign", sign_document(), lifetime=10)
+    for number in (1, 2):
+        holder.node.receive(number, m.Renounced(event))
+    assert holder.book.status(event) == "PENDING"
+    holder.node.ctx.now += 11
+    holder.node.take()
+    holder.node.receive(3, m.Renounced(event))
+    assert holder.book.status(event) == "EXPIRED"
+    assert holder.requests.has_renounced(event)
+    assert m.Renounced(event) in [send.message for send in holder.node.take().sends]
 
 
 def test_who_renounced_takes_no_part_when_others_go_on() -> None:

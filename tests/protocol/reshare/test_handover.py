@@ -287,6 +287,37 @@ def test_a_leaver_erases_its_share_and_tells_what_it_has() -> None:
     assert set(messages(effects, m.HandedOver)) == set(ids_of((1, 2, 3)))
 
 
+def test_a_member_that_learns_of_the_end_first_steps_back_and_goes_over_at_once() -> None:
+    """F-24: catches a late member that keeps its own locks to itself, or whose next steps wait."""
+    holder, draft = Holder.at(), epoch(NEXT)
+    mine, theirs = payout_lock(deposit=1), payout_lock(deposit=2)
+    holder.locks(mine)
+    ready(holder, draft)
+    for number, locks in ((1, (theirs,)), (2, ())):
+        hand_over(holder, number, draft, *locks)
+    holder.node.take()
+    assert holder.holding(1) == "active", "its operator has not asked, so it has not stepped back"
+    succeed(holder, draft)
+    effects = holder.node.take()
+    assert (holder.holding(1), holder.holding(NEXT)) == ("erased", "active")
+    assert set(messages(effects, m.LockShown).values()) == {m.LockShown(NEXT, mine)}
+    assert set(messages(effects, m.HandedOver)) == set(ids_of((1, 2, 3)))
+    assert holder.book.lock_of(theirs.certificate.event) == theirs
+    assert erased(holder) == [1]
+
+
+def test_a_leaver_erases_its_share_of_a_rival_as_well() -> None:
+    """Catches a leaver that keeps a share of an attempt that did not win."""
+    quorum = {"threshold": 3, "byzantine": 0}
+    holder = asked((1, 2, 3), **quorum)
+    draft, rival = epoch(NEXT, (1, 2, 3), **quorum), epoch(NEXT + 1)
+    holder.makes(rival)
+    succeed(holder, draft)
+    assert set(messages(holder.node.take(), m.HandedOver)) == set(ids_of((1, 2, 3)))
+    assert (holder.holding(1), holder.holding(NEXT + 1)) == ("erased", "erased")
+    assert erased(holder) == [1, NEXT + 1]
+
+
 def test_a_member_that_was_away_for_two_epochs_lets_the_share_of_the_first_go() -> None:
     """Catches a node that waits for ever for others to hand over to an epoch that is over."""
     holder, first = asked(), epoch(NEXT)
@@ -311,13 +342,17 @@ def test_a_node_with_an_old_disk_keeps_the_share_that_nothing_replaces() -> None
 
 def test_a_peer_that_came_up_is_told_what_it_may_have_missed() -> None:
     """Catches a member that a lost message keeps out."""
-    holder, (peer,), draft = asked(), ids_of([1]), epoch(NEXT)
+    holder, (peer,), draft, shown = asked(), ids_of([1]), epoch(NEXT), payout_lock()
+    holder.locks(shown)
     holder.makes(draft)
     holder.node.take_in(inputs.LinkUp(peer))
     assert messages(holder.node.take(), m.SharePrepared) == {peer: word_of(draft)}
     holder.hears(draft, (1, 2, 3))
     holder.node.take_in(inputs.LinkUp(peer))
-    assert set(messages(holder.node.take(), m.HandedOver)) == {peer}
+    effects = holder.node.take()
+    assert messages(effects, m.SharePrepared) == {peer: word_of(draft)}
+    assert messages(effects, m.LockShown) == {peer: m.LockShown(NEXT, shown)}
+    assert set(messages(effects, m.HandedOver)) == {peer}
 
 
 def test_who_has_not_stepped_back_is_reminded_once_a_round() -> None:
@@ -381,7 +416,6 @@ def test_of_one_succession_there_is_one_epoch() -> None:
     for found in (named(first), named(second)):
         holder.node.receive(1, found)
     assert holder.node.ctx.epoch == first
-
 
 
 def test_only_what_follows_the_epoch_in_force_takes_its_place() -> None:
