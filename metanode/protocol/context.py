@@ -9,6 +9,7 @@ file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from attrs import define, field, frozen
@@ -32,6 +33,9 @@ from spec.parameters import Preset
 from spec.protocol import PROTOCOL
 
 Item = TypeVar("Item")
+
+EVENTS_KEPT = 256
+"""Names of events that are kept, of each kind: a tick asks for the same ones again and again."""
 
 HEARD = frozenset(
     name for machine in PROTOCOL.machines.values() for rule in machine.rules
@@ -265,21 +269,25 @@ def outpoint_of(reference: OutpointRef) -> Outpoint:
     return Outpoint(reference.txid, reference.index)
 
 
+@lru_cache(EVENTS_KEPT)
 def keygen_event(network_id: bytes, slot: int) -> bytes:
     """Return the event id of the key generation of one slot."""
     return tagged_hash("keygen-event", network_id, whole(slot))
 
 
+@lru_cache(EVENTS_KEPT)
 def lock_in_event(network_id: bytes) -> bytes:
     """Return the event id of the lock-in: one per network, so that at most one key is locked in."""
     return tagged_hash("lock-in-event", network_id)
 
 
+@lru_cache(EVENTS_KEPT)
 def regroup_event(network_id: bytes, key_id: bytes, epoch: int) -> bytes:
     """Return the event id of one attempt to make new shares: it has the number of what it makes."""
     return tagged_hash("regroup-event", network_id, key_id, whole(epoch))
 
 
+@lru_cache(EVENTS_KEPT)
 def succession_event(network_id: bytes, key_id: bytes, epoch: int) -> bytes:
     """Return the event id of what follows an epoch: one, so that at most one epoch follows."""
     return tagged_hash("succession-event", network_id, key_id, whole(epoch))

@@ -7,7 +7,8 @@ new values. Nothing is changed here: the caller that runs a rule applies the out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from typing import Protocol as Interface
 
 from attrs import frozen
@@ -66,44 +67,10 @@ class Change:
 
 def evaluate(node: Node, view: View, environment: Environment) -> Value:
     """Return the value of a term on a view."""
-    match node:
-        case Literal(value=value):
-            return value
-        case Nothing():
-            return None
-        case Constant(name=name):
-            return view.constant(name)
-        case Variable(name=name):
-            return environment[name]
-        case Read(cell=cell, index=index):
-            return view.read(cell, tuple(evaluate(term, view, environment) for term in index))
-        case Not(body=body):
-            return not evaluate(body, view, environment)
-        case And(parts=parts):
-            return all(evaluate(part, view, environment) for part in parts)
-        case Or(parts=parts):
-            return any(evaluate(part, view, environment) for part in parts)
-        case Implies(left=left, right=right):
-            return not evaluate(left, view, environment) or bool(evaluate(right, view, environment))
-        case Equal(left=left, right=right):
-            return evaluate(left, view, environment) == evaluate(right, view, environment)
-        case Compare(operator=operator, left=left, right=right):
-            sides = (evaluate(left, view, environment), evaluate(right, view, environment))
-            return _compare(operator, *sides)
-        case Choose(test=test, then=then, otherwise=otherwise):
-            chosen = then if evaluate(test, view, environment) else otherwise
-            return evaluate(chosen, view, environment)
-        case Arithmetic(operator=operator, left=left, right=right):
-            first, second = _number(left, view, environment), _number(right, view, environment)
-            return first + second if operator == "+" else first - second
-        case Quantified():
-            return _quantified(node, view, environment)
-        case Among(sorts=sorts, index=index, body=body):
-            named = tuple(evaluate(term, view, environment) for term in index)
-            scoped = view.among(sorts, named)
-            # Of those whom nobody knows nothing holds, not even what holds of all of them.
-            return scoped is not None and evaluate(body, scoped, environment)
-    raise TypeError(f"no meaning for {type(node).__name__}")
+    meaning = _MEANINGS.get(type(node))
+    if meaning is None:
+        raise TypeError(f"no meaning for {type(node).__name__}")
+    return meaning(node, view, environment)
 
 
 def holds(guard: Guard, view: View, environment: Environment) -> bool:
@@ -139,6 +106,60 @@ def _change(effect: Effect, view: View, environment: Environment) -> Change:
     return Change(effect.cell.name, effect.cell.kept, index, before, after)
 
 
+def _nothing(node: Nothing, view: View, environment: Environment) -> None:
+    return None
+
+
+def _literal(node: Literal, view: View, environment: Environment) -> Value:
+    return node.value
+
+
+def _constant(node: Constant, view: View, environment: Environment) -> int:
+    return view.constant(node.name)
+
+
+def _variable(node: Variable, view: View, environment: Environment) -> Value:
+    return environment[node.name]
+
+
+def _read(node: Read, view: View, environment: Environment) -> Value:
+    return view.read(node.cell, tuple([evaluate(term, view, environment) for term in node.index]))
+
+
+def _not(node: Not, view: View, environment: Environment) -> bool:
+    return not evaluate(node.body, view, environment)
+
+
+def _and(node: And, view: View, environment: Environment) -> bool:
+    return all(evaluate(part, view, environment) for part in node.parts)
+
+
+def _or(node: Or, view: View, environment: Environment) -> bool:
+    return any(evaluate(part, view, environment) for part in node.parts)
+
+
+def _implies(node: Implies, view: View, environment: Environment) -> bool:
+    return not evaluate(node.left, view, environment) or bool(
+        evaluate(node.right, view, environment)
+    )
+
+
+def _equal(node: Equal, view: View, environment: Environment) -> bool:
+    return evaluate(node.left, view, environment) == evaluate(node.right, view, environment)
+
+
+def _choose(node: Choose, view: View, environment: Environment) -> Value:
+    chosen = node.then if evaluate(node.test, view, environment) else node.otherwise
+    return evaluate(chosen, view, environment)
+
+
+def _among(node: Among, view: View, environment: Environment) -> Value:
+    named = tuple([evaluate(term, view, environment) for term in node.index])
+    scoped = view.among(node.sorts, named)
+    # Of those whom nobody knows nothing holds, not even what holds of all of them.
+    return scoped is not None and evaluate(node.body, scoped, environment)
+
+
 def _quantified(node: Quantified, view: View, environment: Environment) -> bool | int:
     tests = (
         bool(evaluate(node.body, view, {**environment, node.variable: individual}))
@@ -151,6 +172,11 @@ def _quantified(node: Quantified, view: View, environment: Environment) -> bool 
     return sum(tests)
 
 
+def _arithmetic(node: Arithmetic, view: View, environment: Environment) -> int:
+    first, second = _number(node.left, view, environment), _number(node.right, view, environment)
+    return first + second if node.operator == "+" else first - second
+
+
 def _number(node: Node, view: View, environment: Environment) -> int:
     value = evaluate(node, view, environment)
     if not isinstance(value, int):
@@ -158,11 +184,32 @@ def _number(node: Node, view: View, environment: Environment) -> int:
     return value
 
 
-def _compare(operator: str, left: Value, right: Value) -> bool:
+def _compare(node: Compare, view: View, environment: Environment) -> bool:
+    left, right = evaluate(node.left, view, environment), evaluate(node.right, view, environment)
     # none lies below every individual of an ordered sort
     first, second = (-1 if side is None else side for side in (left, right))
     if not isinstance(first, int) or not isinstance(second, int):
         raise TypeError(f"{left!r} and {right!r} have no order")
     return {"<": first < second, "<=": first <= second, ">": first > second, ">=": first >= second}[
-        operator
+        node.operator
     ]
+
+
+_MEANINGS: Mapping[type, Callable[[Any, View, Environment], Value]] = {
+    Among: _among,
+    And: _and,
+    Arithmetic: _arithmetic,
+    Choose: _choose,
+    Compare: _compare,
+    Constant: _constant,
+    Equal: _equal,
+    Implies: _implies,
+    Literal: _literal,
+    Not: _not,
+    Nothing: _nothing,
+    Or: _or,
+    Quantified: _quantified,
+    Read: _read,
+    Variable: _variable,
+}
+"""What each kind of term means; a mapping, because nodes evaluate guards at every tick."""

@@ -177,7 +177,7 @@ class Keygen(Purpose):
 
     @handles("slot_begun")
     def begin_slot(self) -> None:
-        if self.ctx.tries("peer.KeygenTick"):
+        if self.ctx.key is None and self.ctx.tries("peer.KeygenTick"):
             slot = self.ctx.keygen_slot()
             self.book.create(keygen_event(self.ctx.settings.network_id, slot), self.kind)
 

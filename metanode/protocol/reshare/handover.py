@@ -142,8 +142,11 @@ class Handover(Purpose):
 
     @handles("handing_over")
     def follow_phase(self) -> None:
-        if not self.ctx.tries("peer.HandingOver"):
-            self.ctx.tries("peer.RegroupOver")
+        ctx = self.ctx
+        if ctx.state("peer") == "Regroup":
+            ctx.tries("peer.RegroupOver")
+        elif any(state == "fenced" for _, state in ctx.tables.view.entries("holding")):
+            ctx.tries("peer.HandingOver")
 
     def _step_back(self, draft: KeyEpoch) -> None:
         """Fires ``regroup.Fence``, ``regroup.ShowLock`` and ``regroup.HandOver``."""

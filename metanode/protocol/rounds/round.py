@@ -127,7 +127,8 @@ class Rounds:
         number = self.ctx.round_number()
         if self.ctx.boundary and self.phase() not in ENDS:
             self.inbox.forget(number)
-        if self.phase() == "Cooldown" and self.ctx.tries("peer.NextRound", r=number):
+        cooled = self.phase() == "Cooldown" and self._entered() != number
+        if cooled and self.ctx.tries("peer.NextRound", r=number):
             self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
 
     @handles("offered")
