@@ -17,6 +17,14 @@ CONSTANTS = ("N", "T", "F", "R")
 holders who must renounce an event before it expires (``refund_quorum``)."""
 
 
+COINBASE_MATURITY_BLOCKS = 100
+"""Blocks until new coins may be spent; source: Bitcoin Core, litecoind, consensus/consensus.h."""
+
+PEGOUT_MATURITY_BLOCKS = 6
+"""Blocks until what left Litecoin's extension block may be spent; source: litecoind,
+consensus/consensus.h, PEGOUT_MATURITY."""
+
+
 def quantity(value: float | str, unit: str, source: str) -> Any:
     """Declare a constant with its unit and its source."""
     return field(default=value, metadata={"unit": unit, "source": source})
@@ -55,6 +63,9 @@ class Preset:
     stake_age_s: int = quantity(259200, "s", "M: staked for at least 72 hours and never moved")
     stake_query_s: float = quantity(5.0, "s", "rule: an unanswered question is asked again")
     payout_query_s: float = quantity(1.0, "s", "rule: how often the chain is asked about a payout")
+    payout_resend_s: float = quantity(
+        60.0, "s", "rule: the pauses between sends of a refused payout double up to this"
+    )
     block_duration_s: int = quantity(259200, "s", "M: block-list entry of 72 h, configurable")
 
     # sessions

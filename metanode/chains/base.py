@@ -69,6 +69,14 @@ class StakeVerdict:
 
 
 @frozen
+class Broadcasted:
+    """What became of a transaction that was sent; ``reason`` is why a daemon refused it."""
+
+    result: BroadcastResult
+    reason: str = ""
+
+
+@frozen
 class TxStatus:
     """Where a transaction stands. ``height`` is that of its block, None while it has none."""
 
@@ -104,7 +112,7 @@ class ChainAdapter(Protocol):
     ) -> StakeVerdict:
         """Judge a stake by chain data alone, so that nodes with the same tip agree."""
 
-    async def broadcast(self, raw: bytes, txid: bytes) -> BroadcastResult:
+    async def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
         """Send a transaction; the result is what the chain shows, not what the daemon replied."""
 
     async def lookup(self, txid: bytes, inputs: Sequence[Outpoint] = ()) -> TxStatus:

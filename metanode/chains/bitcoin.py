@@ -1,33 +1,44 @@
 """The adapter for Bitcoin and its kin (Litecoin, the embedded devnet) over JSON-RPC.
 
-It needs no wallet in the daemon: blocks are scanned for the custody script. A real daemon must run
-with ``-txindex=1``, so that confirmed transactions can be looked up by id.
+It needs no wallet in the daemon: blocks are scanned for the custody script. Bitcoin Core from 23 on
+tells with each block what its inputs spent; another daemon must run with ``-txindex=1``, so that a
+deposit's sender is known. Without it, blocks with deposits wait, and the reason is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 from attrs import frozen
 
 from metanode.chains.base import (
-    BroadcastResult,
+    Broadcasted,
     ChainParameters,
     ChainUpdate,
     StakeVerdict,
     TxStatus,
 )
-from metanode.chains.blockscan import fee_rate_of, scan_block, spent_outpoints, with_refunds
-from metanode.chains.json_decimal import base_units
-from metanode.chains.rpc import RpcClient, RpcError
+from metanode.chains.blockscan import Source, scan_block, with_refunds
+from metanode.chains.replies import (
+    Block,
+    BlockStats,
+    Header,
+    Height,
+    Id,
+    Indexes,
+    Transaction,
+    UnspentOutput,
+)
+from metanode.chains.rpc import Daemon, RpcError
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
 from metanode.custody.types import BlockSummary, Outpoint
 from metanode.errors import LocalFault, Unavailable, check
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
+WITH_SPENT_OUTPUTS = 3  # getblock's verbosity; litecoind 0.21 takes it for 2
+METHOD_NOT_FOUND = -32601  # rpc/protocol.h
 NOT_FOUND = -5  # rpc/protocol.h, RPC_INVALID_ADDRESS_OR_KEY
 OUT_OF_RANGE = -8  # rpc/protocol.h, RPC_INVALID_PARAMETER
 
@@ -43,16 +54,16 @@ class _Visited:
 
 
 class BitcoinAdapter:
-    """Implements :class:`metanode.chains.base.ChainAdapter` over one :class:`RpcClient`."""
+    """Implements :class:`metanode.chains.base.ChainAdapter` over one daemon."""
 
-    def __init__(self, rpc: RpcClient, parameters: ChainParameters) -> None:
+    def __init__(self, rpc: Daemon, parameters: ChainParameters) -> None:
         self._rpc = rpc
         self._parameters = parameters
         self._script: bytes | None = None
         self._birth_height = 0
         self._visited: list[_Visited] = []
         self._coins: set[Outpoint] = set()  # custody coins, spent ones until they leave the window
-        self._sightings: dict[str, tuple[Outpoint, ...]] = {}  # by id of the mempool's transactions
+        self._sightings: dict[Id, tuple[Outpoint, ...]] = {}  # by id of the mempool's transactions
         self._polling = anyio.Lock()
 
     @property
@@ -72,9 +83,8 @@ class BitcoinAdapter:
 
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""
-        block_hash = await self._rpc.call("getbestblockhash")
-        header = await self._rpc.call("getblockheader", block_hash)
-        return header["height"], bytes.fromhex(block_hash)
+        block_hash = await self._rpc.ask(Id, "getbestblockhash")
+        return (await self._header(block_hash)).height, block_hash
 
     async def poll(self) -> ChainUpdate:
         """Return the blocks that came and went since the last poll, at most ``blocks_per_poll``.
@@ -92,7 +102,7 @@ class BitcoinAdapter:
             parent = self._visited[kept - 1] if kept else None
             summaries: list[BlockSummary] = []
             visited: list[_Visited] = []
-            tip_height = await self._rpc.call("getblockcount")
+            tip_height = await self._rpc.ask(Height, "getblockcount")
             height = parent.height + 1 if parent else self._birth_height
             last = min(tip_height, height + self._parameters.blocks_per_poll - 1)
             caught_up = last == tip_height
@@ -117,7 +127,7 @@ class BitcoinAdapter:
         rest follows with the next calls.
         """
         script = self._watched()
-        present = set(await self._rpc.call("getrawmempool"))
+        present = set(await self._rpc.ask(list[Id], "getrawmempool"))
         known = {txid: found for txid, found in self._sightings.items() if txid in present}
         for txid in sorted(present - known.keys())[:NEW_MEMPOOL_TRANSACTIONS_PER_CALL]:
             transaction = await self._transaction(txid)
@@ -135,63 +145,61 @@ class BitcoinAdapter:
         The age is the median time of the tip less the time of the coin's block, never a local
         clock.
         """
-        coin = await self._rpc.call("gettxout", outpoint.txid.hex(), outpoint.index, True)
+        coin = await self._unspent(outpoint)
         if coin is None:
             return StakeVerdict(False, "spent")
-        amount = base_units(coin["value"])
-        if coin["confirmations"] < self._parameters.stake_confirmations:
-            return StakeVerdict(False, "unconfirmed", amount)
-        if bytes.fromhex(coin["scriptPubKey"]["hex"]) != key_script(owner_node_id):
-            return StakeVerdict(False, "foreign", amount)
-        if amount < minimum:
-            return StakeVerdict(False, "short", amount)
+        if coin.confirmations < self._parameters.stake_confirmations:
+            return StakeVerdict(False, "unconfirmed", coin.value)
+        if coin.locking.hex != key_script(owner_node_id):
+            return StakeVerdict(False, "foreign", coin.value)
+        if coin.value < minimum:
+            return StakeVerdict(False, "short", coin.value)
         try:
-            tip = await self._rpc.call("getblockheader", coin["bestblock"])
-            height = tip["height"] - coin["confirmations"] + 1
-            block_hash = await self._rpc.call("getblockhash", height)
-            block = await self._rpc.call("getblockheader", block_hash)
+            tip = await self._header(coin.bestblock)
+            height = tip.height - coin.confirmations + 1
+            block = await self._header(await self._rpc.ask(Id, "getblockhash", height))
         except RpcError as fault:
             raise Unavailable(f"the chain moved during a stake check: {fault.message}") from fault
-        age_s = tip["mediantime"] - block["time"]
+        age_s = max(0, tip.mediantime - block.time)
         if age_s < min_age_s:
-            return StakeVerdict(False, "young", amount, age_s)
-        return StakeVerdict(True, "ok", amount, age_s, height)
+            return StakeVerdict(False, "young", coin.value, age_s)
+        return StakeVerdict(True, "ok", coin.value, age_s, height)
 
-    async def broadcast(self, raw: bytes, txid: bytes) -> BroadcastResult:
+    async def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
         """Send a transaction and look up what became of it.
 
         ``sent``: accepted now. ``known``: it was in the mempool or a block already. ``conflict``:
-        an input is spent by another transaction. ``rejected``: neither there nor in conflict.
+        an input is spent by another transaction. ``rejected``: neither there nor in conflict. The
+        reason is what the daemon said, if it refused.
         """
-        accepted = True
+        reason = ""
         before = await self.lookup(txid)
         try:
-            await self._rpc.call("sendrawtransaction", raw.hex())
-        except RpcError:
-            accepted = False  # codes differ between versions: the look-up decides
+            await self._rpc.ask(Id, "sendrawtransaction", raw.hex())
+        except RpcError as refusal:
+            reason = refusal.message  # codes differ between versions: the look-up decides
         status = await self.lookup(txid)
         if status.state != "unknown":
-            return "sent" if accepted and before.state == "unknown" else "known"
-        if await self._is_spent(input_outpoints(raw)):
-            return "conflict"
-        return "rejected"
+            sent = not reason and before.state == "unknown"
+            return Broadcasted("sent" if sent else "known")
+        conflict = await self._is_spent(input_outpoints(raw))
+        return Broadcasted("conflict" if conflict else "rejected", reason)
 
     async def lookup(self, txid: bytes, inputs: Sequence[Outpoint] = ()) -> TxStatus:
-        """Find a transaction in the mempool or the active chain.
+        """Find a transaction in the mempool or, where the daemon has an index, the active chain.
 
         ``inputs`` are its inputs, if known: when it is nowhere and one of them is spent, its state
         is ``replaced`` instead of ``unknown``.
         """
-        found = await self._transaction(txid.hex())
+        found = await self._transaction(Id(txid))
         if found is None:
             replaced = bool(inputs) and await self._is_spent(inputs)
             return TxStatus("replaced" if replaced else "unknown")
-        confirmations = found.get("confirmations", 0)
-        if confirmations < 1:
+        if found.confirmations < 1 or found.blockhash is None:
             return TxStatus("pending")
-        header = await self._rpc.call("getblockheader", found["blockhash"])
-        is_final = confirmations >= self._parameters.final_confirmations
-        return TxStatus("final" if is_final else "included", confirmations, header["height"])
+        height = (await self._header(found.blockhash)).height
+        is_final = found.confirmations >= self._parameters.final_confirmations
+        return TxStatus("final" if is_final else "included", found.confirmations, height)
 
     def _watched(self) -> bytes:
         if self._script is None:
@@ -206,8 +214,7 @@ class BitcoinAdapter:
         while kept:
             block_hash = self._visited[kept - 1].hash
             try:
-                header = await self._rpc.call("getblockheader", block_hash.hex())
-                if header["confirmations"] >= 0:
+                if (await self._header(block_hash)).confirmations >= 0:
                     return tuple(gone), kept
             except RpcError as fault:
                 if fault.code != NOT_FOUND:
@@ -220,52 +227,84 @@ class BitcoinAdapter:
 
     async def _block_at(self, height: int, coins: set[Outpoint]) -> BlockSummary | None:
         """Fetch and scan a block of the active chain; None when it is gone by now."""
+        rpc = self._rpc
         try:
-            block_hash = await self._rpc.call("getblockhash", height)
-            block = await self._rpc.call("getblock", block_hash, 2)
-            stats = await self._rpc.call("getblockstats", block_hash, ["feerate_percentiles"])
+            block_hash = (await rpc.ask(Id, "getblockhash", height)).hex()
+            block = await rpc.ask(Block, "getblock", block_hash, WITH_SPENT_OUTPUTS)
+            stats = await rpc.ask(BlockStats, "getblockstats", block_hash, ["feerate_percentiles"])
         except RpcError as fault:
             if fault.code in (NOT_FOUND, OUT_OF_RANGE):
                 return None
             raise Unavailable(f"cannot read block {height}: {fault}") from fault
-        summary, refund_sources = scan_block(block, fee_rate_of(stats), self._watched(), coins)
-        if not refund_sources:
-            return summary
-        refunds = {source: await self._script_of(source) for source in set(refund_sources.values())}
+        if block.height != height:
+            raise Unavailable(f"the chain daemon answers block {block.height} for {height}")
+        summary, sources = scan_block(block, stats.median, self._watched(), coins)
         return with_refunds(
-            summary, {outpoint: refunds[source] for outpoint, source in refund_sources.items()}
+            summary, {outpoint: await self._script_of(src) for outpoint, src in sources.items()}
         )
 
-    async def _script_of(self, outpoint: Outpoint) -> bytes | None:
-        """Return the locking script of an output, spent or not; None when it cannot be found."""
-        transaction = await self._transaction(outpoint.txid.hex())
-        if transaction is None or outpoint.index >= len(transaction["vout"]):
-            return None
-        return bytes.fromhex(transaction["vout"][outpoint.index]["scriptPubKey"]["hex"])
+    async def _script_of(self, source: Source) -> bytes | None:
+        """Return the locking script of an output, spent or not; None when nobody could tell it."""
+        if source.script is not None:
+            return source.script
+        transaction = await self._transaction(Id(source.outpoint.txid))
+        if transaction is not None:
+            spent = (o.script for o in transaction.vout if o.n == source.outpoint.index)
+            return next(spent, None)
+        await self._demand_index()
+        return None
 
-    async def _transaction(self, txid: str) -> dict[str, Any] | None:
+    async def _demand_index(self) -> None:
+        """Raise :class:`Unavailable` unless the daemon can find confirmed transactions by id."""
         try:
-            found: dict[str, Any] = await self._rpc.call("getrawtransaction", txid, True)
+            index = (await self._rpc.ask(Indexes, "getindexinfo")).txindex
+        except RpcError as fault:
+            if fault.code == METHOD_NOT_FOUND:
+                return  # older than the question: what it does not find is not there
+            raise Unavailable(f"cannot ask for the daemon's indexes: {fault}") from fault
+        if index is None:
+            raise Unavailable(
+                "a deposit's sender cannot be looked up: set txindex=1 in the chain daemon's "
+                "configuration and start it again"
+            )
+        if not index.synced:
+            raise Unavailable(
+                "a deposit's sender cannot be looked up yet: the chain daemon builds its index of "
+                f"transactions and is at block {index.best_block_height}"
+            )
+
+    async def _header(self, block_hash: bytes) -> Header:
+        return await self._rpc.ask(Header, "getblockheader", block_hash.hex())
+
+    async def _transaction(self, txid: Id) -> Transaction | None:
+        try:
+            return await self._rpc.ask(Transaction, "getrawtransaction", txid.hex(), True)
         except RpcError as fault:
             if fault.code != NOT_FOUND:
-                raise Unavailable(f"cannot look up {txid}: {fault}") from fault
+                raise Unavailable(f"cannot look up {txid.hex()}: {fault}") from fault
             return None
+
+    async def _unspent(self, outpoint: Outpoint) -> UnspentOutput | None:
+        """Return an output unless it is spent, in a block or in the mempool."""
+        found: UnspentOutput | None = await self._rpc.ask(
+            UnspentOutput | None,  # type: ignore[arg-type]
+            "gettxout", outpoint.txid.hex(), outpoint.index, True,
+        )
         return found
 
     async def _is_spent(self, outpoints: Sequence[Outpoint]) -> bool:
         """Tell whether one of the outputs is spent, in a block or in the mempool."""
         for outpoint in outpoints:
-            if await self._rpc.call("gettxout", outpoint.txid.hex(), outpoint.index, True) is None:
+            if await self._unspent(outpoint) is None:
                 return True
         return False
 
-    def _deposits_in(self, transaction: dict[str, Any], script: bytes) -> tuple[Outpoint, ...]:
-        if any(spent in self._coins for spent in spent_outpoints(transaction)):
+    def _deposits_in(self, transaction: Transaction, script: bytes) -> tuple[Outpoint, ...]:
+        if any(spent in self._coins for spent in transaction.spent):
             return ()  # one of our own payouts: what it pays to custody is change
-        txid = bytes.fromhex(transaction["txid"])
         return tuple(
-            Outpoint(txid, output["n"]) for output in transaction["vout"]
-            if output["scriptPubKey"]["hex"] == script.hex()
+            Outpoint(transaction.txid, output.n)
+            for output in transaction.vout if output.script == script
         )
 
     def _advance(self, kept: int, visited: list[_Visited], coins: set[Outpoint]) -> None:

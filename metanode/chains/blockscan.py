@@ -1,57 +1,65 @@
-"""Find deposits, change and spends of one script in a block as ``getblock <hash> 2`` prints it."""
+"""Find deposits, change and spends of one script in a block as the daemon tells it."""
 
 from __future__ import annotations
 
-from typing import Any
+from attrs import evolve, frozen
 
-from attrs import evolve
-
-from metanode.chains.json_decimal import base_units
+from metanode.chains.replies import Block, Transaction
 from metanode.custody.scripts import memo_of
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
-from metanode.errors import Unavailable
+from spec.parameters import COINBASE_MATURITY_BLOCKS, PEGOUT_MATURITY_BLOCKS
 
-_MEDIAN = 2  # getblockstats gives the percentiles 10, 25, 50, 75, 90
 _NO_PARENT = bytes(32)
+_MWEB_HEADER = bytes([0x59, 32])  # OP_9 and 32 bytes: the first output of Litecoin's HogEx (LIP-3)
+
+
+@frozen
+class Source:
+    """Where a deposit came from: what its first input spent, and that one's script if it is told.
+    """
+
+    outpoint: Outpoint
+    script: bytes | None
 
 
 def scan_block(
-    block: dict[str, Any], fee_rate: int, script: bytes, coins: set[Outpoint]
-) -> tuple[BlockSummary, dict[Outpoint, Outpoint]]:
-    """Return the summary of a block, and for each deposit the output that paid it.
+    block: Block, fee_rate: int, script: bytes, coins: set[Outpoint]
+) -> tuple[BlockSummary, dict[Outpoint, Source]]:
+    """Return the summary of a block, and for each deposit where it came from.
 
     ``coins`` are the custody coins made before this block. An output to ``script`` is change when
     its transaction spends a custody coin, else a deposit. The deposits' refund scripts are still
-    None: they are those of the returned outputs, which the caller looks up (:func:`with_refunds`).
+    None: they are those of the returned sources, which the caller looks up where they are not told
+    (:func:`with_refunds`).
     """
-    height, block_hash = block["height"], bytes.fromhex(block["hash"])
     known = set(coins)
     deposits: list[Deposit] = []
     change: list[Coin] = []
     spends: list[Spend] = []
-    sources: dict[Outpoint, Outpoint] = {}
-    for position, transaction in enumerate(block["tx"]):
-        txid = bytes.fromhex(transaction["txid"])
-        spent = spent_outpoints(transaction)
+    sources: dict[Outpoint, Source] = {}
+    for position, transaction in enumerate(block.tx):
+        txid, spent = transaction.txid, transaction.spent
         own = [outpoint for outpoint in spent if outpoint in known]
         spends.extend(Spend(outpoint, txid) for outpoint in own)
-        for output in transaction["vout"]:
-            if bytes.fromhex(output["scriptPubKey"]["hex"]) != script:
+        for output in transaction.vout:
+            if output.script != script:
                 continue
-            outpoint = Outpoint(txid, output["n"])
-            amount = base_units(output["value"])
+            outpoint = Outpoint(txid, output.n)
             known.add(outpoint)
             if own:
-                change.append(Coin(outpoint, amount, height))
+                change.append(Coin(outpoint, output.value, block.height))
                 continue
-            memo = _memo(transaction)
-            deposits.append(Deposit(outpoint, amount, height, block_hash, position, memo, None))
+            deposits.append(Deposit(
+                outpoint, output.value, block.height, block.hash, position,
+                memo_in(transaction), None, block.height + maturity(transaction),
+            ))
             if spent:
-                sources[outpoint] = spent[0]
+                first = next(entry for entry in transaction.vin if entry.outpoint == spent[0])
+                told = first.prevout
+                sources[outpoint] = Source(spent[0], None if told is None else told.script)
     summary = BlockSummary(
-        height=height, hash=block_hash,
-        parent=bytes.fromhex(block.get("previousblockhash", _NO_PARENT.hex())), time=block["time"],
-        median_time=block["mediantime"], fee_rate=fee_rate, deposits=tuple(deposits),
+        height=block.height, hash=block.hash, parent=block.previousblockhash or _NO_PARENT,
+        time=block.time, median_time=block.mediantime, fee_rate=fee_rate, deposits=tuple(deposits),
         change=tuple(change), spends=tuple(spends),
     )
     return summary, sources
@@ -65,26 +73,19 @@ def with_refunds(summary: BlockSummary, scripts: dict[Outpoint, bytes | None]) -
     return evolve(summary, deposits=deposits)
 
 
-def spent_outpoints(transaction: dict[str, Any]) -> list[Outpoint]:
-    """Return what the inputs spend, in order; a coinbase spends nothing."""
-    return [
-        Outpoint(bytes.fromhex(entry["txid"]), entry["vout"]) for entry in transaction["vin"]
-        if "txid" in entry
-    ]
+def maturity(transaction: Transaction) -> int:
+    """Return after how many blocks an output may be spent: new coins and MWEB peg-outs must age."""
+    if transaction.is_coinbase:
+        return COINBASE_MATURITY_BLOCKS
+    first = transaction.vout[0].script if transaction.vout else None
+    pegs_out = first is not None and first[:2] == _MWEB_HEADER
+    return PEGOUT_MATURITY_BLOCKS if pegs_out else 0
 
 
-def fee_rate_of(stats: dict[str, Any]) -> int:
-    """Return the median fee rate (sat/vB) of a block from ``getblockstats``."""
-    percentiles = stats.get("feerate_percentiles")
-    if not isinstance(percentiles, list) or len(percentiles) != 5:
-        raise Unavailable("the chain daemon sent no fee rate percentiles")
-    return int(percentiles[_MEDIAN])
-
-
-def _memo(transaction: dict[str, Any]) -> bytes | None:
+def memo_in(transaction: Transaction) -> bytes | None:
     """Return the data of the first OP_RETURN output, None when there is none."""
-    for output in transaction["vout"]:
-        memo = memo_of(bytes.fromhex(output["scriptPubKey"]["hex"]))
+    for output in transaction.vout:
+        memo = None if output.script is None else memo_of(output.script)
         if memo is not None:
             return memo
     return None

@@ -1,21 +1,33 @@
 """A JSON-RPC client for Bitcoin Core and its kin: exact amounts, bounded replies, typed errors.
 
-It never retries: whether trying again is sound is known only to the caller.
+One call is under way at a time, in the order in which they were asked, so that a daemon's queue is
+never filled by one node. The password is read anew when the daemon refuses it: a daemon writes
+another cookie at each start. Beyond that nothing is tried twice: whether that is sound is known
+only to the caller.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
+import anyio
 import httpx
 
-from metanode.chains import json_decimal
-from metanode.errors import MetanodeError, Unavailable, UserError
+from metanode.chains import json_decimal, replies
+from metanode.errors import MetanodeError, Unavailable
 
 DEFAULT_TIMEOUT_S = 30.0
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # a full block as JSON with hexadecimal has up to some 20 MB
+MAX_MESSAGE_CHARACTERS = 300  # of what a daemon says when it refuses
 IN_WARMUP = -28  # rpc/protocol.h: the daemon is starting
 
+Shape = TypeVar("Shape")
+Password = tuple[str, str] | None
+"""User and password, or nothing for a daemon that asks for none."""
+
+_REFUSED_STATUSES = {401, 403}
 _BODY_STATUSES = {200, 400, 404, 500, 503}  # those with which a daemon sends a JSON-RPC error
 
 
@@ -28,17 +40,39 @@ class RpcError(MetanodeError):
         self.message = message
 
 
-class RpcClient:
-    """Calls one daemon at ``url`` with HTTP basic authentication; an async context manager."""
+class Daemon(ABC):
+    """A chain daemon that answers calls, wherever it runs."""
+
+    @abstractmethod
+    async def call(self, method: str, *params: Any) -> Any:
+        """Call a method and return its result; see :meth:`RpcClient.call`."""
+
+    async def ask(self, shape: type[Shape], method: str, *params: Any) -> Shape:
+        """Call a method and return its result in a shape of :mod:`metanode.chains.replies`.
+
+        Raises what :meth:`call` raises, and :class:`Unavailable` for a result of another shape.
+        """
+        found: Shape = replies.read(shape, method, await self.call(method, *params))
+        return found
+
+
+class RpcClient(Daemon):
+    """Calls one daemon at ``url`` with HTTP basic authentication; an async context manager.
+
+    ``password`` gives user and password when the client begins and each time they are refused.
+    """
 
     def __init__(
-        self, url: str, credentials: tuple[str, str] | None = None, *,
+        self, url: str, password: Callable[[], Password] | Password = None, *,
         timeout_s: float = DEFAULT_TIMEOUT_S, max_response_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
         self._url = url
+        self._read_password = password if callable(password) else lambda: password
+        self._password: Password = None
         self._max_response_bytes = max_response_bytes
         # trust_env off: a proxy from the environment must never see the daemon's password.
-        self._http = httpx.AsyncClient(auth=credentials, timeout=timeout_s, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+        self._turn = anyio.Lock()
         self._calls = 0
 
     async def __aenter__(self) -> Self:
@@ -55,20 +89,21 @@ class RpcClient:
         """Call a method and return its result, fractions as ``Decimal``.
 
         Raises :class:`RpcError` when the daemon refuses, :class:`Unavailable` when it does not
-        answer or not with JSON-RPC, :class:`UserError` when it does not accept the password.
+        answer, not with JSON-RPC, or does not accept the password.
         """
         self._calls += 1
         request = {"jsonrpc": "1.0", "id": self._calls, "method": method, "params": list(params)}
-        status, body = await self._post(json_decimal.dumps(request).encode())
-        if status in (401, 403):
-            raise UserError(
+        async with self._turn:
+            status, body = await self._authenticated(json_decimal.dumps(request).encode())
+        if status in _REFUSED_STATUSES:
+            raise Unavailable(
                 f"{self._url} refuses the RPC user or password: correct chain.rpc_user or the file "
-                "named in chain.rpc_password_file"
+                "named in chain.rpc_password_file (for a cookie, leave chain.rpc_user empty)"
             )
         if status not in _BODY_STATUSES:
             raise Unavailable(f"{self._url} answers {method} with HTTP status {status}")
         try:
-            reply = json_decimal.loads(body)
+            reply: Any = json_decimal.loads(body)
         except ValueError as fault:
             raise Unavailable(f"{self._url} answers {method} with no JSON") from fault
         if not isinstance(reply, dict) or reply.get("id") != request["id"]:
@@ -77,23 +112,40 @@ class RpcClient:
         if error is None:
             return reply.get("result")
         code = error.get("code") if isinstance(error, dict) else None
-        if not isinstance(error, dict) or not isinstance(code, int):
+        if not isinstance(error, dict) or type(code) is not int:
             raise Unavailable(f"{self._url} answers {method} with a malformed error")
         if code == IN_WARMUP:
             raise Unavailable(f"{self._url} is starting: {error.get('message')}")
-        raise RpcError(code, str(error.get("message")))
+        raise RpcError(code, str(error.get("message"))[:MAX_MESSAGE_CHARACTERS])
+
+    async def _authenticated(self, content: bytes) -> tuple[int, bytes]:
+        """Post with the password at hand; if that is refused, with another one that is there by
+        now.
+        """
+        if self._password is None:
+            self._password = self._read_password()
+        status, body = await self._post(content)
+        if status in _REFUSED_STATUSES and (fresh := self._read_password()) != self._password:
+            self._password = fresh
+            status, body = await self._post(content)
+        return status, body
 
     async def _post(self, content: bytes) -> tuple[int, bytes]:
-        # Not compressed: the length that is announced is then the length that arrives.
+        # Not compressed: what is counted is then what is read.
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         try:
             async with self._http.stream(
-                "POST", self._url, content=content, headers=headers
+                "POST", self._url, content=content, headers=headers, auth=self._password
             ) as response:
-                length = response.headers.get("content-length", "")
+                length = response.headers.get("content-length", "0")
                 if not length.isdecimal() or int(length) > self._max_response_bytes:
-                    raise Unavailable(f"{self._url} sends a reply of {length or 'unknown'} bytes")
-                parts = [part async for part in response.aiter_raw()]
+                    raise Unavailable(f"{self._url} sends a reply of {length[:20]} bytes")
+                parts, size = [], 0
+                async for part in response.aiter_raw():
+                    parts.append(part)
+                    size += len(part)
+                    if size > self._max_response_bytes:
+                        raise Unavailable(f"{self._url} sends more than {size} bytes")
                 return response.status_code, b"".join(parts)
         except httpx.HTTPError as fault:
             reason = str(fault) or type(fault).__name__

@@ -117,7 +117,7 @@ class Ledger:
         for position in range(height - first + 1, len(self._blocks)):
             spent_later = (self._spent[s.outpoint].coin for s in self._blocks[position].spends)
             coins.extend(coin for coin in spent_later if coin.height <= height)
-        deposits = [coin for coin in coins if isinstance(coin, Deposit)]
+        deposits = [c for c in coins if isinstance(c, Deposit) and c.matures <= height + 1]
         change = [coin for coin in coins if isinstance(coin, Coin)]
         return Snapshot(
             height=height,

@@ -13,7 +13,7 @@ from attrs.validators import deep_iterable, ge, instance_of, le, optional
 
 ID_BYTES = 32
 NODE_ID_BYTES = 33
-MAX_MONEY = 21_000_000 * 100_000_000  # the consensus bound on any amount (MAX_MONEY)
+MAX_MONEY = 84_000_000 * 100_000_000  # the highest consensus bound on an amount: Litecoin's
 MAX_OUTPUT_INDEX = 0xFFFFFFFF
 _TXID = re.compile(r"[0-9a-f]{64}")
 
@@ -67,7 +67,7 @@ class Deposit:
 
     ``position`` is the transaction's place in its block; ``memo`` the payload of its OP_RETURN
     output; ``refund_script`` the script that its first input spent (where money goes back to), if
-    known.
+    known. New coins may be spent only in the block at height ``matures`` or later.
     """
 
     outpoint: Outpoint
@@ -77,6 +77,7 @@ class Deposit:
     position: int = field(validator=[instance_of(int), ge(0)])
     memo: bytes | None = field(validator=optional(instance_of(bytes)))
     refund_script: bytes | None = field(validator=optional(instance_of(bytes)))
+    matures: int = field(default=0, validator=[instance_of(int), ge(0)])
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -128,7 +129,8 @@ class BlockSummary:
 class Snapshot:
     """The custody coins as of one block: the same on every node that has this block.
 
-    ``deposits`` are unspent at that height and ordered by (height, position, index); ``change`` by
+    ``deposits`` are unspent at that height, may be spent in the next block, and are ordered by
+    (height, position, index); ``change`` by
     (height, outpoint); ``fee_rate`` in sat/vB, bounded by the policy on both sides.
     """
 

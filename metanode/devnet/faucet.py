@@ -18,10 +18,11 @@ from metanode.custody.transaction import Input, Output
 from metanode.custody.types import Outpoint
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode
-from metanode.devnet.validation import COINBASE_MATURITY, parse_transaction
+from metanode.devnet.validation import parse_transaction
 from metanode.devnet.wallet import sign_with, spend
 from metanode.errors import UserError
 from metanode.runtime.store.files import sync_directory
+from spec.parameters import COINBASE_MATURITY_BLOCKS
 
 DEVNET_HRP = "bcrt"
 FAUCET_KEY = PrivateKey(hashlib.sha256(b"metanode devnet faucet").digest())
@@ -84,8 +85,8 @@ def found_blocks(
 ) -> tuple[Outpoint, ...]:
     """Mine the first blocks of :func:`found_chain` into an empty ledger."""
     # A block is later than the median of eleven, so times creep on: a second per six blocks.
-    ledger.set_mock_time(now - stake_age_s - COINBASE_MATURITY)
-    for _ in range(COINBASE_MATURITY + BLOCKS_OF_TODAY):
+    ledger.set_mock_time(now - stake_age_s - COINBASE_MATURITY_BLOCKS)
+    for _ in range(COINBASE_MATURITY_BLOCKS + BLOCKS_OF_TODAY):
         ledger.mine(FAUCET_SCRIPT)
     outpoints: tuple[Outpoint, ...] = ()
     if stakes:
@@ -112,7 +113,7 @@ def _faucet_coins(ledger: DevnetLedger) -> list[tuple[Ref, int]]:
         and ref not in spenders
         and (
             not coin.coinbase
-            or (coin.height is not None and next_height - coin.height >= COINBASE_MATURITY)
+            or (coin.height is not None and next_height - coin.height >= COINBASE_MATURITY_BLOCKS)
         )
     ]
     confirmed.sort(key=lambda item: -item[1])

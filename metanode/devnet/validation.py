@@ -10,8 +10,8 @@ from btclib.script.engine import ALL_FLAGS, ScriptFlag, verify_transaction
 from btclib.tx import Tx, TxOut
 
 from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode, UnspentCoin
+from spec.parameters import COINBASE_MATURITY_BLOCKS
 
-COINBASE_MATURITY = 100  # blocks, consensus/consensus.h
 MIN_RELAY_FEE_RATE = 1  # sat/vB, Bitcoin Core's -minrelaytxfee
 MAX_STANDARD_WEIGHT = 400_000  # policy/policy.h, MAX_STANDARD_TX_WEIGHT
 
@@ -56,7 +56,8 @@ def check_scripts(
     """
     spent: list[TxOut] = []
     for coin in coins_spent(transaction, find):
-        if coin.coinbase and coin.height is not None and height - coin.height < COINBASE_MATURITY:
+        age = None if coin.height is None else height - coin.height
+        if coin.coinbase and age is not None and age < COINBASE_MATURITY_BLOCKS:
             raise DevnetError(RpcCode.VERIFY_REJECTED, "bad-txns-premature-spend-of-coinbase")
         spent.append(TxOut(coin.amount, coin.script, check_validity=False))
     fee = sum(o.value for o in spent) - sum(o.value for o in transaction.tx.vout)

@@ -92,11 +92,12 @@ class StakeAnswer:
 
 @frozen
 class PayoutAnswer:
-    """What the chain says of a payout."""
+    """What the chain says of a payout; ``reason`` is why a daemon refused it, if it was sent."""
 
     kind: ClassVar[str] = "payout_answer"
     event: bytes
     state: TxState
+    reason: str = ""
 
 
 @frozen

@@ -199,9 +199,9 @@ class NodeCore:
         """Take the chain's answer about a stake."""
         self.take_in(now, inputs.StakeAnswer(peer, stake, verdict, height))
 
-    def on_payout(self, now: float, event: bytes, state: TxState) -> None:
+    def on_payout(self, now: float, event: bytes, state: TxState, reason: str = "") -> None:
         """Take the chain's answer about a payout."""
-        self.take_in(now, inputs.PayoutAnswer(event, state))
+        self.take_in(now, inputs.PayoutAnswer(event, state, reason))
 
     def on_endpoints(self, now: float, peer: bytes, addresses: tuple[str, ...]) -> None:
         """Tell a peer the endpoints that peering has for it."""

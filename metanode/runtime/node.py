@@ -255,11 +255,14 @@ class NodeShell:
             case Note():
                 self._note(request.event, request.fields)
             case CheckStake():
-                self._tasks.start_soon(chain.outside, partial(chain.check_stake, request))
+                about = "stake", request.peer
+                self._tasks.start_soon(chain.outside, about, partial(chain.check_stake, request))
             case Broadcast():
-                self._tasks.start_soon(chain.outside, partial(chain.broadcast, request))
+                about = "send", request.event
+                self._tasks.start_soon(chain.outside, about, partial(chain.broadcast, request))
             case LookUp():
-                self._tasks.start_soon(chain.outside, partial(chain.look_up, request))
+                about = "payout", request.event
+                self._tasks.start_soon(chain.outside, about, partial(chain.look_up, request))
             case Watch():
                 chain.watch(request.public_key)
             case Reindex():

@@ -121,7 +121,7 @@ async def test_spend_makes_change_not_a_deposit() -> None:
         await net.adapter.poll()
         payments = [(COIN // 2, script_of(USER)), (COIN // 2 - 1000, script_of(CUSTODY))]
         raw, txid = spend(CUSTODY, [(outpoint, COIN)], payments)
-        assert await net.adapter.broadcast(raw, txid) == "sent"
+        assert (await net.adapter.broadcast(raw, txid)).result == "sent"
         assert await net.adapter.mempool_deposits() == ()
         net.mine()
         (block,) = (await net.adapter.poll()).connected
@@ -223,7 +223,7 @@ async def test_moved_stake_is_spent_even_if_unconfirmed() -> None:
     """Catches a stake that still counts while its spend waits in the mempool."""
     async with devnet(((script_of(OWNER), COIN),)) as net:
         raw, txid = spend(OWNER, [(net.stakes[0], COIN)], [(COIN - 1000, script_of(OWNER))])
-        assert await net.adapter.broadcast(raw, txid) == "sent"
+        assert (await net.adapter.broadcast(raw, txid)).result == "sent"
         assert (await verdict(net, net.stakes[0])).reason == "spent"
         net.mine()
         assert (await verdict(net, net.stakes[0])).reason == "spent"
@@ -239,11 +239,11 @@ async def test_broadcast_again_is_known() -> None:
         coin = await net.fund(USER, COIN)
         raw, txid = spend(USER, [(coin, COIN)], [(COIN - 1000, script_of(USER))])
         assert (await net.adapter.lookup(txid)).state == "unknown"
-        assert await net.adapter.broadcast(raw, txid) == "sent"
-        assert await net.adapter.broadcast(raw, txid) == "known"
+        assert (await net.adapter.broadcast(raw, txid)).result == "sent"
+        assert (await net.adapter.broadcast(raw, txid)).result == "known"
         assert (await net.adapter.lookup(txid)).state == "pending"
         net.mine()
-        assert await net.adapter.broadcast(raw, txid) == "known"
+        assert (await net.adapter.broadcast(raw, txid)).result == "known"
         status = await net.adapter.lookup(txid)
         assert (status.state, status.confirmations) == ("included", 1)
         assert status.height == net.ledger.tree.tip.height
@@ -257,10 +257,10 @@ async def test_double_spend_is_a_conflict() -> None:
         coin = await net.fund(USER, COIN)
         first, first_id = spend(USER, [(coin, COIN)], [(COIN - 2000, script_of(USER))])
         second, second_id = spend(USER, [(coin, COIN)], [(COIN - 1000, script_of(OWNER))])
-        assert await net.adapter.broadcast(first, first_id) == "sent"
-        assert await net.adapter.broadcast(second, second_id) == "conflict"
+        assert (await net.adapter.broadcast(first, first_id)).result == "sent"
+        assert (await net.adapter.broadcast(second, second_id)).result == "conflict"
         net.mine()
-        assert await net.adapter.broadcast(second, second_id) == "conflict"
+        assert (await net.adapter.broadcast(second, second_id)).result == "conflict"
         assert (await net.adapter.lookup(second_id)).state == "unknown"
         assert (await net.adapter.lookup(second_id, [coin])).state == "replaced"
         assert (await net.adapter.lookup(first_id, [coin])).state == "included"

@@ -107,7 +107,7 @@ async def test_release_refund_and_rewards_are_mined() -> None:
         assert rebuilt.encode() == document.encode()
 
         raw, txid = signed(document)
-        assert await net.adapter.broadcast(raw, txid) == "sent"
+        assert (await net.adapter.broadcast(raw, txid)).result == "sent"
         net.mine(2)
         assert (await net.adapter.lookup(txid)).state == "final"
         await follow(net, peer)
@@ -139,10 +139,10 @@ async def test_two_payouts_of_one_deposit_exclude_each_other() -> None:
         a, b, c = transfers_at(index, cutoff)
         first, first_id = signed(build(index, cutoff, (a, b)))
         second, second_id = signed(build(index, cutoff, (b, c)))
-        assert await net.adapter.broadcast(first, first_id) == "sent"
-        assert await net.adapter.broadcast(second, second_id) == "conflict"
+        assert (await net.adapter.broadcast(first, first_id)).result == "sent"
+        assert (await net.adapter.broadcast(second, second_id)).result == "conflict"
         net.mine()
-        assert await net.adapter.broadcast(second, second_id) == "conflict"
+        assert (await net.adapter.broadcast(second, second_id)).result == "conflict"
         shared: list[Outpoint] = [b.deposit.outpoint]
         assert (await net.adapter.lookup(second_id, shared)).state == "replaced"
         await follow(net, index)

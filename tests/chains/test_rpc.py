@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 from metanode.chains import json_decimal
 from metanode.chains.json_decimal import base_units
 from metanode.chains.rpc import RpcClient, RpcError
-from metanode.errors import Unavailable, UserError
+from metanode.errors import Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -85,11 +86,34 @@ async def test_anything_else_is_unavailable(reply: bytes) -> None:
             await rpc.call("m")
 
 
-async def test_refused_password_is_the_operators() -> None:
-    """Catches an endless retry with a password that will never be accepted."""
+async def test_a_refused_password_is_told_and_tried_again_later() -> None:
+    """Catches a node that ends because its daemon has another password for a while."""
     async with answering(http(b"", "401 Unauthorized")) as rpc:
-        with pytest.raises(UserError, match="password"):
+        with pytest.raises(Unavailable, match=r"chain\.rpc_user .* chain\.rpc_password_file"):
             await rpc.call("m")
+
+
+async def test_a_password_that_has_changed_is_read_again() -> None:
+    """Catches a node that knows only the cookie of its daemon's last start."""
+    given: list[tuple[str, str] | None] = [("__cookie__", "old")]
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    wanted = b"Basic " + base64.b64encode(b"__cookie__:new")
+
+    async def handle(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            known = wanted in await stream.receive()
+            body = b'{"result": 7, "error": null, "id": 2}'
+            await stream.send(http(body) if known else http(b"", "401 Unauthorized"))
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        async with RpcClient(f"http://127.0.0.1:{port}", lambda: given[0]) as rpc:
+            with pytest.raises(Unavailable):
+                await rpc.call("m")
+            given[0] = ("__cookie__", "new")
+            assert await rpc.call("m") == 7
+        tasks.cancel_scope.cancel()
 
 
 def test_decimals_are_written_exactly() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,3 +168,15 @@ def test_undo_is_exact(data: st.DataObject) -> None:
         assert ledger.snapshot(expected.height) == expected
         ledger.disconnect(expected.hash)
     assert ledger.tip is None
+
+
+def test_new_coins_wait_until_they_may_be_spent() -> None:
+    """Catches a payout that no chain takes, because a miner paid a deposit with new coins."""
+    ledger = Ledger(policy())
+    young, old = evolve(deposit("young"), matures=4), deposit("old")
+    ledger.connect(block(1, deposits=(young, old)))
+    for height in (2, 3, 4):
+        ledger.connect(block(height))
+    found = [ledger.snapshot(height).deposits for height in (1, 2, 3, 4)]
+    assert [young in deposits for deposits in found] == [False, False, True, True]
+    assert all(old in deposits for deposits in found)

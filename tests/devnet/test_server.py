@@ -120,7 +120,7 @@ async def test_wrong_password() -> None:
         url = net.rpc._url
         for credentials in (None, ("user", "wrong"), ("user", "")):
             async with RpcClient(url, credentials) as rpc:
-                with pytest.raises(UserError, match="refuses the RPC user or password"):
+                with pytest.raises(Unavailable, match="refuses the RPC user or password"):
                     await rpc.call("getblockcount")
 
 

@@ -28,11 +28,11 @@ from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
 from metanode.devnet.faucet import FAUCET_SCRIPT
 from metanode.devnet.local_network import LocalNetwork, free_ports
-from metanode.devnet.validation import COINBASE_MATURITY
 from metanode.devnet.wallet import deposit, faucet
 from metanode.errors import MetanodeError
 from metanode.runtime.home.home import Home
 from metanode.runtime.operator.admin import fetch_status
+from spec.parameters import COINBASE_MATURITY_BLOCKS
 
 HRP = "bcrt"
 SIZE = 4
@@ -155,7 +155,7 @@ class HandMadeNetwork(LocalNetwork):
         miner = address_of(FAUCET_SCRIPT, HRP)
         async with RpcClient(self.rpc_url) as rpc:
             await rpc.call("setmocktime", int(time.time()) - STAKE_AGE_S)
-            await rpc.call("generatetoaddress", COINBASE_MATURITY + 1, miner)
+            await rpc.call("generatetoaddress", COINBASE_MATURITY_BLOCKS + 1, miner)
             for home in self.homes:
                 address = (home.path / "stake-address").read_text()
                 paid = await rpc.call("devnet_faucet", address, Decimal(STAKE).scaleb(-8))
@@ -190,7 +190,7 @@ class Live:
     deposits: list[Deposit] = field(factory=list)
     betrayed: set[int] = field(factory=set)
     """Nodes in whose name an attacker has sent what their traces do not tell."""
-    first_block: int = COINBASE_MATURITY
+    first_block: int = COINBASE_MATURITY_BLOCKS
 
     def begin(self) -> None:
         """Make everything and wait until the nodes hold a key."""

@@ -13,14 +13,14 @@ from attrs import define, field, frozen
 from coincurve import PrivateKey
 
 from metanode.chains.base import (
-    BroadcastResult,
+    Broadcasted,
     ChainParameters,
     ChainUpdate,
     StakeReason,
     TxState,
 )
 from metanode.chains.bitcoin import BitcoinAdapter
-from metanode.chains.rpc import RpcError
+from metanode.chains.rpc import Daemon, RpcError
 from metanode.custody.scripts import address_of, data_script, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
@@ -59,7 +59,7 @@ class _NoLock:
         return False
 
 
-class _InProcessRpc:
+class _InProcessRpc(Daemon):
     def __init__(self, ledger: DevnetLedger) -> None:
         self._rpc = DevnetRpc(ledger)
         self.down = False
@@ -81,7 +81,7 @@ class ChainClient:
         parameters = ChainParameters(
             name="devnet", hrp=DEVNET_HRP, final_confirmations=CONFIRMATIONS
         )
-        self._adapter = BitcoinAdapter(self._rpc, parameters)  # it answers the same calls
+        self._adapter = BitcoinAdapter(self._rpc, parameters)
         self._adapter._polling = _NoLock()  # type: ignore[assignment]  # anyio's needs a loop
         self.watching = False
 
@@ -105,7 +105,7 @@ class ChainClient:
         verdict = at_once(self._adapter.check_stake(stake, peer, minimum, 72 * 3600))
         return verdict.reason, verdict.height
 
-    def broadcast(self, raw: bytes, txid: bytes) -> BroadcastResult:
+    def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
         """Send a payout."""
         return at_once(self._adapter.broadcast(raw, txid))
 

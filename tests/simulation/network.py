@@ -391,12 +391,13 @@ class Simulation(Clockwork):
                 reason, height = node.chain.check_stake(peer, stake, STAKE)
                 self._input(node, lambda core, now: core.on_stake(now, peer, stake, reason, height))
                 return
+            reason = ""
             if isinstance(request, Broadcast):
-                node.chain.broadcast(request.raw, request.txid)
+                reason = node.chain.broadcast(request.raw, request.txid).reason
             state = node.chain.lookup(request.txid)
         except Unavailable:
             return
-        self._input(node, lambda core, now: core.on_payout(now, request.event, state))
+        self._input(node, lambda core, now: core.on_payout(now, request.event, state, reason))
 
     def _note(self, node: Node, fields: Mapping[str, Any]) -> None:
         self.notes.append((self.now, node.number, fields))

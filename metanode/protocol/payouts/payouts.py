@@ -42,12 +42,19 @@ SHOWN: dict[TxState, str] = {"pending": "present", "included": "present", "final
 
 @define
 class Payout:
-    """A payout with finished signatures."""
+    """A payout with finished signatures.
+
+    ``send_at`` is when it may be sent again at the earliest (unix seconds), ``pause`` how long the
+    next pause is, and ``reason`` why the chain's daemon refused it last.
+    """
 
     document: PayoutDocument
     signed: SignedPayout
     found: SignatureFound
     looked_up: float = 0.0
+    send_at: float = 0.0
+    pause: float = 0.0
+    reason: str = ""
 
 
 @define
@@ -191,6 +198,8 @@ class Payouts(Purpose):
             return "disconnected"
         if self._lost_an_input(payout):
             return "displaced"
+        if (mined := self._mined_at(payout)) is not None:
+            return "final" if mined <= self.candidates.settled else "present"
         if isinstance(entry, PayoutAnswer) and entry.event == e:
             return SHOWN.get(entry.state, "unseen")
         return "unseen"
@@ -205,13 +214,23 @@ class Payouts(Purpose):
         event, payout = entry.event, self.payouts[entry.event]
         if ctx.tries("payout.Conflict", e=event):
             ctx.note("payout.reverted", txid=payout.signed.txid.hex())
-        ctx.tries("payout.Accepted", e=event)
+        self._hear_reason(payout, entry)
+        if ctx.tries("payout.Accepted", e=event):
+            payout.pause = payout.send_at = 0.0
         ctx.tries("payout.Dropped", e=event)
-        if self._state(event) in ("SIGNED", "REORGED"):
+        if self._state(event) in ("SIGNED", "REORGED") and payout.send_at <= ctx.now:
             self._broadcast(payout)
         if ctx.tries("payout.Final", e=event):
             transfers = len(payout.document.transfers)
             ctx.note("payout.final", txid=payout.signed.txid.hex(), transfers=transfers)
+
+    def _hear_reason(self, payout: Payout, answer: PayoutAnswer) -> None:
+        """Keep why a daemon refuses a payout until it does no more."""
+        if answer.reason and answer.reason != payout.reason:
+            txid = payout.signed.txid.hex()
+            self.ctx.note("payout.refused", txid=txid, reason=answer.reason)
+        if answer.reason or answer.state != "unknown":
+            payout.reason = answer.reason
 
     @handles("payouts_gone")
     def payouts_gone(self) -> None:
@@ -246,6 +265,12 @@ class Payouts(Purpose):
                 return True
         return False
 
+    def _mined_at(self, payout: Payout) -> int | None:
+        """Return the height of the block that a payout is in, by this node's own index."""
+        ledger, txid = self.candidates.ledger, payout.signed.txid
+        spent = payout.document.transaction.inputs[0].outpoint
+        return ledger.spent_at(spent) if ledger.spent_by(spent) == txid else None
+
     def _look_up(self) -> None:
         """Ask the chain about open payouts."""
         for event, payout in self.payouts.items():
@@ -255,6 +280,10 @@ class Payouts(Purpose):
                 self.ctx.ask(LookUp(event, payout.signed.txid))
 
     def _broadcast(self, payout: Payout) -> None:
+        """Send a payout; each time that it comes to nothing, the pause before the next doubles."""
+        preset = self.ctx.preset
+        payout.pause = min(max(2 * payout.pause, preset.payout_query_s), preset.payout_resend_s)
+        payout.send_at = self.ctx.now + payout.pause
         self.ctx.ask(Broadcast(payout.document.event, payout.signed.txid, payout.signed.raw))
 
     # --- signatures ---
@@ -316,6 +345,7 @@ class Payouts(Purpose):
                 "transfers": [str(outpoint) for outpoint in payout.document.transfers],
                 "inputs": len(payout.document.transaction.inputs),
                 "outputs": len(payout.document.transaction.outputs),
+                "reason": payout.reason,
             }
             for event, payout in self.payouts.items()
         ]

@@ -93,6 +93,11 @@ class Candidates:
         self._indexed = True
         return True
 
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the last chain news fitted; if not, the chain is scanned again."""
+        return self._indexed
+
     @handles("sightings_told")
     def sightings_told(self) -> None:
         ctx, entry = self.ctx, self.ctx.input

@@ -21,7 +21,7 @@ from attrs import Attribute, Factory, field, frozen
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
-from metanode.custody.types import Outpoint
+from metanode.custody.types import MAX_MONEY, Outpoint
 from metanode.errors import UserError
 from metanode.hashing import tagged_hash
 from metanode.protocol.peers.endpoints import Endpoint, parse_endpoint
@@ -31,7 +31,7 @@ from spec.parameters import PRESETS, Preset, quorum_fault
 
 MAX_CONFIG_BYTES = 64 << 10
 MAX_MEMBERS = 300
-MAX_AMOUNT = 21_000_000 * 100_000_000
+MAX_AMOUNT = MAX_MONEY
 MAX_TIME = 2**40
 PRESET_NAMES = ("mainnet", "devnet")
 KEYGEN_MODES = ("clock", "command")

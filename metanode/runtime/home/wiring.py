@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from metanode.chains.base import ChainParameters
-from metanode.chains.rpc import RpcClient
+from metanode.chains.rpc import Password, RpcClient
 from metanode.custody.policy import CustodyPolicy
-from metanode.errors import UserError
+from metanode.errors import Unavailable, UserError
 from metanode.identity import Identity
 from metanode.protocol.context import Settings
 from metanode.protocol.wire.codec import Codec
@@ -16,6 +16,8 @@ from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.disk import FIRST_VALUES, Disk
 from metanode.runtime.store.files import read_bounded
 from metanode.runtime.store.signing_log import SigningLog
+
+MAX_PASSWORD_BYTES = 4096
 
 
 def settings_of(config: Config) -> Settings:
@@ -62,10 +64,31 @@ def open_disk(
 
 
 def rpc_client(home: Home, config: Config) -> RpcClient:
-    """Return the client of the chain daemon."""
+    """Return the client of the chain daemon, which reads the password when it needs it."""
+    return RpcClient(config.chain.rpc_url, lambda: rpc_password(home, config))
+
+
+def rpc_password(home: Home, config: Config) -> Password:
+    """Return user and password: of the file, or both of them of a daemon's cookie file.
+
+    A file that cannot be read is :class:`Unavailable`: a daemon that starts writes its cookie then.
+    """
     chain = config.chain
-    credentials = None
-    if chain.rpc_password_file is not None:
-        secret = read_bounded(home.path / chain.rpc_password_file, 4096)
-        credentials = (chain.rpc_user, secret.decode("utf-8").strip())
-    return RpcClient(chain.rpc_url, credentials)
+    if chain.rpc_password_file is None:
+        return None
+    try:
+        secret = read_bounded(home.path / chain.rpc_password_file, MAX_PASSWORD_BYTES)
+        text = secret.decode("utf-8").strip()
+    except UserError as fault:
+        raise Unavailable(f"{fault} (chain.rpc_password_file): is the chain daemon up?") from fault
+    except UnicodeDecodeError as fault:
+        raise Unavailable("the file named in chain.rpc_password_file is no text") from fault
+    if chain.rpc_user:
+        return chain.rpc_user, text
+    user, colon, password = text.partition(":")
+    if not colon:
+        raise Unavailable(
+            "the file named in chain.rpc_password_file holds no user:password: set chain.rpc_user, "
+            "or name the daemon's .cookie file"
+        )
+    return user, password

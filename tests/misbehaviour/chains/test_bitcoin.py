@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metanode.chains.blockscan import fee_rate_of
+from metanode.chains.replies import BlockStats, read
 from metanode.chains.rpc import RpcError
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
@@ -40,10 +40,10 @@ async def test_stolen_spend_is_rejected() -> None:
         position = raw.index(public(USER)) - 10  # within s
         forged = raw[:position] + bytes([raw[position] ^ 1]) + raw[position + 1 :]
         txid = spend(USER, [(coin, COIN)], [(COIN - 1000, script_of(USER))])[1]
-        assert await net.adapter.broadcast(forged, txid) == "rejected"
+        assert (await net.adapter.broadcast(forged, txid)).result == "rejected"
         assert (await net.adapter.lookup(txid, [coin])).state == "unknown"
         stolen, stolen_id = spend(THIEF, [(coin, COIN)], [(COIN - 1000, script_of(THIEF))])
-        assert await net.adapter.broadcast(stolen, stolen_id) == "rejected"
+        assert (await net.adapter.broadcast(stolen, stolen_id)).result == "rejected"
 
 
 async def test_accepted_reply_is_not_believed() -> None:
@@ -57,7 +57,7 @@ async def test_accepted_reply_is_not_believed() -> None:
             return txid.hex() if method == "sendrawtransaction" else await call(method, *params)
 
         net.rpc.call = swallowing  # type: ignore[method-assign]  # the daemon that lies
-        assert await net.adapter.broadcast(raw, txid) == "rejected"
+        assert (await net.adapter.broadcast(raw, txid)).result == "rejected"
 
 
 async def test_refused_reply_is_not_believed() -> None:
@@ -74,7 +74,7 @@ async def test_refused_reply_is_not_believed() -> None:
             return reply
 
         net.rpc.call = denying  # type: ignore[method-assign]  # the daemon that lies
-        assert await net.adapter.broadcast(raw, txid) == "known"
+        assert (await net.adapter.broadcast(raw, txid)).result == "known"
 
 
 async def test_block_that_does_not_follow_is_not_taken() -> None:
@@ -108,7 +108,7 @@ async def test_odd_amounts_are_unavailable() -> None:
 def test_missing_fee_rates_are_unavailable(stats: dict[str, Any]) -> None:
     """Catches a fee that differs between nodes because one daemon left it out."""
     with pytest.raises(Unavailable):
-        fee_rate_of(stats)
+        read(BlockStats, "getblockstats", stats)
 
 
 async def test_stake_of_another_key_is_foreign_whatever_its_size() -> None:
@@ -139,7 +139,7 @@ async def test_memo_forms_of_a_hostile_depositor() -> None:
         raw, txid = spend(
             THIEF, [(coin, COIN)], [(0, odd), (10_000, script_of(USER)), (20_000, script_of(USER))]
         )
-        assert await net.adapter.broadcast(raw, txid) == "sent"
+        assert (await net.adapter.broadcast(raw, txid)).result == "sent"
         net.mine()
         deposits = [d for b in (await net.adapter.poll()).connected for d in b.deposits]
         assert [(d.outpoint, d.amount, d.memo) for d in deposits] == [

@@ -190,6 +190,8 @@ def test_a_payout_goes_from_signed_to_completed() -> None:
     node = waiting()
     document = node.paid()
     assert state(node, document) == "SIGNED"
+    node.asked(Broadcast)
+    node.ctx.now += node.ctx.preset.payout_query_s
     node.answer(document.event, "unknown")
     assert state(node, document) == "SIGNED"
     assert node.asked(Broadcast), "the reply to a broadcast alone is never trusted"
@@ -202,6 +204,26 @@ def test_a_payout_goes_from_signed_to_completed() -> None:
     assert node.notes() == ["payout.final"]
     node.tick()
     assert not node.asked(LookUp)
+
+
+def test_a_refused_payout_is_sent_less_and_less_and_says_why() -> None:
+    """Catches a daemon that is asked a thousand times a second to take what it refuses."""
+    node = waiting()
+    document = node.paid()
+    node.asked(Broadcast)
+    sent, notes, limit = 0, list[str](), node.ctx.preset.payout_resend_s
+    for _ in range(600):
+        node.ctx.now += 1.0
+        node.answer(document.event, "unknown", "min relay fee not met" if sent else "")
+        notes += node.notes()
+        sent += len(node.asked(Broadcast))
+    assert 600 / limit <= sent <= 600 / limit + 7
+    assert notes == ["payout.refused"]
+    (shown,) = node.payouts.report()
+    assert shown["reason"] == "min relay fee not met"
+    node.answer(document.event, "pending")
+    assert node.payouts.report()[0]["reason"] == ""
+    assert state(node, document) == "BROADCAST"
 
 
 def test_a_payout_may_be_final_when_it_is_first_looked_up() -> None:
@@ -294,6 +316,19 @@ def test_a_payout_that_spent_its_inputs_itself_has_no_conflict() -> None:
     for _ in range(3):
         node.mine()
     node.answer(document.event, "final")
+    assert state(node, document) == "COMPLETED"
+
+
+def test_a_daemon_that_finds_no_confirmed_transaction_holds_up_nothing() -> None:
+    """Catches a payout that stays SIGNED for ever because the daemon has no txindex."""
+    node = waiting(confirmations=2)
+    document = node.paid()
+    node.mine(spends=spends(document, document.txid))
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "BROADCAST"
+    assert not node.asked(Broadcast)
+    node.mine()
+    node.answer(document.event, "unknown")
     assert state(node, document) == "COMPLETED"
 
 

@@ -206,9 +206,9 @@ class Holder(Alone):
         block = self.block(*deposits, **options)
         return self.news(block, seen=[made.outpoint for made in block.deposits])
 
-    def answer(self, event: bytes, state: TxState) -> Effects:
+    def answer(self, event: bytes, state: TxState, reason: str = "") -> Effects:
         """Let the chain answer where a payout stands."""
-        return self.put(inputs.PayoutAnswer(event, state))
+        return self.put(inputs.PayoutAnswer(event, state, reason))
 
     # --- what the others say ---
 
