@@ -30,7 +30,7 @@ def test_guessing_bob_is_accepted_only_when_right(tree: int) -> None:
     accepted = []
     for guess in range(LEAVES_PER_TREE):
         state, fields = guessing_bob(tree, guess)(LINK, leaves, seeded("bob"))
-        answered = alice_multiply(LINK, punctured, delta, (1, 2), fields, seeded("alice"))
+        answered = alice_multiply(LINK, punctured, delta, [(1, 2)], fields, seeded("alice"))
         if answered is not None:
             accepted.append(guess)
             alice, answer = answered
@@ -63,8 +63,8 @@ def test_messages_do_not_serve_another_pair_session() -> None:
     leaves, punctured, delta = deal_pair("replay")
     state, fields = bob_start(LINK, leaves, seeded("bob"))
     other = Link(STANDARD, hashlib.sha256(b"other").digest(), LINK.gadget)
-    assert alice_multiply(other, punctured, delta, (1, 2), fields, seeded("a")) is None
-    answered = alice_multiply(LINK, punctured, delta, (1, 2), fields, seeded("a"))
+    assert alice_multiply(other, punctured, delta, [(1, 2)], fields, seeded("a")) is None
+    answered = alice_multiply(LINK, punctured, delta, [(1, 2)], fields, seeded("a"))
     assert answered is not None
     assert bob_finish(other, state, answered[1]) is None
     assert bob_finish(LINK, state, answered[1]) is not None
@@ -77,5 +77,5 @@ def test_both_directions_of_a_pair_are_apart() -> None:
     there = Link(STANDARD, pair_sid(SID, 1, 2), LINK.gadget)
     back = Link(STANDARD, pair_sid(SID, 2, 1), LINK.gadget)
     _, fields = bob_start(there, leaves, seeded("bob"))
-    assert alice_multiply(back, punctured, delta, (1, 2), fields, seeded("a")) is None
-    assert alice_multiply(there, punctured, delta, (1, 2), fields, seeded("a")) is not None
+    assert alice_multiply(back, punctured, delta, [(1, 2)], fields, seeded("a")) is None
+    assert alice_multiply(there, punctured, delta, [(1, 2)], fields, seeded("a")) is not None
