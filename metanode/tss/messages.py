@@ -9,6 +9,7 @@ value has one encoding.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import cbor2
 from attrs import field, frozen
@@ -180,6 +181,7 @@ class DealingShapes:
 DEALING_ROUNDS = 4
 
 
+@lru_cache(maxsize=64)
 def sign_rounds(parameters: Parameters, lanes: int = 1) -> tuple[Round, ...]:
     """Return the three rounds of signing ``lanes`` digests. What each lane has of its own stands
     lane after lane in one field.

@@ -59,6 +59,11 @@ A lane's masked rows are 48 KiB: eight of them make a message of 394 kB, which f
 any buffer here; more would share little more.
 """
 
+BATCH_DIGESTS = 1024
+"""Digests of one batch: session after session of ``LANES``, ``PARTS_AT_ONCE`` in flight."""
+PARTS_AT_ONCE = 2
+"""While one waits for messages the other one has work; more would only take memory."""
+
 MIN_PARTIES = 2
 MIN_THRESHOLD = 2
 MAX_PARTIES = 255

@@ -84,7 +84,7 @@ class SigningSession(Session[Result]):
 
     @abstractmethod
     def _released(self, outcomes: Sequence[Signature | Blame]) -> Result:
-        """Return the result; at least one lane has a signature."""
+        """Return the result for what the lanes have come to, or raise Blame."""
 
     def _link(self, bob: int, alice: int) -> Link:
         link = self._links.get((bob, alice))
@@ -251,12 +251,8 @@ class SigningSession(Session[Result]):
             else:
                 heard.append(scalars)
         self._blame_faults(faults, (sign_run.NO_SCALAR,))
-        outcomes = [
-            lane.assemble(scalars[n] for scalars in heard) for n, lane in enumerate(self._lanes)
-        ]
-        if all(isinstance(outcome, Blame) for outcome in outcomes):
-            raise next(outcome for outcome in outcomes if isinstance(outcome, Blame))
-        self._result = self._released(outcomes)
+        by_lane = zip(self._lanes, zip(*heard, strict=True), strict=True)
+        self._result = self._released([lane.assemble(sums) for lane, sums in by_lane])
 
     def _forget(self) -> None:
         self._keyshare = None
@@ -285,8 +281,10 @@ class SignSession(SigningSession[Signature]):
         )
 
     def _released(self, outcomes: Sequence[Signature | Blame]) -> Signature:
-        (signature,) = [each for each in outcomes if isinstance(each, Signature)]
-        return signature
+        (outcome,) = outcomes
+        if isinstance(outcome, Blame):
+            raise outcome
+        return outcome
 
 
 class LanesSession(SigningSession[tuple[Signature | Abort, ...]]):
@@ -294,7 +292,7 @@ class LanesSession(SigningSession[tuple[Signature | Abort, ...]]):
 
     ``tweaks`` are as many as ``digests``, or none. The result has a signature for each digest, or
     an abort, which names nobody, where the parties' sums give none: the others are good all the
-    same. If there is none at all the session aborts.
+    same. Digests may be equal: each has its own nonce.
     """
 
     def __init__(

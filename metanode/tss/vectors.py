@@ -113,7 +113,7 @@ def add_chosen(
     rows: tuple[Digits, Words], other: tuple[Digits, Words], bits: npt.NDArray[np.uint8],
     less: Sequence[int],
 ) -> tuple[Digits, Words]:
-    """Return rows + bit·(other - less), where ``less``, one for each lane, concerns the check scalar
+    """Return rows + bit·(other - less), where ``less``, one for each lane, is for the check scalars
     only. Overwrites ``other``.
     """
     inputs, check = other

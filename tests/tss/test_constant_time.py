@@ -16,7 +16,9 @@ from metanode.tss import curve
 from tests.tss.support import (
     deal,
     deliver,
+    digests_of,
     keygen_sessions,
+    lanes_sessions,
     refresh_sessions,
     reshare_sessions,
     sign_sessions,
@@ -185,6 +187,7 @@ RUNS: dict[str, Callable[[], Any]] = {
     "refresh": lambda: refresh_sessions(deal(2, 3)),
     "reshare": lambda: reshare_sessions(deal(2, 3), [1, 2], [2, 3], 2),
     "sign": lambda: sign_sessions(deal(3, 3), (1, 2, 3), tweak=TWEAK),
+    "lanes": lambda: lanes_sessions(deal(3, 3), (1, 2, 3), digests_of(2), tweaks=(TWEAK, 0)),
 }
 
 

@@ -24,7 +24,15 @@ from metanode.tss.ot_extension import (
     pack_delta,
     row_key,
 )
-from metanode.tss.parameters import BASE_OTS, CHECK_BYTES, LANES, SEED_BYTES, STANDARD, TREES, Parameters
+from metanode.tss.parameters import (
+    BASE_OTS,
+    CHECK_BYTES,
+    LANES,
+    SEED_BYTES,
+    STANDARD,
+    TREES,
+    Parameters,
+)
 from tests.tss.support import COMPACT, deal_pair, seeded
 from tests.tss.test_fixed_key import tweaked_hash
 

@@ -23,9 +23,12 @@ TREE = 42
 
 
 @contextmanager
-def cheating(name: str, bob: int, alice: int, instead: Callable[..., Any]) -> Iterator[None]:
+def cheating(
+    name: str, bob: int, alice: int, instead: Callable[..., Any], session_id: bytes | None = None
+) -> Iterator[None]:
     """Replace one step of signing in the multiplication of one ordered pair only."""
-    sid = pair_sid(sign_sessions(deal(3, 3), SIGNERS)[1].session_id, bob, alice)
+    session_id = session_id or sign_sessions(deal(3, 3), SIGNERS)[1].session_id
+    sid = pair_sid(session_id, bob, alice)
     honest = getattr(sign, name)
 
     def step(link: Any, *rest: Any) -> Any:
