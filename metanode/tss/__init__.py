@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metanode.tss.abort import Abort, AbortKind, Evidence
+    from metanode.tss.batch import BatchSignSession
     from metanode.tss.evidence import proves
     from metanode.tss.keygen import KeygenSession
     from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Abort",
     "AbortKind",
+    "BatchSignSession",
     "Evidence",
     "KeygenSession",
     "Keyshare",
@@ -48,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "abort": ("Abort", "AbortKind", "Evidence"),
+    "batch": ("BatchSignSession",),
     "evidence": ("proves",),
     "keygen": ("KeygenSession",),
     "keyshare": ("Keyshare", "PublicPackage", "confirmation_digest"),
