@@ -126,13 +126,10 @@ class BatchSignSession:
         if self._closed is not None or type(message.session_id) is not bytes:
             return []
         number = self._numbers.get(message.session_id)
-        if number is None or number >= self._begun + PARTS_AT_ONCE:
+        if number is None or (number >= self._begun and not self._is_early(number, message)):
             return []
-        if number not in self._parts:
-            if number < self._begun or message.round != 1:
-                return []  # it has ended, or nobody honest says this yet
-            self._parts[number] = self._made(number)
-        return self._go_on(self._parts[number].receive(message))
+        part = self._parts.get(number)
+        return [] if part is None else self._go_on(part.receive(message))
 
     def expire(self) -> None:
         """End the batch because the caller's clock says so; blames nobody."""
@@ -144,6 +141,16 @@ class BatchSignSession:
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, as a session does."""
         raise LocalFault("a session cannot be serialised")
+
+    def _is_early(self, number: int, message: Message) -> bool:
+        """Return whether an honest peer may have said this of a part that has not begun here, and
+        keep room for it.
+        """
+        if number >= self._begun + PARTS_AT_ONCE or message.round != 1:
+            return False
+        if number not in self._parts:
+            self._parts[number] = self._made(number)
+        return True
 
     def _instance(self, number: int) -> bytes:
         return oracle.digest(Tag.PART, self._name, oracle.index(number))

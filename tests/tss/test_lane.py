@@ -127,6 +127,19 @@ def test_lanes_share_no_secret() -> None:
         assert len(set(seen[name])) == pairs * LANES
 
 
+def test_a_source_that_repeats_gives_each_lane_a_nonce() -> None:
+    """Catches lanes, or parts of a batch, that draw the same from a broken source."""
+    share, nonces = deal(2, 2)[1], set()
+    for number in range(2):
+        instance = bytes((number,)) * 32
+        session = LanesSession(share, (1, 2), [DIGEST] * LANES, instance, bytes)
+        session.start()
+        nonces |= {lane.nonce for lane in session._lanes}
+        nonces |= {lane.phi for lane in session._lanes}
+        session.expire()
+    assert len(nonces) == 4 * LANES
+
+
 def test_psi_of_two_lanes_tells_nothing_of_phi() -> None:
     """Catches one χ for two digests by what is on the wire: ψ - ψ' would be φ - φ' at each peer."""
     sessions = lanes_sessions(deal(3, 3), (1, 2, 3), DIGESTS)

@@ -221,6 +221,7 @@ def test_what_nobody_honest_says_yet_is_not_kept() -> None:
         (2, 3, False),
         (2, 99, False),
         (2, 1, True),
+        (2, 2, True),
     ]:
         assert victim.receive(Message(ids[part], number, CHEATER, None, payload)) == []
         assert (part in victim._parts) is kept
@@ -228,6 +229,7 @@ def test_what_nobody_honest_says_yet_is_not_kept() -> None:
     for odd in (bytes(32), b"", None, 7, [], "x"):
         assert victim.receive(Message(odd, 1, CHEATER, None, payload)) == []
     assert len(victim._parts) == PARTS_AT_ONCE + 1
+    assert set(victim._parts[2]._values) == {(1, True)}, "of round 2 nothing is kept"
     assert victim.abort is None
 
 
