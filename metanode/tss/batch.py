@@ -37,6 +37,29 @@ from metanode.tss.sign_run import SignedKey, SignRun, in_lanes
 Outcome = Signature | Abort
 
 
+def batch_runs(
+    key: SignedKey, signers: Sequence[int], digests: Sequence[bytes], instance: bytes,
+    tweaks: Sequence[int] = (), parameters: Parameters = STANDARD,
+) -> list[SignRun]:
+    """Return the public side of each part of a batch, for who has to judge a fault in one of them.
+    """
+    check(1 <= len(digests) <= BATCH_DIGESTS, f"a batch has 1 to {BATCH_DIGESTS} digests")
+    check(all(type(each) is bytes for each in digests), "a digest has 32 bytes")
+    check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
+    tweaks = tuple(tweaks) or tuple(0 for _ in digests)
+    check(len(tweaks) == len(digests), "a tweak for each digest, or none")
+    check(all(type(each) is int for each in tweaks), "a tweak is not a scalar")
+    scalars = b"".join(map(curve.encode_scalar, tweaks))
+    name = oracle.digest(Tag.BATCH, instance, b"".join(digests), scalars)
+    parts = zip(in_lanes(digests), in_lanes(tweaks), strict=True)
+    return [
+        SignRun(
+            key, signers, part, oracle.digest(Tag.PART, name, oracle.index(number)), own, parameters
+        )
+        for number, (part, own) in enumerate(parts)
+    ]
+
+
 class BatchSignSession:
     """One party's signing of 1 to ``BATCH_DIGESTS`` digests; single use.
 
@@ -52,16 +75,10 @@ class BatchSignSession:
         instance: bytes, entropy: Entropy, tweaks: Sequence[int] = (),
         parameters: Parameters = STANDARD,
     ) -> None:
-        check(1 <= len(digests) <= BATCH_DIGESTS, f"a batch has 1 to {BATCH_DIGESTS} digests")
-        check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
-        tweaks = tuple(tweaks) or tuple(0 for _ in digests)
-        check(len(tweaks) == len(digests), "a tweak for each digest, or none")
-        self._digests, self._tweaks = in_lanes(tuple(digests)), in_lanes(tweaks)
-        check(all(type(each) is bytes for each in digests), "a digest has 32 bytes")
-        check(all(type(each) is int for each in tweaks), "a tweak is not a scalar")
-        scalars = map(curve.encode_scalar, tweaks)
-        self._name = oracle.digest(Tag.BATCH, instance, b"".join(digests), b"".join(scalars))
         self._signers = tuple(signers)
+        key = SignedKey.of(keyshare.package)
+        self._runs = batch_runs(key, self._signers, digests, instance, tweaks, parameters)
+        self._numbers = {run.session_id: number for number, run in enumerate(self._runs)}
         self._keyshare: Keyshare | None = keyshare
         self._entropy = entropy
         self._parameters = parameters
@@ -71,13 +88,6 @@ class BatchSignSession:
         self._closed: str | None = None
         self._abort: Abort | None = None
         self._parts: dict[int, LanesSession] = {0: self._made(0)}
-        key = SignedKey.of(keyshare.package)
-        self._numbers = {
-            SignRun(
-                key, self._signers, part, self._instance(number), self._tweaks[number], parameters
-            ).session_id: number
-            for number, part in enumerate(self._digests)
-        }
         self._settle()  # a peer may be banned already
 
     @property
@@ -136,7 +146,7 @@ class BatchSignSession:
         if self._closed is None:
             missing = ", ".join(map(str, self.waiting_for))
             blame = Blame(AbortKind.TIMEOUT, f"no message from {missing or 'anybody'}")
-            self._close(ABORTED, blame.abort(self._name))
+            self._close(ABORTED, blame.abort(self._runs[self._ended].session_id))
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, as a session does."""
@@ -152,15 +162,13 @@ class BatchSignSession:
             self._parts[number] = self._made(number)
         return True
 
-    def _instance(self, number: int) -> bytes:
-        return oracle.digest(Tag.PART, self._name, oracle.index(number))
-
     def _made(self, number: int) -> LanesSession:
         if self._keyshare is None:
             raise LocalFault("the session has ended")
+        run = self._runs[number]
         return LanesSession(
-            self._keyshare, self._signers, self._digests[number], self._instance(number),
-            self._entropy, self._tweaks[number], self._parameters,
+            self._keyshare, self._signers, run.digests, run.instance, self._entropy, run.tweaks,
+            self._parameters,
         )
 
     def _go_on(self, out: list[Message]) -> list[Message]:
@@ -177,7 +185,7 @@ class BatchSignSession:
     @property
     def _may_begin(self) -> bool:
         in_flight = self._begun - self._ended
-        more = self._begun < len(self._digests) and in_flight < PARTS_AT_ONCE
+        more = self._begun < len(self._runs) and in_flight < PARTS_AT_ONCE
         return self._started and self._closed is None and more
 
     def _settle(self) -> None:
@@ -186,11 +194,11 @@ class BatchSignSession:
                 self._close(ABORTED, part.abort)
                 return
             if part.result is not None:
-                at = sum(len(digests) for digests in self._digests[:number])
+                at = sum(len(run.digests) for run in self._runs[:number])
                 self._outcomes[at : at + len(part.result)] = part.result
                 self._ended += 1
                 del self._parts[number]
-        if self._ended == len(self._digests):
+        if self._ended == len(self._runs):
             self._close(FINISHED)
 
     def _close(self, state: str, abort: Abort | None = None) -> None:

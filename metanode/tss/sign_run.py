@@ -101,7 +101,7 @@ class SignRun(PublicRun):
         tweaks = tuple(tweaks) or tuple(0 for _ in digests)
         check(len(tweaks) == len(digests), "a tweak for each digest, or none")
         check(all(type(t) is int and 0 <= t < ORDER for t in tweaks), "tweak is not a scalar")
-        self.digests, self.tweaks = tuple(digests), tweaks
+        self.digests, self.tweaks, self.instance = tuple(digests), tweaks, instance
         members = tuple(sorted(signers))
         session_id = oracle.digest(
             Tag.SIGN_SID, SUITE, parameters.encode(), key.key_id, key.epoch.to_bytes(8, "big"),

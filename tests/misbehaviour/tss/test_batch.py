@@ -9,16 +9,19 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import cbor2
 import pytest
 
 from metanode.tss import sign
-from metanode.tss.abort import Abort
-from metanode.tss.batch import BatchSignSession
+from metanode.tss.abort import Abort, AbortKind, Evidence
+from metanode.tss.batch import BatchSignSession, batch_runs
+from metanode.tss.evidence import proves
 from metanode.tss.keyshare import Keyshare
 from metanode.tss.lane import Signature
 from metanode.tss.messages import Message, sign_rounds
 from metanode.tss.ot_extension import delta_bits
 from metanode.tss.parameters import LEAVES_PER_TREE, PARTS_AT_ONCE, STANDARD
+from metanode.tss.sign_run import SignedKey
 from metanode.tss.verify import verify_signature
 from tests.misbehaviour.tss.cases import CHEATER, VICTIM, nobody_blames_the_honest
 from tests.misbehaviour.tss.cheats import HONEST_BOB, guessing_bob
@@ -253,14 +256,16 @@ def test_provable_faults_are_named_and_end_the_batch() -> None:
     """
     sessions = batches()
     session_id = sessions[VICTIM].session_ids[3]
+    arrived: dict[tuple[int, bool], bytes] = {}
 
     def tamper(recipient: int, message: Message) -> Message:
-        mine = message.sender == CHEATER and message.session_id == session_id
-        if not mine or message.round != 2 or message.recipient is not None:
+        if message.sender != CHEATER or message.session_id != session_id:
             return message
-        changed = edit(ROUNDS, message, "salt", flip)
-        sessions[CHEATER]._parts[3]._broadcasts[2, CHEATER] = changed.payload
-        return changed
+        if message.round == 2 and message.recipient is None:
+            message = edit(ROUNDS, message, "salt", flip)
+            sessions[CHEATER]._parts[3]._broadcasts[2, CHEATER] = message.payload
+        arrived[message.round, message.recipient is None] = message.payload
+        return message
 
     deliver(sessions, tamper=tamper)
     for party in (VICTIM, 3):
@@ -270,3 +275,10 @@ def test_provable_faults_are_named_and_end_the_batch() -> None:
         assert abort.transferable
         assert not abort.ban
         assert None not in sessions[party].outcomes[:4]
+    evidence = Evidence.from_plain(cbor2.loads(abort.evidence))
+    shown = {slot: [arrived[slot]] for slot in evidence.slots}
+    key = SignedKey.of(deal(3, 3)[1].package)
+    runs = batch_runs(key, (1, 2, 3), DIGESTS, bytes(32))
+    kind, honest = AbortKind.COMMITMENT, 3
+    judged = [proves(run, kind, CHEATER, honest, shown, evidence) for run in runs]
+    assert judged == [False, False, False, True, False]
