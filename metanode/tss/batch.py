@@ -31,7 +31,7 @@ from metanode.tss.parameters import (
     Parameters,
 )
 from metanode.tss.session import ABORTED, FINISHED, NEW
-from metanode.tss.sign import LanesSession
+from metanode.tss.sign import LanesSession, members_of
 from metanode.tss.sign_run import SignedKey, SignRun, in_lanes
 
 Outcome = Signature | Abort
@@ -75,7 +75,7 @@ class BatchSignSession:
         instance: bytes, entropy: Entropy, tweaks: Sequence[int] = (),
         parameters: Parameters = STANDARD,
     ) -> None:
-        self._signers = tuple(signers)
+        self._signers = members_of(keyshare, signers)
         key = SignedKey.of(keyshare.package)
         self._runs = batch_runs(key, self._signers, digests, instance, tweaks, parameters)
         self._numbers = {run.session_id: number for number, run in enumerate(self._runs)}

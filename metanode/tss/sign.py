@@ -44,6 +44,16 @@ Answer = tuple[tuple[tuple[int, ...], ...], dict[str, bytes]]
 """Our shares as Alice, lane by lane, and the fields that answer Bob."""
 
 
+def members_of(keyshare: Keyshare, signers: Sequence[int]) -> tuple[int, ...]:
+    """Return the signers in order; ``LocalFault`` if this share cannot sign with them."""
+    check(all(type(signer) is int for signer in signers), "a signer is not a number")
+    members = tuple(sorted(signers))
+    check(len(set(members)) == len(members) == keyshare.threshold, "need t distinct signers")
+    check(set(members) <= set(keyshare.parties), "a signer holds no share of this epoch")
+    check(keyshare.party_index in members, "we are not among the signers")
+    return members
+
+
 class SigningSession(Session[Result]):
     """One party's signing of some digests; single use. Its two forms differ in the result only."""
 
@@ -53,11 +63,7 @@ class SigningSession(Session[Result]):
         self, keyshare: Keyshare, signers: Sequence[int], digests: Sequence[bytes],
         instance: bytes, entropy: Entropy, tweaks: Sequence[int], parameters: Parameters,
     ) -> None:
-        check(all(type(signer) is int for signer in signers), "a signer is not a number")
-        members = tuple(sorted(signers))
-        check(len(set(members)) == len(members) == keyshare.threshold, "need t distinct signers")
-        check(set(members) <= set(keyshare.parties), "a signer holds no share of this epoch")
-        check(keyshare.party_index in members, "we are not among the signers")
+        members = members_of(keyshare, signers)
         check(type(instance) is bytes and len(instance) == HASH_BYTES, "instance has 32 bytes")
         key = SignedKey.of(keyshare.package)
         run = SignRun(key, members, digests, instance, tweaks, parameters)

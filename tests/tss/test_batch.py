@@ -156,6 +156,7 @@ def test_the_parts_of_equal_digests_differ() -> None:
         {"tweaks": (0,) * 20 + (-1,)},
         {"tweaks": (0,) * 20 + (0.0,)},
         {"signers": (1, 1)},
+        {"signers": (1.0, 2)},
         {"signers": (1, 2, 3)},
         {"instance": bytes(31)},
     ],
