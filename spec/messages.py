@@ -267,7 +267,7 @@ class Release:
 
 @frozen
 class Step:
-    """A later message of a session; ``lane`` is the input of the transaction that it signs."""
+    """A later message of a session; ``lane`` numbers the run's sessions: each signs inputs."""
 
     KIND: ClassVar[str] = "step"
     CELL: ClassVar[str] = "stepped"

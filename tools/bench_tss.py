@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from attrs import asdict, evolve, frozen
 
+from metanode.tss.batch import BatchSignSession
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.keyshare import Keyshare
-from metanode.tss.messages import Message
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import Session
@@ -70,11 +71,12 @@ class Measurement:
     peer_sign_ms: float | None = None
 
 
-def carry(sessions: Mapping[int, Session[Any]]) -> int:
+def carry(sessions: Mapping[int, Session[Any] | BatchSignSession]) -> int:
     """Run the sessions to their end; return the payload bytes delivered."""
     delivered = 0
-    queue: list[Message] = [m for session in sessions.values() for m in session.start()]
-    for message in queue:  # grows while it is walked
+    queue = deque(message for session in sessions.values() for message in session.start())
+    while queue:
+        message = queue.popleft()
         for party, session in sessions.items():
             if party != message.sender and message.recipient in (None, party):
                 delivered += len(message.payload)
@@ -278,6 +280,11 @@ def run(
         ours = measure(threshold, count, *runs)
         measurements.append(with_peer(module, ours) if module else ours)
     show(measurements)
+    # It takes from this script, hence not at the top.
+    from tools.bench_tss_batch import measure_batch, show_batch
+
+    batch = measure_batch(1 if quick else 3)
+    show_batch(batch)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"peak memory of all parties in one process: {peak} MiB")
     if json_path is not None:
@@ -286,6 +293,7 @@ def run(
             "machine": platform.machine(),
             "peer": f"{PEER} {PEER_VERSION}" if module else None,
             "peak_memory_mib": peak,
+            "batch": asdict(batch),
             "measurements": [asdict(measurement) for measurement in measurements],
         }
         Path(json_path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metanode.tss.abort import Abort, AbortKind, Evidence
+    from metanode.tss.batch import BatchSignSession
     from metanode.tss.evidence import proves
     from metanode.tss.keygen import KeygenSession
     from metanode.tss.keyshare import Keyshare, PublicPackage, confirmation_digest
+    from metanode.tss.lane import Signature, tweaked_key
     from metanode.tss.messages import Message
     from metanode.tss.proofs import prove_share, verify_share
     from metanode.tss.refresh import RefreshSession
     from metanode.tss.reshare import ReshareSession
-    from metanode.tss.sign import Signature, SignSession, tweaked_key
+    from metanode.tss.sign import SignSession
     from metanode.tss.verify import verify_compact, verify_signature
 
 __all__ = [
     "Abort",
     "AbortKind",
+    "BatchSignSession",
     "Evidence",
     "KeygenSession",
     "Keyshare",
@@ -47,14 +50,16 @@ __all__ = [
 
 _HOMES = {
     "abort": ("Abort", "AbortKind", "Evidence"),
+    "batch": ("BatchSignSession",),
     "evidence": ("proves",),
     "keygen": ("KeygenSession",),
     "keyshare": ("Keyshare", "PublicPackage", "confirmation_digest"),
+    "lane": ("Signature", "tweaked_key"),
     "messages": ("Message",),
     "proofs": ("prove_share", "verify_share"),
     "refresh": ("RefreshSession",),
     "reshare": ("ReshareSession",),
-    "sign": ("SignSession", "Signature", "tweaked_key"),
+    "sign": ("SignSession",),
     "verify": ("verify_compact", "verify_signature"),
 }
 

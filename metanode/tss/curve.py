@@ -73,6 +73,14 @@ def decode_scalar(data: bytes) -> int | None:
     return value if value < ORDER else None
 
 
+def decode_scalars(data: bytes) -> tuple[int, ...] | None:
+    """Return scalars that stand one after the other, or None when one is not in 0..n-1."""
+    starts = range(0, len(data), _SCALAR_BYTES)
+    found = [decode_scalar(data[start : start + _SCALAR_BYTES]) for start in starts]
+    scalars = tuple(each for each in found if each is not None)
+    return scalars if len(scalars) == len(found) else None
+
+
 def multiply(secret: int, factor: int) -> int:
     """Return secret·factor mod n in constant time, whichever of the two is secret."""
     product = _new(_BYTES_32, encode_scalar(secret))
@@ -92,6 +100,14 @@ def parse_point(data: bytes) -> Point | None:
         return None
     point = _new(_POINT)
     return Point(point) if lib.secp256k1_ec_pubkey_parse(_CONTEXT, point, data, 33) else None
+
+
+def parse_points(data: bytes) -> tuple[Point, ...] | None:
+    """Return points that stand one after the other, or None when one has no such encoding."""
+    starts = range(0, len(data), _POINT_BYTES)
+    found = [parse_point(data[start : start + _POINT_BYTES]) for start in starts]
+    points = tuple(each for each in found if each is not None)
+    return points if len(points) == len(found) else None
 
 
 def encode_point(point: Point) -> bytes:

@@ -51,6 +51,6 @@ def hash_blocks(key: bytes, numbers: npt.NDArray[np.uint64], inputs: Bytes, bloc
     inner[...] = once
     inner[:, :, 0] ^= numbers
     inner[:, :, 1] ^= np.arange(blocks, dtype=np.uint64)[:, None]
-    twice: Words = np.frombuffer(encrypt(inner.tobytes()), "<u8").reshape(inner.shape) ^ once
+    twice: Words = np.frombuffer(encrypt(inner.data.cast("B")), "<u8").reshape(inner.shape) ^ once
     lines = twice.view(f"V{BLOCK_BYTES}")[:, :, 0].T
     return np.ascontiguousarray(lines).view(np.uint8)

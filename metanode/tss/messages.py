@@ -9,6 +9,7 @@ value has one encoding.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import cbor2
 from attrs import field, frozen
@@ -180,24 +181,28 @@ class DealingShapes:
 DEALING_ROUNDS = 4
 
 
-def sign_rounds(parameters: Parameters) -> tuple[Round, ...]:
-    """Return the three rounds of signing."""
+@lru_cache(maxsize=64)
+def sign_rounds(parameters: Parameters, lanes: int = 1) -> tuple[Round, ...]:
+    """Return the three rounds of signing ``lanes`` digests. What each lane has of its own stands
+    lane after lane in one field.
+    """
+    rows = parameters.rows(lanes)
+    points, scalars = lanes * POINT_BYTES, lanes * SCALAR_BYTES
     first = Round(
         broadcast=Shape.of(commitment=HASH_BYTES),
         direct=Shape.of(
-            salt=HASH_BYTES, columns=TREES * parameters.column_bytes, x_check=CHECK_BYTES,
+            salt=HASH_BYTES, columns=TREES * (rows // 8 + CHECK_BYTES), x_check=CHECK_BYTES,
             t_check=HASH_BYTES,
         ),
     )
     second = Round(
         broadcast=Shape.of(
-            echo=HASH_BYTES, nonce_point=POINT_BYTES, salt=HASH_BYTES, key_point=POINT_BYTES
+            echo=HASH_BYTES, nonce_point=points, salt=HASH_BYTES, key_point=points
         ),
         direct=Shape.of(
-            echo=HASH_BYTES, salt=HASH_BYTES,
-            masked=ROW_SCALARS * SCALAR_BYTES * parameters.choice_bits, eta=SCALAR_BYTES,
-            mu=2 * HASH_BYTES, gamma_u=POINT_BYTES, gamma_v=POINT_BYTES, psi=SCALAR_BYTES,
+            echo=HASH_BYTES, salt=HASH_BYTES, masked=ROW_SCALARS * SCALAR_BYTES * rows,
+            eta=scalars, mu=2 * HASH_BYTES, gamma_u=points, gamma_v=points, psi=scalars,
         ),
     )
-    third = Round(broadcast=Shape.of(echo=HASH_BYTES, u=SCALAR_BYTES, w=SCALAR_BYTES), direct=None)
+    third = Round(broadcast=Shape.of(echo=HASH_BYTES, u=scalars, w=scalars), direct=None)
     return first, second, third

@@ -9,7 +9,7 @@ must agree with μ in every row, so Alice cannot use different inputs in differe
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -47,7 +47,7 @@ def gadget(pair_id: bytes, choice_bits: int) -> Gadget:
 
 @frozen
 class Link:
-    """One ordered pair (Bob, Alice) in one session.
+    """One ordered pair (Bob, Alice) in one session of ``lanes`` digests.
 
     ``sid`` is the pair session id, fresh per session and direction; ``gadget`` is the pair's g.
     """
@@ -55,16 +55,22 @@ class Link:
     parameters: Parameters
     sid: bytes
     gadget: Gadget = field(repr=False, eq=False)
+    lanes: int = 1
+
+    @property
+    def rows(self) -> int:
+        """How many transfers there are in all lanes, with a choice bit of Bob's for each."""
+        return self.parameters.rows(self.lanes)
 
 
 @frozen
 class BobState:
     """What Bob keeps between his message and Alice's answer.
 
-    ``chi`` is his share χ; ``choices`` his choice bits, one byte each.
+    ``chis`` are his shares χ, one for each lane; ``choices`` his choice bits, one byte each.
     """
 
-    chi: int = field(repr=False)
+    chis: tuple[int, ...] = field(repr=False)
     choices: bytes = field(repr=False)
     rows: Bytes = field(repr=False, eq=False)
 
@@ -72,12 +78,12 @@ class BobState:
 def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, dict[str, bytes]]:
     """Return Bob's state and the fields of his message (salt, columns, x_check, t_check)."""
     salt = curve.draw(entropy, HASH_BYTES)
-    choices = curve.draw(entropy, link.parameters.choice_bytes)
+    choices = curve.draw(entropy, link.rows // 8)
     masked = choices + curve.draw(entropy, CHECK_BYTES)
-    message, rows = extend_receiver(link.parameters.choice_bits, link.sid, salt, leaves, masked)
+    message, rows = extend_receiver(link.rows, link.sid, salt, leaves, masked)
     bits = np.unpackbits(np.frombuffer(choices, np.uint8), bitorder="little")
-    chi = vectors.weighted_bits(bits, link.gadget)
-    state = BobState(chi=chi, choices=bits.tobytes(), rows=rows)
+    chis = vectors.weighted_bits(bits, link.gadget)
+    state = BobState(chis=chis, choices=bits.tobytes(), rows=rows)
     return state, {
         "salt": salt, "columns": message.columns, "x_check": message.x_check,
         "t_check": message.t_check,
@@ -86,7 +92,7 @@ def bob_start(link: Link, leaves: bytes, entropy: Entropy) -> tuple[BobState, di
 
 def _combination(link: Link, salt: bytes, masked: bytes) -> tuple[int, int]:
     """Return θ_0, θ_1, drawn after Alice has fixed her masked rows."""
-    # SHA-512 is the faster one where the processor knows neither, and this is 48 KiB.
+    # SHA-512 is the faster one where the processor knows neither, and a lane is 48 KiB.
     common = oracle.wide(Tag.THETA, link.sid, salt, masked)
     return (
         oracle.scalar(Tag.THETA, common, oracle.index(0)),
@@ -100,30 +106,35 @@ def _verdict(link: Link, salt: bytes, check_scalars: bytes) -> bytes:
 
 
 def alice_multiply(
-    link: Link, punctured: bytes, delta: bytes, inputs: tuple[int, int],
+    link: Link, punctured: bytes, delta: bytes, inputs: Sequence[tuple[int, int]],
     fields: Mapping[str, bytes], entropy: Entropy,
-) -> tuple[tuple[int, int], dict[str, bytes]] | None:
-    """Return Alice's shares (c_0, c_1) and the fields of her answer (salt, masked, eta, mu).
+) -> tuple[tuple[tuple[int, ...], ...], dict[str, bytes]] | None:
+    """Return Alice's shares (c_0, c_1) of each lane and the fields of her answer (salt, masked,
+    eta, mu); ``inputs`` are her two of each lane.
 
     None means that Bob's columns are inconsistent: he guessed at Δ and must be banned.
     """
     message = Columns(fields["columns"], fields["x_check"], fields["t_check"])
-    bits, salt = link.parameters.choice_bits, fields["salt"]
-    rows = extend_sender(bits, link.sid, salt, punctured, delta, message)
+    salt = fields["salt"]
+    rows = extend_sender(link.rows, link.sid, salt, punctured, delta, message)
     if rows is None:
         return None
     salt = curve.draw(entropy, HASH_BYTES)
     key = row_key(link.sid, salt)
     both = hash_rows(key, (rows, rows ^ np.frombuffer(delta, np.uint8)), _ROW_BYTES)
     zeros, ones = (hashed.tobytes() for hashed in both)
-    check_input = curve.random_scalar(entropy)
-    masked = vectors.subtract_rows(zeros, ones, (*inputs, check_input))
+    checks = [curve.random_scalar(entropy) for _ in inputs]
+    addends = [(*own, check) for own, check in zip(inputs, checks, strict=True)]
+    masked = vectors.subtract_rows(zeros, ones, addends)
     theta = _combination(link, salt, masked)
     split = vectors.split_rows(zeros)
     mu = _verdict(link, salt, vectors.combine_rows(split, theta))
-    share_0, share_1 = vectors.inner_products(split[0], link.gadget)
-    eta = curve.encode_scalar(check_input + sum(map(curve.multiply, inputs, theta)))
-    shares = (-share_0 % ORDER, -share_1 % ORDER)
+    eta = b"".join(
+        curve.encode_scalar(check + sum(map(curve.multiply, own, theta)))
+        for own, check in zip(inputs, checks, strict=True)
+    )
+    products = vectors.inner_products(split[0], link.gadget)
+    shares = tuple(tuple(-share % ORDER for share in lane) for lane in products)
     return shares, {"salt": salt, "masked": masked, "eta": eta, "mu": mu}
 
 
@@ -140,11 +151,14 @@ def masked_in_range(masked: bytes) -> bool:
     return True
 
 
-def bob_finish(link: Link, state: BobState, fields: Mapping[str, bytes]) -> tuple[int, int] | None:
-    """Return Bob's shares (d_0, d_1), or None when Alice's rows contradict μ: she must be banned.
+def bob_finish(
+    link: Link, state: BobState, fields: Mapping[str, bytes]
+) -> tuple[tuple[int, ...], ...] | None:
+    """Return Bob's shares (d_0, d_1) of each lane, or None when Alice's rows contradict μ: she must
+    be banned.
     """
     masked, salt = fields["masked"], fields["salt"]
-    eta = curve.decode_scalar(fields["eta"])
+    eta = curve.decode_scalars(fields["eta"])
     if eta is None:
         return None
     theta = _combination(link, salt, masked)
@@ -155,5 +169,4 @@ def bob_finish(link: Link, state: BobState, fields: Mapping[str, bytes]) -> tupl
     verdict = _verdict(link, salt, vectors.combine_rows(opened, theta))
     if not hmac.compare_digest(verdict, fields["mu"]):
         return None
-    share_0, share_1 = vectors.inner_products(opened[0], link.gadget)
-    return share_0, share_1
+    return vectors.inner_products(opened[0], link.gadget)

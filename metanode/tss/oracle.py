@@ -57,6 +57,8 @@ class Tag(bytes, Enum):
     CONFIRMATION = b"metanode/tss/confirmation/v1"
     SIGN_COMMITMENT = b"metanode/tss/sign-com/v1"
     SIGN_SID = b"metanode/tss/sign-sid/v1"
+    BATCH = b"metanode/tss/batch/v1"
+    PART = b"metanode/tss/part/v1"
 
 
 def framed(tag: Tag, *components: bytes) -> bytes:

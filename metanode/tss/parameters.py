@@ -52,6 +52,18 @@ INPUTS = 2
 ROW_SCALARS = INPUTS + 1
 """Scalars per transfer: the inputs and one check column."""
 
+LANES = 8
+"""Digests that one signing session signs at most.
+
+A lane's masked rows are 48 KiB: eight of them make a message of 394 kB, which fits any frame and
+any buffer here; more would share little more.
+"""
+
+BATCH_DIGESTS = 1024
+"""Digests of one batch: session after session of ``LANES``, ``PARTS_AT_ONCE`` in flight."""
+PARTS_AT_ONCE = 2
+"""While one waits for messages the other one has work; more would only take memory."""
+
 MIN_PARTIES = 2
 MIN_THRESHOLD = 2
 MAX_PARTIES = 255
@@ -75,10 +87,9 @@ class Parameters:
         """Length of the choice vector in bytes."""
         return self.choice_bits // 8
 
-    @property
-    def column_bytes(self) -> int:
-        """Length of one extended column: ξ bits and the check's mask, in bytes."""
-        return self.choice_bytes + CHECK_BYTES
+    def rows(self, lanes: int) -> int:
+        """Return how many transfers a multiplication has in all lanes."""
+        return lanes * self.choice_bits
 
     def encode(self) -> bytes:
         """Return the bytes that stand for this preset inside a session id."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from attrs import field, frozen
 
+from metanode.errors import check
 from metanode.tss import curve, oracle
 from metanode.tss.abort import AbortKind
-from metanode.tss.curve import Point
+from metanode.tss.curve import ORDER, Point
 from metanode.tss.keyshare import PublicPackage, confirmation_digest
 from metanode.tss.messages import Shape, sign_rounds
 from metanode.tss.multiplication import masked_in_range
 from metanode.tss.oracle import Tag
-from metanode.tss.parameters import STANDARD, SUITE, Parameters
+from metanode.tss.parameters import HASH_BYTES, LANES, STANDARD, SUITE, Parameters
 from metanode.tss.public_run import Fault, Fields, PublicRun, Shown
+
+Item = TypeVar("Item")
 
 # The slots that public checks read.
 FIRST, SECOND, ANSWER, THIRD = (1, True), (2, True), (2, False), (3, True)
@@ -50,45 +54,61 @@ class SignedKey:
 
 @frozen
 class Opening:
-    """What one other party revealed in round 2, parsed."""
+    """What one other party revealed in round 2, parsed: of each field one for each lane."""
 
-    nonce_point: Point
-    key_point: Point
-    gamma_u: Point
-    gamma_v: Point
-    psi: int = field(repr=False)
+    nonce_points: tuple[Point, ...]
+    key_points: tuple[Point, ...]
+    gammas_u: tuple[Point, ...]
+    gammas_v: tuple[Point, ...]
+    psis: tuple[int, ...] = field(repr=False)
 
     @classmethod
     def parse(cls, public: Fields, private: Fields) -> Opening | Fault:
         """Return the points and scalars of round 2, or the fault that one is not in range."""
-        nonce_point = curve.parse_point(public["nonce_point"])
-        key_point = curve.parse_point(public["key_point"])
-        gamma_u = curve.parse_point(private["gamma_u"])
-        gamma_v = curve.parse_point(private["gamma_v"])
-        psi = curve.decode_scalar(private["psi"])
-        if nonce_point is None or key_point is None or gamma_u is None or gamma_v is None:
+        nonce_points = curve.parse_points(public["nonce_point"])
+        key_points = curve.parse_points(public["key_point"])
+        gammas_u = curve.parse_points(private["gamma_u"])
+        gammas_v = curve.parse_points(private["gamma_v"])
+        psis = curve.decode_scalars(private["psi"])
+        if nonce_points is None or key_points is None or gammas_u is None or gammas_v is None:
             return NO_OPENING
-        if psi is None or curve.decode_scalar(private["eta"]) is None:
+        if psis is None or curve.decode_scalars(private["eta"]) is None:
             return NO_OPENING
         if not masked_in_range(private["masked"]):
             return NO_OPENING
-        return cls(nonce_point, key_point, gamma_u, gamma_v, psi)
+        return cls(nonce_points, key_points, gammas_u, gammas_v, psis)
+
+
+def in_lanes(items: Sequence[Item]) -> list[Sequence[Item]]:
+    """Return what is to be signed session by session: ``LANES`` in each, the last what is left."""
+    return [items[start : start + LANES] for start in range(0, len(items), LANES)]
 
 
 class SignRun(PublicRun):
-    """The checks of one signing run: ``digest`` 32 bytes, ``instance`` 32 bytes used once."""
+    """The checks of one signing run: ``digests`` of 32 bytes, a lane for each, ``instance`` 32
+    bytes used once, ``tweaks`` as many as digests, or none.
+
+    The session id binds all digests and all tweaks in their order, each list as one component: its
+    length says how many lanes there are.
+    """
 
     def __init__(
-        self, key: SignedKey, signers: Sequence[int], digest: bytes, instance: bytes,
-        tweak: int = 0, parameters: Parameters = STANDARD,
+        self, key: SignedKey, signers: Sequence[int], digests: Sequence[bytes], instance: bytes,
+        tweaks: Sequence[int] = (), parameters: Parameters = STANDARD,
     ) -> None:
+        check(1 <= len(digests) <= LANES, f"a session signs 1 to {LANES} digests")
+        check(all(type(d) is bytes and len(d) == HASH_BYTES for d in digests), "digest: 32 bytes")
+        tweaks = tuple(tweaks) or tuple(0 for _ in digests)
+        check(len(tweaks) == len(digests), "a tweak for each digest, or none")
+        check(all(type(t) is int and 0 <= t < ORDER for t in tweaks), "tweak is not a scalar")
+        self.digests, self.tweaks, self.instance = tuple(digests), tweaks, instance
         members = tuple(sorted(signers))
         session_id = oracle.digest(
             Tag.SIGN_SID, SUITE, parameters.encode(), key.key_id, key.epoch.to_bytes(8, "big"),
-            key.public_key, key.sharing, oracle.index(*members), digest,
-            curve.encode_scalar(tweak), instance,
+            key.public_key, key.sharing, oracle.index(*members), b"".join(digests),
+            b"".join(map(curve.encode_scalar, tweaks)), instance,
         )
-        self._plan = sign_rounds(parameters)
+        self._plan = sign_rounds(parameters, len(digests))
         super().__init__(session_id, members, len(self._plan))
 
     def shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
@@ -96,19 +116,20 @@ class SignRun(PublicRun):
         plan = self._plan[number - 1]
         return plan.broadcast if recipient is None else plan.direct
 
-    def commitment(self, party: int, point: bytes, salt: bytes) -> bytes:
-        """Return C of round 1."""
-        return oracle.digest(Tag.SIGN_COMMITMENT, self.session_id, oracle.index(party), point, salt)
+    def commitment(self, party: int, points: bytes, salt: bytes) -> bytes:
+        """Return C of round 1, to the nonce points of all lanes."""
+        own = oracle.index(party)
+        return oracle.digest(Tag.SIGN_COMMITMENT, self.session_id, own, points, salt)
 
     def opening_fault(self, party: int, committed: bytes, second: Fields) -> Fault | None:
-        """Return what is wrong with the nonce point that round 2 opens."""
+        """Return what is wrong with the nonce points that round 2 opens."""
         opened = self.commitment(party, second["nonce_point"], second["salt"])
         return None if hmac.compare_digest(opened, committed) else OPENING
 
-    def scalars(self, third: Fields) -> tuple[int, int] | Fault:
-        """Return u and w of round 3."""
-        u, w = curve.decode_scalar(third["u"]), curve.decode_scalar(third["w"])
-        return NO_SCALAR if u is None or w is None else (u, w)
+    def scalars(self, third: Fields) -> tuple[tuple[int, int], ...] | Fault:
+        """Return u and w of round 3, for each lane."""
+        us, ws = curve.decode_scalars(third["u"]), curve.decode_scalars(third["w"])
+        return NO_SCALAR if us is None or ws is None else tuple(zip(us, ws, strict=True))
 
     def faults(self, accused: int, shown: Shown) -> Iterator[Fault]:
         """Yield the faults that what is shown proves."""

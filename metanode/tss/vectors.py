@@ -4,7 +4,8 @@ A row is ``ROW_SCALARS`` scalars of 32 bytes: the inputs and one check scalar. S
 taken digit by digit in numpy: sixteen digits of 16 bits where there is a product (float64, whose 53
 bits hold every sum of products here exactly), eight words of 32 bits elsewhere (int64). Most
 significant digits come first, as in the encodings. Python's integers do the same one scalar at a
-time, four times as slowly.
+time, four times as slowly. Rows of several lanes stand one lane after the other, and all lanes
+have equally many.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ def _words_of(value: int) -> Words:
 # glibc maps each block of 128 KiB or more anew, page by page, until a larger one has been freed.
 # This one touches no page and saves a tenth of a signature's time.
 np.empty(1 << 24, np.uint8)
+
+_BLOCK = 512
+"""Rows of one matrix product: of more, the library would make work for several threads, who cost
+more than they save at this size."""
 
 _FOLD = _words_of(2**256 - ORDER)[:, None]
 """2^256 mod n, as a column: 129 bits."""
@@ -88,12 +93,15 @@ def split_rows(data: bytes) -> tuple[Digits, Words]:
     )
 
 
-def subtract_rows(left: bytes, right: bytes, addends: Sequence[int]) -> bytes:
-    """Return left - right + addends mod n, in rows; each row gets the same ``ROW_SCALARS``."""
+def subtract_rows(left: bytes, right: bytes, addends: Sequence[Sequence[int]]) -> bytes:
+    """Return left - right + addends mod n, in rows; ``addends`` are ``ROW_SCALARS`` for each lane,
+    and each of its rows gets the same ones.
+    """
     words = _all_words(left)
     words -= _all_words(right)
-    added = np.stack([_words_of(addend + _POSITIVE) for addend in addends], axis=1)
-    words.reshape(_WORDS, -1, ROW_SCALARS)[...] += added[:, None, :]
+    added = np.stack([_words_of(each + _POSITIVE) for lane in addends for each in lane], axis=1)
+    lanes = words.reshape(_WORDS, len(addends), -1, ROW_SCALARS)
+    lanes += added.reshape(_WORDS, len(addends), 1, ROW_SCALARS)
     return _reduced(words)
 
 
@@ -102,11 +110,15 @@ def _all_words(data: bytes) -> Words:
 
 
 def add_chosen(
-    rows: tuple[Digits, Words], other: tuple[Digits, Words], bits: npt.NDArray[np.uint8], less: int
+    rows: tuple[Digits, Words], other: tuple[Digits, Words], bits: npt.NDArray[np.uint8],
+    less: Sequence[int],
 ) -> tuple[Digits, Words]:
-    """Return rows + bit·(other - less), where ``less`` concerns the check scalar only."""
+    """Return rows + bit·(other - less), where ``less``, one for each lane, is for the check scalars
+    only. Overwrites ``other``.
+    """
     inputs, check = other
-    check -= _words_of(less)[:, None]
+    lanes = check.reshape(_WORDS, len(less), -1)
+    lanes -= np.stack([_words_of(each) for each in less], axis=1)[:, :, None]
     for own, chosen in ((rows[0], inputs), (rows[1], check)):
         chosen *= bits
         chosen += own
@@ -121,8 +133,13 @@ def combine_rows(rows: tuple[Digits, Words], factors: Sequence[int]) -> bytes:
     inputs, check = rows
     lines = ((f << 16 * place) % ORDER for f in factors for place in reversed(range(_DIGITS)))
     matrix = _digits_of(lines).T.astype(np.float64)
-    products = (matrix @ inputs).astype(np.int64)
-    words: Words = (products[0::2] << 16) + products[1::2]
+    sums = np.empty((_DIGITS, inputs.shape[1]))
+    for start in range(0, inputs.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        np.matmul(matrix, inputs[:, block], out=sums[:, block])
+    products = sums.astype(np.int64)
+    words: Words = products[0::2] << 16
+    words += products[1::2]
     words += check
     words += _words_of(_POSITIVE)[:, None]
     return _reduced(words)
@@ -135,22 +152,26 @@ def pack_weights(values: Iterable[int]) -> npt.NDArray[np.uint16]:
     return packed
 
 
-def inner_products(inputs: Digits, weights: npt.NDArray[np.uint16]) -> tuple[int, ...]:
-    """Return Σ weight·input mod n, for each input."""
-    products = inputs @ weights.astype(np.float64)
-    totals = []
-    for start in range(0, len(inputs), _DIGITS):
-        # Each line moves one place to the right, so that digits of one weight stand in one column.
-        skewed = np.zeros((_DIGITS, 2 * _DIGITS))
-        skewed[:, :_DIGITS] = products[start : start + _DIGITS]
-        skewed = skewed.reshape(-1)[: _DIGITS * (2 * _DIGITS - 1)].reshape(_DIGITS, -1)
-        totals.append(_value(skewed.sum(axis=0)))
-    return tuple(totals)
+def inner_products(
+    inputs: Digits, weights: npt.NDArray[np.uint16]
+) -> tuple[tuple[int, ...], ...]:
+    """Return Σ weight·input mod n of each lane, for each input; all lanes have these weights."""
+    lanes = inputs.reshape(INPUTS * _DIGITS, -1, len(weights)).transpose(1, 0, 2)
+    products = np.matmul(lanes, weights.astype(np.float64)).reshape(-1, _DIGITS, _DIGITS)
+    # Each line moves one place to the right, so that digits of one weight stand in one column.
+    skewed = np.zeros((len(products), _DIGITS, 2 * _DIGITS))
+    skewed[:, :, :_DIGITS] = products
+    skewed = skewed.reshape(len(products), -1)[:, : _DIGITS * (2 * _DIGITS - 1)]
+    totals = [_value(line) for line in skewed.reshape(len(products), _DIGITS, -1).sum(axis=1)]
+    return tuple(tuple(totals[at : at + INPUTS]) for at in range(0, len(totals), INPUTS))
 
 
-def weighted_bits(bits: npt.NDArray[np.uint8], weights: npt.NDArray[np.uint16]) -> int:
-    """Return Σ weight·bit mod n."""
-    return _value(bits.astype(np.float64) @ weights.astype(np.float64))
+def weighted_bits(
+    bits: npt.NDArray[np.uint8], weights: npt.NDArray[np.uint16]
+) -> tuple[int, ...]:
+    """Return Σ weight·bit mod n of each lane; all lanes have these weights."""
+    lanes = bits.reshape(-1, len(weights)).astype(np.float64)
+    return tuple(_value(line) for line in lanes @ weights.astype(np.float64))
 
 
 def _value(digits: Digits) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from metanode.cli.main import invoke
 from metanode.protocol import node
@@ -21,7 +22,7 @@ from metanode.protocol.payouts import payouts
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.messages import Message
-from metanode.tss.sign import SignSession
+from metanode.tss.sign import LanesSession, SigningSession, SignSession
 
 SIGNING = ("opening", "equivocation", "transfers", "multiplication", "two-faced")
 DEALING = ("share",)
@@ -36,7 +37,7 @@ PLOT: list[str] = []
 """The cheats still to come."""
 
 
-class CheatingSign(SignSession):
+class Cheating(SigningSession[Any]):
     """Signs, and lies once.
 
     ``opening``: another salt than it committed with. ``equivocation``: two commitments to
@@ -77,6 +78,14 @@ class CheatingSign(SignSession):
         return super()._direct(number, recipient, values)
 
 
+class CheatingSign(Cheating, SignSession):
+    """Signs one digest."""
+
+
+class CheatingLanes(Cheating, LanesSession):
+    """Signs several digests."""
+
+
 class CheatingKeygen(KeygenSession):
     """Makes a key; ``share``: deals everybody a share that is off by one."""
 
@@ -97,7 +106,7 @@ class CheatingSessions(Sessions):
         kinds = {"payout": SIGNING, "keygen": DEALING}.get(run.purpose, ())
         cheat = PLOT.pop(0) if PLOT and PLOT[0] in kinds else ""
         for lane in run.lanes:
-            if isinstance(lane, CheatingSign | CheatingKeygen):
+            if isinstance(lane, Cheating | CheatingKeygen):
                 lane.cheat = cheat
         super()._release(run)
 
@@ -110,8 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cheat", action="append", required=True, choices=[*SIGNING, *DEALING])
     told = parser.parse_args(arguments)
     PLOT.extend(told.cheat)
-    for module in (purpose, payouts):
-        vars(module).update(SignSession=CheatingSign)
+    vars(purpose).update(SignSession=CheatingSign)
+    vars(payouts).update(LanesSession=CheatingLanes)
     vars(keygen).update(KeygenSession=CheatingKeygen)
     vars(node).update(Sessions=CheatingSessions)
     return invoke(["run", "--home", told.home])

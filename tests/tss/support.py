@@ -20,7 +20,7 @@ from metanode.tss.parameters import LEAVES_PER_TREE, SEED_BYTES, STANDARD, TREES
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import Session
-from metanode.tss.sign import SignSession
+from metanode.tss.sign import LanesSession, SignSession
 
 DIGEST = hashlib.sha256(b"a document").digest()
 Tamper = Callable[[int, Message], Message | None]
@@ -139,6 +139,37 @@ def sign_sessions(
         )
         for party in signers
     }
+
+
+def lanes_sessions(
+    shares: Mapping[int, Keyshare],
+    signers: Sequence[int],
+    digests: Sequence[bytes],
+    *,
+    instance: bytes = bytes(32),
+    tweaks: Sequence[int] = (),
+    seed: object = 0,
+    parameters: Parameters = STANDARD,
+    kind: type[Any] = LanesSession,
+) -> dict[int, Any]:
+    """Return one session of several digests per signer, or one batch (``kind``)."""
+    return {
+        party: kind(
+            shares[party],
+            signers,
+            digests,
+            instance,
+            seeded("lanes", seed, party, digests, instance),
+            tweaks,
+            parameters,
+        )
+        for party in signers
+    }
+
+
+def digests_of(count: int, label: str = "digest") -> tuple[bytes, ...]:
+    """Return different digests."""
+    return tuple(hashlib.sha256(f"{label} {number}".encode()).digest() for number in range(count))
 
 
 def deliver(

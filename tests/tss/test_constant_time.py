@@ -16,7 +16,9 @@ from metanode.tss import curve
 from tests.tss.support import (
     deal,
     deliver,
+    digests_of,
     keygen_sessions,
+    lanes_sessions,
     refresh_sessions,
     reshare_sessions,
     sign_sessions,
@@ -38,8 +40,8 @@ PUBLIC_ONLY = {
     "evaluate_commitments": {("feldman", "value_at", "self.points, x")},
     "inverse": {
         ("curve", "lagrange_at_zero", "denominator"),
-        ("sign", "_answer", "len(self._parties)"),
-        ("sign", "_finish", "total_u"),
+        ("lane", "assemble", "total_u"),
+        ("lane", "take_key_part", "signers"),
         ("verify", "recovery_id", "s"),
     },
     "lagrange_at_zero": {
@@ -54,12 +56,8 @@ PUBLIC_ONLY = {
         ("feldman", "total", "terms"),
         ("keyshare", "_combined", "points"),
         ("proofs", "verify", "[curve.generator_mult(response), scaled]"),
-        (
-            "sign",
-            "_sum_points",
-            "[self._key_point, *(o.key_point for o in openings.values())]",
-        ),
-        ("sign", "_sum_points", "[self._nonce_point, *(o.nonce_point for o in openings.values())]"),
+        ("lane", "sum_points", "[self.key_point, *key_points]"),
+        ("lane", "sum_points", "[self.nonce_point, *nonce_points]"),
         ("verify", "recovery_id", "[part for part in parts if part is not None]"),
     },
     "negate": set(),
@@ -156,7 +154,7 @@ def test_secrets_are_multiplied_by_the_library_only() -> None:
     """Catches a product of Python integers in the modules that hold scalars."""
     modules = (
         *("dealing", "feldman", "keygen", "multiplication", "pair_setup", "proofs", "refresh"),
-        *("reshare", "session", "sign", "public_run", "dealing_run", "sign_run"),
+        *("reshare", "session", "sign", "lane", "public_run", "dealing_run", "sign_run"),
     )
     products = {
         (module, ast.unparse(node))
@@ -167,7 +165,7 @@ def test_secrets_are_multiplied_by_the_library_only() -> None:
         and not (is_size(node.left) or is_size(node.right))
     }
     # s = Σw / Σu: both sums are public once round 3 is over.
-    assert products == {("sign", "total_w * curve.inverse(total_u)")}
+    assert products == {("lane", "total_w * curve.inverse(total_u)")}
 
 
 def test_every_function_of_the_curve_has_its_row() -> None:
@@ -189,6 +187,7 @@ RUNS: dict[str, Callable[[], Any]] = {
     "refresh": lambda: refresh_sessions(deal(2, 3)),
     "reshare": lambda: reshare_sessions(deal(2, 3), [1, 2], [2, 3], 2),
     "sign": lambda: sign_sessions(deal(3, 3), (1, 2, 3), tweak=TWEAK),
+    "lanes": lambda: lanes_sessions(deal(3, 3), (1, 2, 3), digests_of(2), tweaks=(TWEAK, 0)),
 }
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from metanode.errors import LocalFault
 from metanode.tss import curve
+from metanode.tss.lane import Signature, tweaked_key
 from metanode.tss.messages import Message
-from metanode.tss.sign import Signature, SignSession, tweaked_key
+from metanode.tss.sign import SignSession
 from metanode.tss.verify import verify_signature
 from tests.tss.support import COMPACT, DIGEST, deal, deliver, generate, seeded, sign_sessions
 
@@ -250,6 +251,6 @@ def test_key_parts_hide_the_shares() -> None:
 def test_zero_shares_sum_to_zero(threshold: int, instance: bytes) -> None:
     """Catches a sign or an order error in the zero sharing."""
     sessions = sign_sessions(deal(threshold, 5), tuple(range(1, threshold + 1)), instance=instance)
-    shares = [session._zero_share() for session in sessions.values()]
+    shares = [session._zero_share(session._lanes[0]) for session in sessions.values()]
     assert sum(shares) % curve.ORDER == 0
     assert all(share % curve.ORDER for share in shares)

@@ -38,7 +38,7 @@ def test_no_bit_of_chi_is_biased() -> None:
     """Catches a χ that misses a part of the gadget vector: 256 values, bit by bit."""
     leaves, _, _ = deal_pair(0)
     link = Link(COMPACT, bytes(32), gadget(bytes(32), COMPACT.choice_bits))
-    drawn = [bob_start(link, leaves, seeded("chi", k))[0].chi for k in range(256)]
+    drawn = [bob_start(link, leaves, seeded("chi", k))[0].chis[0] for k in range(256)]
     check_unbiased([chi.to_bytes(32, "big") for chi in drawn], 5)
     assert len(set(drawn)) == 256
 

@@ -24,7 +24,15 @@ from metanode.tss.ot_extension import (
     pack_delta,
     row_key,
 )
-from metanode.tss.parameters import BASE_OTS, SEED_BYTES, STANDARD, TREES, Parameters
+from metanode.tss.parameters import (
+    BASE_OTS,
+    CHECK_BYTES,
+    LANES,
+    SEED_BYTES,
+    STANDARD,
+    TREES,
+    Parameters,
+)
 from tests.tss.support import COMPACT, deal_pair, seeded
 from tests.tss.test_fixed_key import tweaked_hash
 
@@ -140,7 +148,7 @@ def test_malformed_base_messages() -> None:
 def test_extension_correlation(seed: int, parameters: Parameters) -> None:
     """Catches a broken extension: rows agree at β = 0 and differ by Δ at β = 1."""
     leaves, punctured, delta = deal_pair(seed)
-    masked = seeded("x", seed)(parameters.column_bytes)
+    masked = seeded("x", seed)(parameters.choice_bytes + CHECK_BYTES)
     message, bob = extend_receiver(parameters.choice_bits, SID, bytes(32), leaves, masked)
     alice = extend_sender(parameters.choice_bits, SID, bytes(32), punctured, delta, message)
     assert alice is not None
@@ -156,7 +164,8 @@ def test_check_matrix_equals_bit_by_bit_multiplication() -> None:
     fixed = oracle.digest(Tag.CHI, SID, bytes(32), columns)
     raw = oracle.stream(Tag.CHI, COMPACT.choice_bits * 16, SID, bytes(32), fixed)
     rows = [int.from_bytes(raw[k : k + 16], "little") for k in range(0, len(raw), 16)]
-    vectors = np.frombuffer(seeded("v")(3 * COMPACT.column_bytes), np.uint8).reshape(3, -1)
+    width = COMPACT.choice_bytes + CHECK_BYTES
+    vectors = np.frombuffer(seeded("v")(3 * width), np.uint8).reshape(3, -1)
     for vector, result in zip(vectors, matrix.apply(vectors), strict=True):
         data = vector.tobytes()
         bits = int.from_bytes(data[: COMPACT.choice_bytes], "little")
@@ -188,7 +197,7 @@ def test_row_hash_is_what_is_written_down() -> None:
 def test_leaves_are_expanded_as_written_down() -> None:
     """Catches leaves whose numbers, or whose keys, differ between the two sides."""
     leaves, punctured, delta = deal_pair("expanded")
-    width = COMPACT.column_bytes
+    width = COMPACT.choice_bytes + CHECK_BYTES
     key = oracle.digest(Tag.PRG_KEY, SID, bytes(32))[:16]
     known = np.unpackbits(np.frombuffer(delta, np.uint8), bitorder="little").reshape(TREES, 2)
     places = (known[:, :1] + 2 * known[:, 1:]) ^ np.arange(1, 4, dtype=np.uint8)
@@ -203,34 +212,38 @@ def test_leaves_are_expanded_as_written_down() -> None:
             assert np.array_equal(seen[tree, slot], full[tree, place])
 
 
-def multiply(seed: int, parameters: Parameters, inputs: tuple[int, int]):
-    """Run one multiplication; return (χ, Alice's shares, Bob's shares)."""
+def multiply(seed: int, parameters: Parameters, inputs: list[tuple[int, int]]):
+    """Run one multiplication; return χ, Alice's shares and Bob's shares, each lane by lane."""
     leaves, punctured, delta = deal_pair(seed)
-    link = Link(parameters, SID, gadget(SID, parameters.choice_bits))
+    link = Link(parameters, SID, gadget(SID, parameters.choice_bits), len(inputs))
     state, first = bob_start(link, leaves, seeded("bob", seed))
     answered = alice_multiply(link, punctured, delta, inputs, first, seeded("alice", seed))
     assert answered is not None
     shares, second = answered
-    return state.chi, shares, bob_finish(link, state, second)
+    return state.chis, shares, bob_finish(link, state, second)
+
+
+SCALARS = st.integers(min_value=0, max_value=curve.ORDER - 1)
 
 
 @settings(max_examples=6)
 @given(
     SEEDS,
     st.sampled_from([STANDARD, COMPACT]),
-    st.tuples(
-        st.integers(min_value=0, max_value=curve.ORDER - 1),
-        st.integers(min_value=0, max_value=curve.ORDER - 1),
-    ),
+    st.lists(st.tuples(SCALARS, SCALARS), min_size=1, max_size=LANES),
 )
 def test_multiplication_identity(
-    seed: int, parameters: Parameters, inputs: tuple[int, int]
+    seed: int, parameters: Parameters, inputs: list[tuple[int, int]]
 ) -> None:
-    """Catches any arithmetic slip: c_i + d_i = a_i·χ for both inputs."""
-    chi, alice, bob = multiply(seed, parameters, inputs)
+    """Catches any arithmetic slip, or a χ that serves two lanes: c_i + d_i = a_i·χ for both inputs
+    of each lane, which has a χ of its own.
+    """
+    chis, alice, bob = multiply(seed, parameters, inputs)
     assert bob is not None
-    for a, c, d in zip(inputs, alice, bob, strict=True):
-        assert (c + d - a * chi) % curve.ORDER == 0
+    assert len(set(chis)) == len(chis) == len(inputs)
+    for chi, own, shares, others in zip(chis, inputs, alice, bob, strict=True):
+        for a, c, d in zip(own, shares, others, strict=True):
+            assert (c + d - a * chi) % curve.ORDER == 0
 
 
 def test_masked_range_check_agrees_with_the_slow_one() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from metanode import tss
 from metanode.tss.messages import DealingShapes, Round, sign_rounds
-from metanode.tss.parameters import STANDARD
+from metanode.tss.parameters import LANES, STANDARD
 
 PAGE = (Path(tss.__file__).parent / "USAGE.md").read_text()
 
@@ -41,15 +41,15 @@ def sizes(rounds: Iterable[Round], name: str) -> set[tuple[str, str, str, str, i
     }
 
 
-@pytest.mark.parametrize("coefficients", [1, 2, 7])
-def test_the_page_of_the_protocol_lists_every_field(coefficients: int) -> None:
+@pytest.mark.parametrize(("coefficients", "lanes"), [(1, 1), (2, 2), (7, LANES)])
+def test_the_page_of_the_protocol_lists_every_field(coefficients: int, lanes: int) -> None:
     """Catches a field, or a length, that whoever writes another decoder would not know of."""
     written = {
-        (name, number, to, field, _bytes(size, coefficients))
+        (name, number, to, field, _bytes(size, {"t": coefficients, "k": lanes}))
         for name, number, to, field, size, _ in ROW.findall(PROTOCOL)
     }
     shapes = DealingShapes(coefficients, chain=True)
-    real = sizes(sign_rounds(STANDARD), "signing")
+    real = sizes(sign_rounds(STANDARD, lanes), "signing")
     for receives in (True, False):
         real |= sizes(shapes.rounds(receives=receives), "dealing")
     assert written == real
@@ -71,9 +71,9 @@ def test_the_page_of_the_protocol_says_who_sends_what() -> None:
             assert {row[1:4] for row in sizes(plan, "dealing")} == wanted
 
 
-def _bytes(size: str, coefficients: int) -> int:
-    number, _, factor = size.partition("·")
-    return int(number) * (coefficients if factor else 1)
+def _bytes(size: str, factors: dict[str, int]) -> int:
+    terms = [term.partition("·") for term in size.split("+")]
+    return sum(int(number) * (factors[name] if name else 1) for number, _, name in terms)
 
 
 def test_every_name_is_there() -> None:

@@ -39,7 +39,7 @@ def test_differences(left, data) -> None:
         for row, other in zip(left, right, strict=True)
         for a, b, c in zip(row, other, added, strict=True)
     ]
-    assert decode(vectors.subtract_rows(encode(left), encode(right), added)) == expected
+    assert decode(vectors.subtract_rows(encode(left), encode(right), [added])) == expected
 
 
 @settings(max_examples=150)
@@ -57,7 +57,7 @@ def test_combinations_of_chosen_rows(own, factors, data) -> None:
         vectors.split_rows(encode(own)),
         vectors.split_rows(encode(other)),
         np.array(bits, np.uint8),
-        less,
+        [less],
     )
     expected = [(r + factors[0] * p + factors[1] * q) % ORDER for p, q, r in chosen]
     assert decode(vectors.combine_rows(rows, factors)) == expected
@@ -73,9 +73,9 @@ def test_inner_products(rows, data) -> None:
     expected = tuple(
         sum(g * row[k] for g, row in zip(values, rows, strict=True)) % ORDER for k in (0, 1)
     )
-    assert vectors.inner_products(vectors.split_rows(encode(rows))[0], weights) == expected
+    assert vectors.inner_products(vectors.split_rows(encode(rows))[0], weights) == (expected,)
     chosen = sum(g for g, bit in zip(values, bits, strict=True) if bit) % ORDER
-    assert vectors.weighted_bits(np.array(bits, np.uint8), weights) == chosen
+    assert vectors.weighted_bits(np.array(bits, np.uint8), weights) == (chosen,)
 
 
 def test_the_largest_rows_lose_nothing() -> None:
@@ -84,10 +84,10 @@ def test_the_largest_rows_lose_nothing() -> None:
     top, count = 2**256 - 1, 512
     full = vectors.split_rows(encode([(top, top, top)] * count))
     other = vectors.split_rows(encode([(top, top, top)] * count))
-    rows = vectors.add_chosen(full, other, np.ones(count, np.uint8), 0)
+    rows = vectors.add_chosen(full, other, np.ones(count, np.uint8), [0])
     factors = (ORDER - 1, ORDER - 1)
     assert decode(vectors.combine_rows(rows, factors)) == [
         (2 * top + 2 * (ORDER - 1) * 2 * top) % ORDER
     ] * count
     weights = vectors.pack_weights([ORDER - 1] * count)
-    assert vectors.inner_products(rows[0], weights) == ((-2 * top * count) % ORDER,) * 2
+    assert vectors.inner_products(rows[0], weights) == (((-2 * top * count) % ORDER,) * 2,)

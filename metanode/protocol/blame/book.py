@@ -81,6 +81,8 @@ class Ban:
 
 def accusations(run: Run, abort: Abort, ctx: Context) -> list[BlameRecord]:
     """Return a record for each culprit of an aborted run, judged as a stranger would."""
+    if not abort.culprits:
+        return []  # it may be that of one digest of a lane that has finished
     evidence = Evidence.from_plain(decode_canonical(abort.evidence))
     lane = next(n for n, session in enumerate(run.lanes) if session.abort is abort)
     found = []

@@ -20,12 +20,12 @@ from metanode.protocol.wire.codec import Codec
 from metanode.tss.abort import Abort, AbortKind
 from metanode.tss.keygen import keygen_run
 from metanode.tss.keyshare import PublicPackage
-from metanode.tss.parameters import SUITE
+from metanode.tss.parameters import LANES, SUITE
 from metanode.tss.public_run import PublicRun
 from metanode.tss.refresh import RefreshRun
 from metanode.tss.reshare import ReshareRun
 from metanode.tss.session import FINISHED, Session
-from metanode.tss.sign_run import SignedKey, SignRun
+from metanode.tss.sign_run import SignedKey, SignRun, in_lanes
 from spec.fields import many, natural, octets, part, text
 from spec.messages import HASH_OCTETS, INPUTS_LIMIT, MEMBERS_LIMIT, NODE_ID_OCTETS
 
@@ -114,7 +114,7 @@ class ResharePlan(_Dealing):
 
 @frozen
 class SignPlan:
-    """Signatures over ``digests``, a lane for each, by shares of one epoch of a key.
+    """Signatures over ``digests`` by shares of one epoch of a key; a lane signs a few of them.
 
     ``members`` are the node ids of the holders 1..n, of whom the members of the run sign; the other
     fields say of the key what :class:`SignedKey` does.
@@ -141,13 +141,18 @@ class SignPlan:
             tuple(digests),
         )
 
+    @property
+    def lanes(self) -> list[Sequence[bytes]]:
+        """What each lane signs."""
+        return in_lanes(self.digests)
+
     def lane(self, instance: bytes, number: int, members: Sequence[bytes]) -> PublicRun:
         """Return the public side of one lane; ``LocalFault`` when the parameters are none."""
         key = SignedKey(
             key_id=self.key_id, epoch=self.epoch, public_key=self.public_key, sharing=self.sharing
         )
         signers = [self.members.index(member) + 1 for member in members]
-        return SignRun(key, signers, self.digests[number], lane_nonce(instance, number))
+        return SignRun(key, signers, self.lanes[number], lane_nonce(instance, number))
 
 
 Plan = KeygenPlan | RefreshPlan | ResharePlan | SignPlan
@@ -162,10 +167,12 @@ def instance_of(
 ) -> bytes:
     """Return the 32-byte name of a run (F-23): steps of another attempt can never enter it.
 
-    Nor can those of a node with another suite of the cryptography, whose honest messages would be
-    read as malformed, and convict it.
+    Nor can those of a node with another suite of the cryptography, or of one that cuts several
+    digests into other lanes, whose honest messages would be read as malformed, and convict it.
     """
     encoded = PLANS.encode(plan)
+    if isinstance(plan, SignPlan) and len(plan.digests) > 1:
+        encoded += whole(LANES)
     return tagged_hash("instance", SUITE, event, whole(attempt), digest, encoded, *members)
 
 
@@ -206,10 +213,17 @@ class Run:
 
     @property
     def results(self) -> tuple[Any, ...] | None:
-        """Every lane's result, or None while one is missing."""
-        if all(lane.state == FINISHED for lane in self.lanes):
-            return tuple(lane.result for lane in self.lanes)
-        return None
+        """What every lane has come to, or None while something is missing."""
+        made = self._made
+        whole_run = all(lane.state == FINISHED for lane in self.lanes)
+        return made if whole_run and not any(isinstance(each, Abort) for each in made) else None
+
+    @property
+    def _made(self) -> tuple[Any, ...]:
+        """The results of the lanes that have finished; a lane of several digests has several."""
+        done = [lane.result for lane in self.lanes if lane.state == FINISHED]
+        several = [result if isinstance(result, tuple) else (result,) for result in done]
+        return tuple(each for result in several for each in result)
 
     @property
     def waiting_for(self) -> list[bytes]:
@@ -219,7 +233,10 @@ class Run:
 
     @property
     def abort(self) -> Abort | None:
-        """What ended the run, if a lane did: the others expire only because of it."""
+        """What ended the run, if a lane did, or one digest of it: the others expire only because of
+        it.
+        """
         aborts = [lane.abort for lane in self.lanes if lane.abort is not None]
+        aborts += [each for each in self._made if isinstance(each, Abort)]
         reasons = [abort for abort in aborts if abort.kind != AbortKind.TIMEOUT]
         return next(iter(reasons or aborts), None)

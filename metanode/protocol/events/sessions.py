@@ -1,7 +1,7 @@
 """Runs the cryptographic sessions of this node: from a certificate to the result.
 
-One run is one instance, which names all its public parameters. It has one lane for each thing to
-sign (each input of a transaction), or a single lane for a key generation. Messages of a run that
+One run is one instance, which names all its public parameters. It has one lane for each session:
+one for every ``LANES`` inputs of a transaction, one for a key generation. Messages of a run that
 this node has not begun yet wait in a bounded buffer; those of a run that is over are ignored. A run
 that signs together with a peer that this node has banned is neither begun nor continued.
 """

@@ -29,7 +29,7 @@ from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox
 from metanode.protocol.tables.effects import Broadcast, LookUp
 from metanode.protocol.tables.registry import fact, handles
-from metanode.tss.sign import SignSession
+from metanode.tss.sign import LanesSession
 from metanode.tss.verify import verify_signature
 from spec.messages import Certificate, LockedCandidate, SignatureFound
 
@@ -91,18 +91,17 @@ class Payouts(Purpose):
         if document is None or key is None or key.keyshare is None:
             return None
         members = tuple(vote.voter for vote in certificate.votes)
-        digests = document.sighashes()
-        plan = SignPlan.of(self.kind, key.roster, key.package, digests)
+        plan = SignPlan.of(self.kind, key.roster, key.package, document.sighashes())
         instance = instance_of(task.event, task.attempt, task.digest, plan, members)
         signers = [key.index_of(member) for member in members]
         lanes = tuple(
-            SignSession(key.share, signers, digest, lane_nonce(instance, lane), ctx.entropy)
-            for lane, digest in enumerate(digests)
+            LanesSession(key.share, signers, digests, lane_nonce(instance, lane), ctx.entropy)
+            for lane, digests in enumerate(plan.lanes)
         )
         ctx.note(
             "round.signing",
             round=task.attempt,
-            inputs=len(lanes),
+            inputs=len(plan.digests),
             signers=[member.hex()[:16] for member in members],
         )
         return Run(

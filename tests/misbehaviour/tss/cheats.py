@@ -65,7 +65,7 @@ def per_row_alice(row: int) -> Callable[..., Any]:
         link: Link,
         punctured: bytes,
         delta: bytes,
-        inputs: tuple[int, int],
+        inputs: Any,
         fields: Mapping[str, bytes],
         entropy: Entropy,
     ) -> Any:

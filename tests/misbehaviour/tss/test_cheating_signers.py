@@ -23,9 +23,12 @@ TREE = 42
 
 
 @contextmanager
-def cheating(name: str, bob: int, alice: int, instead: Callable[..., Any]) -> Iterator[None]:
+def cheating(
+    name: str, bob: int, alice: int, instead: Callable[..., Any], session_id: bytes | None = None
+) -> Iterator[None]:
     """Replace one step of signing in the multiplication of one ordered pair only."""
-    sid = pair_sid(sign_sessions(deal(3, 3), SIGNERS)[1].session_id, bob, alice)
+    session_id = session_id or sign_sessions(deal(3, 3), SIGNERS)[1].session_id
+    sid = pair_sid(session_id, bob, alice)
     honest = getattr(sign, name)
 
     def step(link: Any, *rest: Any) -> Any:
@@ -102,9 +105,9 @@ def test_another_input_for_one_peer_only(which: int) -> None:
 
     def multiply(*args: Any) -> Any:
         link, punctured, delta, inputs, fields, entropy = args
-        moved = list(inputs)
-        moved[which] = (moved[which] + 1) % curve.ORDER
-        return honest(link, punctured, delta, tuple(moved), fields, entropy)
+        moved = [list(own) for own in inputs]
+        moved[0][which] = (moved[0][which] + 1) % curve.ORDER
+        return honest(link, punctured, delta, moved, fields, entropy)
 
     honest = sign.alice_multiply
     with cheating("alice_multiply", VICTIM, CHEATER, multiply):
@@ -120,8 +123,8 @@ def test_gamma_that_fits_a_wrong_input() -> None:
 
     def moved(self: SignSession, answers: Any) -> Any:
         if self._party == CHEATER:
-            (share_u, share_v), fields = answers[VICTIM]
-            answers = {**answers, VICTIM: ((share_u - 1, share_v), fields)}
+            ((share_u, share_v),), fields = answers[VICTIM]
+            answers = {**answers, VICTIM: (((share_u - 1, share_v),), fields)}
         return original(self, answers)
 
     with pytest.MonkeyPatch.context() as patch:

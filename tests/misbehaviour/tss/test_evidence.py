@@ -21,6 +21,9 @@ from metanode.tss.session import TWO_MESSAGES, Session
 from tests.misbehaviour.tss.cases import CHEATER, VICTIM, Case, tamper_with
 from tests.misbehaviour.tss.test_keygen import ROUNDS as KEYGEN_ROUNDS
 from tests.misbehaviour.tss.test_keygen import TABLE as KEYGEN_TABLE
+from tests.misbehaviour.tss.test_lane import DIGESTS as LANES_DIGESTS
+from tests.misbehaviour.tss.test_lane import ROUNDS as LANES_ROUNDS
+from tests.misbehaviour.tss.test_lane import TABLE as LANES_TABLE
 from tests.misbehaviour.tss.test_refresh import ROUNDS as REFRESH_ROUNDS
 from tests.misbehaviour.tss.test_refresh import TABLE as REFRESH_TABLE
 from tests.misbehaviour.tss.test_sign import ROUNDS as SIGN_ROUNDS
@@ -31,6 +34,7 @@ from tests.tss.support import (
     deliver,
     flip,
     keygen_sessions,
+    lanes_sessions,
     refresh_sessions,
     reshare_sessions,
     sign_sessions,
@@ -46,6 +50,11 @@ PROTOCOLS: dict[str, tuple[Callable[[], Sessions], Rounds, Sequence[Case]]] = {
         (),
     ),
     "sign": (lambda: sign_sessions(deal(3, 4), (1, 2, 3)), SIGN_ROUNDS, SIGN_TABLE),
+    "lanes": (
+        lambda: lanes_sessions(deal(3, 4), (1, 2, 3), LANES_DIGESTS),
+        LANES_ROUNDS,
+        [case for case in LANES_TABLE if case.transferable],
+    ),
 }
 CASES = [
     pytest.param(protocol, case, id=f"{protocol}-{case}")

@@ -28,7 +28,7 @@ STATE, FIRST = bob_start(LINK, LEAVES, seeded("bob"))
 
 def answered(fields: Mapping[str, bytes]) -> bool:
     """Return whether Alice goes on after Bob's message."""
-    return alice_multiply(LINK, PUNCTURED, DELTA, (3, 5), fields, seeded("alice")) is not None
+    return alice_multiply(LINK, PUNCTURED, DELTA, [(3, 5)], fields, seeded("alice")) is not None
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -60,7 +60,7 @@ def test_every_column_of_the_check_counts(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_every_tree_counts() -> None:
     """Catches a column c_T that may differ from what the check was made for."""
-    width = COMPACT.column_bytes
+    width = COMPACT.choice_bytes + CHECK_BYTES
     for tree in range(TREES):
         for at in (tree * width, tree * width + width - 1):
             assert not answered({**FIRST, "columns": flipped(FIRST["columns"], at)})
@@ -68,13 +68,13 @@ def test_every_tree_counts() -> None:
 
 def test_every_row_of_the_answer_counts() -> None:
     """Catches a row, an input or a check scalar that Alice may change without being seen."""
-    done = alice_multiply(LINK, PUNCTURED, DELTA, (3, 5), FIRST, seeded("alice"))
+    done = alice_multiply(LINK, PUNCTURED, DELTA, [(3, 5)], FIRST, seeded("alice"))
     assert done is not None
-    shares, second = done
+    (shares,), second = done
     finished = bob_finish(LINK, STATE, second)
     assert finished is not None
-    for a, c, d in zip((3, 5), shares, finished, strict=True):
-        assert (c + d - a * STATE.chi) % ORDER == 0
+    for a, c, d in zip((3, 5), shares, finished[0], strict=True):
+        assert (c + d - a * STATE.chis[0]) % ORDER == 0
     for row in range(0, COMPACT.choice_bits, 7):
         for scalar in range(ROW_SCALARS):
             at = (row * ROW_SCALARS + scalar) * SCALAR_BYTES

@@ -8,7 +8,7 @@ import pytest
 from metanode.tss import curve
 from metanode.tss.messages import Message, sign_rounds
 from metanode.tss.parameters import STANDARD
-from metanode.tss.sign import SignSession
+from metanode.tss.sign import SigningSession, SignSession
 from tests.misbehaviour.tss.cases import (
     CHEATER,
     VICTIM,
@@ -157,7 +157,7 @@ def test_copied_commitment_cannot_be_opened() -> None:
 def test_committed_but_bad_nonce_points(point: bytes) -> None:
     """Catches an R_j that opens its commitment and is no point: R would be the others' alone."""
     sessions = sign_sessions(deal(3, 3), SIGNERS)
-    original = SignSession._commit
+    original = SigningSession._commit
 
     def commit(party: int, own: bytes, salt: bytes) -> bytes:
         return original(sessions[CHEATER], party, point if party == CHEATER else own, salt)
@@ -184,7 +184,8 @@ def test_committed_nonce_point_that_is_not_the_input_of_the_multiplication() -> 
 
     def start_with_another_nonce() -> list[Message]:
         out = start()
-        sessions[CHEATER]._nonce = (sessions[CHEATER]._nonce + 1) % curve.ORDER
+        (lane,) = sessions[CHEATER]._lanes
+        lane.nonce = (lane.nonce + 1) % curve.ORDER
         return out
 
     sessions[CHEATER].start = start_with_another_nonce
@@ -233,7 +234,7 @@ def test_a_party_with_another_digest_is_not_heard() -> None:
 def test_another_digest_under_the_same_session_id_gives_no_signature() -> None:
     """Catches a cheater whose w is made for another document."""
     sessions = sign_sessions(deal(3, 3), SIGNERS)
-    sessions[CHEATER]._digest = bytes(32)
+    sessions[CHEATER]._lanes[0].digest = bytes(32)
     deliver(sessions)
     for party in (1, 3):
         abort = sessions[party].abort
@@ -251,7 +252,7 @@ def test_u_that_cancels_the_sum() -> None:
             return message
         if message.round == 3 and message.sender == CHEATER:
             seen.append(message.payload)
-            own = sessions[VICTIM]._u
+            own = sessions[VICTIM]._lanes[0].u
             return edit(ROUNDS, message, "u", lambda _: curve.encode_scalar(-own))
         return message
 
@@ -268,7 +269,7 @@ def test_nonce_points_that_sum_to_infinity(monkeypatch: pytest.MonkeyPatch) -> N
     sessions = sign_sessions(shares, (1, 2))
     first = sessions[1].start()
     sessions[2]._entropy = seeded("other")
-    nonce = sessions[1]._nonce
+    nonce = sessions[1]._lanes[0].nonce
     values = iter([curve.ORDER - nonce])
     original = curve.random_scalar
     with monkeypatch.context() as patch:
@@ -342,4 +343,5 @@ def test_nothing_leaves_after_an_abort() -> None:
     nobody_blames_the_honest(sessions)
     session = sessions[VICTIM]
     assert isinstance(session, SignSession)
-    assert session._nonce == session._phi == session._key_part == 0
+    (lane,) = session._lanes
+    assert lane.nonce == lane.phi == lane.key_part == 0

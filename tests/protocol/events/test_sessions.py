@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
+from metanode.protocol.blame.book import accusations
 from metanode.protocol.events import run as runs
 from metanode.protocol.events import sessions as session
 from metanode.protocol.events.run import KeygenPlan, Run, SignPlan, instance_of, lane_nonce
-from metanode.tss.abort import AbortKind
+from metanode.tss.abort import Abort, AbortKind
 from metanode.tss.messages import Message
+from metanode.tss.parameters import LANES
 from spec import messages as m
 from tests.protocol.events.support import IDS, QUORUM, Events, Lane, enter, running, task_of
 from tests.protocol.support import DIGEST, EVENT, OTHER, PRESET, ROUND, START
 
 PLAN = KeygenPlan(IDS, 3, 1)
+SIGNING = SignPlan("payout", IDS, bytes(32), 1, bytes(33), bytes(32), (DIGEST,))
 OTHER_PLANS = (
     KeygenPlan(IDS, 2, 1),
     KeygenPlan(IDS, 3, 2),
     KeygenPlan(IDS[1:], 3, 1),
-    SignPlan("payout", IDS, bytes(32), 1, bytes(33), bytes(32), (DIGEST,)),
+    SIGNING,
     SignPlan("lock_in", IDS, bytes(32), 1, bytes(33), bytes(32), (DIGEST,)),
     SignPlan("payout", IDS, bytes(32), 2, bytes(33), bytes(32), (DIGEST,)),
     SignPlan("payout", IDS, bytes(32), 1, bytes(33), bytes(32), (EVENT,)),
@@ -47,6 +51,32 @@ def test_nodes_of_two_suites_share_no_run(monkeypatch: pytest.MonkeyPatch) -> No
     name = instance_of(EVENT, 1, DIGEST, PLAN, IDS[:3])
     monkeypatch.setattr(runs, "SUITE", b"metanode/dkls23/secp256k1/v2")
     assert instance_of(EVENT, 1, DIGEST, PLAN, IDS[:3]) != name
+
+
+def test_nodes_that_cut_digests_otherwise_share_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches an honest node that is convicted of malformed messages because its lanes are others.
+
+    One digest is one lane however the cut is made.
+    """
+    many = evolve(SIGNING, digests=(DIGEST, EVENT))
+    names = [instance_of(EVENT, 1, DIGEST, plan, IDS[:3]) for plan in (SIGNING, many)]
+    monkeypatch.setattr(runs, "LANES", LANES - 1)
+    again = [instance_of(EVENT, 1, DIGEST, plan, IDS[:3]) for plan in (SIGNING, many)]
+    assert [old == new for old, new in zip(names, again, strict=True)] == [True, False]
+
+
+def test_a_plan_says_what_each_lane_signs() -> None:
+    """Catches a judge who takes another session's digests for a lane's."""
+    digests = tuple(bytes((number,)) * 32 for number in range(2 * LANES + 1))
+    plan = evolve(SIGNING, digests=digests)
+    assert [len(part) for part in plan.lanes] == [LANES, LANES, 1]
+    assert [each for part in plan.lanes for each in part] == list(digests)
+    name = instance_of(EVENT, 1, DIGEST, plan, IDS[:3])
+    made = [plan.lane(name, number, IDS[:3]) for number in range(3)]
+    assert [run.digests for run in made] == plan.lanes
+    assert len({run.session_id for run in made}) == 3
+    with pytest.raises(LookupError):
+        plan.lane(name, 3, IDS[:3])
 
 
 def test_party_indices_come_from_the_roster_not_from_the_signers() -> None:
@@ -255,17 +285,43 @@ def test_the_waiting_room_of_each_sender_is_bounded() -> None:
     assert sum(map(len, held.values())) <= session.EARLY_PER_SENDER
 
 
-@pytest.mark.parametrize("inputs", [1, 3])
-def test_each_input_has_a_lane_of_its_own(inputs: int) -> None:
-    """Catches signatures that are mixed up between the inputs of a payout."""
-    events, lanes, run = running(0, 0, 1, 2, lanes=inputs)
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_lane_hears_what_is_for_it(count: int) -> None:
+    """Catches messages that are mixed up between the sessions of a payout."""
+    events, lanes, run = running(0, 0, 1, 2, lanes=count)
     sent = events.node.sent(m.Release)
-    assert [message.lane for message in sent] == [n for n in range(inputs) for _ in range(2)]
-    for number in range(inputs):
+    assert [message.lane for message in sent] == [n for n in range(count) for _ in range(2)]
+    for number in range(count):
         events.node.receive(1, m.Release(run.instance, number, 1, b"%d" % number, 0))
     assert [[heard.payload for heard in lane.heard] for lane in lanes] == [
-        [b"%d" % number] for number in range(inputs)
+        [b"%d" % number] for number in range(count)
     ]
+
+
+def test_a_run_has_the_results_of_all_its_lanes_in_order() -> None:
+    """Catches signatures of a lane of several that are lost, or put into another's place."""
+    _, lanes, run = running(0, 0, 1, 2, lanes=3)
+    for lane, result in zip(lanes, (("a", "b"), "c", ("d",)), strict=True):
+        assert run.results is None
+        lane.finish()
+        lane.result = result
+    assert run.results == ("a", "b", "c", "d")
+    assert run.abort is None
+
+
+def test_one_digest_without_a_signature_ends_the_run_and_blames_nobody() -> None:
+    """Catches a payout with an input unsigned that is announced, or that waits for ever."""
+    events, lanes, run = running(0, 0, 1, 2, lanes=2)
+    lanes[0].finish()
+    fault = Abort(AbortKind.INVALID_SIGNATURE, (), b"", transferable=False, ban=False)
+    lanes[0].result = ("a signature", fault)
+    assert (run.results, run.abort) == (None, fault)
+    events.node.receive(1, m.Step(run.instance, 0, 2, b"bye", 0))
+    assert events.session() == "expired"
+    assert events.blames.ended == [run]
+    assert accusations(run, fault, events.node.ctx) == []
+    (note,) = events.node.noted("session.aborted")
+    assert (note.fields["kind"], note.fields["culprits"]) == ("invalid_signature", [])
 
 
 def test_certificates_of_old_attempts_are_forgotten() -> None:

@@ -9,11 +9,12 @@ from metanode.protocol import inputs
 from metanode.protocol.events.run import lane_nonce
 from metanode.protocol.payouts.payouts import TOLD_AGAIN
 from metanode.protocol.tables.effects import Broadcast, LookUp
+from metanode.tss.parameters import LANES
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
 from tests.protocol.rounds.support import IDS, ME, ROUND, SHARES, Holder
-from tests.tss.support import deliver, sign_sessions
+from tests.tss.support import deliver, lanes_sessions, sign_sessions
 
 THIEF = ident("thief")
 
@@ -52,7 +53,7 @@ def test_a_certificate_begins_the_run_of_its_voters() -> None:
     assert run.members == tuple(vote.voter for vote in certificate.votes)
     assert run.plan.digests == document.sighashes()
     assert (run.event, run.attempt, run.digest) == (document.event, ROUND, document.digest)
-    assert len(run.lanes) == 2
+    assert len(run.lanes) == 1, "a few inputs share a session"
     assert node.payouts.begin(evolve(task, key_epoch=9), certificate) is None, "no such share"
 
 
@@ -76,6 +77,26 @@ def test_the_results_of_a_run_are_verified_and_taken() -> None:
     (send,) = [s for s in effects.sends if isinstance(s.message, m.SignatureFound)]
     assert (send.message.digest, send.message.signers) == (document.digest, run.members)
     assert node.book.status(document.event) == "SUCCESS"
+
+
+def test_many_inputs_are_signed_a_few_in_a_session() -> None:
+    """Catches signatures that are put to another input, or an input that is left out."""
+    node = waiting(*(f"deposit {number}" for number in range(LANES + 1)))
+    document = node.certified()
+    digests = document.sighashes()
+    run = node.payouts.begin(*node.sessions.entered[document.event, ROUND])
+    assert run is not None
+    assert len(digests) == LANES + 1
+    signers = [IDS.index(member) + 1 for member in run.members]
+    for number, lane in enumerate(run.lanes):
+        part, nonce = digests[number * LANES :][:LANES], lane_nonce(run.instance, number)
+        others = lanes_sessions(SHARES, signers, part, instance=nonce)
+        assert others[ME + 1].session_id == lane.session_id
+        others[ME + 1] = lane
+        assert not node.payouts.verifies(run)
+        deliver(others)
+    assert node.payouts.verifies(run)
+    assert len(run.results or ()) == LANES + 1
 
 
 def test_attempts_of_a_round_are_over_when_its_time_for_signing_is() -> None:

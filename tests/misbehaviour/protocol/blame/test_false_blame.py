@@ -17,6 +17,7 @@ from metanode.protocol.events.run import PLANS, KeygenPlan, Plan, Run, SignPlan,
 from metanode.protocol.wire.envelope import open_envelope
 from metanode.tss import dealing_run, sign_run
 from metanode.tss.abort import RULES, AbortKind, Evidence
+from metanode.tss.parameters import LANES
 from metanode.tss.public_run import Fault
 from metanode.tss.session import TWO_MESSAGES
 from tests.protocol.blame.support import Step, convicts, running, true_record
@@ -129,8 +130,8 @@ def honest(purpose: str) -> Honest:
         sim = Simulation(seed=30, keygen_s=2.0)
     else:
         sim = network(30, deposit=False)
-        for amount in (1_000_000, 1_100_000):
-            sim.deposit(amount)
+        for number in range(LANES + 1):
+            sim.deposit(1_000_000 + 100_000 * number)
     said: list[Step] = []
 
     def listen(_to: bytes, message: object) -> list[object]:

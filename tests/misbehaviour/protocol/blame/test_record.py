@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from metanode.protocol.blame.book import RECORDS_PER_CULPRIT
 from metanode.protocol.blame.record import WORD_ONLY, judge
-from metanode.tss.messages import DealingShapes
+from metanode.tss.messages import DealingShapes, sign_rounds
+from metanode.tss.parameters import LANES, STANDARD
 from spec import messages as m
 from tests.protocol.blame.support import (
     CHEATS,
@@ -84,6 +86,39 @@ def test_a_failed_multiplication_is_this_nodes_word_and_bans_for_good() -> None:
     assert again.ctx.tables.view.get("pair_banned", me, record.culprit)
     sim.settle(24.0)
     assert sim.nodes[OLDEST].node_id.hex() not in again.report()["payouts"][-1]["signers"]
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_cheat_in_a_session_of_several_digests_is_proved(lane: int) -> None:
+    """Catches a record that is judged by another session's digests, or by a single signature's."""
+    sim = network(27, deposit=False)
+    for number in range(LANES + 2):
+        sim.deposit(1_000_000 + 100_000 * number)
+    shapes = sign_rounds(STANDARD, 2 if lane else LANES)
+    sim.tamper[OLDEST] = changes(m.Step, edited(shapes, 2, "salt", flip))
+    record = blamed(sim, MIDDLE)
+    assert (record.kind, record.reason, record.lane) == (
+        "commitment", "opening of the nonce point", lane
+    )
+    assert record.transferable
+    assert convicts(record)
+    assert not convicts(evolve(record, lane=1 - lane))
+    sim.settle(24.0)
+
+
+def test_a_signature_that_nobody_can_be_named_for_is_made_by_others() -> None:
+    """Catches a payout that waits for ever, or an honest node blamed, where the sums give none."""
+    sim = network(28)
+    sim.tamper[OLDEST] = changes(m.Step, edited(SIGN, 2, "psi", plus_one))
+    sim.run_until(lambda: bool(sim.noted("session.aborted")), 8.0, "a run is aborted")
+    for note in sim.noted("session.aborted"):
+        assert (note["kind"], note["culprits"]) == ("invalid_signature", [])
+    sim.settle(24.0)
+    for number in (MIDDLE, YOUNGEST, OUTSIDER):
+        assert not sim.core(number).blames.lists
+        assert not sim.core(number).blames.bans.by_peer
+    signers = sim.core(MIDDLE).report()["payouts"][-1]["signers"]
+    assert sim.nodes[OLDEST].node_id.hex() not in signers
 
 
 def test_an_equivocated_round_1_bans_and_blames_nobody() -> None:
