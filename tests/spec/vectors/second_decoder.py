@@ -17,7 +17,7 @@ from tests.spec.vectors.support import DIRECTORY
 
 PAGE = (DIRECTORY.parents[1] / "metanode" / "tss" / "PROTOCOL.md").read_text(encoding="utf-8")
 ROW = re.compile(
-    r"^\| (dealing|signing) (\d) \| (all|one) \| (\w+) \| (\d+)(·t)? \| ([^|]+) \|$", re.MULTILINE
+    r"^\| (dealing|signing) (\d) \| (all|one) \| (\w+) \| (\S+) \| ([^|]+) \|$", re.MULTILINE
 )
 TABLE = ROW.findall(PAGE)
 
@@ -59,7 +59,10 @@ def key(name: str) -> bytes:
 
 @frozen
 class Kind:
-    """What a run is: ``coefficients`` a dealer commits to, 0 in signing; whether a key is new."""
+    """What a run is: ``coefficients`` a dealer commits to, 0 in signing; whether a key is new.
+
+    A signing run is about one digest.
+    """
 
     protocol: str
     coefficients: int = 0
@@ -73,11 +76,17 @@ def receives(sender: int, recipient: int) -> bool:
     return lower_does == (sender < recipient)
 
 
+def length(size: str, numbers: Mapping[str, int]) -> int:
+    """Return the length that the table gives: a sum of numbers, some of them times a letter."""
+    terms = [term.partition("·") for term in size.split("+")]
+    return sum(int(number) * (numbers[letter] if letter else 1) for number, _, letter in terms)
+
+
 def fields(kind: Kind, number: int, sender: int, recipient: int | None) -> list[tuple[str, int]]:
     """Return name and length of what a party sends, in the order of the octets."""
     found = []
     side = "" if recipient is None else ("receiver" if receives(sender, recipient) else "sender")
-    for protocol, row_round, to, name, size, factor, senders in TABLE:
+    for protocol, row_round, to, name, size, senders in TABLE:
         here = (kind.protocol, str(number), "all" if recipient is None else "one")
         if (protocol, row_round, to) != here:
             continue
@@ -85,7 +94,7 @@ def fields(kind: Kind, number: int, sender: int, recipient: int | None) -> list[
         if condition == "new key" and not kind.new_key:
             continue
         if who in ("everybody", "dealers", "holders", "signers") or who.split()[0] == side:
-            found.append((name, int(size) * (kind.coefficients if factor else 1)))
+            found.append((name, length(size, {"t": kind.coefficients, "k": 1})))
     return sorted(found, key=lambda field: key(field[0]))
 
 
