@@ -172,12 +172,26 @@ class System:
         return tuple(name for name in self.names.sorts if name in used)
 
 
+_STANDING: dict[int, System] = {}
+"""The systems of the protocol as it stands, by their networks, which they keep: the ids stay."""
+
+
 def close(network: Network, protocol: Protocol | None = None) -> System:
-    """Return the system of a network; raises :class:`SpecError` naming what is wrong."""
-    if protocol is None:
+    """Return the system of a network; raises :class:`SpecError` naming what is wrong.
+
+    Without another protocol it is that of the protocol as it stands, made once.
+    """
+    if protocol is not None:
+        return _closed(network, protocol)
+    known = _STANDING.get(id(network))
+    if known is None:
         from spec.protocol import PROTOCOL
 
-        protocol = PROTOCOL
+        known = _STANDING[id(network)] = _closed(network, PROTOCOL)
+    return known
+
+
+def _closed(network: Network, protocol: Protocol) -> System:
     names = _names(network, protocol)
     places = _places(network, names)
     rules = list(_rules(network, protocol.machines))

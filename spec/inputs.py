@@ -275,18 +275,23 @@ def check_message(message: type, inputs: Mapping[str, Input]) -> None:
     cell = PROTOCOL.cells[said["CELL"]]
     # The sender has its place by its signature; a link's number is each end's own.
     wanted = [sort for sort in cell.index[1:] if sort != "Link"]
-    where = f"{inspect.getsourcefile(message)}:{inspect.getsourcelines(message)[1]}"
     if said["KIND"] not in inputs:
-        raise SpecError(f"{where}: message {message.__name__}: no input takes it")
+        raise _misdeclared(message, f"message {message.__name__}: no input takes it")
     if len(said["INDEX"]) != len(wanted):
-        raise SpecError(f"{where}: cell {cell.name} has the index {wanted}, not {said['INDEX']}")
+        raise _misdeclared(message, f"cell {cell.name} has the index {wanted}, not {said['INDEX']}")
     for path in said["INDEX"]:
         kind: Any = message
         for name in path.split("."):
             hints = get_type_hints(kind) if isinstance(kind, type) else {}
             if name not in hints:
-                raise SpecError(f"{where}: cell {cell.name}: there is no index field {path}")
+                raise _misdeclared(message, f"cell {cell.name}: there is no index field {path}")
             kind = hints[name]
+
+
+def _misdeclared(message: type, reason: str) -> SpecError:
+    """Return the refusal of a message's declaration; where that stands costs a parse to find."""
+    line = inspect.getsourcelines(message)[1]
+    return SpecError(f"{inspect.getsourcefile(message)}:{line}: {reason}")
 
 
 def _refusal(text: str, reason: str) -> SpecError:

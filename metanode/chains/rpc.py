@@ -8,6 +8,7 @@ only to the caller.
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
@@ -70,8 +71,11 @@ class RpcClient(Daemon):
         self._read_password = password if callable(password) else lambda: password
         self._password: Password = None
         self._max_response_bytes = max_response_bytes
+        # Certificates of authorities are read for https only: that takes longer than many answers.
+        plain = url.startswith("http://")
+        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
         # trust_env off: a proxy from the environment must never see the daemon's password.
-        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=verify)
         self._turn = anyio.Lock()
         self._calls = 0
 

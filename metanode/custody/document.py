@@ -7,6 +7,7 @@ builds its own document from its own ledger, and signs only when the bytes are e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -55,6 +56,10 @@ class PayoutDocument(PayoutRequest):
 
     def encode(self) -> bytes:
         """Return canonical CBOR (RFC 8949, 4.2.3): an array in the order of ``_REQUEST_TYPES``."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         built = {
             "format": FORMAT_VERSION,
             "transfers": [[outpoint.txid, outpoint.index] for outpoint in self.transfers],
@@ -64,9 +69,9 @@ class PayoutDocument(PayoutRequest):
         parts = [built[n] if n in built else getattr(self, n) for n, _ in _REQUEST_TYPES]
         return cbor2.dumps(parts, canonical=True)
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
-        """Return the 32-byte digest of the document: what votes and locks name."""
+        """The 32-byte digest of the document: what votes and locks name."""
         return document_digest(self.encode())
 
     @property

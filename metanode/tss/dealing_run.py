@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from metanode.tss import base_ot, curve, feldman, oracle, proofs
 from metanode.tss.abort import AbortKind
@@ -39,6 +40,16 @@ def _any_scalar(length: int) -> bytes:
     return (1).to_bytes(length, "big")
 
 
+@lru_cache(maxsize=64)
+def _plans(shapes: DealingShapes) -> Mapping[tuple[bool, bool, bool], tuple[Round, ...]]:
+    """Return the rounds by what sender and recipient do; sessions of one threshold share them."""
+    return {
+        (deals, holds, receiving): shapes.rounds(deals=deals, holds=holds, receives=receiving)
+        for deals, holds in ((True, True), (True, False), (False, True))
+        for receiving in (True, False)
+    }
+
+
 class DealingRun(PublicRun):
     """The checks of a dealing; ``roles`` say who deals and who holds.
 
@@ -53,12 +64,7 @@ class DealingRun(PublicRun):
         super().__init__(session_id, roles.parties, DEALING_ROUNDS)
         self.kept_chain_code = kept_chain_code
         self.roles = roles
-        shapes = DealingShapes(roles.coefficients, roles.chain)
-        self._plans: dict[tuple[bool, bool, bool], tuple[Round, ...]] = {
-            (deals, holds, receiving): shapes.rounds(deals=deals, holds=holds, receives=receiving)
-            for deals, holds in ((True, True), (True, False), (False, True))
-            for receiving in (True, False)
-        }
+        self._plans = _plans(DealingShapes(roles.coefficients, roles.chain))
 
     def shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
         """Return the shape of a slot, which depends on what sender and recipient do, and on which

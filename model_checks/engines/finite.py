@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import z3
@@ -275,35 +276,46 @@ class Broken:
         return tuple(told)
 
 
-def breaking_step(
-    instance: Instance, hypotheses: tuple[Checked, ...], broken: Checked, action: Action | None
-) -> Broken | None:
-    """Return a state with all hypotheses from which the action breaks a property, if any.
-
-    Without an action it asks for an initial state that does not have the property.
+class SmallStates:
+    """The states of an instance in which all hypotheses hold: what that says is written out once
+    for all actions that are asked about.
     """
-    terms = FiniteTerms(instance)
-    before = terms.state("")
-    solver = z3.SolverFor("QF_FD")
-    solver.set("rlimit", STEPS)
-    solver.add(*terms.ranges(before))
-    if action is None:
-        solver.add(*terms.initial(before), z3.Not(terms.truth(broken.formula, {}, before)))
-        if solver.check() != z3.sat:
-            return None
-        return Broken(instance, broken.property.name, None, terms.read(solver.model(), before))
-    solver.add(*(terms.truth(node, {}, before) for node in instance.system.assumptions))
-    solver.add(*(terms.truth(c.formula, {}, before) for c in hypotheses))
-    for choice in terms.choices(action):
-        guard = terms.guard(action, choice, before)
-        after = terms.after(action, choice, before)
-        violated = z3.Not(terms.truth(broken.formula, {}, after))
-        if solver.check(z3.And(guard, violated)) == z3.sat:
-            state = terms.read(solver.model(), before)
-            found = Broken(instance, broken.property.name, Step(action.name, choice), state)
-            _confirm(terms.oracle, found, hypotheses, broken, action)
-            return found
-    return None
+
+    def __init__(self, instance: Instance, hypotheses: tuple[Checked, ...]) -> None:
+        self._instance, self._hypotheses = instance, hypotheses
+        self._terms = FiniteTerms(instance)
+        self._before = self._terms.state("")
+
+    @cached_property
+    def _held(self) -> list[Any]:
+        formulas = [*self._instance.system.assumptions, *(c.formula for c in self._hypotheses)]
+        return [self._terms.truth(formula, {}, self._before) for formula in formulas]
+
+    def breaking_step(self, broken: Checked, action: Action | None) -> Broken | None:
+        """Return a state with all hypotheses from which the action breaks a property, if any.
+
+        Without an action it asks for an initial state that does not have the property.
+        """
+        terms, before, name = self._terms, self._before, broken.property.name
+        solver = z3.SolverFor("QF_FD")
+        solver.set("rlimit", STEPS)
+        solver.add(*terms.ranges(before))
+        if action is None:
+            solver.add(*terms.initial(before), z3.Not(terms.truth(broken.formula, {}, before)))
+            if solver.check() != z3.sat:
+                return None
+            return Broken(self._instance, name, None, terms.read(solver.model(), before))
+        solver.add(*self._held)
+        for choice in terms.choices(action):
+            guard = terms.guard(action, choice, before)
+            after = terms.after(action, choice, before)
+            violated = z3.Not(terms.truth(broken.formula, {}, after))
+            if solver.check(z3.And(guard, violated)) == z3.sat:
+                state = terms.read(solver.model(), before)
+                found = Broken(self._instance, name, Step(action.name, choice), state)
+                _confirm(terms.oracle, found, self._hypotheses, broken, action)
+                return found
+        return None
 
 
 def _confirm(

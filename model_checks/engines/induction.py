@@ -15,13 +15,14 @@ lemma is missing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import z3
 from attrs import define, field, frozen
 
-from model_checks.engines.finite import Broken, breaking_step
+from model_checks.engines.finite import Broken, SmallStates
 from model_checks.engines.oracle import Instance
 from model_checks.engines.provers import (
     ATTEMPT_STEPS,
@@ -135,6 +136,7 @@ class Induction:
         self.implied = implied
         before = self.symbols.before
         self.hypotheses = tuple(self.symbols.term(c.formula, {}, before) for c in self.properties)
+        self._known_instances: dict[str, tuple[Any, ...]] = {}
 
     def obligations(self) -> Iterator[Obligation]:
         """Yield them one by one: the initial states, each action in turn, then what follows."""
@@ -144,7 +146,7 @@ class Induction:
         for checked in self.implied:
             goal, constants = self._skolemized(checked)
             wrong = z3.Not(self.symbols.term(goal, constants, self.symbols.before))
-            formulas = (*self.hypotheses, *self._instances(constants), wrong)
+            formulas = (*self.hypotheses, *self._instances(checked), wrong)
             yield Obligation(checked, None, (*self.symbols.background(), *formulas), implied=True)
 
     def obligation(self, checked: Checked, action: Action | None) -> Obligation:
@@ -158,7 +160,7 @@ class Induction:
             formulas = [
                 *self.hypotheses,
                 *self.symbols.guard(action, scope),
-                *self._instances(constants),
+                *self._instances(checked),
                 z3.Not(self.symbols.term(goal, constants, after)),
             ]
         # The background comes last, since it is made for the counts in the other formulas.
@@ -173,16 +175,24 @@ class Induction:
             for variable, sort in variables.items()
         }
 
-    def _instances(self, constants: Scope) -> Iterator[Any]:
-        """Yield the hypotheses for the individuals of the goal.
+    def _instances(self, goal: Checked) -> tuple[Any, ...]:
+        """Return the hypotheses for the individuals of the goal: the same for every action.
 
         They follow from the hypotheses. They are there because a solver would not try them: nothing
         in the goal need mention them before.
         """
+        known = self._known_instances.get(goal.property.name)
+        if known is None:
+            _, constants = self._skolemized(goal)
+            known = tuple(self._for_individuals(list(constants.values())))
+            self._known_instances[goal.property.name] = known
+        return known
+
+    def _for_individuals(self, constants: list[Any]) -> Iterator[Any]:
         for checked in self.properties:
             variables, body = outer(checked.formula)
             pools = [
-                [c for c in constants.values() if c.sort() == self.symbols.sorts[sort]]
+                [c for c in constants if c.sort() == self.symbols.sorts[sort]]
                 for sort in variables.values()
             ]
             for individuals in itertools.product(*pools):
@@ -215,14 +225,14 @@ class Induction:
         example = self.example(obligation) if examples and not obligation.implied else None
         return Finding(obligation.name, REFUTED if example else UNKNOWN, "", example)
 
-    def example(
-        self, obligation: Obligation, sizes: Mapping[str, int] | None = None
-    ) -> Broken | None:
+    def example(self, obligation: Obligation) -> Broken | None:
         """Return a small state in which the action breaks the property, if there is one."""
-        if sizes is None:
-            sizes = {s: SMALL.get(s, SMALL_OTHERS) for s in self.system.names.sorts}
-        instance = Instance(self.system, sizes, SMALL_CONSTANTS)
-        return breaking_step(instance, self.properties, obligation.checked, obligation.action)
+        return self._small.breaking_step(obligation.checked, obligation.action)
+
+    @cached_property
+    def _small(self) -> SmallStates:
+        sizes = {s: SMALL.get(s, SMALL_OTHERS) for s in self.system.names.sorts}
+        return SmallStates(Instance(self.system, sizes, SMALL_CONSTANTS), self.properties)
 
 
 def outer(formula: Node, most: int | None = None) -> tuple[dict[str, str], Node]:

@@ -113,28 +113,29 @@ class Parser:
         except SyntaxError as error:
             raise SpecError(f"{text!r} is not an expression: {error.msg}") from None
 
-    def _coerce(self, node: Node, want: Type, text: str) -> Node:
+    def _coerce(self, node: Node, want: Type, source: str | ast.AST) -> Node:
+        """Return the node as one of type ``want``; ``source`` becomes text only to be shown."""
         if node.type == want:
             return node
         if want[0] == "opt" and isinstance(node, Nothing):
             return Nothing(want)
         if want[0] == "opt" and node.type == sort_type(want[1]):
             return evolve(node, type=want)
+        text = source if isinstance(source, str) else ast.unparse(source)
         raise SpecError(f"{text!r} has type {_show(node.type)}, {_show(want)} is needed")
 
     def _unify(self, left: Node, right: Node, tree: ast.AST) -> tuple[Node, Node]:
         for want in (left.type, right.type):
             if want != _UNTYPED_NONE:
                 try:
-                    text = ast.unparse(tree)
-                    return self._coerce(left, want, text), self._coerce(right, want, text)
+                    return self._coerce(left, want, tree), self._coerce(right, want, tree)
                 except SpecError:
                     continue
         shown = f"{_show(left.type)} with {_show(right.type)}"
         raise SpecError(f"{ast.unparse(tree)!r} compares {shown}")
 
     def _boolean(self, tree: ast.AST) -> Node:
-        return self._coerce(self._walk(tree), BOOL, ast.unparse(tree))
+        return self._coerce(self._walk(tree), BOOL, tree)
 
     def _walk(self, tree: ast.AST) -> Node:
         match tree:
@@ -160,8 +161,7 @@ class Parser:
                 return self._compare(tree, left_tree, operator, right_tree)
             case ast.BinOp(left=left_tree, op=ast.Add() | ast.Sub() as sign, right=right_tree):
                 sides = [
-                    self._coerce(self._walk(t), INT, ast.unparse(t))
-                    for t in (left_tree, right_tree)
+                    self._coerce(self._walk(t), INT, t) for t in (left_tree, right_tree)
                 ]
                 return Arithmetic(INT, "+" if isinstance(sign, ast.Add) else "-", *sides)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):

@@ -106,6 +106,9 @@ def _change(effect: Effect, view: View, environment: Environment) -> Change:
     return Change(effect.cell.name, effect.cell.kept, index, before, after)
 
 
+# The kinds that are met most look up the meaning of their parts themselves: half as many calls.
+
+
 def _nothing(node: Nothing, view: View, environment: Environment) -> None:
     return None
 
@@ -123,7 +126,8 @@ def _variable(node: Variable, view: View, environment: Environment) -> Value:
 
 
 def _read(node: Read, view: View, environment: Environment) -> Value:
-    return view.read(node.cell, tuple([evaluate(term, view, environment) for term in node.index]))
+    index = [_MEANINGS[type(term)](term, view, environment) for term in node.index]
+    return view.read(node.cell, tuple(index))
 
 
 def _not(node: Not, view: View, environment: Environment) -> bool:
@@ -131,11 +135,17 @@ def _not(node: Not, view: View, environment: Environment) -> bool:
 
 
 def _and(node: And, view: View, environment: Environment) -> bool:
-    return all(evaluate(part, view, environment) for part in node.parts)
+    for part in node.parts:  # noqa: SIM110 - a generator takes twice as long
+        if not _MEANINGS[type(part)](part, view, environment):
+            return False
+    return True
 
 
 def _or(node: Or, view: View, environment: Environment) -> bool:
-    return any(evaluate(part, view, environment) for part in node.parts)
+    for part in node.parts:  # noqa: SIM110 - a generator takes twice as long
+        if _MEANINGS[type(part)](part, view, environment):
+            return True
+    return False
 
 
 def _implies(node: Implies, view: View, environment: Environment) -> bool:
@@ -145,7 +155,9 @@ def _implies(node: Implies, view: View, environment: Environment) -> bool:
 
 
 def _equal(node: Equal, view: View, environment: Environment) -> bool:
-    return evaluate(node.left, view, environment) == evaluate(node.right, view, environment)
+    left, right = node.left, node.right
+    first = _MEANINGS[type(left)](left, view, environment)
+    return bool(first == _MEANINGS[type(right)](right, view, environment))
 
 
 def _choose(node: Choose, view: View, environment: Environment) -> Value:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import z3
@@ -39,9 +39,21 @@ RESOURCE_LIMIT = 5_000_000
 
 def individual(protocol: Protocol, sort: str, number: int) -> Value:
     """Return what stands for an individual at a node: a number, or an id of 33 or 32 octets."""
-    if protocol.names.sorts[sort].ordered:
-        return number + 1
-    return bytes([number + 1]) * (33 if sort == "Peer" else 32)
+    return _individual(sort, number, ordered=protocol.names.sorts[sort].ordered)
+
+
+def _individual(sort: str, number: int, *, ordered: bool) -> Value:
+    return number + 1 if ordered else bytes([number + 1]) * (33 if sort == "Peer" else 32)
+
+
+@cache
+def _individuals(sort: str, ordered: bool) -> tuple[Value, ...]:
+    return tuple(_individual(sort, n, ordered=ordered) for n in range(SIZES.get(sort, 2)))
+
+
+@cache
+def _places(sorts: tuple[tuple[str, bool], ...]) -> tuple[Index, ...]:
+    return tuple(itertools.product(*(_individuals(*sort) for sort in sorts)))
 
 
 @frozen
@@ -88,7 +100,7 @@ class Bench:
 
     def individuals(self, sort: str) -> tuple[Value, ...]:
         """Return the individuals of a sort."""
-        return tuple(individual(self.protocol, sort, n) for n in range(SIZES.get(sort, 2)))
+        return _individuals(sort, self.protocol.names.sorts[sort].ordered)
 
     def constant(self, name: str) -> int:
         """Return N, T, F or R."""
@@ -98,9 +110,10 @@ class Bench:
         """Return this view: all peers are one population."""
         return self
 
-    def places(self, cell: Cell) -> Iterator[Index]:
-        """Yield every index of a cell."""
-        return itertools.product(*(self.individuals(sort) for sort in cell.index))
+    def places(self, cell: Cell) -> tuple[Index, ...]:
+        """Return every index of a cell."""
+        sorts = self.protocol.names.sorts
+        return _places(tuple((sort, sorts[sort].ordered) for sort in cell.index))
 
     def facts(self) -> dict[str, Any]:
         """Return the given facts as the node is told them."""
@@ -113,13 +126,17 @@ class Bench:
         """Yield what a node holds itself: all but facts and ghosts."""
         for cell in self.protocol.cells.values():
             if cell.kept not in ("given", "ghost"):
+                name, first = cell.name, first_value(cell)
                 for place in self.places(cell):
-                    yield cell.name, place, self.read(cell.name, place)
+                    yield name, place, self.values.get((name, place), first)
 
 
 def first_value(cell: Cell) -> Value:
     """Return the first value of a cell."""
-    return {"False": False, "True": True, "none": None}.get(cell.first, cell.first)
+    return _WORDS.get(cell.first, cell.first)
+
+
+_WORDS = {"False": False, "True": True, "none": None}
 
 
 # --- finding the states --------------------------------------------------------------------------

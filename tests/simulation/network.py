@@ -135,9 +135,9 @@ class Simulation(Clockwork):
         """Return whether the money of all deposits has arrived and all nodes know it."""
         if not all(self.users.is_settled(deposit) for deposit in self.users.deposits):
             return False
-        reports = [self.core(node.number).report() for node in self.running()]
-        swaps = {swap["state"] for report in reports for swap in report["swaps"]}
-        payouts = {payout["state"] for report in reports for payout in report["payouts"]}
+        cores = [self.core(node.number) for node in self.running()]
+        swaps = {state for core in cores for _, state in core.ctx.tables.view.entries("swap")}
+        payouts = {payout["state"] for core in cores for payout in core.payouts.report()}
         waiting = swaps & {"PendingRelease", "PendingRefund"}
         return not waiting and payouts <= {"COMPLETED", "REVERTED"}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +25,24 @@ def test_the_page_runs() -> None:
     assert namespace["signature"] is not None
     lines = [line for line in program.splitlines() if line.strip()]
     assert len(lines) <= 24
+
+
+def test_the_page_names_every_package_that_is_needed_and_no_other() -> None:
+    """Catches an import that a fresh environment with the packages of the page does not have."""
+    library = Path(tss.__file__).parent
+    imported = {
+        name
+        for path in [*library.glob("*.py"), library.parent / "errors.py"]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([each.name for each in node.names] if isinstance(node, ast.Import)
+                     else [node.module or ""])
+    }
+    ours = {name for name in imported if name.split(".")[0] == "metanode"}
+    assert {name for name in ours if not name.startswith("metanode.tss")} == {"metanode.errors"}
+    others = {name.split(".")[0] for name in imported - ours} - sys.stdlib_module_names
+    (sentence,) = re.findall(r"It needs six\npackages: (.*)\n", PAGE)
+    assert re.findall(r"`(\w+)`", sentence) == sorted(others)
 
 
 PROTOCOL = (Path(tss.__file__).parent / "PROTOCOL.md").read_text()

@@ -1,4 +1,4 @@
-"""Write the file, or with ``--check`` exit 1 if it is not what the formulas give."""
+"""Write the files, or with ``--check`` exit 1 if one is not what the program gives."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from tools.vectors import encodings, numbers
+from tools.vectors import encodings, numbers, threshold
 
-TARGET = Path(__file__).resolve().parents[2] / "spec" / "vectors" / "ecdsa_edge_cases.json"
+FOLDER = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 GROUPS = (
     numbers.ordinary,
     numbers.ranges,
@@ -24,8 +24,8 @@ GROUPS = (
 )
 
 
-def text() -> str:
-    """Return the file's content."""
+def edge_cases() -> str:
+    """Return the content of ``ecdsa_edge_cases.json``."""
     document = {
         "title": "Edge cases of ECDSA verification on secp256k1, strict encodings, low s",
         "source": "made by tools/vectors.py from formulas",
@@ -34,16 +34,24 @@ def text() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+FILES = {
+    FOLDER / "ecdsa_edge_cases.json": edge_cases,
+    FOLDER / "threshold_ecdsa.json": threshold.text,
+}
+
+
 def main(arguments: list[str]) -> int:
-    """Write the file, or compare with ``--check``."""
-    wanted = text()
-    if arguments == ["--check"]:
-        same = TARGET.read_text(encoding="utf-8") == wanted
-        print(f"{TARGET.name}: {'as the formulas give it' if same else 'not what they give'}")
-        return 0 if same else 1
-    TARGET.write_text(wanted, encoding="utf-8")
-    print(f"wrote {TARGET.name}")
-    return 0
+    """Write the files, or compare with ``--check``."""
+    stale = False
+    for target, text in FILES.items():
+        if arguments == ["--check"]:
+            same = target.read_text(encoding="utf-8") == text()
+            print(f"{target.name}: {'as it is made' if same else 'not what is made'}")
+            stale = stale or not same
+        else:
+            target.write_text(text(), encoding="utf-8")
+            print(f"wrote {target.name}")
+    return int(stale)
 
 
 if __name__ == "__main__":

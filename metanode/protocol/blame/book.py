@@ -7,7 +7,7 @@ They go on dealing shares together, because that makes the fresh transfers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -24,6 +24,7 @@ from metanode.protocol.blame.record import (
 from metanode.protocol.context import Context
 from metanode.protocol.events.run import PLANS, Run, SignPlan
 from metanode.protocol.inputs import OperatorPardon
+from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.tables.registry import attachment, fact, handles
 from metanode.protocol.tables.runner import Tables
@@ -170,10 +171,28 @@ class BlameBook:
         self.bans = Bans(self.ctx.tables)
         self.ctx.tables.bind(self)
 
-    def restore(self, blames: Mapping[bytes, BlameList], bans: Mapping[bytes, Ban]) -> None:
-        """Take what the store holds."""
+    def restore(
+        self, blames: Mapping[bytes, BlameList], bans: Mapping[bytes, Ban],
+        epochs: Iterable[KeyEpoch] = (),
+    ) -> None:
+        """Take what the store holds. The shares of ``epochs`` were just read: none knows a ban."""
         self.lists.update(blames)
         self.bans.by_peer.update(bans)
+        self._close_latches(epochs)
+
+    def _close_latches(self, epochs: Iterable[KeyEpoch]) -> None:
+        """Let no session, whoever makes it, use a share with a peer banned in its epoch or later.
+
+        A pardon opens none: it asks for an epoch in force that is later than the ban's, whose
+        share has a latch of its own.
+        """
+        for epoch in epochs:
+            banned = [
+                epoch.index_of(peer) for peer, ban in self.bans.by_peer.items()
+                if peer in epoch.roster and epoch.number <= ban.epoch
+            ]
+            if epoch.keyshare is not None:
+                epoch.keyshare.latch.close(banned)
 
     @fact
     def conduct(self, p: bytes, q: bytes) -> str:
@@ -211,6 +230,7 @@ class BlameBook:
                 epoch = self.bans.by_peer[culprit].epoch
                 ctx.note("peer.banned", peer=culprit.hex()[:16], epoch=epoch)
         self._judged = None
+        self._close_latches([*ctx.keys.values(), *ctx.epochs.values(), *ctx.drafts.values()])
         return tuple(banned)
 
     def _blame(self, record: BlameRecord) -> None:

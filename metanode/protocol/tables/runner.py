@@ -21,13 +21,13 @@ from attrs import define, field
 from transitions import EventData, State
 from transitions import Machine as Automaton
 
-from metanode.errors import MetanodeError, check
+from metanode.errors import LocalFault, MetanodeError, check
 from metanode.protocol.tables.effects import Effects, Send, Write
 from metanode.protocol.tables.registry import ATTACHMENT, FACT, MESSAGE, homes_in
 from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView
 from spec.language.assembly import Guard, Machine, Protocol, Rule
-from spec.language.interpreter import Change, Environment, Value, holds, outcome
+from spec.language.interpreter import Change, Environment, Index, Value, holds, outcome
 from spec.messages import ATTACHED, MESSAGE_OF_CELL, index_of
 from spec.trace_format import reference, show
 
@@ -197,11 +197,9 @@ class Tables:
         """
         table, event, values = self._named(trigger, parameters)
         machine = self._runners[table].machine
-        subject = tuple(values[name] for name in machine.subject)
-        state = self.state(table, *subject)
-        with self.view.reading():
-            rule, found = self._runners[table].step(self.view, state, event, values)
-            reads = {name: show(value) for name, value in self.view.reads.items()}
+        subject = tuple([values[name] for name in machine.subject])
+        rule, found, state = self._step(table, event, subject, values)
+        reads = {name: show(value) for name, value in self.view.reads.items()}
         if self.turn is not None:
             self.turn.advance(trigger)
         changes = [change for change in found if change.kept != "ghost"]
@@ -244,12 +242,20 @@ class Tables:
         """Return the error that ``fire`` would raise now, or None."""
         table, event, values = self._named(trigger, parameters)
         subject = tuple(values[name] for name in self._runners[table].machine.subject)
-        with self.view.reading():
-            try:
-                self._runners[table].step(self.view, self.state(table, *subject), event, values)
-            except TransitionError as error:
-                return error
+        try:
+            self._step(table, event, subject, values)
+        except TransitionError as error:
+            return error
         return None
+
+    def _step(
+        self, table: str, event: str, subject: Index, values: Environment
+    ) -> tuple[Rule, tuple[Change, ...], str]:
+        """Return the rule that runs now, its changes and the state of the record."""
+        runner, view = self._runners[table], self.view
+        state = str(view.get(runner.machine.cell.name, *subject))
+        view.begin_reading()
+        return *runner.step(view, state, event, values), state
 
     def take(self) -> Effects:
         """Return the effects collected so far and begin anew."""
@@ -262,10 +268,8 @@ class Tables:
         table, _, event = trigger.partition(".")
         signature = self._runners[table].machine.signatures.get(event)
         values = {"p": self.me, **parameters}
-        check(
-            signature is not None and set(signature) == set(values),
-            f"{trigger} takes {signature}, not {sorted(values)}",
-        )
+        if signature is None or signature.keys() != values.keys():
+            raise LocalFault(f"{trigger} takes {signature}, not {sorted(values)}")
         return table, event, values
 
     def _sort(

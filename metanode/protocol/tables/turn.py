@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from attrs import define
 
-from metanode.errors import check
+from metanode.errors import LocalFault, check
 from spec.inputs import INPUTS, STEPS, Input, position_after
 
 Item = TypeVar("Item")
@@ -49,8 +49,7 @@ class Turn:
         triggers = STEPS[names[self.step]].triggers
         place = position_after(triggers, trigger, self._position)
         done = triggers[self._position : self._position + 1]
-        check(
-            place is not None,
-            f"input {self.entry.kind}, step {names[self.step]}: {trigger} may not follow {done}",
-        )
-        self._position = place or 0
+        if place is None:
+            step = f"input {self.entry.kind}, step {names[self.step]}"
+            raise LocalFault(f"{step}: {trigger} may not follow {done}")
+        self._position = place

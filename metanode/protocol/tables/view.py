@@ -8,7 +8,6 @@ but never run ahead of it, because what was sent stays sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
@@ -80,7 +79,7 @@ class NodeView:
 
     @property
     def reads(self) -> dict[str, Value]:
-        """What was read since ``reading`` began, as a trace names it."""
+        """What was read since ``begin_reading``, as a trace names it."""
         return {
             name if index is None else reference(name, index): value
             for (name, index), value in self._reads.items()
@@ -151,11 +150,9 @@ class NodeView:
         for place, sort in self._places[cell]:
             self._known.setdefault(sort, set()).add(index[place])
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def begin_reading(self) -> None:
         """Note, from here on, what one firing reads."""
         self._reads = {}
-        yield
 
 
 @frozen

@@ -121,6 +121,23 @@ def nobody_blames_the_honest(sessions: Mapping[int, Session[Any]]) -> None:
             assert set(session.abort.culprits) <= {CHEATER}
 
 
+def answers_of(session: Session[Any]) -> list[Message]:
+    """Return a list that grows by what a session answers, which is never before a round is whole.
+    """
+    sent: list[Message] = []
+    receive = session.receive
+
+    def watched(message: Message) -> list[Message]:
+        missing = session.waiting_for
+        out = receive(message)
+        assert not out or missing == (message.sender,), "an answer before the last message"
+        sent.extend(out)
+        return out
+
+    session.receive = watched  # type: ignore[method-assign]  # looks on, changes nothing
+    return sent
+
+
 def fields_of(rounds: Rounds) -> set[tuple[int, str, str]]:
     """Return every (round, slot, field) of a protocol, of either side of the base transfers."""
     if isinstance(rounds, DealingShapes):

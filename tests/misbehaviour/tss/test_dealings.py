@@ -14,7 +14,7 @@ import pytest
 from metanode.tss.dealing import Dealing
 from metanode.tss.messages import DealingShapes, Message
 from metanode.tss.parameters import POINT_BYTES, PROOF_BYTES
-from tests.misbehaviour.tss.cases import CHEATER, VICTIM, nobody_blames_the_honest
+from tests.misbehaviour.tss.cases import CHEATER, VICTIM, answers_of, nobody_blames_the_honest
 from tests.tss.support import (
     deal,
     deliver,
@@ -193,15 +193,7 @@ def test_nothing_leaves_before_a_round_is_whole_nor_after_an_abort(
 ) -> None:
     """Catches an answer to some of a round's messages, or one that follows a failed check."""
     sessions = sessions_of(dealing)
-    victim, sent = sessions[VICTIM], []
-    receive = victim.receive
-
-    def watched(message: Message) -> list[Message]:
-        missing = victim.waiting_for
-        out = receive(message)
-        assert not out or missing == (message.sender,), "an answer before the last message"
-        sent.extend(out)
-        return out
+    victim, sent = sessions[VICTIM], answers_of(sessions[VICTIM])
 
     def cut(recipient: int, message: Message) -> Message:
         wanted = (CHEATER, number, VICTIM)
@@ -209,7 +201,6 @@ def test_nothing_leaves_before_a_round_is_whole_nor_after_an_abort(
             return message
         return attrs.evolve(message, payload=message.payload[:-1])
 
-    victim.receive = watched
     deliver(sessions, tamper=cut)
     assert {message.round for message in sent} == set(range(2, number + 1))
     assert victim.abort is not None

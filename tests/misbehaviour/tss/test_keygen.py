@@ -16,6 +16,7 @@ from tests.misbehaviour.tss.cases import (
     CHEATER,
     VICTIM,
     Case,
+    answers_of,
     check_outcome,
     fields_of,
     nobody_blames_the_honest,
@@ -270,15 +271,7 @@ def test_a_guess_at_the_receivers_delta_by_the_extension() -> None:
 def test_nothing_leaves_after_a_failed_check_of_the_transfers() -> None:
     """Catches a public share, or trees for somebody else, sent beside a verdict."""
     sessions = keygen_sessions(2, 3)
-    sent: list[Message] = []
-    receive = sessions[RECEIVER].receive
-
-    def watched(message: Message) -> list[Message]:
-        out = receive(message)
-        sent.extend(out)
-        return out
-
-    sessions[RECEIVER].receive = watched
+    sent = answers_of(sessions[RECEIVER])
     case = Case(3, D, "ext_columns", "ot_consistency", True, ban=True)
     with ideal_transfers():
         tamper_with(case, ROUNDS, sessions)

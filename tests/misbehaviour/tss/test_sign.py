@@ -13,6 +13,7 @@ from tests.misbehaviour.tss.cases import (
     CHEATER,
     VICTIM,
     Case,
+    answers_of,
     check_outcome,
     fields_of,
     nobody_blames_the_honest,
@@ -328,15 +329,7 @@ def test_nothing_leaves_after_an_abort() -> None:
     """Catches a second answer after a failed check, which would be an oracle."""
     sessions = sign_sessions(deal(3, 3), SIGNERS)
     case = Case(1, D, "columns", "ot_consistency", True, ban=True)
-    sent: list[Message] = []
-    receive = sessions[VICTIM].receive
-
-    def watched(message: Message) -> list[Message]:
-        out = receive(message)
-        sent.extend(out)
-        return out
-
-    sessions[VICTIM].receive = watched
+    sent = answers_of(sessions[VICTIM])
     tamper_with(case, ROUNDS, sessions)
     check_outcome(case, sessions)
     assert sent == []

@@ -119,9 +119,9 @@ def coax(
     def false() -> int:
         for number, guard in enumerate(rule.guards):
             vars(view)["seen"] = []
-            with view.reading():
-                if not holds(guard, view, here):
-                    return number
+            view.begin_reading()
+            if not holds(guard, view, here):
+                return number
         return len(rule.guards)
 
     def put(name: str, index: tuple[Value, ...], value: Value) -> None:
@@ -157,12 +157,12 @@ def meant(
     rules = machine.rules_for(state, event)
     if not rules:
         return "undefined", None
-    with view.reading():
-        able = enabled(machine, state, event, view, here)
-        if not able:
-            false = [first_false(rule, view, here) for rule in rules]
-            return "refused", [f"({guard.text})" for guard in false if guard is not None]
-        return "runs", (able[0], outcome(able[0], view, here))
+    view.begin_reading()
+    able = enabled(machine, state, event, view, here)
+    if not able:
+        false = [first_false(rule, view, here) for rule in rules]
+        return "refused", [f"({guard.text})" for guard in false if guard is not None]
+    return "runs", (able[0], outcome(able[0], view, here))
 
 
 def done(

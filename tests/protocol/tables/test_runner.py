@@ -294,8 +294,8 @@ def test_a_condition_answers_for_its_own_guard() -> None:
         view.put("lock", (P,), lock)
         view.providers["rain"] = lambda rain=rain: rain
         record.load(view, "red", {"p": P, "d": D})
-        with view.reading():
-            answers = [_condition(guard)(Moment()) for guard in guards]
+        view.begin_reading()
+        answers = [_condition(guard)(Moment()) for guard in guards]
         assert answers == [lock is None, rain]
         assert record.refusals == [
             f"({guard.text})" for guard, true in zip(guards, answers, strict=True) if not true

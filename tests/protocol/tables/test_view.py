@@ -34,25 +34,25 @@ def test_a_given_cell_is_asked_of_its_provider_once_in_a_firing(view: NodeView) 
         view.read("event_over", (E,))
     answers = [True, False]
     view.providers["event_over"] = lambda e: answers.pop() if e == E else False
-    with view.reading():
-        assert (view.read("event_over", (E,)), view.read("event_over", (E,))) == (False, False)
-        assert view.read("event_over", (D,)) is False
-    with view.reading():
-        assert view.read("event_over", (E,)) is True
+    view.begin_reading()
+    assert (view.read("event_over", (E,)), view.read("event_over", (E,))) == (False, False)
+    assert view.read("event_over", (D,)) is False
+    view.begin_reading()
+    assert view.read("event_over", (E,)) is True
 
 
 def test_reads_are_noted_for_the_trace(view: NodeView) -> None:
     """Catches a trace without the facts that a guard read."""
     view.providers["event_over"] = lambda _e: False
-    with view.reading():
-        view.read("event_over", (E,))
-        view.read("lock", (P, E))
+    view.begin_reading()
+    view.read("event_over", (E,))
+    view.read("lock", (P, E))
     assert view.reads == {
         f"event_over[{E[:8].hex()}]": False,
         f"lock[{P[:8].hex()}, {E[:8].hex()}]": None,
     }
-    with view.reading():
-        assert view.reads == {}
+    view.begin_reading()
+    assert view.reads == {}
 
 
 def test_individuals_are_holders_and_what_cells_mention(view: NodeView) -> None:
@@ -72,19 +72,19 @@ def test_constants_are_those_of_the_quorum(view: NodeView) -> None:
     view.scopes = lambda sorts, index: named.get(index) if sorts == ("Event", "Attempt") else None
     scoped = view.among(("Event", "Attempt"), (E, 1))
     assert scoped is not None
-    with view.reading():
-        assert [scoped.constant(name) for name in ("N", "T", "F", "R")] == [1, 1, 0, 1]
-        assert tuple(scoped.individuals("Peer")) == (P,)
+    view.begin_reading()
+    assert [scoped.constant(name) for name in ("N", "T", "F", "R")] == [1, 1, 0, 1]
+    assert tuple(scoped.individuals("Peer")) == (P,)
     assert view.reads[f"T[{E[:8].hex()}, 1]"] == 1
     assert view.among(("Event", "Attempt"), (E, 2)) is None
 
 
 def test_what_a_count_is_held_against_is_a_read(view: NodeView) -> None:
     """Catches a trace from which nobody can tell the threshold, or how many were asked."""
-    with view.reading():
-        assert len(tuple(view.individuals("Peer"))) == view.reads["N"] == 2
-        view.constant("T")
-        assert view.reads == {"N": 2, "T": 2}
+    view.begin_reading()
+    assert len(tuple(view.individuals("Peer"))) == view.reads["N"] == 2
+    view.constant("T")
+    assert view.reads == {"N": 2, "T": 2}
 
 
 def test_only_network_cells_are_delivered(view: NodeView) -> None:

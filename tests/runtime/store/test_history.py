@@ -159,8 +159,8 @@ def broken_rules(query: dict[str, Any], disk: Disk) -> list[str]:
     subject["i"] = bytes.fromhex(query.get("session", ""))
     view.providers["kind"] = lambda _event: "payout"
     view.scopes = lambda _sorts, _index: view.quorum
-    with view.reading():
-        return [rule for rule in RULES[query["may"]] if not evaluate(FORMULAS[rule], view, subject)]
+    view.begin_reading()
+    return [rule for rule in RULES[query["may"]] if not evaluate(FORMULAS[rule], view, subject)]
 
 
 def test_round_trip(log: SigningLog, tmp_path: Path) -> None:

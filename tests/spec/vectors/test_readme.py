@@ -38,5 +38,8 @@ def test_the_numbers_of_rows_are_right() -> None:
     vectors = load("bip32.json")
     assert [len(vector["keys"]) for vector in vectors["vectors"]] == [6, 6, 2, 3]
     assert len(vectors["invalid"]) == 16
+    runs = load("threshold_ecdsa.json")
+    counts = f"{len(runs['runs'])} runs, {len(runs['messages'])} messages"
+    assert f"| `threshold_ecdsa.json` | {counts} |" in README
     for name in ("bip143.json", "bip324_ellswift.json", "ecdsa_edge_cases.json"):
         assert f"| `{name}` | {len(load(name)['cases'])} |" in README
