@@ -62,7 +62,7 @@ def chain(each_chain: Chain) -> Iterator[Chain]:
 
 
 @pytest.fixture
-def mweb(daemon: Chain) -> Iterator[Chain]:
+def litecoin(daemon: Chain) -> Iterator[Chain]:
     """Return a real Litecoin daemon with active MWEB, or skip."""
     if not daemon.has_mweb:
         pytest.skip("METANODE_DAEMON is no litecoind: it has no MWEB")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,7 +121,16 @@ class Chain:
         Each time to another key: a block like one that was set aside would be refused.
         """
         address = self.address(key or key_of(f"miner {next(_ROUND)}"))
-        return [bytes.fromhex(h) for h in self.call("generatetoaddress", count, address)]
+        hashes = self.call("generatetoaddress", count, address)
+        self.wait_for_index()
+        return [bytes.fromhex(block_hash) for block_hash in hashes]
+
+    def wait_for_index(self) -> None:
+        """Wait until a real daemon, which indexes transactions beside its blocks, has caught up."""
+        while self.is_real and self.call("getindexinfo", "txindex").get("txindex", {}).get(
+            "best_block_height", self.height()
+        ) < self.height():
+            time.sleep(0.005)
 
     def height(self) -> int:
         """Return the height of the tip."""
