@@ -7,7 +7,7 @@ integrating transaction spends the peg-ins, pays the peg-outs, and holds the res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -59,7 +59,7 @@ class Mweb:
 
 
 @pytest.fixture(scope="module")
-def wallets(daemon: Chain) -> Iterator[None]:
+def wallets(daemon: Chain) -> None:
     """Give both wallets coins, once."""
     if daemon.has_mweb:
         for name in (OPEN, HIDDEN):
@@ -67,7 +67,6 @@ def wallets(daemon: Chain) -> Iterator[None]:
         for _ in range(3):
             Mweb(daemon).peg_in(4 * AMOUNT)
         daemon.mine()
-    yield
 
 
 @pytest.fixture
