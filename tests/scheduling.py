@@ -2,8 +2,8 @@
 
 A file's tests share what their module makes once (keys, recorded runs), so a file is not split. The
 files that use the one network of real processes count as one, so that there is one such network and
-not one for each worker. What takes longest begins first; it mostly waits, and the others compute
-beside it.
+not one for each worker; and those that use the chain daemons. What takes longest begins first; it
+mostly waits, and the others compute beside it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from xdist.scheduler import LoadScopeScheduling
 
 FOLDER = "tests/integration/"
+DAEMONS = "tests/daemons/"
 APART = ("test_bad_input.py", "test_by_command.py")
 """The files of the folder that do not use its network."""
 
 LONG_FIRST = (
     FOLDER,
+    DAEMONS,
     "tests/cli/test_demo.py",
     "tests/model_checks/test_induction.py",
     "tests/protocol/tables/test_runner.py",
@@ -34,7 +36,7 @@ def scope_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith(FOLDER) and not file.endswith(APART):
         return FOLDER
-    return file
+    return DAEMONS if file.startswith(DAEMONS) else file
 
 
 def rank_of(nodeid: str) -> int:
