@@ -98,6 +98,9 @@ class ChainAdapter(Protocol):
         For the fee rate at the key's birth, start at ``CustodyPolicy.index_start`` of that height.
         """
 
+    async def check_daemon(self) -> None:
+        """Raise ``Unavailable`` unless the daemon follows the right chain and has caught up."""
+
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""
 

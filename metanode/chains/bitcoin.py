@@ -20,9 +20,11 @@ from metanode.chains.base import (
     TxStatus,
 )
 from metanode.chains.blockscan import Source, scan_block, with_refunds
+from metanode.chains.known import KNOWN, TEST_PREFIXES, name_of
 from metanode.chains.replies import (
     Block,
     BlockStats,
+    ChainInfo,
     Header,
     Height,
     Id,
@@ -37,6 +39,7 @@ from metanode.custody.types import BlockSummary, Outpoint
 from metanode.errors import LocalFault, Unavailable, check
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
+BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
 WITH_SPENT_OUTPUTS = 3  # getblock's verbosity; litecoind 0.21 takes it for 2
 METHOD_NOT_FOUND = -32601  # rpc/protocol.h
 NOT_FOUND = -5  # rpc/protocol.h, RPC_INVALID_ADDRESS_OR_KEY
@@ -80,6 +83,36 @@ class BitcoinAdapter:
         self._visited = []
         self._coins = set()
         self._sightings = {}
+
+    async def check_daemon(self) -> None:
+        """Raise :class:`Unavailable`, with the mend, unless the daemon can serve this network now.
+
+        It must follow a chain whose addresses begin with our prefix, have caught up with its own
+        headers, and still hold the blocks from the key's birth on.
+        """
+        genesis = await self._rpc.ask(Id, "getblockhash", 0)
+        info = await self._rpc.ask(ChainInfo, "getblockchaininfo")
+        hrp = self._parameters.hrp
+        expected = KNOWN.get(hrp, ())
+        is_test = hrp in TEST_PREFIXES and info.chain == "regtest"
+        if not is_test and genesis not in [chain.genesis for chain in expected]:
+            wanted = " or ".join(chain.name for chain in expected) or "a regtest chain"
+            raise Unavailable(
+                f"the chain daemon follows {name_of(genesis)} ({info.chain}), and {hrp}1... are "
+                f"addresses of {wanted}: correct chain.rpc_url or chain.hrp"
+            )
+        behind = info.headers - info.blocks
+        if behind > BLOCKS_ON_THE_WAY or (info.initialblockdownload and not is_test):
+            raise Unavailable(
+                f"the chain daemon is catching up: it has block {info.blocks} of {info.headers}; "
+                "the node goes on by itself when it is done"
+            )
+        if info.pruned and self._script is not None and info.pruneheight > self._birth_height:
+            raise Unavailable(
+                f"the chain daemon has pruned its blocks below {info.pruneheight}, and deposits "
+                f"are looked for from block {self._birth_height} on: let it download them again "
+                "without prune"
+            )
 
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""

@@ -18,6 +18,8 @@ from metanode.protocol.tables.effects import Broadcast, CheckStake, LookUp
 
 POLL_S = 0.5
 BACKOFF_LIMIT_S = 30.0
+CHECK_S = 60.0
+"""How long a daemon that was found fit is taken for it."""
 MEMPOOL_REST = 50
 """The mempool is read again after so many times what reading it took: 2 % of a core at most."""
 
@@ -37,6 +39,7 @@ class ChainFollower:
     _wanted: bytes | None = None
     _asked: anyio.Event = field(factory=anyio.Event)
     _mempool_due: float = 0.0
+    _check_due: float = 0.0
     _under_way: set[tuple[str, bytes]] = field(factory=set)
 
     async def run(self) -> None:
@@ -59,6 +62,7 @@ class ChainFollower:
 
     async def check_stake(self, request: CheckStake) -> None:
         """Ask about a stake."""
+        await self._check()
         peer, stake, age_s = request.peer, request.stake, self.core.ctx.preset.stake_age_s
         verdict = await self.chain.check_stake(stake, peer, self.stake_minimum, age_s)
         await self.put(
@@ -97,7 +101,15 @@ class ChainFollower:
         finally:
             self._under_way.discard(about)
 
+    async def _check(self) -> None:
+        """Ask now and then whether the daemon can serve; what it says of coins means nothing else.
+        """
+        if time.monotonic() >= self._check_due:
+            await self.chain.check_daemon()
+            self._check_due = time.monotonic() + CHECK_S
+
     async def _poll(self) -> None:
+        await self._check()
         if (public_key := self._wanted) is not None:
             self._wanted, self._asked = None, anyio.Event()
             # The index starts a fee window early: all nodes must see the same fee rate.

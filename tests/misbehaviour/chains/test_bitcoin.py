@@ -7,7 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from metanode.chains.base import DEVNET
+from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.replies import BlockStats, read
 from metanode.chains.rpc import RpcError
 from metanode.custody.types import Outpoint
@@ -146,3 +149,44 @@ async def test_memo_forms_of_a_hostile_depositor() -> None:
             (Outpoint(txid, 1), 10_000, None),
             (Outpoint(txid, 2), 20_000, None),
         ]
+
+
+BITCOIN = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
+INFO = {"chain": "main", "initialblockdownload": False}
+
+
+@pytest.mark.parametrize(
+    ("hrp", "genesis", "changes", "said"),
+    [
+        ("bc", BITCOIN, {}, None),
+        ("bc", BITCOIN, {"headers": 10**6}, "is catching up: it has block .* of 1000000"),
+        ("bc", BITCOIN, {"initialblockdownload": True}, "is catching up"),
+        ("bc", BITCOIN, {"pruned": True, "pruneheight": 10**6}, "pruned its blocks below 1000000"),
+        ("bc", BITCOIN, {"pruned": True, "pruneheight": 3}, None),
+        ("ltc", BITCOIN, {}, r"follows Bitcoin \(main\), and ltc1... are addresses of Litecoin"),
+        ("tb", BITCOIN, {"chain": "test"}, "testnet3 or Bitcoin testnet4 or Bitcoin signet"),
+        ("bcrt", BITCOIN, {}, "addresses of a regtest chain: correct chain.rpc_url or chain.hrp"),
+        ("bc", "ab" * 32, {}, "follows a chain whose first block is abababab"),
+        ("bcrt", "ab" * 32, {"chain": "regtest", "initialblockdownload": True}, None),
+    ],
+)
+async def test_a_daemon_that_cannot_serve_is_named(
+    hrp: str, genesis: str, changes: dict[str, Any], said: str | None
+) -> None:
+    """Catches stakes and deposits that are judged by the wrong chain, or by half of the right one.
+    """
+    async with devnet() as net:
+
+        def bend(method: str, reply: Any) -> Any:
+            if method == "getblockhash":
+                return genesis
+            return {**reply, **INFO, **changes} if method == "getblockchaininfo" else reply
+
+        lie(net, bend)
+        adapter = BitcoinAdapter(net.rpc, evolve(DEVNET, hrp=hrp))
+        adapter.watch(public(USER), 5)
+        if said is None:
+            await adapter.check_daemon()
+        else:
+            with pytest.raises(Unavailable, match=said):
+                await adapter.check_daemon()
