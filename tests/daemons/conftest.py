@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.daemons.support import Chain, Embedded
+from tests.daemons.support import RPCAUTH, Chain, Embedded
 from tools.daemon import Daemon, find_program
 
 
@@ -50,7 +50,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         if os.environ.get("CI_DAEMON") == "required":
             pytest.fail(said)
         pytest.skip(said)
-    server = Daemon(program, tmp_path_factory.mktemp("daemon"))
+    settings = {"rpcauth": RPCAUTH}
+    server = Daemon(program, tmp_path_factory.mktemp("daemon"), settings=settings)
     try:
         yield Chain.begin(server)
     finally:

@@ -6,6 +6,7 @@ here, and the process mines, reorganises and answers.
 
 from __future__ import annotations
 
+import hmac
 import itertools
 import sys
 import time
@@ -32,6 +33,8 @@ AMOUNT = 2_000_000  # of a deposit or stake
 PURSE_AMOUNT = 10_000_000  # of each coin in the purse
 PURSE_COINS = 120  # made at once
 LITECOIN_REGTEST = "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9"
+STEADY = ("steady", "the same after each start")  # accepted beside the cookie
+RPCAUTH = f"{STEADY[0]}:salt${hmac.digest(b'salt', STEADY[1].encode(), 'sha256').hex()}"
 MEMO = b"what the depositor says"
 _ROUND = itertools.count()
 
@@ -194,7 +197,8 @@ class Chain:
 
 
 # --- the adapter ----------------------------------------------------------------------------------
-# The only lines here that name the client's and the adapter's constructors.
+# The only lines here that name the client's and the adapter's constructors, and the shapes of what
+# the adapter tells: a change of those is made here once.
 
 
 @asynccontextmanager
@@ -202,7 +206,7 @@ async def connected(
     chain: Chain, url: str | None = None, *, timeout_s: float = 20.0
 ) -> AsyncIterator[RpcClient]:
     """Open a client as a node does, at another address when a proxy stands between."""
-    credentials = chain.server.credentials()
+    credentials = STEADY if chain.is_real else chain.server.credentials()
     async with RpcClient(url or chain.server.url, credentials, timeout_s=timeout_s) as rpc:
         yield rpc
 
@@ -230,6 +234,22 @@ async def watching(
     async with adapter(chain, **changes) as watcher:
         watcher.watch(custody.public_key.format(), chain.height() + 1)
         yield watcher
+
+
+async def sent(watcher: BitcoinAdapter, raw: bytes, txid: bytes) -> str:
+    """Broadcast a transaction; return what became of it."""
+    return await watcher.broadcast(raw, txid)
+
+
+async def refusal(watcher: BitcoinAdapter, raw: bytes, txid: bytes) -> str:
+    """Broadcast a transaction that is refused; return the daemon's reason."""
+    result: Any = await watcher.broadcast(raw, txid)
+    return str(result.reason)
+
+
+def spendable_from(deposit: Any) -> int:
+    """Return the height of the first block that may spend a deposit."""
+    return int(deposit.spendable_height)
 
 
 async def caught_up(watcher: BitcoinAdapter) -> ChainUpdate:

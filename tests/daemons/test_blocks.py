@@ -17,6 +17,7 @@ from tests.daemons.support import (
     adapter,
     caught_up,
     deposits_in,
+    spendable_from,
     watching,
 )
 from tests.support import key_of
@@ -152,8 +153,8 @@ async def test_a_coinbase_deposit_says_when_it_can_be_spent(chain: Chain) -> Non
         chain.deposit(custody)
         chain.mine()
         mined, paid = (d for b in (await caught_up(watcher)).connected for d in b.deposits)
-        assert mined.spendable_height == mined.height + 100  # type: ignore[attr-defined]
-        assert paid.spendable_height == paid.height + 1  # type: ignore[attr-defined]
+        assert spendable_from(mined) == mined.height + 100
+        assert spendable_from(paid) == paid.height + 1
 
 
 async def test_change_of_a_payout_is_no_deposit(chain: Chain) -> None:

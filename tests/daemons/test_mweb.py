@@ -14,7 +14,17 @@ import pytest
 from attrs import frozen
 
 from tests.daemons.coins import FEE, Coin, script_of, signed
-from tests.daemons.support import AMOUNT, MEMO, PURSE, Chain, caught_up, deposits_in, watching
+from tests.daemons.support import (
+    AMOUNT,
+    MEMO,
+    PURSE,
+    Chain,
+    caught_up,
+    deposits_in,
+    sent,
+    spendable_from,
+    watching,
+)
 from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
@@ -155,9 +165,9 @@ async def test_a_peg_out_cannot_be_spent_at_once(mweb: Mweb) -> None:
             [(found.amount - FEE, script_of(PURSE))],
         )
         for _ in range(MATURITY - 1):
-            assert await watcher.broadcast(raw, txid) == "rejected"
+            assert await sent(watcher, raw, txid) == "rejected"
             mweb.chain.mine()
-        assert await watcher.broadcast(raw, txid) == "sent"
+        assert await sent(watcher, raw, txid) == "sent"
 
 
 @pytest.mark.xfail(strict=True, reason="nothing tells a coin that is not yet spendable from others")
@@ -169,7 +179,7 @@ async def test_a_peg_out_says_when_it_can_be_spent(mweb: Mweb) -> None:
         mweb.chain.mine()
         (block,) = (await caught_up(watcher)).connected
         (found,) = block.deposits
-        assert found.spendable_height == found.height + MATURITY  # type: ignore[attr-defined]
+        assert spendable_from(found) == found.height + MATURITY
 
 
 async def test_a_reorganisation_with_mweb_gives_the_deposit_again(mweb: Mweb) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from metanode.chains.base import StakeVerdict
 from metanode.chains.bitcoin import BitcoinAdapter
+from metanode.custody.transaction import virtual_size
 from metanode.custody.types import Outpoint
-from tests.daemons.coins import FEE, Coin, script_of, signed
-from tests.daemons.support import AMOUNT, COIN, PURSE, Chain, adapter
+from tests.daemons.coins import FEE, Coin, Kind, script_of, signed
+from tests.daemons.support import AMOUNT, COIN, PURSE, Chain, adapter, refusal, sent
 from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
@@ -82,12 +83,12 @@ async def test_a_payment_goes_from_sent_to_final(chain: Chain) -> None:
         raw, txid = signed([coin], [(coin.amount - FEE, script_of(PAYEE))])
         assert (await watcher.lookup(txid)).state == "unknown"
         assert (await watcher.lookup(txid, [coin.outpoint])).state == "unknown"
-        assert await watcher.broadcast(raw, txid) == "sent"
-        assert await watcher.broadcast(raw, txid) == "known"
+        assert await sent(watcher, raw, txid) == "sent"
+        assert await sent(watcher, raw, txid) == "known"
         assert (await watcher.lookup(txid, [coin.outpoint])).state == "pending"
         chain.mine()
         height = chain.height()
-        assert await watcher.broadcast(raw, txid) == "known"
+        assert await sent(watcher, raw, txid) == "known"
         for confirmations, state in ((1, "included"), (2, "included"), (3, "final")):
             found = await watcher.lookup(txid, [coin.outpoint])
             assert (found.state, found.confirmations, found.height) == (
@@ -110,7 +111,7 @@ async def test_a_payment_is_known_when_its_outputs_are_spent(chain: Chain) -> No
         chain.send(spent)
         chain.mine()
         assert (await watcher.lookup(txid, [coin.outpoint])).state == "included"
-        assert await watcher.broadcast(raw, txid) == "known"
+        assert await sent(watcher, raw, txid) == "known"
 
 
 async def test_a_double_spend_is_a_conflict(chain: Chain) -> None:
@@ -119,10 +120,10 @@ async def test_a_double_spend_is_a_conflict(chain: Chain) -> None:
         coin = chain.coin()
         first, first_id = signed([coin], [(coin.amount - 2 * FEE, script_of(PAYEE))])
         second, second_id = signed([coin], [(coin.amount - FEE, script_of(OWNER))])
-        assert await watcher.broadcast(first, first_id) == "sent"
-        assert await watcher.broadcast(second, second_id) == "conflict"
+        assert await sent(watcher, first, first_id) == "sent"
+        assert await sent(watcher, second, second_id) == "conflict"
         chain.mine()
-        assert await watcher.broadcast(second, second_id) == "conflict"
+        assert await sent(watcher, second, second_id) == "conflict"
         assert (await watcher.lookup(second_id)).state == "unknown"
         assert (await watcher.lookup(second_id, [coin.outpoint])).state == "replaced"
         assert (await watcher.lookup(first_id, [coin.outpoint])).state == "included"
@@ -162,7 +163,7 @@ async def test_what_no_daemon_takes_is_rejected(chain: Chain, why: str) -> None:
     """Catches a refusal that is taken for a conflict or an outage: its coin is still unspent."""
     async with adapter(chain) as watcher:
         raw, txid, spent = refused(chain, why)
-        assert await watcher.broadcast(raw, txid) == "rejected"
+        assert await sent(watcher, raw, txid) == "rejected"
         assert (await watcher.lookup(txid, [spent])).state == "unknown"
 
 
@@ -172,8 +173,7 @@ async def test_a_refusal_keeps_its_reason(chain: Chain, why: str, word: str) -> 
     """Catches a payout that waits for ever without a word of what the daemon has against it."""
     async with adapter(chain) as watcher:
         raw, txid, _ = refused(chain, why)
-        result = await watcher.broadcast(raw, txid)
-        assert word in result.reason  # type: ignore[attr-defined]
+        assert word in await refusal(watcher, raw, txid)
 
 
 async def test_a_reorganised_payment_waits_again(chain: Chain) -> None:
@@ -181,7 +181,7 @@ async def test_a_reorganised_payment_waits_again(chain: Chain) -> None:
     async with adapter(chain) as watcher:
         coin = chain.coin()
         raw, txid = signed([coin], [(coin.amount - FEE, script_of(PAYEE))])
-        await watcher.broadcast(raw, txid)
+        await sent(watcher, raw, txid)
         (block,) = chain.mine()
         assert (await watcher.lookup(txid)).state == "included"
         chain.set_aside(block)
@@ -194,8 +194,8 @@ async def test_a_dearer_payment_replaces_a_waiting_one(chain: Chain) -> None:
         coin = chain.coin()
         first, first_id = signed([coin], [(coin.amount - FEE, script_of(PAYEE))])
         second, second_id = signed([coin], [(coin.amount - 5 * FEE, script_of(PAYEE))])
-        assert await watcher.broadcast(first, first_id) == "sent"
-        assert await watcher.broadcast(second, second_id) == "sent"
+        assert await sent(watcher, first, first_id) == "sent"
+        assert await sent(watcher, second, second_id) == "sent"
         assert (await watcher.lookup(first_id, [coin.outpoint])).state == "replaced"
         assert (await watcher.lookup(second_id, [coin.outpoint])).state == "pending"
 
@@ -236,4 +236,30 @@ async def test_a_payment_that_was_reorganised_away_is_a_conflict(
         fails_today(STALE_INDEX)
     async with adapter(chain) as watcher:
         raw, txid, _ = await reorganised_away(chain)
-        assert await watcher.broadcast(raw, txid) == "conflict"
+        assert await sent(watcher, raw, txid) == "conflict"
+
+
+DUST = {"bcrt": {"p2pkh": 546, "p2wpkh": 294}, "rltc": {"p2pkh": 5_460, "p2wpkh": 2_940}}
+"""The least amounts that daemons relay: Litecoin's are ten times Bitcoin's."""
+
+
+@pytest.mark.parametrize("kind", ["p2pkh", "p2wpkh"])
+async def test_dust_is_what_this_chain_calls_dust(chain: Chain, kind: Kind) -> None:
+    """Catches a payout with an output that this chain's daemons never relay, a unit too small."""
+    least = DUST[chain.hrp][kind]
+    async with adapter(chain) as watcher:
+        coin = chain.coin()
+        for amount, outcome in ((least - 1, "rejected"), (least, "sent")):
+            rest = coin.amount - FEE - amount
+            outputs = [(amount, script_of(PAYEE, kind)), (rest, script_of(PURSE))]
+            assert await sent(watcher, *signed([coin], outputs)) == outcome
+
+
+async def test_the_least_fee_is_one_unit_for_each_virtual_byte(chain: Chain) -> None:
+    """Catches a fee floor that real daemons do not share, and an embedded chain that is lenient."""
+    async with adapter(chain) as watcher:
+        coin = chain.coin()
+        size = virtual_size(1, [script_of(PAYEE)])
+        for fee, outcome in ((size - 2, "rejected"), (size, "sent")):
+            raw, txid = signed([coin], [(coin.amount - fee, script_of(PAYEE))])
+            assert await sent(watcher, raw, txid) == outcome
