@@ -8,6 +8,7 @@ deposit's sender is known. Without it, blocks with deposits wait, and the reason
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 from attrs import frozen
@@ -29,6 +30,7 @@ from metanode.chains.replies import (
     Height,
     Id,
     Indexes,
+    Shape,
     Transaction,
     UnspentOutput,
 )
@@ -90,8 +92,8 @@ class BitcoinAdapter:
         It must follow a chain whose addresses begin with our prefix, have caught up with its own
         headers, and still hold the blocks from the key's birth on.
         """
-        genesis = await self._rpc.ask(Id, "getblockhash", 0)
-        info = await self._rpc.ask(ChainInfo, "getblockchaininfo")
+        genesis = await self._ask(Id, "getblockhash", 0)
+        info = await self._ask(ChainInfo, "getblockchaininfo")
         hrp = self._parameters.hrp
         expected = KNOWN.get(hrp, ())
         is_test = hrp in TEST_PREFIXES and info.chain == "regtest"
@@ -116,7 +118,7 @@ class BitcoinAdapter:
 
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""
-        block_hash = await self._rpc.ask(Id, "getbestblockhash")
+        block_hash = await self._ask(Id, "getbestblockhash")
         return (await self._header(block_hash)).height, block_hash
 
     async def poll(self) -> ChainUpdate:
@@ -135,7 +137,7 @@ class BitcoinAdapter:
             parent = self._visited[kept - 1] if kept else None
             summaries: list[BlockSummary] = []
             visited: list[_Visited] = []
-            tip_height = await self._rpc.ask(Height, "getblockcount")
+            tip_height = await self._ask(Height, "getblockcount")
             height = parent.height + 1 if parent else self._birth_height
             last = min(tip_height, height + self._parameters.blocks_per_poll - 1)
             caught_up = last == tip_height
@@ -160,7 +162,7 @@ class BitcoinAdapter:
         rest follows with the next calls.
         """
         script = self._watched()
-        present = set(await self._rpc.ask(list[Id], "getrawmempool"))
+        present = set(await self._ask(list[Id], "getrawmempool"))
         known = {txid: found for txid, found in self._sightings.items() if txid in present}
         for txid in sorted(present - known.keys())[:NEW_MEMPOOL_TRANSACTIONS_PER_CALL]:
             transaction = await self._transaction(txid)
@@ -187,12 +189,9 @@ class BitcoinAdapter:
             return StakeVerdict(False, "foreign", coin.value)
         if coin.value < minimum:
             return StakeVerdict(False, "short", coin.value)
-        try:
-            tip = await self._header(coin.bestblock)
-            height = tip.height - coin.confirmations + 1
-            block = await self._header(await self._rpc.ask(Id, "getblockhash", height))
-        except RpcError as fault:
-            raise Unavailable(f"the chain moved during a stake check: {fault.message}") from fault
+        tip = await self._header(coin.bestblock)
+        height = tip.height - coin.confirmations + 1
+        block = await self._header(await self._ask(Id, "getblockhash", height))
         age_s = max(0, tip.mediantime - block.time)
         if age_s < min_age_s:
             return StakeVerdict(False, "young", coin.value, age_s)
@@ -225,6 +224,10 @@ class BitcoinAdapter:
         is ``replaced`` instead of ``unknown``.
         """
         found = await self._transaction(Id(txid))
+        if found is not None and found.blockhash is not None and found.confirmations < 1:
+            # An index keeps what is in no block any more; in the mempool it may be all the same.
+            mempool = await self._ask(list[Id], "getrawmempool")
+            found = found if txid in mempool else None
         if found is None:
             replaced = bool(inputs) and await self._is_spent(inputs)
             return TxStatus("replaced" if replaced else "unknown")
@@ -247,11 +250,12 @@ class BitcoinAdapter:
         while kept:
             block_hash = self._visited[kept - 1].hash
             try:
-                if (await self._header(block_hash)).confirmations >= 0:
+                found = await self._rpc.ask(Header, "getblockheader", block_hash.hex())
+                if found.confirmations >= 0:
                     return tuple(gone), kept
             except RpcError as fault:
                 if fault.code != NOT_FOUND:
-                    raise
+                    raise Unavailable(f"cannot read a block's header: {fault}") from fault
             gone.append(block_hash)
             kept -= 1
         if gone and self._visited[0].height > self._birth_height:
@@ -306,8 +310,15 @@ class BitcoinAdapter:
                 f"transactions and is at block {index.best_block_height}"
             )
 
+    async def _ask(self, shape: type[Shape], method: str, *params: Any) -> Shape:
+        """Ask what a daemon has no reason to refuse."""
+        try:
+            return await self._rpc.ask(shape, method, *params)
+        except RpcError as fault:
+            raise Unavailable(f"the chain daemon refuses {method}: {fault}") from fault
+
     async def _header(self, block_hash: bytes) -> Header:
-        return await self._rpc.ask(Header, "getblockheader", block_hash.hex())
+        return await self._ask(Header, "getblockheader", block_hash.hex())
 
     async def _transaction(self, txid: Id) -> Transaction | None:
         try:
@@ -319,7 +330,7 @@ class BitcoinAdapter:
 
     async def _unspent(self, outpoint: Outpoint) -> UnspentOutput | None:
         """Return an output unless it is spent, in a block or in the mempool."""
-        found: UnspentOutput | None = await self._rpc.ask(
+        found: UnspentOutput | None = await self._ask(
             UnspentOutput | None,  # type: ignore[arg-type]
             "gettxout", outpoint.txid.hex(), outpoint.index, True,
         )

@@ -10,6 +10,7 @@ from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
 from spec.parameters import COINBASE_MATURITY_BLOCKS, PEGOUT_MATURITY_BLOCKS
 
 _NO_PARENT = bytes(32)
+_WITNESS_COMMITMENT = bytes.fromhex("aa21a9ed")
 _MWEB_HEADER = bytes([0x59, 32])  # OP_9 and 32 bytes: the first output of Litecoin's HogEx (LIP-3)
 
 
@@ -53,7 +54,7 @@ def scan_block(
                 outpoint, output.value, block.height, block.hash, position,
                 memo_in(transaction), None, block.height + maturity(transaction),
             ))
-            if spent:
+            if spent and not pegs_out(transaction):
                 first = next(entry for entry in transaction.vin if entry.outpoint == spent[0])
                 told = first.prevout
                 sources[outpoint] = Source(spent[0], None if told is None else told.script)
@@ -77,15 +78,23 @@ def maturity(transaction: Transaction) -> int:
     """Return after how many blocks an output may be spent: new coins and MWEB peg-outs must age."""
     if transaction.is_coinbase:
         return COINBASE_MATURITY_BLOCKS
+    return PEGOUT_MATURITY_BLOCKS if pegs_out(transaction) else 0
+
+
+def pegs_out(transaction: Transaction) -> bool:
+    """Return whether this is Litecoin's integrating transaction: what it pays has no sender."""
     first = transaction.vout[0].script if transaction.vout else None
-    pegs_out = first is not None and first[:2] == _MWEB_HEADER
-    return PEGOUT_MATURITY_BLOCKS if pegs_out else 0
+    return first is not None and first[:2] == _MWEB_HEADER
 
 
 def memo_in(transaction: Transaction) -> bytes | None:
-    """Return the data of the first OP_RETURN output, None when there is none."""
+    """Return the data of the first OP_RETURN output, None when there is none.
+
+    The witness commitment of a coinbase (BIP141) is no memo.
+    """
     for output in transaction.vout:
         memo = None if output.script is None else memo_of(output.script)
-        if memo is not None:
+        commits = transaction.is_coinbase and (memo or b"").startswith(_WITNESS_COMMITMENT)
+        if memo is not None and not commits:
             return memo
     return None
