@@ -21,7 +21,7 @@ from attrs import define, field, frozen
 
 from metanode.chains import json_decimal
 
-DELAY_S = 0.2
+DELAY_S = 0.05
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 Framing = Literal["whole", "truncated", "chunked"]

@@ -33,7 +33,7 @@ from tests.support import key_of
 pytestmark = pytest.mark.anyio
 
 CUSTODY, OWNER, PAYEE = key_of("faults: custody"), key_of("faults: owner"), key_of("faults: payee")
-HANG_TIMEOUT_S = 0.3
+HANG_TIMEOUT_S = 0.2
 HEAL_S = 10.0
 
 

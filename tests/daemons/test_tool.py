@@ -29,13 +29,14 @@ def test_it_prints_what_opens_the_daemon_and_stops_it(daemon: Chain, tmp_path: P
         assert told["height"] == str(MATURE_BLOCKS)
         secret = Path(told["password"])
         assert secret.stat().st_mode & 0o077 == 0
-        given = {"auth": (told["user"], secret.read_text(encoding="utf-8")), "trust_env": False}
+        auth = told["user"], secret.read_text(encoding="utf-8")
         call = {"method": "getbalance", "params": []}
-        assert httpx.post(told["url"], json=call, **given).json()["result"] > 0
+        reply = httpx.post(told["url"], json=call, auth=auth, trust_env=False)
+        assert reply.json()["result"] > 0
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     with pytest.raises(httpx.ConnectError):
-        httpx.post(told["url"], json=call, **given)
+        httpx.post(told["url"], json=call, auth=auth, trust_env=False)
 
 
 def test_what_is_no_daemon_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
