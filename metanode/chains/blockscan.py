@@ -11,7 +11,7 @@ from spec.parameters import COINBASE_MATURITY_BLOCKS, PEGOUT_MATURITY_BLOCKS
 
 _NO_PARENT = bytes(32)
 _WITNESS_COMMITMENT = bytes.fromhex("aa21a9ed")
-_MWEB_HEADER = bytes([0x59, 32])  # OP_9 and 32 bytes: the first output of Litecoin's HogEx (LIP-3)
+_MWEB_HEADER = bytes([0x58, 32])  # OP_8 and 32 bytes: the first output of Litecoin's HogEx
 
 
 @frozen
@@ -57,7 +57,7 @@ def scan_block(
             if spent and not pegs_out(transaction):
                 first = next(entry for entry in transaction.vin if entry.outpoint == spent[0])
                 told = first.prevout
-                sources[outpoint] = Source(spent[0], None if told is None else told.script)
+                sources[outpoint] = Source(spent[0], None if told is None else told.locking.hex)
     summary = BlockSummary(
         height=block.height, hash=block.hash, parent=block.previousblockhash or _NO_PARENT,
         time=block.time, median_time=block.mediantime, fee_rate=fee_rate, deposits=tuple(deposits),

@@ -47,14 +47,24 @@ class Script:
 class Output:
     """An output: ``script`` is None for one that pays no script, as MWEB's."""
 
-    n: Count = Count(0)
-    value: Amount = Amount(0)
-    locking: Script | None = None
+    n: Count
+    value: Amount
+    locking: Script | None
 
     @property
     def script(self) -> bytes | None:
         """Return the locking script."""
         return None if self.locking is None else self.locking.hex
+
+
+_OF_MWEB = Output(Count(0), Amount(0), None)
+
+
+@frozen
+class SpentOutput:
+    """An output as an input tells it, where a daemon does so."""
+
+    locking: Script
 
 
 @frozen
@@ -67,7 +77,12 @@ class Spending:
     txid: Id | None = None
     vout: Count | None = None
     coinbase: str | None = field(default=None, repr=False)
-    prevout: Output | None = None
+    prevout: SpentOutput | None = None
+    ismweb: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.coinbase is None and not self.ismweb and self.outpoint is None:
+            raise ValueError("an input that names no output")
 
     @property
     def outpoint(self) -> Outpoint | None:
@@ -86,6 +101,10 @@ class Transaction:
     vout: list[Output] = field(repr=False)
     confirmations: int = 0
     blockhash: Id | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.confirmations > 0 and self.blockhash is None:
+            raise ValueError("a confirmed transaction without its block")
 
     @property
     def is_coinbase(self) -> bool:
@@ -109,12 +128,16 @@ class Header:
     mediantime: Time
     previousblockhash: Id | None = None
 
+    def __attrs_post_init__(self) -> None:
+        if self.height > 0 and self.previousblockhash is None:
+            raise ValueError("a block that follows none")
+
 
 @frozen
 class Block(Header):
     """A block with its transactions."""
 
-    tx: list[Transaction] = field(factory=list, repr=False)
+    tx: list[Transaction] = field(kw_only=True, repr=False)
 
 
 @frozen
@@ -259,14 +282,19 @@ def _converter() -> cattrs.Converter:
             partial(operator.eq, list[element]),  # type: ignore[valid-type]
             _list(converter, element),
         )
-    renamed = {Output: "locking", UnspentOutput: "locking"}
+    renamed = {Output: "locking", SpentOutput: "locking", UnspentOutput: "locking"}
     for shape in (
-        Script, Output, Spending, Transaction, Header, Block, UnspentOutput, Index, Indexes,
-        ChainInfo,
+        Script, Output, SpentOutput, Spending, Transaction, Header, Block, UnspentOutput, Index,
+        Indexes, ChainInfo,
     ):
         names: Any = {renamed[shape]: override(rename="scriptPubKey")} if shape in renamed else {}
         made = make_dict_structure_fn(shape, converter, _cattrs_detailed_validation=False, **names)
         converter.register_structure_hook(shape, _object(made))
+    output = converter.get_structure_hook(Output)
+    converter.register_structure_hook(Output, lambda value, shape: (
+        _OF_MWEB if isinstance(value, dict) and value.get("ismweb") is True
+        else output(value, shape)
+    ))
     return converter
 
 

@@ -113,8 +113,8 @@ class RpcClient(Daemon):
         if not isinstance(reply, dict) or reply.get("id") != request["id"]:
             raise Unavailable(f"{self._url} answers {method} with no JSON-RPC reply")
         error = reply.get("error")
-        if error is None:
-            return reply.get("result")
+        if error is None and "result" in reply:
+            return reply["result"]
         code = error.get("code") if isinstance(error, dict) else None
         if not isinstance(error, dict) or type(code) is not int:
             raise Unavailable(f"{self._url} answers {method} with a malformed error")

@@ -27,6 +27,7 @@ TRANSACTION: dict[str, Any] = {
 }
 HEADER: dict[str, Any] = {
     "hash": TXID, "height": 7, "confirmations": -1, "time": 1, "mediantime": 1,
+    "previousblockhash": OTHER,
 }
 
 
@@ -48,7 +49,9 @@ def test_an_extension_block_is_read_around() -> None:
 def test_a_block_that_left_the_chain_and_the_first_one_have_headers() -> None:
     """Catches a header that is refused because it counts down, or has nothing before it."""
     found = read(Header, "getblockheader", HEADER)
-    assert (found.confirmations, found.previousblockhash) == (-1, None)
+    assert (found.confirmations, found.previousblockhash) == (-1, bytes.fromhex(OTHER))
+    first = {name: value for name, value in HEADER.items() if name != "previousblockhash"}
+    assert read(Header, "getblockheader", {**first, "height": 0}).previousblockhash is None
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,12 @@ def test_a_block_that_left_the_chain_and_the_first_one_have_headers() -> None:
         (Transaction, {**TRANSACTION, "vout": [{**OUTPUT, "scriptPubKey": {"asm": ""}}]}),
         (Transaction, {**TRANSACTION, "confirmations": Decimal("1.5")}),
         (Transaction, {"txid": TXID, "vin": []}),
+        (Transaction, {**TRANSACTION, "vin": [{"txid": OTHER}]}),
+        (Transaction, {**TRANSACTION, "vin": [{}]}),
+        (Transaction, {**TRANSACTION, "vout": [{"n": 0, "value": 1}]}),
+        (Transaction, {**TRANSACTION, "vout": [{"n": 0, "scriptPubKey": {"hex": ""}}]}),
+        (Transaction, {**TRANSACTION, "confirmations": 1}),
+        (Header, {**HEADER, "previousblockhash": None}),
         (Header, {**HEADER, "height": 2**31}),
         (Header, {**HEADER, "time": 2**32}),
         (Header, {name: value for name, value in HEADER.items() if name != "mediantime"}),

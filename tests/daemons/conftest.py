@@ -7,7 +7,7 @@ takes its processes with it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -79,13 +79,3 @@ def litecoin(daemon: Chain) -> Iterator[Chain]:
         pytest.skip("METANODE_DAEMON is no litecoind: it has no MWEB")
     yield daemon
     daemon.mine()
-
-
-@pytest.fixture
-def fails_today(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return what a test calls, with the defect's name, where it fails on some chains only."""
-
-    def mark(reason: str) -> None:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
-
-    return mark

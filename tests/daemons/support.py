@@ -22,7 +22,7 @@ from metanode.chains.base import DEVNET, ChainUpdate
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.custody.scripts import address_of, data_script
-from metanode.custody.types import BlockSummary, Outpoint
+from metanode.custody.types import BlockSummary, Deposit, Outpoint
 from tests.daemons.coins import FEE, Coin, Kind, script_of, signed
 from tests.support import key_of
 from tools.daemon import Daemon, Server
@@ -238,18 +238,17 @@ async def watching(
 
 async def sent(watcher: BitcoinAdapter, raw: bytes, txid: bytes) -> str:
     """Broadcast a transaction; return what became of it."""
-    return await watcher.broadcast(raw, txid)
+    return (await watcher.broadcast(raw, txid)).result
 
 
 async def refusal(watcher: BitcoinAdapter, raw: bytes, txid: bytes) -> str:
     """Broadcast a transaction that is refused; return the daemon's reason."""
-    result: Any = await watcher.broadcast(raw, txid)
-    return str(result.reason)
+    return (await watcher.broadcast(raw, txid)).reason
 
 
-def spendable_from(deposit: Any) -> int:
+def spendable_from(deposit: Deposit) -> int:
     """Return the height of the first block that may spend a deposit."""
-    return int(deposit.spendable_height)
+    return max(deposit.matures, deposit.height + 1)
 
 
 async def caught_up(watcher: BitcoinAdapter) -> ChainUpdate:

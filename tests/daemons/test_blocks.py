@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from metanode.custody.scripts import data_script
@@ -125,15 +123,11 @@ async def test_a_deposit_without_a_memo_has_none(chain: Chain) -> None:
         assert found[outpoint].memo is None
 
 
-async def test_a_miners_payment_to_custody_is_a_deposit(
-    chain: Chain, fails_today: Callable[[str], None]
-) -> None:
+async def test_a_miners_payment_to_custody_is_a_deposit(chain: Chain) -> None:
     """Catches a coinbase that is skipped, or that ends the scan for it spends no output.
 
     Each block of today commits to its witnesses in an OP_RETURN of the coinbase: that is no memo.
     """
-    if chain.is_real:
-        fails_today("the coinbase's witness commitment is taken for a memo")
     custody = key_of("blocks: coinbase")
     async with watching(chain, custody) as watcher:
         (block_hash,) = chain.mine(1, custody)
@@ -144,7 +138,6 @@ async def test_a_miners_payment_to_custody_is_a_deposit(
         assert (found.position, found.memo, found.refund_script) == (0, None, None)
 
 
-@pytest.mark.xfail(strict=True, reason="nothing tells a coin that is not yet spendable from others")
 async def test_a_coinbase_deposit_says_when_it_can_be_spent(chain: Chain) -> None:
     """Catches custody that waits 100 blocks for one deposit, and pays nobody else meanwhile."""
     custody = key_of("blocks: maturity")

@@ -90,10 +90,9 @@ WAYS: dict[str, Send] = {"peg-in": Mweb.peg_in, "passed on": Mweb.pass_on, "peg-
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_mweb_in_the_mempool_hides_no_deposit(
-    mweb: Mweb, way: str, fails_today: Callable[[str], None]
+    mweb: Mweb, way: str
 ) -> None:
     """Catches a node that ends, or that sees no deposits, while somebody else uses MWEB."""
-    fails_today(NO_SCRIPT)
     custody = key_of(f"mweb: mempool, {way}")
     async with watching(mweb.chain, custody) as watcher:
         WAYS[way](mweb)
@@ -141,7 +140,6 @@ async def test_a_peg_out_to_custody_is_a_deposit(mweb: Mweb) -> None:
         assert (found.amount, found.memo) == (AMOUNT // 2, None)
 
 
-@pytest.mark.xfail(strict=True, reason="the refund script is that of MWEB itself, not the sender's")
 async def test_a_peg_out_has_no_sender(mweb: Mweb) -> None:
     """Catches a refund to the chain's own MWEB output, from which nobody could take it."""
     custody = key_of("mweb: sender")
@@ -170,7 +168,6 @@ async def test_a_peg_out_cannot_be_spent_at_once(mweb: Mweb) -> None:
         assert await sent(watcher, raw, txid) == "sent"
 
 
-@pytest.mark.xfail(strict=True, reason="nothing tells a coin that is not yet spendable from others")
 async def test_a_peg_out_says_when_it_can_be_spent(mweb: Mweb) -> None:
     """Catches custody that builds a payout with a peg-out that no daemon lets it spend yet."""
     custody = key_of("mweb: spendable")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pytest
 
@@ -168,7 +167,6 @@ async def test_what_no_daemon_takes_is_rejected(chain: Chain, why: str) -> None:
         assert (await watcher.lookup(txid, [spent])).state == "unknown"
 
 
-@pytest.mark.xfail(strict=True, reason="broadcast drops the reason with which a daemon refuses")
 @pytest.mark.parametrize(("why", "word"), REFUSED)
 async def test_a_refusal_keeps_its_reason(chain: Chain, why: str, word: str) -> None:
     """Catches a payout that waits for ever without a word of what the daemon has against it."""
@@ -217,24 +215,16 @@ async def reorganised_away(chain: Chain) -> tuple[bytes, bytes, Coin]:
     return raw, txid, coin
 
 
-async def test_a_payment_that_was_reorganised_away_is_replaced(
-    chain: Chain, fails_today: Callable[[str], None]
-) -> None:
+async def test_a_payment_that_was_reorganised_away_is_replaced(chain: Chain) -> None:
     """Catches a payout that waits for ever for a transaction which is nowhere, and can never be."""
-    if chain.is_real:
-        fails_today(STALE_INDEX)
     async with adapter(chain) as watcher:
         _, txid, coin = await reorganised_away(chain)
         assert (await watcher.lookup(txid)).state == "unknown"
         assert (await watcher.lookup(txid, [coin.outpoint])).state == "replaced"
 
 
-async def test_a_payment_that_was_reorganised_away_is_a_conflict(
-    chain: Chain, fails_today: Callable[[str], None]
-) -> None:
+async def test_a_payment_that_was_reorganised_away_is_a_conflict(chain: Chain) -> None:
     """Catches a broadcast that calls a transaction known which the daemon has just refused."""
-    if chain.is_real:
-        fails_today(STALE_INDEX)
     async with adapter(chain) as watcher:
         raw, txid, _ = await reorganised_away(chain)
         assert await sent(watcher, raw, txid) == "conflict"

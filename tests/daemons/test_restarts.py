@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -18,18 +18,16 @@ from metanode.errors import Unavailable, UserError
 from metanode.runtime.home.config import parse_config
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.wiring import rpc_client
-from tests.daemons.coins import FEE, script_of, signed
-from tests.daemons.proxy import proxied, refusing
+from tests.daemons.coins import script_of
+from tests.daemons.proxy import Fault, edited, proxied, refusing
 from tests.daemons.support import (
     PURSE,
     Chain,
     Embedded,
-    adapter,
     adapter_of,
     caught_up,
     connected,
     deposits_in,
-    sent,
     watching,
 )
 from tests.runtime.support import document
@@ -179,10 +177,9 @@ async def configured(
 
 @pytest.mark.parametrize("user", ["", "__cookie__"])
 async def test_a_cookie_file_opens_the_daemon(
-    chain: Chain, tmp_path: Path, user: str, fails_today: Callable[[str], None]
+    chain: Chain, tmp_path: Path, user: str
 ) -> None:
     """Catches a documented setting that never works: a cookie file holds user and password."""
-    fails_today("the whole cookie is sent as the password")
     async with configured(chain.server, tmp_path, user, chain.server.cookie) as rpc:
         assert await rpc.call("getblockcount") == chain.height()
 
@@ -196,7 +193,6 @@ async def test_a_password_file_opens_the_daemon(chain: Chain, tmp_path: Path) ->
         assert await rpc.call("getblockcount") == chain.height()
 
 
-@pytest.mark.xfail(strict=True, reason="the credentials are read once: a 401 is final")
 async def test_a_new_cookie_is_read_after_a_restart(chain: Chain, tmp_path: Path) -> None:
     """Catches a node that a restart of its daemon locks out: every start makes a cookie."""
     async with configured(chain.server, tmp_path, "", chain.server.cookie) as rpc:
@@ -209,7 +205,6 @@ async def test_a_new_cookie_is_read_after_a_restart(chain: Chain, tmp_path: Path
         assert await watcher.tip() == before
 
 
-@pytest.mark.xfail(strict=True, reason="the password is read once: a 401 is final")
 async def test_a_changed_password_is_read_again(own: Embedded, tmp_path: Path) -> None:
     """Catches an operator who changes the password in both places and must restart the node too."""
     user, password = own.credentials()
@@ -253,22 +248,6 @@ def says_what_to_set() -> Iterator[None]:
             raise
 
 
-NO_INDEX = "without -txindex a mined transaction is unknown, and nothing says why"
-
-
-@pytest.mark.xfail(strict=True, reason=NO_INDEX)
-async def test_without_an_index_a_mined_payment_is_not_unknown(unindexed: Chain) -> None:
-    """Catches a payout that stays signed for ever: found, or ``Unavailable`` with what to set."""
-    async with adapter(unindexed) as watcher:
-        coin = unindexed.coin()
-        raw, txid = signed([coin], [(coin.amount - FEE, script_of(PURSE))])
-        assert await sent(watcher, raw, txid) == "sent"
-        unindexed.mine()
-        with says_what_to_set():
-            assert (await watcher.lookup(txid, [coin.outpoint])).state == "included"
-
-
-@pytest.mark.xfail(strict=True, reason=NO_INDEX)
 async def test_without_an_index_a_deposit_has_its_refund_script(unindexed: Chain) -> None:
     """Catches a deposit that is held although its sender can be known, and nodes that disagree."""
     custody = key_of("restarts: no index")
@@ -280,25 +259,22 @@ async def test_without_an_index_a_deposit_has_its_refund_script(unindexed: Chain
             assert block.deposits[0].refund_script == script_of(PURSE)
 
 
-@pytest.mark.xfail(strict=True, reason="'not indexed yet' is taken for 'not found'")
-async def test_not_indexed_yet_is_not_unknown(chain: Chain) -> None:
-    """Catches a payout that is given up, or a sender who is lost, while the daemon indexes."""
-    coin = chain.coin()
-    raw, txid = signed([coin], [(coin.amount - FEE, script_of(PURSE))])
-    chain.send(raw)
-    chain.mine()
+async def test_a_sender_who_is_not_indexed_yet_is_waited_for(chain: Chain) -> None:
+    """Catches a deposit that is held, or nodes that disagree, while one daemon makes its index."""
+    custody = key_of("restarts: indexing")
+    building = {"txindex": {"synced": False, "best_block_height": 7}}
     async with (
         proxied(chain.server.url) as proxy,
         connected(chain, proxy.url) as rpc,
     ):
         watcher = adapter_of(chain, rpc)
-        proxy.faults["getrawtransaction"] = refusing(
-            -5,
-            "No such mempool transaction. Blockchain transactions are still in the process of "
-            "being indexed. Use gettransaction for wallet transactions.",
-        )
-        try:
-            found = await watcher.lookup(txid)
-        except Unavailable:
-            return
-        assert found.state == "included"
+        watcher.watch(custody.public_key.format(), chain.height() + 1)
+        chain.deposit(custody)
+        chain.mine()
+        proxy.faults["getrawtransaction"] = refusing(-5, "No such mempool transaction")
+        proxy.faults["getindexinfo"] = Fault(edited(lambda reply: reply.update(result=building)))
+        with pytest.raises(Unavailable, match="builds its index of transactions and is at block 7"):
+            await watcher.poll()
+        proxy.faults.clear()
+        (block,) = (await caught_up(watcher)).connected
+        assert block.deposits[0].refund_script == script_of(PURSE)

@@ -18,6 +18,7 @@ from metanode.runtime.store.files import read_bounded
 from metanode.runtime.store.signing_log import SigningLog
 
 MAX_PASSWORD_BYTES = 4096
+COOKIE_USER = "__cookie__"  # as whom a daemon's cookie file opens it
 
 
 def settings_of(config: Config) -> Settings:
@@ -84,7 +85,8 @@ def rpc_password(home: Home, config: Config) -> Password:
     except UnicodeDecodeError as fault:
         raise Unavailable("the file named in chain.rpc_password_file is no text") from fault
     if chain.rpc_user:
-        return chain.rpc_user, text
+        cookie = f"{COOKIE_USER}:" if chain.rpc_user == COOKIE_USER else ""
+        return chain.rpc_user, text.removeprefix(cookie)
     user, colon, password = text.partition(":")
     if not colon:
         raise Unavailable(
