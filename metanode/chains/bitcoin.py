@@ -21,7 +21,6 @@ from metanode.chains.base import (
     TxStatus,
 )
 from metanode.chains.blockscan import Source, scan_block, with_refunds
-from metanode.chains.known import KNOWN, TEST_PREFIXES, name_of
 from metanode.chains.replies import (
     Block,
     BlockStats,
@@ -39,6 +38,7 @@ from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
 from metanode.custody.types import BlockSummary, Outpoint
 from metanode.errors import LocalFault, Unavailable, check
+from spec.chains import family, name_of
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
 BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
@@ -95,8 +95,8 @@ class BitcoinAdapter:
         genesis = await self._ask(Id, "getblockhash", 0)
         info = await self._ask(ChainInfo, "getblockchaininfo")
         hrp = self._parameters.hrp
-        expected = KNOWN.get(hrp, ())
-        is_test = hrp in TEST_PREFIXES and info.chain == "regtest"
+        expected = family(hrp).chains
+        is_test = not expected and info.chain == "regtest"
         if not is_test and genesis not in [chain.genesis for chain in expected]:
             wanted = " or ".join(chain.name for chain in expected) or "a regtest chain"
             raise Unavailable(

@@ -7,9 +7,12 @@ from typing import Any
 from attrs import Attribute, field, fields, frozen
 
 from metanode.custody.types import MAX_MONEY, whole
+from spec.chains import family
 from spec.parameters import Preset
 
 BASIS_POINTS = 10_000
+DUST_VBYTES = 182
+"""Virtual bytes of the largest standard output, P2PKH, and of the input that spends it."""
 STANDARD_DUST = (
     546  # base units: the highest dust bound of the payable output types (P2PKH, 3 sat/vB)
 )
@@ -51,9 +54,14 @@ class CustodyPolicy:
             raise ValueError(f"minimum_deposit must be at least the dust limit, {STANDARD_DUST}")
 
     @classmethod
-    def of(cls, preset: Preset, **changes: int) -> CustodyPolicy:
-        """Return the policy of a preset, with changes."""
+    def of(cls, preset: Preset, hrp: str = "", **changes: int) -> CustodyPolicy:
+        """Return the policy of a preset on the chains with an address prefix, with changes.
+
+        The dust limit is at least what daemons of these chains relay.
+        """
         values = {each.name: getattr(preset, each.name) for each in fields(cls)}
+        dust = family(hrp).dust_rate * DUST_VBYTES
+        values["dust_limit"] = max(values["dust_limit"], dust)
         return cls(**{**values, **changes})
 
     def service_fee(self, amount: int) -> int:

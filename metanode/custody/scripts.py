@@ -1,17 +1,19 @@
-"""Locking scripts, segwit addresses and memos.
+"""Locking scripts, addresses and memos.
 
-Sources: BIP141 (witness programs), BIP173/BIP350 (bech32, bech32m), the standard output types.
+Sources: BIP141 (witness programs), BIP173/BIP350 (bech32, bech32m), the standard output types and
+their base58 addresses.
 """
 
 from __future__ import annotations
 
-from btclib import bech32
+from btclib import base58, bech32
 from btclib.b32 import bytes_from_witness_program, power_of_2_base_conversion
 from btclib.exceptions import BTClibException
 from btclib.hashes import hash160
 
 from metanode.custody.types import NODE_ID_BYTES
 from metanode.errors import UserError, check
+from spec.chains import family
 
 MAX_MEMO_BYTES = 80  # Bitcoin Core's relay limit for OP_RETURN data (MAX_OP_RETURN_RELAY, 83 bytes)
 MAX_ADDRESS_CHARACTERS = 90  # BIP173
@@ -50,15 +52,35 @@ def address_of(script: bytes, hrp: str) -> str:
 
 
 def script_of_address(address: str, hrp: str) -> bytes:
-    """Return the locking script of a segwit address of this chain (v0, or v1 with 32 bytes).
+    """Return the locking script of an address of this chain: segwit (v0, or v1 with 32 bytes), or
+    base58 (P2PKH, P2SH).
 
     Raises :class:`UserError` for another chain's prefix, a bad checksum, or a form that no wallet
     of today can spend (an unknown witness version would burn the money).
     """
     if len(address) > MAX_ADDRESS_CHARACTERS or not address.isascii():
-        raise UserError(
-            f"{address[:20]!r}... is no segwit address: use one that starts with {hrp}1"
-        )
+        raise UserError(f"{address[:20]!r}... is no address: use one that starts with {hrp}1")
+    script = _script_of_base58(address, hrp)
+    return _script_of_segwit(address, hrp) if script is None else script
+
+
+def _script_of_base58(address: str, hrp: str) -> bytes | None:
+    """Return the script of a base58 address, or None for what is none."""
+    if not address.isalnum():
+        return None
+    try:
+        payload = base58.decode(address, _KEY_HASH_BYTES + 1)
+    except (BTClibException, ValueError):
+        return None
+    version, program, known = payload[0], payload[1:], family(hrp)
+    if version in known.key_hash:
+        return b"\x76\xa9\x14" + program + b"\x88\xac"
+    if version in known.script_hash:
+        return b"\xa9\x14" + program + b"\x87"
+    raise UserError(f"{address!r} belongs to another chain: use an address of {hrp}1...")
+
+
+def _script_of_segwit(address: str, hrp: str) -> bytes:
     try:
         found_hrp, digits = bech32.decode(address)
         version = digits[0]

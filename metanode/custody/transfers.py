@@ -49,7 +49,7 @@ def classify(
 ) -> Transfer | Declined:
     """Decide what a deposit asks for; a pure function, so that all members decide the same.
 
-    The memo ``pay:<segwit address>`` of this chain releases to that address. Any other memo, or
+    The memo ``pay:<address>`` of this chain releases to that address. Any other memo, or
     none, refunds to the script that the deposit came from. Too little to pay for its own
     transaction is ignored; a refund that no standard output can carry is held. ``public_key`` is
     the custody's (33 bytes).

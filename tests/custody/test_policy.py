@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from metanode.custody.policy import CustodyPolicy
+from spec.parameters import MAINNET
 from tests.custody.support import policy
 
 
@@ -36,3 +38,10 @@ def test_fees_round_down_and_rates_are_bounded() -> None:
     rules = policy(service_fee_bps=100, fee_rate_floor=2, fee_rate_cap=50)
     assert [rules.service_fee(amount) for amount in (99, 100, 199, 10_000)] == [0, 1, 1, 100]
     assert [rules.bounded_fee_rate(rate) for rate in (0, 2, 20, 50, 10**9)] == [2, 2, 20, 50, 50]
+
+
+@pytest.mark.parametrize(("hrp", "dust"), [("bc", 546), ("bcrt", 546), ("ltc", 5460), ("", 546)])
+def test_dust_is_what_the_daemons_of_a_chain_call_dust(hrp: str, dust: int) -> None:
+    """Catches a payout that no litecoind relays because of one output: custody would stand still.
+    """
+    assert CustodyPolicy.of(MAINNET, hrp).dust_limit == dust

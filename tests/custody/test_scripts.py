@@ -46,7 +46,11 @@ def test_any_prefix_round_trips(hrp: str) -> None:
         "bc1",
         "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",  # checksum
         "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx",  # BIP173: another chain
-        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",  # legacy
+        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3",  # checksum of base58
+        "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn",  # base58 of testnet
+        "LM2WMpR1Rp6j3Sa59cMXMs1SPzj9eXpGc1",  # base58 of Litecoin
+        "5Kb8kLf9zgWQnogidDA76MzPL6TsZZY36hWXMssSzNydYXYB9KF",  # a private key
+        "11111111111111111111111111",
         "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqh2y7hd",  # BIP350: wrong constant
         "bc1sw50qgdz25j",  # BIP350: witness version 16, valid but unspendable today
         "bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y",  # 40 bytes
@@ -59,6 +63,30 @@ def test_bad_addresses_are_refused(address: str) -> None:
     """Catches money sent to an address of another chain, or to one that nobody can spend."""
     with pytest.raises(UserError):
         script_of_address(address, "bc")
+
+
+@pytest.mark.parametrize(
+    ("address", "hrp", "script"),
+    [
+        ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "bc",
+         "76a91477bff20c60e522dfaa3350c39b030a5d004e839a88ac"),
+        ("3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy", "bc",
+         "a914b472a266d0bd89c13706a4132ccfb16f7c3b9fcb87"),
+        ("mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn", "tb",
+         "76a914243f1394f44554f4ce3fd68649c19adc483ce92488ac"),
+        ("LM2WMpR1Rp6j3Sa59cMXMs1SPzj9eXpGc1", "ltc",
+         "76a91413c60d8e68d7349f5b4ca362c3954b15045061b188ac"),
+        ("MGxNPPB7eBoWPUaprtX9v9CXJZoD2465zN", "ltc", None),
+    ],
+)
+def test_base58_addresses_pay_what_they_name(address: str, hrp: str, script: str | None) -> None:
+    """Catches a user of an older wallet who gets a refund, and a script that is another one's.
+
+    The addresses are those of public documentation; the last one is known by its version only.
+    """
+    found = script_of_address(address, hrp)
+    assert is_payable(found)
+    assert script is None or found.hex() == script
 
 
 def test_memo_round_trips_at_every_length() -> None:

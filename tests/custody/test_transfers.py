@@ -33,7 +33,7 @@ def test_good_memo_is_released() -> None:
         MEMO + b" ",
         MEMO[:-1] + b"x",  # checksum
         b"pay:" + address_of(PAYEE_SCRIPT, "bc").encode(),  # another chain
-        b"pay:1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",  # legacy
+        b"pay:1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",  # base58 of another chain
         b"pay:\xff\xfe",
         "pay:bcrt1é".encode(),
         b"pay:" + b"q" * MAX_MEMO_BYTES,

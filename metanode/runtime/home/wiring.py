@@ -39,7 +39,7 @@ def settings_of(config: Config) -> Settings:
         chain=config.chain.kind,
         hrp=config.chain.hrp,
         confirmations=config.chain.confirmations,
-        custody=CustodyPolicy.of(preset),
+        custody=CustodyPolicy.of(preset, config.chain.hrp),
     )
 
 
