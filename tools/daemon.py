@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -85,7 +86,7 @@ def free_port() -> int:
         return port
 
 
-class Server:
+class Server(ABC):
     """A chain as a process with JSON-RPC on a loopback port; it ends with the process that made it.
 
     A subclass says how it is started and which user and password it accepts.
@@ -104,13 +105,13 @@ class Server:
         """Return where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Return the command line that runs it in the foreground."""
-        raise NotImplementedError
 
+    @abstractmethod
     def credentials(self) -> tuple[str, str]:
         """Return the user and password that it accepts now."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it and wait until it answers."""

@@ -330,9 +330,9 @@ class BitcoinAdapter:
 
     async def _unspent(self, outpoint: Outpoint) -> UnspentOutput | None:
         """Return an output unless it is spent, in a block or in the mempool."""
+        shape: Any = UnspentOutput | None  # null for an output that is spent
         found: UnspentOutput | None = await self._ask(
-            UnspentOutput | None,  # type: ignore[arg-type]
-            "gettxout", outpoint.txid.hex(), outpoint.index, True,
+            shape, "gettxout", outpoint.txid.hex(), outpoint.index, True
         )
         return found
 

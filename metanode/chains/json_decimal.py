@@ -9,6 +9,7 @@ from metanode.errors import Unavailable
 
 Json = None | bool | int | str | Decimal | list["Json"] | dict[str, "Json"]
 BASE_UNITS_PER_COIN = 100_000_000
+MAX_COINS = 10**10  # far above what any chain has
 
 
 def loads(data: bytes) -> Json:
@@ -42,7 +43,8 @@ def base_units(value: object) -> int:
     """Return base units for a decimal number of coins; raises :class:`Unavailable` for nonsense."""
     if type(value) is int:
         return value * BASE_UNITS_PER_COIN
-    if isinstance(value, Decimal) and value.is_finite():
+    # The bound comes first: as a whole number, 1E+999999 would have a million digits.
+    if isinstance(value, Decimal) and value.is_finite() and abs(value) < MAX_COINS:
         units = value * BASE_UNITS_PER_COIN
         if units == units.to_integral_value():
             return int(units)

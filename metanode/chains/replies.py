@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from functools import partial
+from types import GenericAlias
 from typing import Any, NewType, TypeVar
 
 import cattrs
@@ -279,8 +280,7 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(shape, hook)
     for element in (Id, Spending, Output, Transaction):
         converter.register_structure_hook_func(
-            partial(operator.eq, list[element]),  # type: ignore[valid-type]
-            _list(converter, element),
+            partial(operator.eq, GenericAlias(list, (element,))), _list(converter, element)
         )
     renamed = {Output: "locking", SpentOutput: "locking", UnspentOutput: "locking"}
     for shape in (

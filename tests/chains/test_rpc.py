@@ -128,6 +128,7 @@ def test_base_units_are_exact() -> None:
     """Catches half a satoshi, and a float or a text that is taken for an amount."""
     assert base_units(Decimal("0.00000001")) == 1
     assert base_units(2) == 200_000_000
-    for bad in (Decimal("0.000000001"), 1.0, "1", None, True, Decimal("NaN"), Decimal("Infinity")):
+    for bad in (Decimal("0.000000001"), 1.0, "1", None, True, Decimal("NaN"), Decimal("Infinity"),
+                Decimal("1E+999999"), Decimal("-1E+999990"), Decimal("1E+10")):
         with pytest.raises(Unavailable):
             base_units(bad)
