@@ -34,6 +34,7 @@ class ChainFollower:
     log: Any
     birth_height: int
     stake_minimum: int
+    clock: Callable[[], float] = time.monotonic
     fault: str | None = None
     watching: bool = False
     _wanted: bytes | None = None
@@ -104,9 +105,9 @@ class ChainFollower:
     async def _check(self) -> None:
         """Ask now and then whether the daemon can serve; what it says of coins means nothing else.
         """
-        if time.monotonic() >= self._check_due:
+        if self.clock() >= self._check_due:
             await self.chain.check_daemon()
-            self._check_due = time.monotonic() + CHECK_S
+            self._check_due = self.clock() + CHECK_S
 
     async def _poll(self) -> None:
         await self._check()
@@ -126,10 +127,10 @@ class ChainFollower:
             # At once: the adapter's cursor has moved, and what fails next must not lose the blocks.
             if update.connected or update.disconnected:
                 await self._tell(update)
-        if self._wanted is None and time.monotonic() >= self._mempool_due:
-            began = time.monotonic()
+        if self._wanted is None and self.clock() >= self._mempool_due:
+            began = self.clock()
             sightings = await self.chain.mempool_deposits()
-            ended = time.monotonic()
+            ended = self.clock()
             self._mempool_due = ended + MEMPOOL_REST * (ended - began)
             if sightings:
                 await self._tell(ChainUpdate((), (), True), sightings)

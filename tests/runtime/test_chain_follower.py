@@ -20,7 +20,7 @@ from metanode.errors import Unavailable
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Reindex, Watch
 from metanode.runtime import chain_follower
-from metanode.runtime.chain_follower import ChainFollower
+from metanode.runtime.chain_follower import MEMPOOL_REST, ChainFollower
 from tests.simulation.parts import FOUNDING_HEIGHT
 from tests.simulation.simulator import Simulation, with_key
 
@@ -114,9 +114,11 @@ async def following(monkeypatch: pytest.MonkeyPatch, **failing: int) -> AsyncIte
 
             tasks.start_soon(work)
             tasks.start_soon(found.follower.run)
-            yield found
-            async with rpc._turn:  # no answer is half read when all ends
-                tasks.cancel_scope.cancel()
+            try:
+                yield found
+            finally:
+                async with rpc._turn:  # no answer is half read when all ends
+                    tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("method", ["getrawmempool", "getblockhash", "getblock", "getblockstats"])
@@ -159,16 +161,20 @@ async def test_reading_the_mempool_rests_in_proportion_to_what_it_took(
     """Catches a full mempool that takes a core for itself."""
     async with following(monkeypatch) as found:
         await found.until(lambda: found.tip == found.height)
-        adapter = found.follower.chain
-        read = adapter.mempool_deposits
+        adapter, read, seconds = found.follower.chain, found.follower.chain.mempool_deposits, 0.0
+        monkeypatch.setattr(found.follower, "clock", lambda: seconds)
+        found.follower._mempool_due = 0.0
 
         async def slow() -> Any:
-            await anyio.sleep(0.1)
+            nonlocal seconds
+            seconds += 2.0
             return await read()
 
         monkeypatch.setattr(adapter, "mempool_deposits", slow)
-        await anyio.sleep(0.5)
-        found.calls.clear()
-        await anyio.sleep(1.0)
-        assert found.calls.count("getblockcount") > 5
-        assert found.calls.count("getrawmempool") == 0
+        await found.until(lambda: seconds == 2.0)
+        seconds = 2.0 + MEMPOOL_REST * 2.0 - 0.001
+        polls = found.calls.count("getblockcount")
+        await found.until(lambda: found.calls.count("getblockcount") > polls + 5)
+        assert seconds < 2.0 + MEMPOOL_REST * 2.0
+        seconds = 2.0 + MEMPOOL_REST * 2.0
+        await found.until(lambda: seconds > 2.0 + MEMPOOL_REST * 2.0)
