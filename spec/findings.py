@@ -42,10 +42,9 @@ FINDINGS = (
     Finding("F-03", "M: the rest ends with the minute.",
             "A, B and C sign d1 at :59; D has not seen it and pays the deposit again with B and C,"
             " from other coins.",
-            "SAFE-SIGN 6: a payout spends its own deposits, and the next one waits until it is"
-            " final.",
-            ("formula open_payout", "payout: BROADCAST -Final-> COMPLETED",
-             "formula open_payout", "metanode/custody/payout.py")),
+            "SAFE-SIGN 6: a payout spends the deposits that it pays, so the chain takes one of the"
+            " two.",
+            ("payout: BROADCAST -Final-> COMPLETED", "metanode/custody/payout.py")),
     Finding("F-04", "M, T: nothing remembers that a share went out.",
             "A keeps B's share for d1 to itself; B gives up and signs d2 with C.",
             "SAFE-SIGN 2: the lock and the release are on disk before a share leaves.",
@@ -262,4 +261,31 @@ FINDINGS = (
             "A certificate is counted with the holders, t and f of the epoch that signs its attempt"
             " (F-19), by every node and at any time.",
             ("formula certified", "formula lock_permits", "metanode/protocol/tables/view.py")),
+    Finding("F-40", "Ours, as first written: the next payout waits until the last one is final.",
+            "A depositor takes a deposit back by a reorganisation after its payout was signed; or"
+            " no daemon takes the payout. It is never final, and nothing is ever paid again. Found"
+            " on a real daemon; `payout_one_at_a_time` is the same run as a model. To let each node"
+            " leave out what it knows to be signed is not enough: one that has not heard of d1"
+            " signs d2 with the same deposit (`payout_by_first_deposit`, 2 steps).",
+            "Each payout ends by itself, and several are on their way at once. Every deposit"
+            " belongs to one window of blocks; a window's payouts are signed one after the other,"
+            " each as an event of its own, and a node votes for one when it knows those before."
+            " What a payout that can never be mined leaves over is paid in the next part.",
+            ("payout: SIGNED -Refused-> REFUSED", "payout: SIGNED -Conflict-> REVERTED",
+             "metanode/protocol/payouts/windows.py")),
+    Finding("F-41", "Ours, as first written: a payout is signed at one fee.",
+            "Fees rise after it was signed, or the daemons demand more than it offers: no miner"
+            " ever takes it, and its deposits wait for ever (`payout_one_fee`).",
+            "One document holds the payout at several fees, each version with the same coins and"
+            " payments. One vote and one run sign all of them; the next is sent when the last is"
+            " not mined in time.",
+            ("payout: SIGNED -Outbid-> SIGNED", "metanode/custody/payout.py")),
+    Finding("F-42", "Ours, for F-17: a node signs only what it can rebuild from its own chain.",
+            "A is locked on d1, whose fee was agreed at a block that a reorganisation then removes."
+            " d1 can be mined as before, but nobody can rebuild it, and the lock lets nobody sign"
+            " anything else of this event.",
+            "A document with a certificate was rebuilt by a correct node: it is signed as long as"
+            " its coins are there. When they have left the chain for good, the part is closed, and"
+            " the next one pays what is left.",
+            ("formula certified", "metanode/protocol/payouts/windows.py")),
 )

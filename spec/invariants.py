@@ -144,6 +144,13 @@ SAFETY = (
     Property("SwapExclusive", "step",
              "A swap is paid or refunded, never both.",
              looked_at="models/swap_settlement.py; SAFE-SIGN 6"),
+    Property("NoInputTwice", "invariant",
+             "No two signed payouts that can both still be mined spend the same coin.",
+             looked_at="models/payout_windows.py; SAFE-SIGN 6"),
+    Property("OneVersionMined", "invariant",
+             "Of all versions of all payouts that pay one deposit, at most one is mined.",
+             looked_at="models/payout_ends.py; tests/custody/test_payout.py::"
+                       "test_all_versions_spend_the_same_coins"),
 )
 """What holds in every reachable state, or in every step."""
 
@@ -164,6 +171,8 @@ LIVENESS = tuple(
         ("LinkForms", "link_duplicates", "Two nodes that want a link get exactly one."),
         ("SuspectClears", "block_list", "A peer that answers again is no longer a suspect."),
         ("SwapSettles", "swap_settlement", "Every confirmed deposit is paid or refunded."),
+        ("EveryDepositEnds", "payout_ends",
+         "Whatever becomes of one payout, every deposit that stays in the chain is settled."),
     )
 )
 """What happens in the end, if nothing goes wrong for long enough."""

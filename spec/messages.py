@@ -27,7 +27,9 @@ SIGNATURE_OCTETS = 64
 SHARE_PROOF_OCTETS = 65
 MEMBERS_LIMIT = 256
 TRANSFERS_LIMIT = 256
-INPUTS_LIMIT = 64
+INPUTS_LIMIT = 512
+"""Signatures of one payout: inputs times versions."""
+FEE_RATE_LIMIT = 10_001
 DOCUMENT_OCTETS = 1 << 17
 PAYLOAD_OCTETS = (1 << 20) - 4096
 
@@ -161,7 +163,10 @@ class Publish:
 
 @frozen
 class Offer:
-    """The transfers that the sender can validate as a round starts, and the lock that it holds."""
+    """The transfers that the sender can validate as a round starts, and the lock that it holds.
+
+    ``fee_floor`` is the least that its chain daemon takes, in base units a vB, rounded up.
+    """
 
     KIND: ClassVar[str] = "offer"
     CELL: ClassVar[str] = "offered"
@@ -169,6 +174,7 @@ class Offer:
     round: int = natural()
     height: int = natural(1 << 32)
     block: bytes = octets(HASH_OCTETS)
+    fee_floor: int = natural(FEE_RATE_LIMIT)
     transfers: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
     locked: LockedCandidate | None = field(
         default=None, validator=optional(exactly(LockedCandidate))

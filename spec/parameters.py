@@ -118,10 +118,21 @@ class Preset:
     reserve_bps: int = quantity(2000, "1/10000 of the fee", "rule: stays as float for mining fees")
     minimum_deposit: int = quantity(50_000, "base units", "rule: smaller deposits are dust")
     refund_cost: int = quantity(5_000, "base units", "rule: pays the mining fee of a refund")
-    dust_limit: int = quantity(546, "base units", "rule: Bitcoin Core's relay policy, P2PKH bound")
     fee_rate_floor: int = quantity(1, "base units / vB", "rule: minimum relay fee")
     fee_rate_cap: int = quantity(500, "base units / vB", "rule: fees bounded on both sides")
     fee_window_blocks: int = quantity(12, "blocks", "rule: median over these blocks")
+    fee_versions: int = quantity(
+        3, "versions", "rule: F-41, each payout is signed at this many fees, each twice the last"
+    )
+    fee_patience_blocks: int = quantity(
+        3, "blocks", "rule: F-41, a payout that waits longer is sent at the next fee"
+    )
+    fee_share_cap_bps: int = quantity(
+        2500, "1/10000", "rule: a deposit waits while mining would cost it a larger share"
+    )
+    payout_window_blocks: int = quantity(
+        12, "blocks", "rule: F-40, deposits of so many blocks are paid one part after the other"
+    )
     transfers_per_payout: int = quantity(32, "transfers", "rule: bounds the signatures of a round")
     change_inputs: int = quantity(4, "inputs", "rule: float coins joined in one payout")
     unseen_depth_factor: int = quantity(

@@ -8,8 +8,9 @@
    between a and the current one. (4b) A vote for another digest in a later attempt is a promise:
    from then on no earlier attempt locks any more (F-32).
 5. The release point is the first signing message that leaves the node.
-6. Every attempt of one event spends the same exclusive resource (for a payout: the outpoint of its
-   first deposit), so that even two signatures can never both take effect.
+6. Whatever pays a deposit spends it, and every deposit belongs to one window of blocks. The payouts
+   of a window are signed one after the other, each without the deposits of those before. So of all
+   signatures that pay one deposit at most one can take effect.
 
 The rules stand as guards in ``session.py``, ``peer.py`` and ``event.py``; they share what is below.
 """

@@ -44,12 +44,14 @@ class ChainUpdate:
     """What changed since the last poll: first undo ``disconnected``, then apply ``connected``.
 
     ``disconnected`` are block ids, the newest first; ``connected`` blocks in order. ``caught_up``
-    is False while more blocks are waiting: poll again at once.
+    is False while more blocks are waiting: poll again at once. ``fee_floor`` is the least fee rate
+    that the daemon takes now, in base units a vB, rounded up.
     """
 
     disconnected: tuple[bytes, ...]
     connected: tuple[BlockSummary, ...]
     caught_up: bool
+    fee_floor: int = 0
 
 
 @frozen

@@ -133,6 +133,10 @@ class Ledger:
             return ()
         return self._blocks[height - self._blocks[0].height].deposits
 
+    def unspent_deposits(self) -> list[Deposit]:
+        """Return the deposits that are unspent at the tip, in no order."""
+        return [coin for coin in self._unspent.values() if isinstance(coin, Deposit)]
+
     def coin(self, outpoint: Outpoint) -> Deposit | Coin | None:
         """Return the custody coin of an outpoint, spent or not, or None if the index has none."""
         spent = self._spent.get(outpoint)

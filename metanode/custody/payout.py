@@ -7,22 +7,26 @@ Money flow, all in base units. Let F(x) be the agreed fee rate times the virtual
 * Releases and refunds receive their deposit less the charge; never less than the dust limit.
 * Charges less the mining fee are the profit; ``reserve_bps`` of it stays in custody, the rest is
   split equally over the roster. Rewards below the dust limit are not paid: they stay as change.
-* Change coins of earlier payouts are swept in when they are worth more than their input costs.
+* Change coins of earlier payouts are swept in when they are worth more than their input costs. Each
+  goes with the first deposit after it that waits to be paid, so that payouts that are on their way
+  at once, and spend no deposit in common, spend no change in common either.
+* Further versions offer twice, four times the fee, as long as the change can pay for it.
 
 Every transfer's own deposit is an input. So two payouts that settle the same deposit spend the same
-coin, and the chain takes at most one of them.
+coin, and the chain takes at most one of them; and at most one version of each.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from metanode.custody.document import (
     PayoutDocument,
-    PayoutRequest,
-    SignedPayout,
+    PayoutTerms,
+    SignedVersion,
     attach,
     custody_address,
     custody_script,
@@ -36,18 +40,18 @@ from metanode.custody.policy import BASIS_POINTS, CustodyPolicy
 from metanode.custody.scripts import data_script, key_script, witness_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction, virtual_size
 from metanode.custody.transfers import Transfer
-from metanode.custody.types import Coin, Snapshot
+from metanode.custody.types import Coin, Deposit, Snapshot
 from metanode.errors import check
 
 __all__ = [
-    "PayoutDocument", "PayoutRequest", "SignedPayout", "attach", "build_payout", "custody_address",
+    "PayoutDocument", "PayoutTerms", "SignedVersion", "attach", "build_payout", "custody_address",
     "custody_script", "decode_document", "document_digest", "ordered_transfers",
     "payable_transfers", "payout_event", "roster_checksum",
 ]
 
 MAX_ROSTER = 100  # with the largest batch, all counts stay below 253, where one byte encodes them
 
-# What every payout has besides its payments: the event in OP_RETURN, and change. Only their lengths
+# What every payout has besides its payments: a hash in OP_RETURN, and change. Only their lengths
 # matter where this stands in for them.
 _FIXED_SCRIPTS = (data_script(bytes(32)), witness_script(0, bytes(20)))
 
@@ -66,19 +70,19 @@ def ordered_transfers(transfers: Sequence[Transfer]) -> tuple[Transfer, ...]:
 
 
 def payable_transfers(
-    snapshot: Snapshot, transfers: Sequence[Transfer], policy: CustodyPolicy
+    snapshot: Snapshot, transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int
 ) -> tuple[Transfer, ...]:
     """Return the first transfers that one payout can settle, in order, as many as may be.
 
     Left out are deposits that the snapshot does not have and those too small to bear their share at
-    this fee rate: they wait, and do not keep later ones from being paid.
+    this fee rate (sat/vB): they wait, and do not keep later ones from being paid.
     """
     unspent = set(snapshot.deposits)
     waiting = [t for t in ordered_transfers(transfers) if t.deposit in unspent]
     while waiting:
         batch = waiting[: policy.transfers_per_payout]
         try:
-            _charge(batch, policy, snapshot.fee_rate)
+            _charge(batch, policy, fee_rate)
         except Unpayable as too_small:
             waiting = [t for t in waiting if t.deposit.outpoint not in too_small.outpoints]
         else:
@@ -89,51 +93,78 @@ def payable_transfers(
 def build_payout(
     snapshot: Snapshot, transfers: Sequence[Transfer], roster: Sequence[bytes],
     policy: CustodyPolicy, *, network_id: bytes, chain: str, key_id: bytes, key_epoch: int,
-    event: bytes, public_key: bytes,
+    public_key: bytes, part: int = 0, fee_floor: int = 0, waiting: Sequence[Transfer] = (),
 ) -> PayoutDocument:
     """Build the payout of ``transfers`` from the coins of ``snapshot``.
 
     The same arguments give the same bytes on every node; the order of ``transfers``, ``roster``
-    and of the snapshot's coins does not matter. ``event`` must be :func:`payout_event` of the
-    first transfer. Raises :class:`Unpayable` (with the outpoints to leave out) when a transfer
-    cannot bear its charge or its deposit is not in the snapshot, :class:`LocalFault` for a wrong
-    event or roster.
+    and of the snapshot's coins does not matter. ``part`` is its number among the payouts of the
+    window in which all its deposits lie, ``fee_floor`` the least rate (sat/vB) that daemons take,
+    ``waiting`` all that the snapshot's deposits ask for.
+    Raises :class:`Unpayable` (with the outpoints to leave out) when a transfer cannot bear its
+    charge or its deposit is not in the snapshot, :class:`LocalFault` for a wrong roster, and for
+    deposits of several windows.
     """
     transfers = ordered_transfers(transfers)
     _check_transfers(snapshot, transfers, policy)
     check(0 < len(roster) <= MAX_ROSTER, f"a payout rewards 1..{MAX_ROSTER} members")
-    checksum = roster_checksum(roster)
-    lead = transfers[0].deposit.outpoint
-    check(event == payout_event(network_id, key_id, lead), "the event belongs to another payout")
-
-    home = custody_script(public_key)
-    shares = _charge(transfers, policy, snapshot.fee_rate)
-    change_coins = _worthwhile_change(snapshot, policy)
-    inputs = sorted(
-        [Input(t.deposit.outpoint, t.deposit.amount) for t in transfers]
-        + [Input(coin.outpoint, coin.amount) for coin in change_coins],
-        key=lambda spent: spent.outpoint,
-    )
-    rewards = _rewards(shares, roster, policy, snapshot.fee_rate, len(transfers))
-    outputs = [*shares.payments, *rewards, Output(0, data_script(event))]
-    fee = snapshot.fee_rate * virtual_size(len(inputs), [*(o.script for o in outputs), home])
-    change = sum(i.amount for i in inputs) - sum(o.amount for o in outputs) - fee
-    check(change >= 0, "the charges do not cover the mining fee")
-    if change >= policy.dust_limit:
-        outputs.append(Output(change, home))
-    return PayoutDocument(
+    windows = {policy.window_of(t.deposit.height) for t in transfers}
+    check(len(windows) == 1, "a payout settles deposits of one window")
+    fee_rate = agreed_fee_rate(snapshot, policy, fee_floor)
+    terms = PayoutTerms(
         network_id=network_id,
         chain=chain,
         key_id=key_id,
         key_epoch=key_epoch,
         public_key=public_key,
-        event=event,
-        roster_checksum=checksum,
+        roster_checksum=roster_checksum(roster),
         cutoff_height=snapshot.height,
         cutoff_hash=snapshot.hash,
+        window=windows.pop(),
+        part=part,
+        fee_rate=fee_rate,
         transfers=tuple(t.deposit.outpoint for t in transfers),
-        transaction=UnsignedTransaction(tuple(inputs), tuple(outputs)),
     )
+    shares = _charge(transfers, policy, fee_rate)
+    change_coins = _change(snapshot, transfers, waiting or transfers, policy, fee_rate)
+    inputs = sorted(
+        [Input(t.deposit.outpoint, t.deposit.amount) for t in transfers]
+        + [Input(coin.outpoint, coin.amount) for coin in change_coins],
+        key=lambda spent: spent.outpoint,
+    )
+    rewards = _rewards(shares, roster, policy, fee_rate, len(transfers))
+    outputs = [*shares.payments, *rewards, Output(0, data_script(terms.commitment))]
+    versions = _versions(tuple(inputs), tuple(outputs), terms, policy)
+    return PayoutDocument(**asdict(terms, recurse=False), versions=versions)
+
+
+def agreed_fee_rate(snapshot: Snapshot, policy: CustodyPolicy, fee_floor: int) -> int:
+    """Return the fee rate of a payout's first version: what blocks ask, or daemons at least."""
+    return policy.bounded_fee_rate(max(snapshot.fee_rate, fee_floor))
+
+
+def _versions(
+    inputs: tuple[Input, ...], outputs: tuple[Output, ...], terms: PayoutTerms,
+    policy: CustodyPolicy,
+) -> tuple[UnsignedTransaction, ...]:
+    """Return the transaction at the agreed fee rate, at twice that, and so on.
+
+    They differ in their change alone, and end where it cannot pay for more.
+    """
+    home = custody_script(terms.public_key)
+    size = virtual_size(len(inputs), [*(o.script for o in outputs), home])
+    left = sum(i.amount for i in inputs) - sum(o.amount for o in outputs)
+    check(left >= terms.fee_rate * size, "the charges do not cover the mining fee")
+    versions: list[UnsignedTransaction] = []
+    for number in range(policy.fee_versions):
+        rate = min(terms.fee_rate << number, policy.fee_rate_cap)
+        change = left - rate * size
+        kept = (Output(change, home),) if change >= policy.dust_limit(home) else ()
+        version = UnsignedTransaction(inputs, (*outputs, *kept), terms.cutoff_height)
+        if change < 0 or version in versions:
+            break
+        versions.append(version)
+    return tuple(versions)
 
 
 def _check_transfers(
@@ -156,7 +187,7 @@ def _check_transfers(
 
 
 def _charge(transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int) -> _Shares:
-    """Take each transfer's charge; :class:`Unpayable` names those with less than dust left."""
+    """Take each transfer's charge; :class:`Unpayable` names those that cannot bear it."""
     scripts = [*(t.script for t in transfers), *_FIXED_SCRIPTS]
     share = -(-fee_rate * virtual_size(len(transfers), scripts) // len(transfers))
     payments, too_small = [], []
@@ -164,11 +195,12 @@ def _charge(transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int)
         amount = transfer.deposit.amount
         fixed = policy.service_fee(amount) if transfer.kind == "release" else policy.refund_cost
         payment = amount - max(fixed, share)
-        if payment < policy.dust_limit:
+        too_dear = share * BASIS_POINTS > amount * policy.fee_share_cap_bps
+        if too_dear or payment < policy.dust_limit(transfer.script):
             too_small.append(transfer.deposit.outpoint)
         payments.append(Output(payment, transfer.script))
     if too_small:
-        raise Unpayable(f"less than dust would remain at {fee_rate} sat/vB", too_small)
+        raise Unpayable(f"too small to be paid at {fee_rate} sat/vB", too_small)
     charged = sum(t.deposit.amount for t in transfers) - sum(p.amount for p in payments)
     return _Shares(tuple(payments), charged)
 
@@ -182,14 +214,27 @@ def _rewards(
     with_rewards = [*(p.script for p in shares.payments), *_FIXED_SCRIPTS, *scripts]
     profit = shares.charged - fee_rate * virtual_size(transfer_count, with_rewards)
     reward = profit * (BASIS_POINTS - policy.reserve_bps) // BASIS_POINTS // len(roster)
-    if reward < policy.dust_limit:
+    if reward < policy.dust_limit(scripts[0]):
         return []
     return [Output(reward, script) for script in scripts]
 
 
-def _worthwhile_change(snapshot: Snapshot, policy: CustodyPolicy) -> list[Coin]:
-    """Return the oldest change coins that bring in more than their input costs."""
-    cost = snapshot.fee_rate * (virtual_size(2, []) - virtual_size(1, []) + 1)
-    worthwhile = [coin for coin in snapshot.change if coin.amount > cost]
-    worthwhile.sort(key=lambda coin: (coin.height, coin.outpoint))
-    return worthwhile[: policy.change_inputs]
+def _change(
+    snapshot: Snapshot, transfers: Sequence[Transfer], waiting: Sequence[Transfer],
+    policy: CustodyPolicy, fee_rate: int,
+) -> list[Coin]:
+    """Return the oldest change coins that go with a transfer and bring in more than they cost."""
+    cost = fee_rate * (virtual_size(2, []) - virtual_size(1, []) + 1)
+    later = sorted((_spendable(t.deposit), t.deposit.outpoint) for t in waiting)
+    paid = {t.deposit.outpoint for t in transfers}
+    taken = []
+    for coin in sorted(snapshot.change, key=lambda coin: (coin.height, coin.outpoint)):
+        place = bisect_right(later, coin.height, key=lambda entry: entry[0][0])
+        if coin.amount > cost and place < len(later) and later[place][1] in paid:
+            taken.append(coin)
+    return taken[: policy.change_inputs]
+
+
+def _spendable(deposit: Deposit) -> tuple[int, tuple[int, int, int]]:
+    """Return the order in which deposits can be spent: new ones never come before older ones."""
+    return max(deposit.height, deposit.matures - 1), deposit.order

@@ -44,9 +44,8 @@ def address_of(script: bytes, hrp: str) -> str:
 
     Raises :class:`LocalFault` when the script is no witness program.
     """
-    check(4 <= len(script) <= 42 and len(script) == script[1] + 2, "not a witness script")
+    check(is_witness_script(script), "not a witness script")
     version = 0 if script[0] == 0 else script[0] - _OP_1 + 1
-    check(0 <= version <= 16, "not a witness script")
     digits = power_of_2_base_conversion(script[2:], 8, 5)
     return bech32.encode(hrp, [version, *digits]).decode("ascii")
 
@@ -93,6 +92,15 @@ def _script_of_segwit(address: str, hrp: str) -> bytes:
     if version > _TAPROOT_VERSION or (version == 1 and len(program) != _TAPROOT_PROGRAM_BYTES):
         raise UserError(f"{address!r} has witness version {version}, which nobody can spend yet")
     return witness_script(version, program)
+
+
+def is_witness_script(script: bytes) -> bool:
+    """Tell whether a locking script is a witness program (BIP141)."""
+    return (
+        4 <= len(script) <= 42
+        and len(script) == script[1] + 2
+        and (script[0] == 0 or _OP_1 <= script[0] <= _OP_1 + 15)
+    )
 
 
 def is_payable(script: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Version-2 P2WPKH transactions: serialisation, BIP143 digests, virtual size, DER signatures.
 
-``btclib`` writes the bytes and the digests; this module fixes what may vary (version, locktime,
-sequence, SIGHASH_ALL), so that no two nodes can build the same payout differently.
+``btclib`` writes the bytes and the digests; this module fixes what may vary (version, sequence,
+SIGHASH_ALL), so that no two nodes can build the same payout differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from metanode.custody.types import Outpoint
 from metanode.errors import check
 
 VERSION = 2
-LOCKTIME = 0
 SEQUENCE = (
     0xFFFFFFFD  # opts in to replacement (BIP125): a stuck payout is sent again with a higher fee
 )
@@ -54,10 +53,34 @@ class Output:
 
 @frozen
 class UnsignedTransaction:
-    """Inputs and outputs in their final order; every input is a P2WPKH coin of one key."""
+    """Inputs and outputs in their final order; every input is a P2WPKH coin of one key.
+
+    No block up to height ``locktime`` takes it.
+    """
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+    locktime: int = 0
+
+    @classmethod
+    def parse(cls, stripped: bytes, amounts: Sequence[int]) -> UnsignedTransaction:
+        """Read what :meth:`serialize` wrote, with the amounts of the inputs.
+
+        Raises ``ValueError`` for anything that :meth:`serialize` would not write.
+        """
+        try:
+            parsed = Tx.parse(stripped)
+            inputs = tuple(
+                Input(Outpoint(i.prev_out.tx_id, i.prev_out.vout), amount)
+                for i, amount in zip(parsed.vin, amounts, strict=True)
+            )
+            outputs = tuple(Output(o.value, o.script_pub_key.script) for o in parsed.vout)
+        except (BTClibException, ValueError, IndexError, OverflowError) as fault:
+            raise ValueError(f"not a transaction: {fault}") from fault
+        read = cls(inputs, outputs, parsed.lock_time)
+        if not inputs or read.serialize() != stripped:
+            raise ValueError("not a transaction of ours")
+        return read
 
     @property
     def fee(self) -> int:
@@ -108,7 +131,7 @@ class UnsignedTransaction:
     def _transaction(self) -> Tx:
         return Tx(
             VERSION,
-            LOCKTIME,
+            self.locktime,
             [TxIn(OutPoint(i.outpoint.txid, i.outpoint.index), b"", SEQUENCE) for i in self.inputs],
             [TxOut(o.amount, o.script, check_validity=False) for o in self.outputs],
             check_validity=False,

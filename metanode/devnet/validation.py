@@ -78,9 +78,6 @@ def check_standard(transaction: ChainTransaction) -> None:
         raise DevnetError(RpcCode.VERIFY_REJECTED, "coinbase")
     if tx.version not in (1, 2):
         raise DevnetError(RpcCode.VERIFY_REJECTED, "version")
-    if tx.lock_time != 0:
-        # Locktimes are outside of what this chain is for; refusing them is simpler than wrong.
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "non-final")
     if tx.weight > MAX_STANDARD_WEIGHT:
         raise DevnetError(RpcCode.VERIFY_REJECTED, "tx-size")
     if sum(1 for output in tx.vout if output.script_pub_key.script[:1] == b"\x6a") > 1:

@@ -92,10 +92,13 @@ class StakeAnswer:
 
 @frozen
 class PayoutAnswer:
-    """What the chain says of a payout; ``reason`` is why a daemon refused it, if it was sent."""
+    """What the chain says of a payout: where its version ``txid`` is, the dearest of those that are
+    anywhere; ``reason`` is why a daemon refused it, if it was sent.
+    """
 
     kind: ClassVar[str] = "payout_answer"
     event: bytes
+    txid: bytes
     state: TxState
     reason: str = ""
 

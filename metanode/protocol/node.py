@@ -32,6 +32,8 @@ from metanode.protocol.links import handshake  # noqa: F401 - what it declares c
 from metanode.protocol.operator_view import OperatorView
 from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.payouts.swaps import Swaps
+from metanode.protocol.payouts.waiting import Waiting
+from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.requests.expiry import Expiry
@@ -74,7 +76,8 @@ class NodeCore:
         self.votes, self.blocks, self.inbox = VoteBook(ctx), BlockList(ctx), Inbox(ctx)
         self.peers = PeerList(ctx, self.blocks)
         self.blames = BlameBook(ctx, self.blocks)
-        self.candidates = Candidates(ctx, Ledger(settings.custody))
+        self.windows = Windows(ctx, Ledger(settings.custody), book)
+        self.candidates = Candidates(ctx, self.windows)
         self.sessions = Sessions(ctx, book, purposes, self.blames)
         self.coordinators = Coordinators(ctx, book, self.votes, purposes, self.sessions)
         self.signatures = Signatures(ctx, book, purposes)
@@ -88,9 +91,11 @@ class NodeCore:
         self.regroups = Regroups(ctx, book, self.peers, self.wishes, self.handover)
         self.chain = EpochChain(ctx, book, self.handover, self.keygen)
         self.payouts = Payouts(ctx, book, self.candidates, self.inbox)
+        self.waiting = Waiting(ctx, self.candidates, self.payouts)
         self.swaps = Swaps(ctx, self.candidates)
         self.rounds = Rounds(
-            ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.sessions
+            ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.waiting,
+            self.sessions,
         )
         for purpose in (
             self.keygen, self.lock_in, self.regroups, self.handover, self.requests, self.payouts
@@ -200,9 +205,11 @@ class NodeCore:
         """Take the chain's answer about a stake."""
         self.take_in(now, inputs.StakeAnswer(peer, stake, verdict, height))
 
-    def on_payout(self, now: float, event: bytes, state: TxState, reason: str = "") -> None:
+    def on_payout(
+        self, now: float, event: bytes, txid: bytes, state: TxState, reason: str = ""
+    ) -> None:
         """Take the chain's answer about a payout."""
-        self.take_in(now, inputs.PayoutAnswer(event, state, reason))
+        self.take_in(now, inputs.PayoutAnswer(event, txid, state, reason))
 
     def on_endpoints(self, now: float, peer: bytes, addresses: tuple[str, ...]) -> None:
         """Tell a peer the endpoints that peering has for it."""
@@ -224,7 +231,7 @@ class NodeCore:
 
     def reset_ledger(self) -> None:
         """Forget the chain index; the shell scans the chain again."""
-        self.candidates.ledger = Ledger(self.settings.custody)
+        self.windows.ledger = Ledger(self.settings.custody)
 
     def take(self) -> Effects:
         """Return the effects since the last call."""

@@ -63,6 +63,7 @@ class OperatorView:
             "regroup": core.regroups.report(),
             "keys": core.keygen.status(),
             "payouts": core.payouts.report(),
+            "deposits": core.waiting.report(),
             "swaps": swaps,
             "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},
         }

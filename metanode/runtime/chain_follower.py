@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -75,15 +75,19 @@ class ChainFollower:
         sent = await self.chain.broadcast(request.raw, request.txid)
         said = {"reason": sent.reason} if sent.reason else {}
         self.log.info("payout.broadcast", txid=request.txid.hex(), result=sent.result, **said)
-        status = await self.chain.lookup(request.txid)
-        await self.put(
-            lambda now: self.core.on_payout(now, request.event, status.state, sent.reason)
-        )
+        await self._tell_status(request.event, request.txids, sent.reason)
 
     async def look_up(self, request: LookUp) -> None:
         """Ask where a payout stands."""
-        status = await self.chain.lookup(request.txid)
-        await self.put(lambda now: self.core.on_payout(now, request.event, status.state))
+        await self._tell_status(request.event, request.txids)
+
+    async def _tell_status(self, event: bytes, txids: Sequence[bytes], reason: str = "") -> None:
+        """Tell which version of a payout the chain has: the first one, or none."""
+        txid, state = txids[0], (await self.chain.lookup(txids[0])).state
+        for other in txids[1:]:
+            if state == "unknown":
+                txid, state = other, (await self.chain.lookup(other)).state
+        await self.put(lambda now: self.core.on_payout(now, event, txid, state, reason))
 
     async def outside(self, about: tuple[str, bytes], work: Callable[[], Awaitable[None]]) -> None:
         """Do something that fails while the daemon is away; the core asks again by itself.
@@ -103,8 +107,7 @@ class ChainFollower:
             self._under_way.discard(about)
 
     async def _check(self) -> None:
-        """Ask now and then whether the daemon can serve; what it says of coins means nothing else.
-        """
+        """Ask now and then whether the daemon can serve; else what it says means nothing."""
         if self.clock() >= self._check_due:
             await self.chain.check_daemon()
             self._check_due = self.clock() + CHECK_S

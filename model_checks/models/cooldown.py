@@ -14,7 +14,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import EACH_PEER, Case, Counts, Model, one_event, quorum
-from model_checks.models.shared import ALL_WORK, NO_PAYOUT_OPEN, ONE_PAYOUT
+from model_checks.models.shared import ALL_WORK, ONE_PAYOUT
 from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 
@@ -36,7 +36,7 @@ NETWORK = Network(
         "in_threshold_set[p, q, r]": "set_sent[q, r]",
         "status[p, e]": "IN_PROGRESS",
     },
-    definitions=(ALL_WORK, ONE_PAYOUT, NO_PAYOUT_OPEN),
+    definitions=(ALL_WORK, ONE_PAYOUT),
     moves=(
         Move(
             "Combine(e: Event, d: Digest)",

@@ -9,7 +9,6 @@ and nobody lies.
 from __future__ import annotations
 
 from model_checks.cases import Case, Counts, Model
-from model_checks.models.shared import NO_PAYOUT_OPEN
 from model_checks.system import Move, Network, Property
 
 _REGROUP = ("Found", "Prepare", "Fence", "HandOver", "Activate", "Erase")
@@ -35,7 +34,6 @@ NETWORK = Network(
         "began_in_round[p, r]": "False",
         "deadline_passed[p]": "True",
     },
-    definitions=(NO_PAYOUT_OPEN,),
     moves=(
         Move(
             "Decide(k: Epoch)", ("count(q for q in Peer if handed_over[q, k]) >= T",),

@@ -23,7 +23,6 @@ ANYBODY_ASKS = (
     Definition("convened(e: Event, a: Attempt, d: Digest)", "True", "by a liar, or by itself"),
 )
 """A coordinator may ask for anything at any time: coordinator_rotation has who it is."""
-NO_PAYOUT_OPEN = Definition("open_payout(p: Peer)", "False", "the payout before is final")
 
 _PROMISES = {
     each.name: Property(each.name, each.formula, "invariant", each.meaning, of_correct=True)

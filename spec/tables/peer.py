@@ -43,9 +43,6 @@ CELLS = (
 )
 
 DEFINITIONS = (
-    Definition("open_payout(p: Peer)",
-               "any(settlement[p, e] in (SIGNED, BROADCAST, REORGED) for e in Event)",
-               "F-03: a signed payout that is not final yet: the next one waits for it"),
     Definition("threshold_set_known(p: Peer, r: Attempt)",
                "count(q for q in Peer if in_threshold_set[p, q, r]) >= T",
                "the signing sets have settled who signs"),
@@ -69,12 +66,12 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
 
     # a signing round
     Row("Idle", "Offer(p: Peer, r: Attempt)", "Idle",
-        ("holds_epoch(p)", "transfer_eligible[p]", "not open_payout(p)", "not regroup_near[p]",
+        ("holds_epoch(p)", "transfer_eligible[p]", "not regroup_near[p]",
          "not offered[p, r]", "not began_in_round[p, r]", "round[p] < r"),
         {"offered[p, r]": "True"},
         why="peers exchange what they can validate, so that they can agree on one candidate"),
     Row("Idle", "RoundTick(p: Peer, r: Attempt, d: Digest)", "Proposing",
-        ("offered[p, r]", "transfer_eligible[p]", "not open_payout(p)", "round[p] < r"),
+        ("offered[p, r]", "transfer_eligible[p]", "round[p] < r"),
         {"round[p]": "r", "proposed[p, r, d]": "True"},
         why="one proposal per peer and round, for the candidate rebuilt here"),
     Row("Proposing", "Matched(p: Peer, r: Attempt)", "SetBuilding",

@@ -11,7 +11,6 @@ from metanode.custody.payout import (
     build_payout,
     decode_document,
     payable_transfers,
-    payout_event,
 )
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.transfers import Transfer, classify_all
@@ -29,7 +28,8 @@ PAYEE = key_of("payee")
 MEMO = b"pay:" + address(PAYEE).encode()
 ROSTER = tuple(public(key_of(f"node {i}")) for i in range(4))
 POLICY = CustodyPolicy.of(
-    MAINNET, service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3
+    MAINNET, service_fee_bps=100, minimum_deposit=10_000, refund_cost=2_000, fee_window_blocks=3,
+    payout_window_blocks=1000,
 )
 NETWORK_ID, KEY_ID = b"n" * 32, b"k" * 32
 
@@ -50,7 +50,7 @@ def transfers_at(index: Ledger, height: int) -> tuple[Transfer, ...]:
     """Return what a payout at a cut-off height can settle."""
     snapshot = index.snapshot(height)
     transfers, _ = classify_all(snapshot, POLICY, "bcrt", CUSTODY.public_key.format())
-    return payable_transfers(snapshot, transfers, POLICY)
+    return payable_transfers(snapshot, transfers, POLICY, snapshot.fee_rate)
 
 
 def build(index: Ledger, height: int, transfers: tuple[Transfer, ...]) -> PayoutDocument:
@@ -64,7 +64,6 @@ def build(index: Ledger, height: int, transfers: tuple[Transfer, ...]) -> Payout
         chain="devnet",
         key_id=KEY_ID,
         key_epoch=1,
-        event=payout_event(NETWORK_ID, KEY_ID, transfers[0].deposit.outpoint),
         public_key=public(CUSTODY),
     )
 
@@ -75,7 +74,7 @@ def signed(document: PayoutDocument) -> tuple[bytes, bytes]:
     for digest in document.sighashes():
         compact = CUSTODY.sign_recoverable(digest, hasher=None)
         pairs.append((int.from_bytes(compact[:32]), int.from_bytes(compact[32:64])))
-    payout = attach(document, pairs, public(CUSTODY))
+    payout = attach(document, pairs, public(CUSTODY))[0]
     return payout.raw, payout.txid
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from coincurve import PrivateKey
 
-from metanode.custody.document import PayoutDocument, payout_event
-from metanode.custody.payout import build_payout, ordered_transfers
+from metanode.custody.document import PayoutDocument
+from metanode.custody.payout import build_payout
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.transfers import Transfer, classify_all
@@ -43,7 +44,7 @@ def policy(**changes: int) -> CustodyPolicy:
     values = {
         "service_fee_bps": 100, "minimum_deposit": 10_000, "refund_cost": 2_000,
         "fee_rate_cap": 100, "fee_window_blocks": 1, "transfers_per_payout": 20, "change_inputs": 2,
-        "reserve_bps": 1000,
+        "reserve_bps": 1000, "payout_window_blocks": 1000,
     }
     return CustodyPolicy.of(MAINNET, **{**values, **changes})
 
@@ -55,11 +56,12 @@ def deposit(
     position: int = 1,
     memo: bytes | None = MEMO,
     refund_script: bytes | None = key_script(public("user")),
+    matures: int = 0,
 ) -> Deposit:
     """Return a deposit whose outpoint follows from its name."""
     outpoint = Outpoint(ident(name), 0)
     block = ident(f"block {height}")
-    return Deposit(outpoint, amount, height, block, position, memo, refund_script)
+    return Deposit(outpoint, amount, height, block, position, memo, refund_script, matures)
 
 
 def coin(name: str, amount: int = COIN, height: int = 1) -> Coin:
@@ -109,9 +111,9 @@ def payout(
     transfers: tuple[Transfer, ...],
     rules: CustodyPolicy,
     roster: tuple[bytes, ...] = ROSTER,
+    **others: Any,
 ) -> PayoutDocument:
-    """Build a payout with the tests' identifiers and the right event."""
-    lead = ordered_transfers(transfers)[0].deposit.outpoint if transfers else Outpoint(bytes(32), 0)
+    """Build a payout with the tests' identifiers; ``part`` and ``fee_floor`` may be given."""
     return build_payout(
         snapshot,
         transfers,
@@ -121,8 +123,8 @@ def payout(
         chain="devnet",
         key_id=KEY_ID,
         key_epoch=1,
-        event=payout_event(NETWORK_ID, KEY_ID, lead),
         public_key=CUSTODY,
+        **others,
     )
 
 

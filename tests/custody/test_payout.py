@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from metanode.custody.errors import Unpayable
 from metanode.custody.payout import (
     attach,
-    build_payout,
     custody_address,
     decode_document,
     document_digest,
@@ -82,7 +81,9 @@ def test_money_is_conserved_and_order_does_not_matter(
 ) -> None:
     """Catches a payout that makes or loses coins, underpays the miner, or differs by node."""
     snapshot, rules, roster = situation
-    transfers = payable_transfers(snapshot, transfers_of(snapshot, rules), rules)
+    transfers = payable_transfers(
+        snapshot, transfers_of(snapshot, rules), rules, snapshot.fee_rate
+    )
     if not transfers:
         return
     document = payout(snapshot, transfers, rules, roster)
@@ -92,9 +93,9 @@ def test_money_is_conserved_and_order_does_not_matter(
     size = virtual_size(len(built.inputs), [o.script for o in built.outputs])
     assert built.fee >= snapshot.fee_rate * size
     # What is beyond the rate is less than one change output and its own bytes would be.
-    assert built.fee < snapshot.fee_rate * (size + 31) + rules.dust_limit
-    data = [o for o in built.outputs if o.amount < rules.dust_limit]
-    assert [(o.amount, o.script) for o in data] == [(0, data_script(document.event))]
+    assert built.fee < snapshot.fee_rate * (size + 31) + rules.dust_limit(HOME)
+    data = [o for o in built.outputs if o.amount < rules.dust_limit(o.script)]
+    assert [(o.amount, o.script) for o in data] == [(0, data_script(document.commitment))]
 
     inputs = [i.outpoint for i in built.inputs]
     assert inputs == sorted(set(inputs))
@@ -118,7 +119,7 @@ def test_money_is_conserved_and_order_does_not_matter(
 def test_amounts_of_a_small_example() -> None:
     """Catches any change in who gets what; worked out by hand below."""
     found = [deposit("a", 1_000_000, height=1), deposit("b", 500_000, height=2, memo=b"?")]
-    swept = coin("old change", 40_000)
+    swept = coin("old change", 40_000, height=0)
     snapshot = snapshot_of(found, (swept,), fee_rate=10)
     rules = policy(service_fee_bps=200, refund_cost=3_000, reserve_bps=1000)
     document = payout(snapshot, transfers_of(snapshot, rules), rules)
@@ -136,7 +137,7 @@ def test_amounts_of_a_small_example() -> None:
     assert [(o.amount, o.script) for o in rewards] == [
         (4_259, key_script(node_id)) for node_id in sorted(ROSTER)
     ]
-    assert built.outputs[6].script == data_script(document.event)
+    assert built.outputs[6].script == data_script(document.commitment)
     # Fee: three inputs, 474.5, so 475 vB. Change: the rest.
     assert built.fee == 4_750
     assert built.outputs[7].amount == 1_540_000 - 980_000 - 497_000 - 4 * 4_259 - 4_750
@@ -146,10 +147,10 @@ def test_amounts_of_a_small_example() -> None:
 
 def test_dust_rewards_stay_as_change() -> None:
     """Catches an output of a few satoshi, which no node would relay."""
-    snapshot = snapshot_of([deposit("a", 200_000)], (coin("change", 5_000),), fee_rate=1)
+    snapshot = snapshot_of([deposit("a", 120_000)], (coin("change", 5_000, height=0),), fee_rate=1)
     document = payout(snapshot, transfers_of(snapshot, policy()), policy())
     scripts = [o.script for o in document.transaction.outputs]
-    assert scripts == [PAYEE_SCRIPT, data_script(document.event), HOME]
+    assert scripts == [PAYEE_SCRIPT, data_script(document.commitment), HOME]
     assert document.transaction.outputs[-1].amount > 5_000
 
 
@@ -160,14 +161,14 @@ def test_dust_change_goes_to_the_miner() -> None:
     document = payout(snapshot, transfers_of(snapshot, rules), rules)
     assert [o.script for o in document.transaction.outputs] == [
         PAYEE_SCRIPT,
-        data_script(document.event),
+        data_script(document.commitment),
     ]
 
 
 def test_worthless_change_is_left_alone() -> None:
     """Catches a payout that pays more for an input than the input brings in."""
     tiny, oldest, newer = coin("tiny", 690), coin("oldest", 691, 1), coin("newer", COIN, 2)
-    snapshot = snapshot_of([deposit("a")], (newer, tiny, oldest), fee_rate=10)
+    snapshot = snapshot_of([deposit("a", height=3)], (newer, tiny, oldest), fee_rate=10)
     rules = policy(change_inputs=1)
     spent = {
         i.outpoint
@@ -184,8 +185,19 @@ def test_transfers_that_cannot_pay_are_named() -> None:
     with pytest.raises(Unpayable) as refusal:
         payout(snapshot, transfers, policy())
     assert refusal.value.outpoints == (small.outpoint,)
-    assert [t.deposit for t in payable_transfers(snapshot, transfers, policy())] == [large]
-    assert payable_transfers(snapshot_of([small], fee_rate=100), transfers, policy()) == ()
+    assert [t.deposit for t in payable_transfers(snapshot, transfers, policy(), 100)] == [large]
+    assert payable_transfers(snapshot_of([small]), transfers, policy(), 100) == ()
+
+
+def test_a_deposit_waits_while_mining_would_cost_too_much_of_it() -> None:
+    """Catches a depositor who is left with little because somebody drove the fees up."""
+    found = deposit("small", 40_000)
+    snapshot, rules = snapshot_of([found]), policy(fee_share_cap_bps=2500)
+    transfers = transfers_of(snapshot, rules)
+    share = virtual_size(1, [PAYEE_SCRIPT, data_script(bytes(32)), HOME])
+    dearest = 10_000 // share
+    assert [t.deposit for t in payable_transfers(snapshot, transfers, rules, dearest)] == [found]
+    assert payable_transfers(snapshot, transfers, rules, dearest + 1) == ()
 
 
 def test_batches_are_bounded_and_small_ones_do_not_starve_later_ones() -> None:
@@ -195,7 +207,7 @@ def test_batches_are_bounded_and_small_ones_do_not_starve_later_ones() -> None:
     snapshot = snapshot_of(found, fee_rate=100)
     rules = policy(transfers_per_payout=2)
     transfers = transfers_of(snapshot, rules)
-    assert [t.deposit for t in payable_transfers(snapshot, transfers, rules)] == found[3:5]
+    assert [t.deposit for t in payable_transfers(snapshot, transfers, rules, 100)] == found[3:5]
     with pytest.raises(Unpayable, match="at most 2") as refusal:
         payout(snapshot, transfers, rules)
     assert refusal.value.outpoints == tuple(d.outpoint for d in found[2:])
@@ -215,24 +227,12 @@ def test_spent_or_foreign_deposits_are_refused() -> None:
         payout(both, (), policy())
 
 
-def test_event_and_roster_are_checked() -> None:
-    """Catches two payouts of one event without a common deposit: both could be mined."""
-    snapshot = snapshot_of([deposit("a")])
+def test_windows_and_roster_are_checked() -> None:
+    """Catches a payout of deposits that belong to two events: both could spend them."""
+    snapshot = snapshot_of([deposit("a", height=11), deposit("b", height=12)])
     transfers = transfers_of(snapshot, policy())
-    wrong = payout_event(NETWORK_ID, KEY_ID, Outpoint(ident("other"), 0))
-    with pytest.raises(LocalFault, match="another payout"):
-        build_payout(
-            snapshot,
-            transfers,
-            ROSTER,
-            policy(),
-            network_id=NETWORK_ID,
-            chain="devnet",
-            key_id=KEY_ID,
-            key_epoch=1,
-            event=wrong,
-            public_key=CUSTODY,
-        )
+    with pytest.raises(LocalFault, match="one window"):
+        payout(snapshot, transfers, policy(payout_window_blocks=12))
     with pytest.raises(LocalFault):
         payout(snapshot, transfers, policy(), roster=())
     with pytest.raises(LocalFault, match="once"):
@@ -242,16 +242,69 @@ def test_event_and_roster_are_checked() -> None:
 
 
 def test_event_and_checksum_depend_on_everything() -> None:
-    """Catches identifiers that collide between networks, keys, deposits or rosters."""
-    lead = deposit("a").outpoint
+    """Catches identifiers that collide between networks, keys, windows, parts or rosters."""
     events = {
-        payout_event(NETWORK_ID, KEY_ID, lead),
-        payout_event(KEY_ID, NETWORK_ID, lead),
-        payout_event(NETWORK_ID, KEY_ID, Outpoint(lead.txid, 1)),
-        payout_event(NETWORK_ID, KEY_ID, deposit("b").outpoint),
+        payout_event(NETWORK_ID, KEY_ID, 1, 2),
+        payout_event(KEY_ID, NETWORK_ID, 1, 2),
+        payout_event(NETWORK_ID, KEY_ID, 2, 1),
+        payout_event(NETWORK_ID, KEY_ID, 1, 0),
     }
     assert len(events) == 4
     assert roster_checksum(ROSTER) == roster_checksum(ROSTER[::-1]) != roster_checksum(ROSTER[:3])
+
+
+def test_all_versions_spend_the_same_coins() -> None:
+    """Catches two versions that could both be mined, or that differ in what anybody is paid."""
+    snapshot = snapshot_of([deposit("a", height=2)], (coin("change", COIN),), fee_rate=5)
+    document = payout(snapshot, transfers_of(snapshot, policy()), policy(fee_versions=4))
+    cheapest, *dearer = document.versions
+    size = virtual_size(len(cheapest.inputs), [o.script for o in cheapest.outputs])
+    assert [version.fee for version in document.versions] == [5 * size * k for k in (1, 2, 4, 8)]
+    for version in dearer:
+        assert version.inputs == cheapest.inputs
+        assert version.outputs[:-1] == cheapest.outputs[:-1]
+        assert version.outputs[-1].script == HOME
+        assert version.locktime == document.cutoff_height == 100
+    assert len(set(document.txids)) == 4
+    assert len(document.sighashes()) == 4 * len(document.inputs)
+
+
+def test_the_ladder_ends_where_nothing_can_pay_for_more() -> None:
+    """Catches a version that takes from a depositor, or one above the cap, or one twice."""
+    snapshot = snapshot_of([deposit("a", 200_000)], fee_rate=5)
+    few = payout(snapshot, transfers_of(snapshot, policy()), policy(fee_versions=4))
+    assert 0 < len(few.versions) < 4
+    assert all(v.outputs[0] == few.transaction.outputs[0] for v in few.versions)
+    rich = snapshot_of([deposit("a", height=2)], (coin("change", COIN),), fee_rate=5)
+    capped = policy(fee_versions=4, fee_rate_cap=12)
+    document = payout(rich, transfers_of(rich, capped), capped)
+    size = virtual_size(2, [o.script for o in document.transaction.outputs])
+    assert [version.fee // size for version in document.versions] == [5, 10, 12]
+
+
+def test_what_daemons_demand_is_the_least_fee() -> None:
+    """Catches a payout that no daemon relays though blocks are cheap, and one above the cap."""
+    snapshot = snapshot_of([deposit("a")], fee_rate=2)
+    transfers = transfers_of(snapshot, policy())
+    rates = {f: payout(snapshot, transfers, policy(), fee_floor=f).fee_rate for f in (0, 7, 10**4)}
+    assert rates == {0: 2, 7: 7, 10**4: 100}
+
+
+def test_payouts_without_a_common_deposit_have_no_common_change() -> None:
+    """Catches two payouts that are on their way at once and spend one coin of change."""
+    found = [deposit(f"d{i}", height=height) for i, height in enumerate((10, 20, 30))]
+    late = deposit("new coins", height=5, matures=25)
+    change = tuple(coin(f"c{h}", COIN, height=h) for h in (3, 9, 10, 24, 29, 30))
+    snapshot = snapshot_of([*found, late], change)
+    waiting = transfers_of(snapshot, policy())
+    taken = {}
+    for transfer in waiting:
+        document = payout(snapshot, (transfer,), policy(change_inputs=9), waiting=waiting)
+        spent = {*document.inputs} - {transfer.deposit.outpoint}
+        taken[transfer.deposit.outpoint] = sorted(c.height for c in change if c.outpoint in spent)
+    outpoints = [*(each.outpoint for each in found), late.outpoint]
+    # The coin of block 24 goes with the new coins that can be spent from block 25 on.
+    assert [taken[o] for o in outpoints] == [[3, 9], [10], [24, 29], []]
 
 
 def test_document_names_everything_agreed() -> None:
@@ -269,7 +322,9 @@ def test_document_names_everything_agreed() -> None:
         payout(snapshot, transfers_of(snapshot, policy()), policy(service_fee_bps=101)),
         payout(snapshot, transfers_of(snapshot, policy())[:1], policy()),
     ]
-    assert len({d.digest for d in [document, *changed]}) == 4
+    changed.append(payout(snapshot, transfers_of(snapshot, policy()), policy(), part=1))
+    assert len({d.digest for d in [document, *changed]}) == 5
+    assert document == decode_document(document.encode())
 
 
 def test_signed_payout_runs_under_the_script_engine() -> None:
@@ -278,12 +333,14 @@ def test_signed_payout_runs_under_the_script_engine() -> None:
     snapshot = snapshot_of(found, (Coin(Outpoint(ident("c"), 3), COIN, 2),))
     document = payout(snapshot, transfers_of(snapshot, policy()), policy())
     signed = attach(document, signatures_of(document), CUSTODY)
-    parsed = Tx.parse(signed.raw)
-    assert parsed.id == signed.txid == document.txid
-    spent = [TxOut(i.amount, HOME) for i in document.transaction.inputs]
-    verify_transaction(spent, parsed, STANDARD_FLAGS)
-    assert (parsed.version, parsed.lock_time) == (2, 0)
-    assert {i.sequence for i in parsed.vin} == {0xFFFFFFFD}
+    assert len(signed) == len(document.versions) > 1
+    for version, txid in zip(signed, document.txids, strict=True):
+        parsed = Tx.parse(version.raw)
+        assert parsed.id == version.txid == txid
+        spent = [TxOut(i.amount, HOME) for i in document.transaction.inputs]
+        verify_transaction(spent, parsed, STANDARD_FLAGS)
+        assert (parsed.version, parsed.lock_time) == (2, 100)
+        assert {i.sequence for i in parsed.vin} == {0xFFFFFFFD}
 
 
 def test_custody_address_is_the_script() -> None:

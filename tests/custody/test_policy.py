@@ -15,8 +15,13 @@ from tests.custody.support import policy
         {"service_fee_bps": -1},
         {"service_fee_bps": 5001},
         {"minimum_deposit": 545},
+        {"dust_rate": 100},
+        {"fee_versions": 0},
+        {"fee_versions": 8, "transfers_per_payout": 100},
+        {"fee_share_cap_bps": 0},
+        {"payout_window_blocks": 0},
         {"refund_cost": -1},
-        {"dust_limit": 545},
+        {"dust_rate": 0},
         {"fee_rate_floor": 0},
         {"fee_rate_floor": 10, "fee_rate_cap": 9},
         {"fee_window_blocks": 0},
@@ -40,8 +45,21 @@ def test_fees_round_down_and_rates_are_bounded() -> None:
     assert [rules.bounded_fee_rate(rate) for rate in (0, 2, 20, 50, 10**9)] == [2, 2, 20, 50, 50]
 
 
-@pytest.mark.parametrize(("hrp", "dust"), [("bc", 546), ("bcrt", 546), ("ltc", 5460), ("", 546)])
-def test_dust_is_what_the_daemons_of_a_chain_call_dust(hrp: str, dust: int) -> None:
-    """Catches a payout that no litecoind relays because of one output: custody would stand still.
-    """
-    assert CustodyPolicy.of(MAINNET, hrp).dust_limit == dust
+@pytest.mark.parametrize(("hrp", "rate"), [("bc", 3), ("bcrt", 3), ("ltc", 30), ("", 3)])
+def test_dust_is_what_the_daemons_of_a_chain_call_dust(hrp: str, rate: int) -> None:
+    """Catches a payout that no daemon relays because of one output."""
+    rules = CustodyPolicy.of(MAINNET, hrp)
+    scripts = {
+        b"\x76\xa9\x14" + bytes(20) + b"\x88\xac": 182,
+        b"\xa9\x14" + bytes(20) + b"\x87": 180,
+        b"\x00\x14" + bytes(20): 98,
+        b"\x00\x20" + bytes(32): 110,
+        b"\x51\x20" + bytes(32): 110,
+    }
+    assert {script: rules.dust_limit(script) // rate for script in scripts} == scripts
+
+
+def test_windows_are_runs_of_blocks() -> None:
+    """Catches a deposit that lies in two windows, or in none."""
+    rules = policy(payout_window_blocks=12)
+    assert [rules.window_of(height) for height in (0, 11, 12, 35, 36)] == [0, 0, 1, 2, 3]

@@ -107,7 +107,7 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
         m.Vote(1, EVENT, number, EVENT, (stranger,)),
         m.Proposal(number, 1, EVENT, EVENT, bytes(65)),
         m.SigningSet(number, 1, (stranger,)),
-        m.Offer(number, 1, EVENT, (), None),
+        m.Offer(number, 1, EVENT, 0, ()),
         m.Release(EVENT, 0, 1, b"", 0),
         m.Step(EVENT, 0, 1, b"", 0),
         m.Confirmation(made.ctx.keygen_slot(), 1, EVENT),

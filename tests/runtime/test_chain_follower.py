@@ -92,7 +92,9 @@ async def following(monkeypatch: pytest.MonkeyPatch, **failing: int) -> AsyncIte
             adapter = BitcoinAdapter(rpc, parameters)
             log = structlog.get_logger()
             found = Following(
-                sim, core, ChainFollower(adapter, core, send.send, log, FOUNDING_HEIGHT, 1),
+                sim,
+                core,
+                ChainFollower(adapter, core, send.send, log, FOUNDING_HEIGHT, 1),
                 failing=failing,
             )
             call = rpc.call

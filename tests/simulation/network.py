@@ -394,10 +394,12 @@ class Simulation(Clockwork):
             reason = ""
             if isinstance(request, Broadcast):
                 reason = node.chain.broadcast(request.raw, request.txid).reason
-            state = node.chain.lookup(request.txid)
+            states = {txid: node.chain.lookup(txid) for txid in request.txids}
         except Unavailable:
             return
-        self._input(node, lambda core, now: core.on_payout(now, request.event, state, reason))
+        txid = next((txid for txid in states if states[txid] != "unknown"), request.txids[0])
+        event, state = request.event, states[txid]
+        self._input(node, lambda core, now: core.on_payout(now, event, txid, state, reason))
 
     def _note(self, node: Node, fields: Mapping[str, Any]) -> None:
         self.notes.append((self.now, node.number, fields))

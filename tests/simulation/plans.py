@@ -30,7 +30,8 @@ def candidates(lock: m.LockedCandidate, founders: Quorum, known: list[KeyEpoch])
 def _of_document(lock: m.LockedCandidate, epoch: KeyEpoch) -> Iterator[Plan]:
     plain = decode_canonical(lock.document)
     if isinstance(plain, list):
-        digests = _sighashes(plain[11], plain[12], epoch.public_key)
+        *_, amounts, versions = plain
+        digests = [d for raw in versions for d in _sighashes(raw, amounts, epoch.public_key)]
         yield SignPlan.of("payout", epoch.roster, epoch.package, digests)
     elif set(plain) >= {"dealers", "members"} and set(plain["dealers"]) <= set(epoch.roster):
         yield ResharePlan(

@@ -12,12 +12,11 @@ from typing import Any
 from attrs import define, field
 
 from metanode.chains.base import TxState
-from metanode.custody.payout import (
+from metanode.custody.document import (
     PayoutDocument,
-    SignedPayout,
+    SignedVersion,
     attach,
     decode_document,
-    payout_event,
 )
 from metanode.errors import Malformed, MetanodeError
 from metanode.protocol.context import Context
@@ -25,17 +24,21 @@ from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.events.purpose import Purpose, Task, signatures_of
 from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
 from metanode.protocol.inputs import ChainNews, Input, LinkUp, PayoutAnswer, Tick
+from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox
 from metanode.protocol.tables.effects import Broadcast, LookUp
 from metanode.protocol.tables.registry import fact, handles
 from metanode.tss.sign import LanesSession
 from metanode.tss.verify import verify_signature
-from spec.messages import Certificate, LockedCandidate, SignatureFound
+from spec.messages import Certificate, SignatureFound
 
-OPEN = ("SIGNED", "BROADCAST", "REORGED")
-WAITING_PER_SENDER = 4
+TO_SEND = ("SIGNED", "REFUSED", "REORGED")
+OPEN = (*TO_SEND, "BROADCAST")
+LOOKED_UP_AT_ONCE = 4
+"""So many open payouts are looked up in each period; of more, each is looked up less often."""
 TOLD_AGAIN = 4
+TOLD_AT_ONCE = 64
 SHOWN: dict[TxState, str] = {"pending": "present", "included": "present", "final": "final"}
 """What the chain's answers are in the tables; every other one means that it has no such payout."""
 
@@ -44,17 +47,30 @@ SHOWN: dict[TxState, str] = {"pending": "present", "included": "present", "final
 class Payout:
     """A payout with finished signatures.
 
-    ``send_at`` is when it may be sent again at the earliest (unix seconds), ``pause`` how long the
-    next pause is, and ``reason`` why the chain's daemon refused it last.
+    ``version`` is the dearest version that was sent, ``since`` the height of the chain when that
+    was; ``send_at`` is when it may be sent again at the earliest (unix seconds), ``pause`` how long
+    the next pause is, and ``reason`` why the chain's daemon refused it last.
     """
 
     document: PayoutDocument
-    signed: SignedPayout
+    signed: tuple[SignedVersion, ...]
     found: SignatureFound
+    version: int = 0
+    since: int | None = None
     looked_up: float = 0.0
     send_at: float = 0.0
     pause: float = 0.0
     reason: str = ""
+
+    @property
+    def sent(self) -> SignedVersion:
+        """The version that is on its way."""
+        return self.signed[self.version]
+
+    @property
+    def has_dearer(self) -> bool:
+        """Whether there is a version with a higher fee."""
+        return self.version + 1 < len(self.signed)
 
 
 @define
@@ -67,11 +83,15 @@ class Payouts(Purpose):
     inbox: Inbox
     kind: str = "payout"
     payouts: dict[bytes, Payout] = field(factory=dict)
-    _waiting: dict[bytes, dict[bytes, SignatureFound]] = field(factory=dict)
     _verified: SignatureFound | None = None
 
     def __attrs_post_init__(self) -> None:
         self.ctx.tables.bind(self)
+
+    @property
+    def windows(self) -> Windows:
+        """The windows that the payouts belong to."""
+        return self.candidates.windows
 
     # --- the purpose: no coordinator sets a payout up, a round does ---
 
@@ -123,14 +143,16 @@ class Payouts(Purpose):
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether a document is that of a payout, and the event the one it is about."""
         try:
-            request = decode_document(document)
+            return event == decode_document(document).event
         except Malformed:
             return False
-        network_id, lead = self.ctx.settings.network_id, request.transfers[0]
-        return event == request.event == payout_event(network_id, request.key_id, lead)
 
     def verified(self, found: SignatureFound) -> bool:
-        """Return whether signatures verify, one for each input of the document as rebuilt here."""
+        """Return whether signatures verify, one for each input of each version.
+
+        Nothing else is asked of a document that the custody's key has signed: t members have, and
+        its terms are in what they signed.
+        """
         document = self._document(found)
         if document is None or document.digest != found.digest:
             return False
@@ -149,42 +171,20 @@ class Payouts(Purpose):
     def heard(self, sender: bytes, found: SignatureFound) -> None:
         """Take signatures that a peer shows, if they verify, from any sender (F-15).
 
-        While the ledger is behind, so that it does not give the document, the message waits.
+        What does not verify leaves no trace: anybody can make up an event.
         """
-        if self.ctx.key is None or self.book.status(found.event) == "SUCCESS":
-            return
-        if self._document(found) is not None:
+        known = self.ctx.key is None or self.book.status(found.event) == "SUCCESS"
+        if not known and self.verified(found):
             self._take(found)
-            return
-        waiting = self._waiting.setdefault(sender, {})
-        waiting[found.event] = found
-        if len(waiting) > WAITING_PER_SENDER:
-            waiting.pop(next(iter(waiting)))
-
-    def waiting(self) -> Iterable[tuple[bytes, SignatureFound]]:
-        """Return what waited for the chain, when there is news of it."""
-        if not isinstance(self.ctx.input, ChainNews):
-            return ()
-        waiting, self._waiting = self._waiting, {}
-        return [(sender, found) for sender, kept in waiting.items() for found in kept.values()]
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Return the newest payouts for a peer that came up: it may have missed them."""
+        """Return the newest payouts for a peer that came up, and all that are on their way: it may
+        have missed them, and then it votes for no later part of their windows.
+        """
         if not isinstance(entry, LinkUp):
             return ()
-        return [(event, entry.peer) for event in list(self.payouts)[-TOLD_AGAIN:]]
-
-    # --- locks ---
-
-    def locks(self) -> tuple[LockedCandidate, ...]:
-        """Return the locks of payouts that are neither signed nor on the chain."""
-        return tuple(
-            candidate
-            for event, candidate in self.book.locked.items()
-            if self.book.kind(event) == self.kind
-            and self.book.status(event) in ("PENDING", "IN_PROGRESS")
-            and self.candidates.rebuild(candidate.document) is not None
-        )
+        newest = dict.fromkeys([*self.windows.signed, *list(self.payouts)[-TOLD_AGAIN:]])
+        return [(event, entry.peer) for event in list(newest)[-TOLD_AT_ONCE:]]
 
     # --- the chain ---
 
@@ -193,15 +193,33 @@ class Payouts(Purpose):
         payout, entry = self.payouts.get(e), self.ctx.input
         if payout is None:
             return "unseen"
-        if isinstance(entry, ChainNews) and payout.signed.txid in self._undone():
+        document = payout.document
+        if isinstance(entry, ChainNews) and self._undone() & set(document.txids):
             return "disconnected"
-        if self._lost_an_input(payout):
+        if self.windows.is_dead(document):
             return "displaced"
-        if (mined := self._mined_at(payout)) is not None:
+        if (mined := self.windows.mined_at(document)) is not None:
             return "final" if mined <= self.candidates.settled else "present"
         if isinstance(entry, PayoutAnswer) and entry.event == e:
-            return SHOWN.get(entry.state, "unseen")
+            return self._answered(payout, entry)
         return "unseen"
+
+    def _answered(self, payout: Payout, answer: PayoutAnswer) -> str:
+        """Return what the daemon's answer means for a payout that is in no block."""
+        state = SHOWN.get(answer.state, "unseen")
+        if state == "final":
+            return state  # the daemon is ahead of the index
+        if payout.has_dearer:
+            tip, preset = self.candidates.ledger.tip, self.ctx.preset
+            since = payout.since
+            waits = (
+                tip is not None
+                and since is not None
+                and tip[0] - since >= preset.fee_patience_blocks
+            )
+            if waits or (state == "unseen" and "fee" in answer.reason):
+                return "passed_over"
+        return "rejected" if state == "unseen" and answer.reason else state
 
     @handles("payout_followed")
     def payout_followed(self) -> None:
@@ -212,21 +230,31 @@ class Payouts(Purpose):
             return
         event, payout = entry.event, self.payouts[entry.event]
         if ctx.tries("payout.Conflict", e=event):
-            ctx.note("payout.reverted", txid=payout.signed.txid.hex())
+            ctx.note("payout.reverted", txid=payout.sent.txid.hex())
         self._hear_reason(payout, entry)
         if ctx.tries("payout.Accepted", e=event):
             payout.pause = payout.send_at = 0.0
+            self.windows.signed[event] = payout.document
+        if ctx.tries("payout.Outbid", e=event):
+            payout.version += 1
+            payout.since, payout.pause, payout.send_at = None, 0.0, 0.0
+            ctx.note("payout.outbid", txid=payout.sent.txid.hex(), version=payout.version)
+        ctx.tries("payout.Refused", e=event)
         ctx.tries("payout.Dropped", e=event)
-        if self._state(event) in ("SIGNED", "REORGED") and payout.send_at <= ctx.now:
+        if self._state(event) in TO_SEND and payout.send_at <= ctx.now:
             self._broadcast(payout)
         if ctx.tries("payout.Final", e=event):
+            self.windows.signed.pop(event, None)
             transfers = len(payout.document.transfers)
-            ctx.note("payout.final", txid=payout.signed.txid.hex(), transfers=transfers)
+            ctx.note("payout.final", txid=self._mined(payout).hex(), transfers=transfers)
 
     def _hear_reason(self, payout: Payout, answer: PayoutAnswer) -> None:
-        """Keep why a daemon refuses a payout until it does no more."""
+        """Keep why a daemon refuses a payout until it does no more, and which version it has."""
+        txids = payout.document.txids
+        if answer.txid in txids:
+            payout.version = max(payout.version, txids.index(answer.txid))
         if answer.reason and answer.reason != payout.reason:
-            txid = payout.signed.txid.hex()
+            txid = payout.sent.txid.hex()
             self.ctx.note("payout.refused", txid=txid, reason=answer.reason)
         if answer.reason or answer.state != "unknown":
             payout.reason = answer.reason
@@ -234,9 +262,10 @@ class Payouts(Purpose):
     @handles("payouts_gone")
     def payouts_gone(self) -> None:
         gone = self._undone()
-        left = [payout for payout in self.payouts.values() if payout.signed.txid in gone]
+        left = [p for p in self.payouts.values() if gone & set(p.document.txids)] if gone else []
         for payout in self.ctx.each(left):
             if self.ctx.tries("payout.Reorg", e=payout.document.event):
+                self.windows.signed[payout.document.event] = payout.document
                 self._broadcast(payout)
 
     @handles("payout_resumed")
@@ -254,36 +283,33 @@ class Payouts(Purpose):
         """Return the transactions that spent custody coins in the blocks just undone."""
         return {spend.txid for block in self.candidates.undone for spend in block.spends}
 
-    def _lost_an_input(self, payout: Payout) -> bool:
-        """Return whether another transaction spent an input, as deep as what counts as settled."""
-        ledger, settled = self.candidates.ledger, self.candidates.settled
-        for spent in payout.document.transaction.inputs:
-            height = ledger.spent_at(spent.outpoint)
-            other = ledger.spent_by(spent.outpoint) != payout.signed.txid
-            if height is not None and height <= settled and other:
-                return True
-        return False
-
-    def _mined_at(self, payout: Payout) -> int | None:
-        """Return the height of the block that a payout is in, by this node's own index."""
-        ledger, txid = self.candidates.ledger, payout.signed.txid
-        spent = payout.document.transaction.inputs[0].outpoint
-        return ledger.spent_at(spent) if ledger.spent_by(spent) == txid else None
+    def _mined(self, payout: Payout) -> bytes:
+        """Return the id of the version that is in a block, or of the one that was sent last."""
+        mined = self.candidates.ledger.spent_by(payout.document.inputs[0])
+        return mined if mined in payout.document.txids else payout.sent.txid
 
     def _look_up(self) -> None:
-        """Ask the chain about open payouts."""
-        for event, payout in self.payouts.items():
-            due = payout.looked_up + self.ctx.preset.payout_query_s <= self.ctx.now
-            if due and self._state(event) in OPEN:
+        """Ask the chain about open payouts, and about those that it has taken after all."""
+        signed = [self.payouts[event] for event in self.windows.signed if event in self.payouts]
+        period = self.ctx.preset.payout_query_s * (1 + len(signed) // LOOKED_UP_AT_ONCE)
+        for payout in signed:
+            if payout.looked_up + period > self.ctx.now:
+                continue
+            document = payout.document
+            open_ = self._state(document.event) in OPEN
+            if open_ or self.windows.mined_at(document) is not None:
                 payout.looked_up = self.ctx.now
-                self.ctx.ask(LookUp(event, payout.signed.txid))
+                self.ctx.ask(LookUp(document.event, document.txids[::-1]))
 
     def _broadcast(self, payout: Payout) -> None:
         """Send a payout; each time that it comes to nothing, the pause before the next doubles."""
-        preset = self.ctx.preset
+        preset, tip, document = self.ctx.preset, self.candidates.ledger.tip, payout.document
         payout.pause = min(max(2 * payout.pause, preset.payout_query_s), preset.payout_resend_s)
         payout.send_at = self.ctx.now + payout.pause
-        self.ctx.ask(Broadcast(payout.document.event, payout.signed.txid, payout.signed.raw))
+        if payout.since is None and tip is not None:
+            payout.since = tip[0]
+        sent = payout.sent
+        self.ctx.ask(Broadcast(document.event, sent.txid, sent.raw, document.txids[::-1]))
 
     # --- signatures ---
 
@@ -295,7 +321,7 @@ class Payouts(Purpose):
         return signatures_of(run, locked.document)
 
     def _document(self, found: SignatureFound) -> PayoutDocument | None:
-        document = self.candidates.rebuild(found.document, spent_too=True)
+        document = self.windows.read(found.document)
         return document if document is not None and document.event == found.event else None
 
     def _take(self, found: SignatureFound) -> None:
@@ -310,14 +336,15 @@ class Payouts(Purpose):
         self._broadcast(payout)
         ctx.note(
             "payout.signed",
-            txid=payout.signed.txid.hex(),
-            inputs=len(found.signatures),
+            txid=payout.sent.txid.hex(),
+            inputs=len(payout.document.inputs),
+            versions=len(payout.signed),
             transfers=len(payout.document.transfers),
             signers=[signer.hex()[:16] for signer in found.signers],
         )
 
     def _keep(self, found: SignatureFound) -> Payout | None:
-        """Put signatures into their payout; None while the ledger does not reach its blocks."""
+        """Put signatures into their payout; None if they are of no use."""
         document = self._document(found)
         if document is None:
             return None
@@ -327,6 +354,8 @@ class Payouts(Purpose):
             self.ctx.note("payout.unusable", reason=str(fault))
             return None
         payout = self.payouts[found.event] = Payout(document, signed, found)
+        if self._state(found.event) != "COMPLETED":
+            self.windows.signed[found.event] = document
         return payout
 
     def _state(self, event: bytes) -> str:
@@ -337,7 +366,9 @@ class Payouts(Purpose):
         return [
             {
                 "event": event.hex(),
-                "txid": payout.signed.txid.hex(),
+                "txid": self._mined(payout).hex(),
+                "version": payout.version,
+                "versions": len(payout.signed),
                 "state": self._state(event),
                 "digest": payout.document.digest.hex(),
                 "signers": [signer.hex() for signer in payout.found.signers],

@@ -1,39 +1,36 @@
 """What this node sees of the chain, and which payout to propose: the transfers that most peers can
 validate, or the one that is locked.
 
-The offers of a round name transfers and a height. The candidate is a pure function of the offers
-heard and of the node's own ledger: equal offers give equal candidates, and everything in it is
-rebuilt here.
+The offers of a round name transfers and a height. The candidate is a pure function of the round, of
+the offers heard and of the node's own ledger: equal offers give equal candidates, and everything in
+it is built here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from metanode.chains.base import ChainUpdate
 from metanode.custody.errors import LedgerMismatch, OutsideWindow, Unpayable
 from metanode.custody.ledger import Ledger
 from metanode.custody.payout import (
     PayoutDocument,
+    agreed_fee_rate,
     build_payout,
-    decode_document,
     payable_transfers,
-    payout_event,
 )
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import BlockSummary, Deposit, Outpoint, Snapshot
-from metanode.errors import MetanodeError
 from metanode.protocol.context import Context, outpoint_of, outpoint_ref
 from metanode.protocol.inputs import LinkUp
-from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.payouts.windows import Windows, turn_of
 from metanode.protocol.tables.effects import Reindex
 from metanode.protocol.tables.registry import admits, handles, message
 from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Publish
 
 SIGHTINGS_PER_WITNESS = 2048
-REBUILT_KEPT = 64
 
 
 @frozen
@@ -46,14 +43,15 @@ class Cutoff:
 
 @define
 class Candidates:
-    """Chooses and rebuilds payouts; ``seen`` are deposits that somebody saw unconfirmed.
+    """Chooses and builds payouts; ``seen`` are deposits that somebody saw unconfirmed.
 
     Of the chain news at hand, ``undone`` are the blocks that went, ``ripe`` the deposits that have
-    become deep enough.
+    become deep enough. ``fee_floor`` is the least that this node's chain daemon takes, in sat/vB.
     """
 
     ctx: Context
-    ledger: Ledger
+    windows: Windows
+    fee_floor: int = 0
     seen: dict[Outpoint, set[bytes]] = field(factory=dict)
     undone: list[BlockSummary] = field(factory=list)
     ripe: list[Deposit] = field(factory=list)
@@ -62,12 +60,16 @@ class Candidates:
     _telling: Sequence[Outpoint] = ()
     _indexed: bool = True
     _cutoff: tuple[tuple[int, bytes], Cutoff] | None = None
-    _rebuilt: dict[tuple[object, ...], PayoutDocument] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.ctx.tables.bind(self)
 
     # --- the chain, and what others see of it ---
+
+    @property
+    def ledger(self) -> Ledger:
+        """The index of the custody's coins."""
+        return self.windows.ledger
 
     def index(self, update: ChainUpdate, sightings: Sequence[Outpoint]) -> bool:
         """Take chain news into the ledger; return whether they fit.
@@ -75,7 +77,7 @@ class Candidates:
         If they do not, the shell is asked to scan the chain again, and what was undone so far is
         news still when that comes to an end.
         """
-        me = self.ctx.me
+        me, self.fee_floor = self.ctx.me, update.fee_floor
         self._untold += [outpoint for outpoint in sightings if self.note_seen(outpoint, me)]
         if self._indexed:
             self.undone, self.ripe = [], []
@@ -129,7 +131,7 @@ class Candidates:
     @property
     def settled(self) -> int:
         """The height of the newest block that this node treats as settled; -1 if there is none."""
-        return -1 if self.ledger.tip is None else self._settled(self.ledger.tip[0])
+        return self.windows.settled
 
     def cutoff(self) -> Cutoff | None:
         """Return the cut-off at the wanted depth with its transfers, or None without a chain."""
@@ -146,13 +148,19 @@ class Candidates:
         return self._cutoff[1]
 
     def eligible(self) -> tuple[Transfer, ...]:
-        """Return what this node can validate now: confirmed, seen before, unspent up to the tip."""
+        """Return what this node can validate now: confirmed, seen before, unspent up to the tip.
+
+        Deposits of payouts that are on their way are left out.
+        """
         cutoff = self.cutoff()
         if cutoff is None:
             return ()
+        ledger, taken = self.ledger, self.windows.taken()
         return tuple(
             t for t in cutoff.transfers
-            if self._was_seen(t) and self.ledger.spent_by(t.deposit.outpoint) is None
+            if self.was_seen(t)
+            and t.deposit.outpoint not in taken
+            and ledger.spent_by(t.deposit.outpoint) is None
         )
 
     def note_seen(self, outpoint: Outpoint, witness: bytes) -> bool:
@@ -180,22 +188,37 @@ class Candidates:
     # --- the candidate ---
 
     def choose(
-        self, offers: Mapping[bytes, Offer], locked: Iterable[LockedCandidate]
+        self, number: int, offers: Mapping[bytes, Offer], shown: Iterable[LockedCandidate]
     ) -> PayoutDocument | None:
-        """Return the document to propose in this round, or None when there is nothing to agree on.
+        """Return the document to propose in a round, or None when there is nothing to agree on.
 
-        A locked candidate goes first, the newest one: only its digest may be tried again. Otherwise
-        the cut-off is the highest block that t peers have, and the transfers are those that t peers
-        offer and that this node can validate there.
+        What is locked goes first, the newest lock before others; then the windows with transfers
+        that t peers offer and that this node can validate, the oldest first. In every other round
+        they take turns, so that one that comes to nothing does not keep the others from being paid.
         """
-        newest = sorted(locked, key=lambda c: c.certificate.attempt, reverse=True)
-        for candidate in newest:
-            document = self.rebuild(candidate.document)
+        shown = list(shown)
+        for candidate in shown:
+            self.windows.show(candidate)
+        locks: dict[int, PayoutDocument] = {}
+        for locked in self.windows.locks(shown):
+            locks.setdefault(locked.window, locked)
+        height, agreed = self._agreed(offers)
+        fee_floor = self._fee_floor(offers)
+        windows = [*locks, *sorted(agreed.keys() - locks.keys())]
+        turn = turn_of(number, len(windows))
+        for window in (*windows[turn:], *windows[:turn]):
+            document = locks.get(window)
+            if document is None:
+                document = self._build(height, window, agreed[window], fee_floor)
             if document is not None:
                 return document
-        key = self.ctx.epoch
+        return None
+
+    def _agreed(self, offers: Mapping[bytes, Offer]) -> tuple[int, dict[int, list[Transfer]]]:
+        """Return the highest block that t peers have, and what t peers offer there, by window."""
+        key, settings = self.ctx.epoch, self.ctx.settings
         if len(offers) < key.quorum.threshold:
-            return None
+            return 0, {}
         heights = sorted((offer.height for offer in offers.values()), reverse=True)
         height = heights[key.quorum.threshold - 1]
         mine = {t.deposit.outpoint: t for t in self.eligible() if t.deposit.height <= height}
@@ -203,45 +226,22 @@ class Candidates:
         for offer in offers.values():
             for outpoint in {outpoint_of(reference) for reference in offer.transfers} & set(mine):
                 counts[outpoint] += 1
-        agreed = [t for o, t in mine.items() if counts[o] >= key.quorum.threshold]
-        return self._build(height, agreed, key)
+        agreed: dict[int, list[Transfer]] = {}
+        for outpoint, transfer in mine.items():
+            if counts[outpoint] >= key.quorum.threshold:
+                window = settings.custody.window_of(transfer.deposit.height)
+                agreed.setdefault(window, []).append(transfer)
+        return height, agreed
 
-    def rebuild(self, encoded: bytes, spent_too: bool = False) -> PayoutDocument | None:
-        """Build from the own ledger what a document describes; None unless the bytes are equal.
+    def _fee_floor(self, offers: Mapping[bytes, Offer]) -> int:
+        """Return the highest fee rate that f + 1 peers say their daemons demand at least.
 
-        F-17: a document from elsewhere is a request. One that was locked in an epoch before keeps
-        that epoch's holders: its digest is the only one that may still be signed. None also when
-        this node has no such block, or when a deposit in it has been spent since, unless
-        ``spent_too``. A rebuilt document is kept as long as the chain stays as it is.
+        So one correct node's daemon demands it, and liars can raise it no further; t would let
+        them lower it where t peers are all that offer.
         """
-        key = (self.ledger.tip, encoded, spent_too)
-        if key not in self._rebuilt:
-            document = self._rebuild(encoded, spent_too)
-            if document is None:
-                return None
-            if len(self._rebuilt) >= REBUILT_KEPT:
-                self._rebuilt.clear()
-            self._rebuilt[key] = document
-        return self._rebuilt[key]
-
-    def _rebuild(self, encoded: bytes, spent_too: bool) -> PayoutDocument | None:
-        try:
-            request = decode_document(encoded)
-            key = self.ctx.epochs.get(request.key_epoch)
-            if key is None:
-                return None
-            if self.ledger.block_hash(request.cutoff_height) != request.cutoff_hash:
-                return None
-            wanted = set(request.transfers)
-            transfers = [
-                t for t in self._at(request.cutoff_height).transfers if t.deposit.outpoint in wanted
-            ]
-        except MetanodeError:
-            return None
-        if not spent_too and any(self.ledger.spent_by(o) is not None for o in wanted):
-            return None
-        document = self._build(request.cutoff_height, transfers, key)
-        return document if document is not None and document.encode() == encoded else None
+        rates = sorted((offer.fee_floor for offer in offers.values()), reverse=True)
+        faulty = self.ctx.settings.byzantine
+        return rates[faulty] if len(rates) > faulty else 0
 
     def _at(self, height: int) -> Cutoff:
         settings, key = self.ctx.settings, self.ctx.epoch
@@ -250,25 +250,28 @@ class Candidates:
         return Cutoff(snapshot, transfers)
 
     def _build(
-        self, height: int, transfers: list[Transfer], key: KeyEpoch
+        self, height: int, window: int, transfers: Sequence[Transfer], fee_floor: int
     ) -> PayoutDocument | None:
-        settings = self.ctx.settings
+        """Build the next payout of a window; None if nothing in it can be paid now."""
+        settings, key, ledger = self.ctx.settings, self.ctx.epoch, self.ledger
         try:
-            snapshot = self.ledger.snapshot(height)
-            chosen = payable_transfers(snapshot, transfers, settings.custody)
+            cutoff = self._at(height)
+            coins = tuple(c for c in cutoff.snapshot.change if ledger.spent_by(c.outpoint) is None)
+            snapshot, custody = evolve(cutoff.snapshot, change=coins), settings.custody
+            rate = agreed_fee_rate(snapshot, custody, fee_floor)
+            chosen = payable_transfers(snapshot, transfers, custody, rate)
             if not chosen:
                 return None
-            lead = chosen[0].deposit.outpoint
             return build_payout(
-                snapshot, chosen, key.roster, settings.custody, network_id=settings.network_id,
+                snapshot, chosen, key.roster, custody, network_id=settings.network_id,
                 chain=settings.chain, key_id=key.key_id, key_epoch=key.number,
-                public_key=key.public_key,
-                event=payout_event(settings.network_id, key.key_id, lead),
+                public_key=key.public_key, part=self.windows.next_part(window),
+                fee_floor=fee_floor, waiting=cutoff.transfers,
             )
         except (Unpayable, OutsideWindow):
             return None
 
-    def _was_seen(self, transfer: Transfer) -> bool:
+    def was_seen(self, transfer: Transfer) -> bool:
         """Return whether this node or f + 1 members saw a deposit, or it is deep enough without."""
         outpoint = transfer.deposit.outpoint
         witnesses = self.seen.get(outpoint, set()) & set(self.ctx.epoch.roster)

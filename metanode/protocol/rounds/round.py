@@ -14,11 +14,19 @@ from metanode.protocol.events.purpose import Task
 from metanode.protocol.events.sessions import Sessions
 from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.payouts.payouts import Payouts
+from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
 from metanode.protocol.tables.registry import fact, handles, message
 from metanode.tss.proofs import prove_share
-from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Proposal, SigningSet
+from spec.messages import (
+    FEE_RATE_LIMIT,
+    TRANSFERS_LIMIT,
+    LockedCandidate,
+    Offer,
+    Proposal,
+    SigningSet,
+)
 
 ENDS = {
     "Proposing": "propose_share",
@@ -39,6 +47,7 @@ class Rounds:
     inbox: Inbox
     candidates: Candidates
     payouts: Payouts
+    waiting: Waiting
     sessions: Sessions
     began_in: int = 0
 
@@ -59,7 +68,7 @@ class Rounds:
     def transfer_eligible(self, p: bytes) -> bool:
         if self.candidates.cutoff() is None:
             return False
-        return bool(self.candidates.eligible() or self.payouts.locks())
+        return bool(self.candidates.eligible()) or any(self.candidates.windows.locks())
 
     @fact
     def regroup_near(self, p: bytes) -> bool:
@@ -94,8 +103,9 @@ class Rounds:
             r,
             cutoff.snapshot.height,
             cutoff.snapshot.hash,
+            min(self.candidates.fee_floor, FEE_RATE_LIMIT - 1),
             tuple(outpoint_ref(transfer.deposit.outpoint) for transfer in transfers),
-            max(self.payouts.locks(), key=lambda c: c.certificate.attempt, default=None),
+            self.candidates.windows.lock_to_show(r),
         )
         return offer
 
@@ -127,6 +137,8 @@ class Rounds:
         number = self.ctx.round_number()
         if self.ctx.boundary and self.phase() not in ENDS:
             self.inbox.forget(number)
+        if self.ctx.boundary:
+            self.waiting.tell()
         cooled = self.phase() == "Cooldown" and self._entered() != number
         if cooled and self.ctx.tries("peer.NextRound", r=number):
             self.ctx.tables.view.forget("Attempt", range(number - 2, number + 3))
@@ -151,7 +163,7 @@ class Rounds:
         if ctx.me not in book.offers or not (everyone or share >= preset.offer_share):
             return
         shown = [offer.locked for offer in book.offers.values() if offer.locked is not None]
-        book.document = self.candidates.choose(book.offers, [*self.payouts.locks(), *shown])
+        book.document = self.candidates.choose(number, book.offers, shown)
         if book.document is None:
             return
         if not ctx.tries("peer.RoundTick", r=number, d=book.document.digest):

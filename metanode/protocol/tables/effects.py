@@ -49,19 +49,20 @@ class CheckStake:
 
 @frozen
 class Broadcast:
-    """Send a payout to the chain, then ask what became of it."""
+    """Send a version of a payout to the chain, then ask which of all versions it has."""
 
     event: bytes
     txid: bytes
     raw: bytes = field(repr=False)
+    txids: tuple[bytes, ...]
 
 
 @frozen
 class LookUp:
-    """Ask the chain where a payout stands; the answer is an input."""
+    """Ask the chain where a payout stands: which of its versions it has. The answer is an input."""
 
     event: bytes
-    txid: bytes
+    txids: tuple[bytes, ...]
 
 
 @frozen

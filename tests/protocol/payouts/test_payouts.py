@@ -14,7 +14,7 @@ from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
 from tests.protocol.rounds.support import IDS, ME, ROUND, SHARES, Holder
-from tests.tss.support import deliver, lanes_sessions, sign_sessions
+from tests.tss.support import deliver, lanes_sessions
 
 THIEF = ident("thief")
 
@@ -67,7 +67,7 @@ def test_the_results_of_a_run_are_verified_and_taken() -> None:
     signers = [IDS.index(member) + 1 for member in run.members]
     (lane,) = run.lanes
     nonce = lane_nonce(run.instance, 0)
-    others = sign_sessions(SHARES, signers, digest=document.sighashes()[0], instance=nonce)
+    others = lanes_sessions(SHARES, signers, document.sighashes(), instance=nonce)
     others[ME + 1] = lane
     deliver(others)
     assert node.payouts.verifies(run)
@@ -83,10 +83,10 @@ def test_many_inputs_are_signed_a_few_in_a_session() -> None:
     """Catches signatures that are put to another input, or an input that is left out."""
     node = waiting(*(f"deposit {number}" for number in range(LANES + 1)))
     document = node.certified()
-    digests = document.sighashes()
+    digests, count = document.sighashes(), (LANES + 1) * len(document.versions)
     run = node.payouts.begin(*node.sessions.entered[document.event, ROUND])
     assert run is not None
-    assert len(digests) == LANES + 1
+    assert len(digests) == count > LANES + 1
     signers = [IDS.index(member) + 1 for member in run.members]
     for number, lane in enumerate(run.lanes):
         part, nonce = digests[number * LANES :][:LANES], lane_nonce(run.instance, number)
@@ -96,7 +96,7 @@ def test_many_inputs_are_signed_a_few_in_a_session() -> None:
         assert not node.payouts.verifies(run)
         deliver(others)
     assert node.payouts.verifies(run)
-    assert len(run.results or ()) == LANES + 1
+    assert len(run.results or ()) == count
 
 
 def test_attempts_of_a_round_are_over_when_its_time_for_signing_is() -> None:
@@ -117,8 +117,9 @@ def test_a_document_says_which_payout_it_is_about() -> None:
     assert node.payouts.concerns(document.event, document.encode(), None)
     assert not node.payouts.concerns(ident("other"), document.encode(), None)
     assert not node.payouts.concerns(document.event, b"no document", None)
-    renamed = evolve(document, event=ident("other"))
-    assert not node.payouts.concerns(ident("other"), renamed.encode(), None)
+    other = evolve(document, part=1)
+    assert not node.payouts.concerns(document.event, other.encode(), None)
+    assert not node.payouts.concerns(other.event, other.encode(), None), "it is not signed for that"
 
 
 # --- signatures ---
@@ -131,7 +132,7 @@ def test_signatures_that_a_peer_shows_end_the_round_and_go_to_the_chain() -> Non
     assert node.rows() == ["event.Signature", "payout.Finish", "peer.Signed"]
     assert node.phase == "Cooldown"
     (broadcast,) = node.asked(Broadcast)
-    assert (broadcast.event, broadcast.txid) == (document.event, document.txid)
+    assert (broadcast.event, broadcast.txid) == (document.event, document.txids[0])
     (found,) = node.sent(m.SignatureFound)
     assert found == node.signatures(document)
     node.hear(2, found)
@@ -142,9 +143,8 @@ def test_signatures_of_another_document_do_not_end_the_round() -> None:
     """SAFE-SIGN 4: catches a round called signed by signatures of what this node did not lock."""
     node = waiting("a", "b")
     document = node.certified()
-    other = node.candidates.choose(
-        {i: node.offer_of(1, transfers=node.offer_of(1).transfers[:1]) for i in IDS}, ()
-    )
+    few = node.candidates.eligible()[:1]
+    other = node.candidates._build(document.cutoff_height, document.window, few, 0)
     assert other is not None
     assert (other.event, other.digest != document.digest) == (document.event, True)
     node.hear(1, node.signatures(other))
@@ -152,20 +152,41 @@ def test_signatures_of_another_document_do_not_end_the_round() -> None:
     assert node.phase == "Signing"
 
 
-def test_signatures_that_come_before_their_block_wait_for_it() -> None:
-    """Catches a late chain view that refuses a real payout for good."""
+def test_signatures_that_come_before_their_block_are_taken() -> None:
+    """Catches a late chain view that refuses a real payout for good, or gives it up at once."""
     ahead = waiting()
-    found = ahead.signatures(ahead.proposed())
+    document = ahead.proposed()
     node = Holder.make()
     for block in ahead.blocks[:-1]:
         node.news(block)
-    node.hear(1, found)
-    node.tick(0.3)
-    assert not node.effects.trace
-    node.news(ahead.blocks[-1])
+    node.hear(1, ahead.signatures(document))
     assert "payout.Finish" in node.rows()
-    node.news()
-    assert "event.Signature" not in node.rows(), "it waits no more"
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "SIGNED"
+    node.news(ahead.blocks[-1])
+    node.tick(0.01, ROUND + 1)
+    assert not node.sent(m.Offer), "its deposit is taken"
+
+
+def test_signatures_of_another_key_or_for_other_terms_are_none() -> None:
+    """Catches a document of any other key, or one whose terms are not what the key signed."""
+    node = waiting()
+    document = node.proposed()
+    found = node.signatures(document)
+    for changed in (
+        evolve(document, public_key=IDS[1]),
+        evolve(document, key_epoch=document.key_epoch + 1),
+        evolve(document, network_id=bytes(32)),
+    ):
+        node.hear(
+            1,
+            evolve(
+                found, event=changed.event, digest=changed.digest, document=changed.encode()
+            ),
+        )
+        assert "event.Signature" not in node.rows()
+    node.hear(1, found)
+    assert "event.Signature" in node.rows()
 
 
 def test_a_payout_is_kept_with_its_signatures_over_a_restart() -> None:
@@ -181,15 +202,13 @@ def test_a_payout_is_kept_with_its_signatures_over_a_restart() -> None:
             "signature_kept", (IDS[ME], document.event, document.digest), True
         )
         node.book.restore([], [found])
-        node.news(*before.blocks[:-1])
-        assert not node.payouts.payouts
-        node.news(before.blocks[-1])
+        node.news(*before.blocks)
         assert ("payout.Finish" in node.rows()) == (settlement == "UNSIGNED")
         assert state(node, document) == "SIGNED"
         node.tick()
-        assert [look.txid for look in node.asked(LookUp)] == [document.txid]
+        assert [look.txids for look in node.asked(LookUp)] == [document.txids[::-1]]
         node.answer(document.event, "unknown")
-        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txid]
+        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[0]]
 
 
 def test_a_peer_that_comes_up_is_told_of_the_newest_payouts() -> None:
@@ -200,7 +219,9 @@ def test_a_peer_that_comes_up_is_told_of_the_newest_payouts() -> None:
     assert not list(node.payouts.tells(inputs.Tick()))
     for number in range(2 * TOLD_AGAIN):
         node.payouts.payouts[bytes([number])] = node.payouts.payouts[document.event]
-    assert len(list(node.payouts.tells(inputs.LinkUp(IDS[1])))) == TOLD_AGAIN
+    told = [event for event, _ in node.payouts.tells(inputs.LinkUp(IDS[1]))]
+    assert len(told) == TOLD_AGAIN + 1
+    assert told[0] == document.event, "it is on its way"
 
 
 # --- the chain ---
@@ -235,16 +256,79 @@ def test_a_refused_payout_is_sent_less_and_less_and_says_why() -> None:
     sent, notes, limit = 0, list[str](), node.ctx.preset.payout_resend_s
     for _ in range(600):
         node.ctx.now += 1.0
-        node.answer(document.event, "unknown", "min relay fee not met" if sent else "")
+        node.answer(document.event, "unknown", "dust" if sent else "")
         notes += node.notes()
         sent += len(node.asked(Broadcast))
     assert 600 / limit <= sent <= 600 / limit + 7
     assert notes == ["payout.refused"]
     (shown,) = node.payouts.report()
-    assert shown["reason"] == "min relay fee not met"
+    assert (shown["reason"], shown["state"]) == ("dust", "REFUSED")
     node.answer(document.event, "pending")
     assert node.payouts.report()[0]["reason"] == ""
     assert state(node, document) == "BROADCAST"
+
+
+def test_a_payout_that_waits_too_long_is_sent_at_the_next_fee() -> None:
+    """F-41: catches a payout that waits for ever since fees rose, or one outbid at once."""
+    node = waiting()
+    document = node.paid()
+    patience = node.ctx.preset.fee_patience_blocks
+    for version in range(1, len(document.versions)):
+        for _ in range(patience - 1):
+            node.mine()
+            node.answer(document.event, "pending", version=version - 1)
+            assert state(node, document) == "BROADCAST"
+        node.mine()
+        node.answer(document.event, "pending", version=version - 1)
+        assert node.rows()[-1] == "payout.Outbid"
+        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[version]]
+        assert node.payouts.report()[0]["version"] == version
+    for _ in range(2 * patience):
+        node.mine()
+        node.answer(document.event, "pending", version=len(document.versions) - 1)
+    assert state(node, document) == "BROADCAST", "there is no dearer one"
+    node.mine(spends=spends(document, document.txids[0]))
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "COMPLETED", "the chain took the first one after all"
+
+
+def test_a_payout_that_offers_too_little_is_sent_at_the_next_fee_at_once() -> None:
+    """F-41: catches a payout below what daemons demand, which nothing would ever bring in."""
+    node = waiting()
+    document = node.paid()
+    node.answer(document.event, "unknown", "min relay fee not met, 282 < 1410")
+    assert "payout.Outbid" in node.rows()
+    assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[1]]
+    node.answer(document.event, "pending", version=1)
+    assert state(node, document) == "BROADCAST"
+
+
+def test_a_restart_goes_on_with_the_version_that_the_chain_has() -> None:
+    """Catches a node that sends the cheapest again and takes the refusal for its payout's end."""
+    node = waiting()
+    document = node.paid()
+    node.answer(document.event, "pending", version=1)
+    assert node.payouts.report()[0]["version"] == 1
+    node.answer(document.event, "replaced")
+    assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[1]]
+
+
+def test_a_payout_that_was_given_up_may_be_mined_all_the_same() -> None:
+    """Catches a book that differs from the chain for ever: the chain is right."""
+    node = waiting("a", "b")
+    document = node.paid()
+    before = node.blocks[-1]
+    gone = node.block("b", branch="other", parent=node.blocks[-2])
+    node.news(gone, gone=[before])
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "REVERTED"
+    node.news(before, node.block(spends=spends(document, document.txids[0]), parent=before),
+              gone=[gone])
+    node.ctx.now += 60
+    node.tick()
+    assert node.asked(LookUp)
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "COMPLETED"
 
 
 def test_a_payout_may_be_final_when_it_is_first_looked_up() -> None:
@@ -265,7 +349,7 @@ def test_a_payout_that_the_mempool_dropped_is_sent_again() -> None:
     assert node.rows() == ["payout.Dropped"]
     assert state(node, document) == "SIGNED"
     (again,) = node.asked(Broadcast)
-    assert again.raw == node.payouts.payouts[document.event].signed.raw
+    assert again.raw == node.payouts.payouts[document.event].signed[0].raw
 
 
 def test_the_chain_is_asked_about_an_open_payout_now_and_then() -> None:
@@ -286,12 +370,12 @@ def test_a_payout_whose_block_was_disconnected_is_sent_again() -> None:
         node = waiting()
         document = node.paid()
         node.answer(document.event, answer)
-        node.mine(spends=spends(document, document.txid))
+        node.mine(spends=spends(document, document.txids[0]))
         gone = node.blocks[-1]
         node.news(node.block(branch="other", parent=node.blocks[-2]), gone=[gone])
         assert "payout.Reorg" in node.rows()
         assert state(node, document) == "REORGED"
-        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txid]
+        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[0]]
         node.mine()
         assert "payout.Reorg" not in node.rows(), "that news is old"
         node.answer(document.event, "pending")
@@ -333,7 +417,7 @@ def test_a_payout_that_spent_its_inputs_itself_has_no_conflict() -> None:
     """Catches a payout given up because of its own transaction."""
     node = waiting()
     document = node.paid()
-    node.mine(spends=spends(document, document.txid))
+    node.mine(spends=spends(document, document.txids[0]))
     for _ in range(3):
         node.mine()
     node.answer(document.event, "final")
@@ -344,7 +428,7 @@ def test_a_daemon_that_finds_no_confirmed_transaction_holds_up_nothing() -> None
     """Catches a payout that stays SIGNED for ever because the daemon has no txindex."""
     node = waiting(confirmations=2)
     document = node.paid()
-    node.mine(spends=spends(document, document.txid))
+    node.mine(spends=spends(document, document.txids[0]))
     node.answer(document.event, "unknown")
     assert state(node, document) == "BROADCAST"
     assert not node.asked(Broadcast)
@@ -366,5 +450,5 @@ def test_the_operator_sees_what_was_signed() -> None:
     node = waiting("a", "b")
     document = node.paid()
     (shown,) = node.payouts.report()
-    assert (shown["event"], shown["txid"]) == (document.event.hex(), document.txid.hex())
+    assert (shown["event"], shown["txid"]) == (document.event.hex(), document.txids[0].hex())
     assert (shown["state"], shown["inputs"], len(shown["transfers"])) == ("SIGNED", 2, 2)

@@ -118,7 +118,7 @@ def test_a_restart_goes_on_with_the_books_of_the_store() -> None:
     node.ctx.tables.view.put("swap", (IDS[ME], swap), "PendingRelease")
     node.mine("a deposit")
     assert "swap.Deposit" not in node.rows()
-    node.candidates.ledger, node.blocks = Ledger(node.ctx.settings.custody), []
+    node.windows.ledger, node.blocks = Ledger(node.ctx.settings.custody), []
     node.mine("a deposit")
     node.mine(spends=[(coin("a deposit"), PAYER)])
     assert state(node) == "Completed"

@@ -26,6 +26,8 @@ from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.payouts.swaps import Swaps
+from metanode.protocol.payouts.waiting import Waiting
+from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
@@ -91,9 +93,11 @@ class Holder(Alone):
 
     book: EventBook
     votes: VoteBook
+    windows: Windows
     candidates: Candidates
     inbox: Inbox
     payouts: Payouts
+    waiting: Waiting
     swaps: Swaps
     rounds: Rounds
     sessions: NoSessions
@@ -102,22 +106,25 @@ class Holder(Alone):
     watcher: Callable[[Effects], None]
 
     @classmethod
-    def make(cls, confirmations: int = 1, holds: bool = True) -> Holder:
+    def make(cls, confirmations: int = 1, holds: bool = True, **rules: int) -> Holder:
         """Return a holder of the first epoch, linked to all others, at a round's first moment."""
         node = cls.of(
-            ME, START, network_id=NETWORK_ID, preset=MAINNET, hrp=HRP, custody=policy(),
+            ME, START, network_id=NETWORK_ID, preset=MAINNET, hrp=HRP, custody=policy(**rules),
             confirmations=confirmations,
         )
         ctx = node.ctx
         node.book = EventBook(ctx, Purposes(ctx))
         node.votes = VoteBook(ctx)
-        node.candidates = Candidates(ctx, Ledger(ctx.settings.custody))
+        node.windows = Windows(ctx, Ledger(ctx.settings.custody), node.book)
+        node.candidates = Candidates(ctx, node.windows)
         node.inbox = Inbox(ctx)
         node.payouts = Payouts(ctx, node.book, node.candidates, node.inbox)
+        node.waiting = Waiting(ctx, node.candidates, node.payouts)
         node.swaps = Swaps(ctx, node.candidates)
         node.sessions = NoSessions(ctx)
         node.rounds = Rounds(
-            ctx, node.book, node.votes, node.inbox, node.candidates, node.payouts, node.sessions
+            ctx, node.book, node.votes, node.inbox, node.candidates, node.payouts, node.waiting,
+            node.sessions,
         )  # type: ignore[arg-type]  # the stand-in has what rounds ask for
         node.book.purposes.add(node.payouts)
         providers = ctx.tables.view.providers
@@ -206,9 +213,13 @@ class Holder(Alone):
         block = self.block(*deposits, **options)
         return self.news(block, seen=[made.outpoint for made in block.deposits])
 
-    def answer(self, event: bytes, state: TxState, reason: str = "") -> Effects:
+    def answer(
+        self, event: bytes, state: TxState, reason: str = "", version: int = 0
+    ) -> Effects:
         """Let the chain answer where a payout stands."""
-        return self.put(inputs.PayoutAnswer(event, state, reason))
+        payout = self.payouts.payouts.get(event)
+        txid = bytes(32) if payout is None else payout.document.txids[version]
+        return self.put(inputs.PayoutAnswer(event, txid, state, reason))
 
     # --- what the others say ---
 
@@ -219,7 +230,7 @@ class Holder(Alone):
             raise AssertionError("there is no chain")
         transfers = tuple(outpoint_ref(t.deposit.outpoint) for t in cutoff.transfers)
         snapshot, number = cutoff.snapshot, self.ctx.round_number()
-        offer = m.Offer(number, snapshot.height, snapshot.hash, transfers, None)
+        offer = m.Offer(number, snapshot.height, snapshot.hash, 0, transfers)
         return evolve(offer, **changes)
 
     def proposal_of(self, place: int, document: PayoutDocument, **changes: Any) -> m.Proposal:

@@ -13,6 +13,7 @@ from metanode.custody.types import Outpoint
 from metanode.errors import Malformed
 from metanode.protocol import inputs
 from metanode.protocol.context import outpoint_ref
+from metanode.protocol.payouts.windows import DOCUMENTS_KEPT
 from metanode.protocol.tables.effects import Reindex
 from spec import messages as m
 from tests.protocol.rounds.support import IDS, Holder, deposit
@@ -29,9 +30,11 @@ def waiting(*names: str) -> tuple[Holder, dict[bytes, m.Offer]]:
     return node, {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
 
 
-def choose(node: Holder, heard: dict[bytes, m.Offer], locked: tuple = ()) -> bytes:
+def choose(
+    node: Holder, heard: dict[bytes, m.Offer], locked: tuple = (), number: int = 1
+) -> bytes:
     """Return the encoded candidate of a node, or nothing."""
-    document = node.candidates.choose(heard, locked)
+    document = node.candidates.choose(number, heard, locked)
     return b"" if document is None else document.encode()
 
 
@@ -85,7 +88,8 @@ def test_a_transfer_named_twice_counts_once() -> None:
 
 def lock_on(node: Holder, document: bytes, attempt: int) -> m.LockedCandidate:
     """Return a document with a certificate for it."""
-    event, digest = decode_document(document).event, node.candidates.rebuild(document).digest
+    read = decode_document(document)
+    event, digest = read.event, read.digest
     return m.LockedCandidate(document, node.certificate((0, 1, 2), event, digest, attempt))
 
 
@@ -102,63 +106,97 @@ def test_a_locked_document_goes_first_and_the_newest_of_several() -> None:
     assert choose(node, {}, locks[:1]) == whole, "no offers are needed for it"
 
 
-def test_a_locked_document_that_cannot_be_rebuilt_is_passed_over() -> None:
-    """F-17: catches a document signed because others locked it, although this chain differs."""
+def test_a_locked_document_that_is_none_is_passed_over() -> None:
+    """F-17: catches a document that is taken unread because others are said to be locked on it."""
     node, heard = waiting()
     whole = choose(node, heard)
     lock = lock_on(node, whole, 3)
-    broken = evolve(lock, document=whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert choose(node, heard, (broken,)) == whole
-
-
-def test_rebuild_needs_every_byte() -> None:
-    """F-17: catches a payload that differs where only its envelope was compared."""
-    node, heard = waiting()
-    core, whole = node.candidates, choose(node, heard)
-    assert core.rebuild(whole) is not None
     for position in range(0, len(whole), 7):
         changed = whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :]
-        assert core.rebuild(changed) is None
-    assert core.rebuild(b"") is None
-    assert core.rebuild(whole + b"\0") is None
+        assert choose(node, heard, (evolve(lock, document=changed),)) == whole
+    assert len(node.windows._read) <= DOCUMENTS_KEPT
 
 
-def test_a_spent_deposit_is_no_candidate_but_still_a_document() -> None:
-    """Catches a second payout, and a late signature that cannot be checked any more."""
+def test_a_spent_deposit_is_no_candidate_and_neither_is_a_lock_on_it() -> None:
+    """Catches a second payout of a deposit, or a round that tries for ever what cannot be paid."""
     node, heard = waiting("one")
-    whole = choose(node, heard)
-    assert node.candidates.rebuild(whole) is not None
+    lock = lock_on(node, choose(node, heard), 3)
+    assert choose(node, {}, (lock,))
     node.mine(spends=[(deposit("one", 103).outpoint, bytes(32))])
     assert node.candidates.eligible() == ()
-    assert node.candidates.rebuild(whole) is None, "what was rebuilt once is not kept for ever"
-    assert node.candidates.rebuild(whole, spent_too=True) is not None
+    assert choose(node, {}, (lock,)) == b""
 
 
-def test_another_block_at_the_cut_off_is_another_document() -> None:
-    """F-17: catches a document that is kept although its block has left the chain."""
+def test_a_lock_outlives_the_block_at_which_it_was_built() -> None:
+    """F-42: catches a lock that nobody can keep and that lets nobody sign anything else."""
     node, heard = waiting("one")
+    node.mine()
+    heard = {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
     whole, (gone,) = choose(node, heard), node.blocks[-1:]
-    other = node.block("one", branch="other", parent=node.blocks[-2])
-    node.news(other, gone=[gone])
-    assert node.candidates.rebuild(whole) is None
-    assert node.candidates.rebuild(whole, spent_too=True) is None
+    node.news(node.block(branch="other", parent=node.blocks[-2]), gone=[gone])
+    fresh = {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
+    assert choose(node, fresh) != whole, "nobody builds it any more"
+    assert choose(node, fresh, (lock_on(node, whole, 3),)) == whole
 
 
-def test_documents_that_were_rebuilt_are_kept_in_bounded_room() -> None:
-    """LimitsHeld: catches memory that grows with the documents that members show."""
-    node, heard = waiting(*(f"deposit {number}" for number in range(8)))
-    refs = heard[IDS[0]].transfers
-    for bits in range(1, 256):
-        chosen = tuple(ref for place, ref in enumerate(refs) if bits >> place & 1)
-        some = {peer: evolve(o, transfers=chosen) for peer, o in heard.items()}
-        assert node.candidates.rebuild(choose(node, some)) is not None
-    assert len(node.candidates._rebuilt) <= 64
+def test_a_lock_whose_coins_have_left_the_chain_closes_its_part() -> None:
+    """F-42: catches a window that is never paid again because of one lock that nobody can keep."""
+    node, heard = waiting("one", "two")
+    lock = lock_on(node, choose(node, heard), 3)
+    (gone,) = node.blocks[-1:]
+    node.news(node.block("two", branch="other", parent=node.blocks[-2]), gone=[gone])
+    again = {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
+    assert decode_document(choose(node, again)).part == 0
+    document = decode_document(choose(node, again, (lock,)))
+    assert (document.part, len(document.transfers)) == (1, 1)
+    assert document.event != lock.certificate.event
+
+
+def many_windows() -> tuple[Holder, dict[bytes, m.Offer]]:
+    """Return a node with deposits in two windows, and what each holder would offer."""
+    node = Holder.make(payout_window_blocks=12)
+    for _ in range(7):
+        node.mine()
+    node.mine("old")
+    node.mine("new")
+    custody = node.ctx.settings.custody
+    assert [custody.window_of(height) for height in (107, 108)] == [8, 9]
+    return node, {peer: node.offer_of(place) for place, peer in enumerate(IDS)}
+
+
+def test_the_oldest_window_goes_first_and_each_has_its_turn() -> None:
+    """Catches one window that comes to nothing, round after round, while another one waits."""
+    node, heard = many_windows()
+    windows = [decode_document(choose(node, heard, number=n)).window for n in range(1, 9)]
+    assert windows == [8, 9, 8, 8, 8, 9, 8, 8]
+
+
+def test_the_next_part_of_a_window_leaves_out_what_is_signed() -> None:
+    """NoInputTwice: catches two payouts that are on their way at once and spend one deposit."""
+    node, heard = waiting("one", "two", "three")
+    few = {peer: evolve(o, transfers=o.transfers[:2]) for peer, o in heard.items()}
+    first = decode_document(choose(node, few))
+    node.hear(1, node.signatures(first))
+    assert [t.deposit.outpoint for t in node.candidates.eligible()] == [
+        deposit("three", 103, 3).outpoint
+    ]
+    second = decode_document(choose(node, heard))
+    assert (first.part, second.part) == (0, 1)
+    assert not set(first.inputs) & set(second.inputs)
+
+
+def test_the_fee_floor_is_what_one_correct_daemon_demands() -> None:
+    """Catches a liar who raises the fee of everybody, or one who lets a payout be refused."""
+    node, heard = waiting("one")
+    rates = dict(zip(IDS, (9_000, 7, 5, 1), strict=True))
+    heard = {peer: evolve(offer, fee_floor=rates[peer]) for peer, offer in heard.items()}
+    assert decode_document(choose(node, heard)).fee_rate == 7
 
 
 def test_a_node_without_a_chain_has_no_candidate() -> None:
     """Catches an index error, or a document from nothing, before the first block came."""
     node, _ = waiting()
-    node.candidates.ledger = Ledger(node.ctx.settings.custody)
+    node.windows.ledger = Ledger(node.ctx.settings.custody)
     assert node.candidates.cutoff() is None
     assert node.candidates.eligible() == ()
 
@@ -203,7 +241,7 @@ def test_news_that_do_not_fit_start_the_index_again() -> None:
     assert node.asked(Reindex)
     assert node.notes() == ["chain.reindex"]
     assert not node.effects.trace
-    node.blocks, node.candidates.ledger = [], Ledger(node.ctx.settings.custody)
+    node.blocks, node.windows.ledger = [], Ledger(node.ctx.settings.custody)
     node.mine()
     assert node.sent(m.Publish)[0].seen == (outpoint_ref(seen),)
 
@@ -215,7 +253,7 @@ def test_a_block_that_went_before_the_index_was_started_again_is_news_still() ->
     gone = node.blocks[-1]
     node.news(node.block(parent=node.block(branch="far", parent=gone)), gone=[gone])
     assert node.asked(Reindex)
-    node.blocks, node.candidates.ledger = [], Ledger(node.ctx.settings.custody)
+    node.blocks, node.windows.ledger = [], Ledger(node.ctx.settings.custody)
     node.mine()
     assert "swap.Removed" in node.rows()
     node.mine()

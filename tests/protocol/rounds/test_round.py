@@ -112,40 +112,38 @@ def test_a_candidate_is_proposed_when_all_have_offered_or_their_time_is_over() -
     assert node.sent(m.Proposal)
 
 
-def test_no_round_begins_beside_an_open_payout() -> None:
-    """F-03: catches a second payout from coins that a reorganisation may still take away."""
+def test_the_next_payout_does_not_wait_for_the_last_one() -> None:
+    """F-40: catches a payout that nobody mines and that keeps everybody else from being paid."""
     node = waiting()
     document = node.paid()
-    node.mine("another")
     node.tick(0.01, ROUND + 1)
-    assert node.phase == "Idle"
-    assert not node.sent(m.Offer)
-    for state in ("pending", "included"):
+    assert not node.sent(m.Offer), "its deposit is taken"
+    node.mine("another")
+    for state in ("pending", "unknown"):
         node.answer(document.event, state)
-        node.tick(0.02)
-        assert not node.sent(m.Offer)
-    node.answer(document.event, "final")
-    node.tick(0.03)
-    assert node.sent(m.Offer)
+    node.tick(0.02)
+    (offer,) = node.sent(m.Offer)
+    assert len(offer.transfers) == 1
 
 
-def test_a_payout_that_is_signed_after_the_offer_ends_the_round() -> None:
-    """F-03: catches a proposal beside a payout that others have signed since this node offered."""
+def test_a_payout_that_is_signed_after_the_offer_is_not_proposed_again() -> None:
+    """F-40: catches a proposal with deposits that others have signed away since this node offered.
+    """
     ahead = waiting("first", "second")
     signed = ahead.signatures(ahead.proposed())
     node = waiting("first", "second")
     node.tick(0.01)
     assert node.sent(m.Offer)
+    offers = [(place, node.offer_of(place)) for place in (1, 2, 3)]
     node.hear(1, signed)
     assert "payout.Finish" in node.rows()
-    node.mine("third")
-    for place in (1, 2, 3):
-        node.hear(place, node.offer_of(place))
+    for place, offer in offers:
+        node.hear(place, offer)
         assert node.phase == "Idle"
     node.tick(MAINNET.offer_share)
     assert node.phase == "Idle"
     assert not node.sent(m.Proposal)
-    assert "open_payout" in node.refused("peer.RoundTick", r=ROUND, d=OTHER)
+    assert "transfer_eligible" in node.refused("peer.RoundTick", r=ROUND, d=OTHER)
 
 
 def lock_on(node: Holder, document: bytes, event: bytes, digest: bytes) -> m.LockedCandidate:
@@ -158,7 +156,7 @@ def test_what_can_be_paid_is_looked_at_again_before_the_proposal() -> None:
     old. The others show a lock on a deposit that this node has not seen.
     """
     node = waiting("unseen")
-    locked = node.candidates.choose({i: node.offer_of(1) for i in IDS}, ())
+    locked = node.candidates.choose(ROUND, {i: node.offer_of(1) for i in IDS}, ())
     assert locked is not None
     node = Holder.make()
     for _ in range(3):
@@ -170,7 +168,7 @@ def test_what_can_be_paid_is_looked_at_again_before_the_proposal() -> None:
     shown = lock_on(node, locked.encode(), locked.event, locked.digest)
     seen = deposit("seen", 104).outpoint
     node.news(node.block(spends=[(seen, OTHER)]))
-    assert node.candidates.rebuild(locked.encode()) is not None
+    assert list(node.windows.locks([shown]))
     for place in (1, 2, 3):
         node.hear(place, node.offer_of(place, transfers=(outpoint_ref(seen),), locked=shown))
     assert not node.sent(m.Proposal)

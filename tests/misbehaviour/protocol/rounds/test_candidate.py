@@ -24,7 +24,7 @@ def waiting() -> tuple[Holder, dict[bytes, m.Offer]]:
 
 def count(node: Holder, heard: dict[bytes, m.Offer], locked: tuple = ()) -> int:
     """Return how many transfers the node would propose to pay."""
-    document = node.candidates.choose(heard, locked)
+    document = node.candidates.choose(1, heard, locked)
     return 0 if document is None else len(document.transfers)
 
 
@@ -50,7 +50,7 @@ def test_one_member_cannot_move_the_cut_off() -> None:
     node, heard = waiting()
     for height in (0, 2**32 - 1):
         changed = heard | {LIAR: evolve(heard[LIAR], height=height)}
-        document = node.candidates.choose(changed, ())
+        document = node.candidates.choose(1, changed, ())
         assert document is not None
         assert document.cutoff_height == heard[LIAR].height
 

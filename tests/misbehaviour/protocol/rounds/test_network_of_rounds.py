@@ -88,7 +88,7 @@ def test_messages_before_there_is_a_key_are_ignored() -> None:
     ids = tuple(sorted(node.node_id for node in sim.nodes))
     ballot = certificate(sim, [3], event=OTHER, digest=OTHER, attempt=number)
     for message in (
-        m.Offer(number, 1, OTHER, (), m.LockedCandidate(b"", ballot)),
+        m.Offer(number, 1, OTHER, 0, (), m.LockedCandidate(b"", ballot)),
         m.Proposal(number, 1, OTHER, OTHER, bytes(65)),
         m.SigningSet(number, 1, ids),
         m.Release(OTHER, 0, 1, b"", 0),
@@ -120,7 +120,7 @@ def test_a_round_hears_holders_and_in_time(sender: str, shift: int, kept: bool) 
     }[sender]
     book = core.inbox.book(number)
     for message, heard in (
-        (m.Offer(number, 1, OTHER, (), None), book.offers),
+        (m.Offer(number, 1, OTHER, 0, ()), book.offers),
         (m.Proposal(number, 1, OTHER, OTHER, bytes(65)), book.proposals),
         (m.SigningSet(number, 1, ()), book.sets),
     ):

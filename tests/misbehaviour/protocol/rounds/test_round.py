@@ -225,7 +225,7 @@ def test_a_vote_from_outside_the_threshold_set_does_not_push_a_member_out() -> N
 def test_a_lock_without_a_certificate_is_the_offerers_fault(fault: str) -> None:
     """SAFE-SIGN 4: catches a lock taken on somebody's word; the state stays as it was."""
     node = waiting()
-    document = node.candidates.choose({peer: node.offer_of(1) for peer in IDS}, ())
+    document = node.candidates.choose(ROUND, {peer: node.offer_of(1) for peer in IDS}, ())
     assert document is not None
     real = node.certificate((1, 2, 3), document.event, document.digest, ROUND - 1)
     stranger = m.SignedVote(b"\x02" + bytes(32), bytes(64))
@@ -254,7 +254,7 @@ def test_a_certificate_for_one_document_does_not_lock_another() -> None:
     """
     node = waiting("one", "two")
     one = {peer: node.offer_of(1, transfers=node.offer_of(1).transfers[:1]) for peer in IDS}
-    chosen = node.candidates.choose(one, ())
+    chosen = node.candidates.choose(ROUND, one, ())
     assert chosen is not None
     real = node.certificate((1, 2, 3), chosen.event, OTHER, ROUND - 1)
     shown = m.LockedCandidate(chosen.encode(), real)
@@ -269,8 +269,8 @@ def test_a_newer_certificate_moves_a_lock_and_an_older_one_does_not() -> None:
     for attempt, votes in ((ROUND - 1, True), (ROUND - 3, False)):
         node = waiting("one", "two")
         few = {peer: node.offer_of(1, transfers=node.offer_of(1).transfers[:1]) for peer in IDS}
-        mine = node.candidates.choose({peer: node.offer_of(1) for peer in IDS}, ())
-        other = node.candidates.choose(few, ())
+        mine = node.candidates.choose(ROUND, {peer: node.offer_of(1) for peer in IDS}, ())
+        other = node.candidates.choose(ROUND, few, ())
         assert mine is not None
         assert other is not None
         assert mine.event == other.event
