@@ -36,8 +36,8 @@ from rich.table import Table
 from metanode.chains.rpc import RpcClient
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
-from metanode.devnet.faucet import DEVNET_HRP
 from metanode.devnet.local_network import LocalNetwork
+from metanode.devnet.types import DEVNET_HRP
 from metanode.devnet.wallet import deposit, faucet
 from metanode.identity import Identity
 from metanode.protocol.peers.endpoints import Endpoint

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from attrs.validators import ge, instance_of
 
 from metanode.custody.types import BlockSummary, Outpoint
+from spec.chains import CHAINS, Chain, family
 
 StakeReason = Literal["ok", "spent", "short", "young", "foreign", "unconfirmed"]
 BroadcastResult = Literal["sent", "known", "conflict", "rejected"]
@@ -23,6 +24,7 @@ TxState = Literal["unknown", "pending", "included", "final", "replaced"]
 class ChainParameters:
     """What tells one chain of the Bitcoin family from another.
 
+    ``chain`` is its name in :mod:`spec.chains`; "" stands for any chain with the prefix ``hrp``.
     ``final_confirmations`` is the depth at which a transaction counts as final, and
     ``stake_confirmations`` the depth from which a stake is looked at. ``blocks_per_poll`` bounds
     the work of one poll, ``reorg_window_blocks`` the memory for reorganisations.
@@ -30,10 +32,15 @@ class ChainParameters:
 
     name: str
     hrp: str
+    chain: str = ""
     final_confirmations: int = field(default=6, validator=[instance_of(int), ge(1)])
     stake_confirmations: int = field(default=1, validator=[instance_of(int), ge(1)])
     blocks_per_poll: int = field(default=50, validator=[instance_of(int), ge(1)])
     reorg_window_blocks: int = field(default=1000, validator=[instance_of(int), ge(2)])
+
+    def chains(self) -> tuple[Chain, ...]:
+        """Return the chains that a daemon may follow; none when the prefix is not known."""
+        return (CHAINS[self.chain],) if self.chain else family(self.hrp).chains
 
 
 DEVNET = ChainParameters(name="devnet", hrp="bcrt", final_confirmations=2)

@@ -38,7 +38,7 @@ from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
 from metanode.custody.types import BlockSummary, Outpoint
 from metanode.errors import LocalFault, Unavailable, check
-from spec.chains import family, name_of
+from spec.chains import title_of
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
 BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
@@ -89,19 +89,20 @@ class BitcoinAdapter:
     async def check_daemon(self) -> None:
         """Raise :class:`Unavailable`, with the mend, unless the daemon can serve this network now.
 
-        It must follow a chain whose addresses begin with our prefix, have caught up with its own
+        It must follow the chain of this network, have caught up with its own
         headers, and still hold the blocks from the key's birth on.
         """
         genesis = await self._ask(Id, "getblockhash", 0)
         info = await self._ask(ChainInfo, "getblockchaininfo")
-        hrp = self._parameters.hrp
-        expected = family(hrp).chains
-        is_test = not expected and info.chain == "regtest"
-        if not is_test and genesis not in [chain.genesis for chain in expected]:
-            wanted = " or ".join(chain.name for chain in expected) or "a regtest chain"
+        expected = self._parameters.chains()
+        is_test = all(chain.is_regtest for chain in expected)
+        found = any((c.genesis, c.daemon) == (genesis, info.chain) for c in expected)
+        # Without a name, a chain of blocks mined at will is as good as any other.
+        if not found and not (is_test and info.chain == "regtest" and not self._parameters.chain):
+            wanted = " or ".join(chain.title for chain in expected) or "a regtest chain"
             raise Unavailable(
-                f"the chain daemon follows {name_of(genesis)} ({info.chain}), and {hrp}1... are "
-                f"addresses of {wanted}: correct chain.rpc_url or chain.hrp"
+                f"the chain daemon follows {title_of(genesis, info.chain)} ({info.chain}), and "
+                f"this network is of {wanted}: correct chain.rpc_url or chain.chain"
             )
         behind = info.headers - info.blocks
         if behind > BLOCKS_ON_THE_WAY or (info.initialblockdownload and not is_test):

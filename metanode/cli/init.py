@@ -11,6 +11,7 @@ import click
 
 from metanode.cli.common import home_option, parse_endpoint, prompt_passphrase
 from metanode.errors import UserError
+from spec.chains import CHAINS, Chain, family
 
 if TYPE_CHECKING:  # loaded when used, see common
     from metanode.runtime.home.config import Config
@@ -23,25 +24,52 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "node": {"listen": "127.0.0.1:7000", "peers": []},
     "stake": {"minimum": 1_000_000},
-    "chain": {
-        "kind": "bitcoin", "hrp": "bc", "rpc_url": "http://127.0.0.1:8332", "confirmations": 6,
-        "birth_height": 0,
-    },
+    "chain": {"kind": "bitcoin", "birth_height": 0},
 }
-# What a devnet has by default; `chain` listens there.
-DEVNET_DEFAULTS: dict[str, Any] = {
-    "hrp": "bcrt", "rpc_url": "http://127.0.0.1:18443", "confirmations": 1
-}
+CHAIN_OF_PRESET = {"devnet": "devnet"}  # by default; `chain` listens where its daemon would
+DEFAULT_CHAIN = "bitcoin"
 # An option is named as the key that it sets, and as key and section in these sections.
 SPELT_OUT = ("stake", "admin")
 
 
-def _defaults(preset: object, now: int) -> dict[str, dict[str, Any]]:
+def _chain(
+    options: dict[str, Any], found: dict[str, dict[str, Any]], preset: object
+) -> Chain | None:
+    """Return the chain that options or network file name, or mean by its prefix, or the default.
+
+    None: nothing is known of the prefix. Raises UserError when option and file contradict each
+    other, or when a prefix is that of several chains.
+    """
+    asked, shared = options.get("chain"), found.get("chain", {}).get("chain")
+    if asked is not None and shared not in (None, asked):
+        raise UserError(
+            f"--chain {asked} contradicts {options['network_file']}, which is of {shared}: "
+            "give only one of them"
+        )
+    named = CHAINS.get(str(asked or shared))
+    default = CHAINS[CHAIN_OF_PRESET.get(str(preset), DEFAULT_CHAIN)]
+    hrp = options.get("hrp") or found.get("chain", {}).get("hrp")
+    if named is not None or hrp in (None, default.hrp):
+        return named or default
+    alike = family(str(hrp)).chains
+    if len(alike) > 1:
+        names = ", ".join(chain.name for chain in alike)
+        raise UserError(f"several chains have addresses {hrp}1...: give --chain, one of {names}")
+    return alike[0] if alike else None
+
+
+def _defaults(preset: object, chain: Chain | None, now: int) -> dict[str, dict[str, Any]]:
     document = copy.deepcopy(DEFAULTS)
     document["network"]["keygen_until"] = now + KEYGEN_WINDOW_S
     if preset == "devnet":
         document["network"]["preset"] = "devnet"
-        document["chain"].update(DEVNET_DEFAULTS)
+    if chain is not None:
+        document["chain"]["chain"] = chain.name
+    like = chain or CHAINS[DEFAULT_CHAIN]
+    document["chain"] |= {
+        "hrp": like.hrp, "confirmations": like.confirmations,
+        "rpc_url": f"http://127.0.0.1:{like.rpc_port}",
+    }
     return document
 
 
@@ -83,7 +111,8 @@ def build_config(options: dict[str, Any], now: int) -> Config:
 
     network_file: Path | None = options.get("network_file")
     found = _read_network_file(network_file)
-    document = _defaults(options.get("preset") or found.get("network", {}).get("preset"), now)
+    preset = options.get("preset") or found.get("network", {}).get("preset")
+    document = _defaults(preset, _chain(options, found, preset), now)
     _take_shared(document, found, str(network_file))
     for path in KEYS:
         section, key = path.split(".")
@@ -134,7 +163,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--keygen", help="clock: keys are made at once; command: when operators ask.")
 @click.option("--stake-outpoint", metavar="TXID:INDEX", help="The output that stakes this node.")
 @click.option("--stake-minimum", type=int, metavar="UNITS", help="Least amount of a stake.")
-@click.option("--hrp", help="First part of the chain's addresses.")
+@click.option("--chain", type=click.Choice(list(CHAINS)), help="Sets all that differs by chain.")
+@click.option("--hrp", help="First part of the addresses, for a chain without a name here.")
 @click.option("--rpc-url", metavar="URL", help="The chain daemon, http://host:port.")
 @click.option("--rpc-user", help="User name for the daemon.")
 @click.option("--rpc-password-file", help="File with the daemon's password.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 
 from btclib.block import Block, genesis_block
 from btclib.block.build import build_block, build_coinbase
@@ -18,7 +19,7 @@ from metanode.devnet.types import (
     RpcCode,
     UnspentCoin,
 )
-from metanode.devnet.validation import check_scripts, coins_spent
+from metanode.devnet.validation import Place, check_in_block, coins_spent
 from metanode.errors import LocalFault, check
 
 HALVING_INTERVAL = 150  # blocks, regtest
@@ -26,6 +27,7 @@ POW_LIMIT_BITS = bytes.fromhex("207fffff")  # regtest: every second hash is a so
 BLOCK_VERSION = 0x20000000
 MEDIAN_BLOCKS = 11  # the median time is that of the last eleven blocks
 PARSED_BLOCKS_KEPT = 256
+GENESIS_WORDS = b"the embedded chain of metanode"
 
 _OP_RETURN = b"\x6a"
 _PERCENTILES = (10, 25, 50, 75, 90)  # of getblockstats, by virtual size
@@ -35,7 +37,7 @@ class BlockTree:
     """All blocks ever seen, the active chain, and the coins that are unspent at its tip."""
 
     def __init__(self) -> None:
-        genesis = genesis_block("regtest")
+        genesis = _genesis()
         self.root = BlockNode(
             hash=genesis.header.hash, height=0, parent=None,
             time=int(genesis.header.time.timestamp()),
@@ -60,6 +62,10 @@ class BlockTree:
         if found is None:
             raise DevnetError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found")
         return found
+
+    def next_place(self) -> Place:
+        """Return where the next block will stand."""
+        return Place(len(self.active), lambda height: self.active[height].median_time)
 
     def is_active(self, node: BlockNode) -> bool:
         """Tell whether the block is part of the active chain."""
@@ -150,7 +156,7 @@ class BlockTree:
                     paid_in = sum(coin.amount for coin in coins_spent(transaction, find))
                     fee = paid_in - sum(output.value for output in transaction.tx.vout)
                 else:
-                    fee = check_scripts(transaction, find, node.height)
+                    fee = check_in_block(transaction, find, self.next_place())
                 paid.append((fee // transaction.vsize, transaction.vsize))
                 for ref in transaction.spent():
                     coin = find(ref)
@@ -211,6 +217,19 @@ class BlockTree:
         self._parsed.move_to_end(block_hash)
         if len(self._parsed) > PARSED_BLOCKS_KEPT:
             self._parsed.popitem(last=False)
+
+
+@cache
+def _genesis() -> Block:
+    """Return the first block: that of Bitcoin's regtest but for its words, so nobody mixes them."""
+    first = genesis_block("regtest")
+    coinbase = first.transactions[0]
+    coinbase.vin[0].script_sig = bytes([len(GENESIS_WORDS)]) + GENESIS_WORDS
+    candidate = build_block(bytes(32), [coinbase], first.header.time, POW_LIMIT_BITS, version=1)
+    header = mine(candidate.header)
+    if header is None:
+        raise LocalFault("no solution to a regtest target within a million hashes")
+    return Block(header, candidate.transactions, check_validity=False)
 
 
 def _outputs(

@@ -20,8 +20,8 @@ from metanode.chains.rpc import RpcClient
 from metanode.custody.payout import custody_address, custody_script
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.types import Outpoint
-from metanode.devnet.faucet import DEVNET_HRP
 from metanode.devnet.local_network import LocalNetwork
+from metanode.devnet.types import DEVNET_HRP
 from metanode.devnet.wallet import deposit, faucet
 from metanode.errors import Unavailable
 from metanode.runtime.secrets.keystore import read_node_id

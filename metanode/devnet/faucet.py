@@ -17,18 +17,20 @@ from metanode.custody.scripts import data_script, key_script
 from metanode.custody.transaction import Input, Output
 from metanode.custody.types import Outpoint
 from metanode.devnet.ledger import DevnetLedger
-from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode
+from metanode.devnet.types import COIN, ChainTransaction, DevnetError, Ref, RpcCode
 from metanode.devnet.validation import parse_transaction
 from metanode.devnet.wallet import sign_with, spend
 from metanode.errors import UserError
 from metanode.runtime.store.files import sync_directory
 from spec.parameters import COINBASE_MATURITY_BLOCKS
 
-DEVNET_HRP = "bcrt"
 FAUCET_KEY = PrivateKey(hashlib.sha256(b"metanode devnet faucet").digest())
 FAUCET_SCRIPT = key_script(FAUCET_KEY.public_key.format())
 
 STAKE_AGE_S = 73 * 3600  # the network asks for 72 h; one more hour leaves room for slow starts
+# Payments of one block come from as many coins: daemons take only 25 that depend on each other.
+SMALL_COIN = COIN // 10
+SMALL_COINS = 400
 BLOCKS_OF_TODAY = 12  # eleven make the median time of the tip that of today; one to spare
 
 
@@ -88,6 +90,7 @@ def found_blocks(
     ledger.set_mock_time(now - stake_age_s - COINBASE_MATURITY_BLOCKS)
     for _ in range(COINBASE_MATURITY_BLOCKS + BLOCKS_OF_TODAY):
         ledger.mine(FAUCET_SCRIPT)
+    pay_from_faucet(ledger, [(SMALL_COIN, FAUCET_SCRIPT)] * SMALL_COINS)
     outpoints: tuple[Outpoint, ...] = ()
     if stakes:
         payments = [(amount, script) for script, amount in stakes]
@@ -119,6 +122,8 @@ def _faucet_coins(ledger: DevnetLedger) -> list[tuple[Ref, int]]:
     confirmed.sort(key=lambda item: -item[1])
     unconfirmed: list[tuple[Ref, int]] = []
     for txid, entry in ledger.mempool.entries.items():
+        if not ledger.mempool.has_room(txid, 2):  # the next payment, and what its payee does
+            continue
         for index, output in enumerate(entry.transaction.tx.vout):
             if output.script_pub_key.script == FAUCET_SCRIPT and (txid, index) not in spenders:
                 unconfirmed.append(((txid, index), output.value))

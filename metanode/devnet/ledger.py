@@ -10,9 +10,12 @@ from pathlib import Path
 
 from metanode.devnet.chain import BlockTree
 from metanode.devnet.mempool import Mempool
+from metanode.devnet.policy import KILO
 from metanode.devnet.store import BlockFile, Kind
-from metanode.devnet.types import BlockNode, ChainTransaction, DevnetError, RpcCode
+from metanode.devnet.types import DEVNET_HRP, BlockNode, ChainTransaction, DevnetError, RpcCode
+from spec.chains import family
 
+FEE_TOO_HIGH = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
 BLOCK_FILE_NAME = "blocks.journal"
 
 
@@ -21,14 +24,18 @@ class DevnetLedger:
 
     ``clock`` gives unix seconds; :meth:`set_mock_time` overrides it. Opening replays the journal,
     so a killed process comes back with every block it had; unconfirmed transactions are lost, as
-    they are in a real node that is killed.
+    they are in a real node that is killed. What it relays follows the daemons of the chains whose
+    addresses begin with ``hrp``.
     """
 
-    def __init__(self, clock: Callable[[], float], directory: Path | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], float], directory: Path | None = None, hrp: str = DEVNET_HRP
+    ) -> None:
+        self.hrp = hrp
         self._clock = clock
         self._mock_time: int | None = None
         self.tree = BlockTree()
-        self.mempool = Mempool(lambda ref: self.tree.coins.get(ref))
+        self.mempool = Mempool(lambda ref: self.tree.coins.get(ref), family(hrp))
         self._file = BlockFile(directory / BLOCK_FILE_NAME) if directory else None
         if self._file is not None:
             self._replay(self._file)
@@ -49,10 +56,11 @@ class DevnetLedger:
             raise DevnetError(RpcCode.INVALID_PARAMETER, "Mocktime must be 0..2^32-1")
         self._mock_time = time or None
 
-    def submit(self, transaction: ChainTransaction) -> bytes:
+    def submit(self, transaction: ChainTransaction, max_fee_rate: int = 0) -> bytes:
         """Accept a transaction into the mempool and return its id; a known one is fine.
 
-        Raises :class:`DevnetError`: -27 when it is mined already, else -25 or -26 with the reason.
+        ``max_fee_rate`` is in base units per 1,000 virtual bytes, 0 for no limit. Raises
+        :class:`DevnetError`: -27 when it is mined already, else -25 or -26 with the reason.
         """
         if transaction.txid in self.mempool.entries:
             return transaction.txid
@@ -61,7 +69,12 @@ class DevnetLedger:
             raise DevnetError(
                 RpcCode.ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set"
             )
-        self.mempool.accept(transaction, self.tree.tip.height + 1)
+        place = self.tree.next_place()
+        if max_fee_rate:
+            fee, _ = self.mempool.check(transaction, place)
+            if fee > max_fee_rate * transaction.vsize // KILO:
+                raise DevnetError(RpcCode.VERIFY_ERROR, FEE_TOO_HIGH)
+        self.mempool.accept(transaction, place)
         return transaction.txid
 
     def mine(self, script: bytes) -> BlockNode:
@@ -114,7 +127,7 @@ class DevnetLedger:
             for node in path:
                 self.tree.connect(node, lambda _: False)
         self.mempool.rebuild(
-            [t for t in returned if t.txid not in self.tree.locations], self.tree.tip.height + 1
+            [t for t in returned if t.txid not in self.tree.locations], self.tree.next_place()
         )
 
     def _disconnect_tip(self) -> list[ChainTransaction]:

@@ -26,7 +26,7 @@ from attrs import define, field
 
 from metanode.custody.scripts import key_script
 from metanode.custody.types import Outpoint
-from metanode.devnet.faucet import DEVNET_HRP, found_chain
+from metanode.devnet.faucet import found_chain
 from metanode.errors import MetanodeError, Unavailable
 from metanode.runtime.home.config import load_config
 from metanode.runtime.home.config_template import render
@@ -53,6 +53,7 @@ class LocalNetwork:
     block_interval_s: float = 1.0
     keygen_after_s: float = 5.0
     keygen: str = "clock"
+    chain_name: str = "devnet"
     spares: int = 0
     homes: list[Home] = field(factory=list)
     rpc_url: str = ""
@@ -69,7 +70,7 @@ class LocalNetwork:
         until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
         shared = _options(
             preset="devnet", name="local", members=self.size, threshold=threshold(self.size),
-            byzantine=faults_tolerated(self.size), hrp=DEVNET_HRP, keygen=self.keygen,
+            byzantine=faults_tolerated(self.size), chain=self.chain_name, keygen=self.keygen,
             keygen_until=until * DEVNET.keygen_period_s + 1, stake_minimum=STAKE // 2,
             rpc_url=self.rpc_url, confirmations=1,
         )

@@ -14,10 +14,11 @@ from typing import Any
 import anyio.lowlevel
 
 from metanode.custody.scripts import MAX_MEMO_BYTES, script_of_address
-from metanode.devnet.faucet import DEVNET_HRP, pay_from_faucet
+from metanode.devnet.faucet import pay_from_faucet
 from metanode.devnet.ledger import DevnetLedger
+from metanode.devnet.policy import INCREMENTAL_FEE_RATE, KILO, MAX_FEE_RATE, MIN_RELAY_FEE_RATE
 from metanode.devnet.types import COIN, ChainTransaction, DevnetError, RpcCode
-from metanode.devnet.validation import MIN_RELAY_FEE_RATE, parse_transaction
+from metanode.devnet.validation import MAX_MONEY, parse_transaction
 from metanode.devnet.views import (
     JsonObject,
     block_view,
@@ -68,7 +69,8 @@ class DevnetRpc:
         """Return what a wallet asks for before it sends."""
         return {
             "subversion": "/metanode-devnet:1/",
-            "relayfee": coins(MIN_RELAY_FEE_RATE * 1000),
+            "relayfee": coins(MIN_RELAY_FEE_RATE * KILO),
+            "incrementalfee": coins(INCREMENTAL_FEE_RATE * KILO),
             "connections": 0,
         }
 
@@ -140,7 +142,7 @@ class DevnetRpc:
 
     async def rpc_generatetoaddress(self, count: Any, address: Any) -> list[str]:
         """Mine ``count`` blocks to an address and return their hashes."""
-        script = _script(address)
+        script = self._script(address)
         if not 0 <= _integer(count) <= MAX_BLOCKS_PER_CALL:
             message = f"at most {MAX_BLOCKS_PER_CALL} blocks at once"
             raise DevnetError(RpcCode.INVALID_PARAMETER, message)
@@ -153,9 +155,12 @@ class DevnetRpc:
     # --- transactions -----------------------------------------------------------------------------
 
     async def rpc_sendrawtransaction(self, raw: Any, max_fee_rate: Any = None) -> str:
-        """Put a transaction into the mempool and return its id."""
-        del max_fee_rate  # a protection for wallets; the devnet's coins are free
-        return self._ledger.submit(parse_transaction(raw)).hex()
+        """Put a transaction into the mempool and return its id.
+
+        ``max_fee_rate`` is in coins per 1,000 virtual bytes; 0 sets no limit.
+        """
+        most = MAX_FEE_RATE * KILO if max_fee_rate is None else _rate(max_fee_rate)
+        return self._ledger.submit(parse_transaction(raw), most).hex()
 
     async def rpc_testmempoolaccept(self, raws: Any) -> list[JsonObject]:
         """Say whether a transaction would be accepted, without accepting it."""
@@ -164,11 +169,31 @@ class DevnetRpc:
         transaction = parse_transaction(raws[0])
         reply: JsonObject = {"txid": transaction.txid.hex(), "vsize": transaction.vsize}
         try:
-            next_height = self._ledger.tree.tip.height + 1
-            fee, _ = self._ledger.mempool.check(transaction, next_height)
+            fee, _ = self._ledger.mempool.check(transaction, self._ledger.tree.next_place())
         except DevnetError as refusal:
-            return [{**reply, "allowed": False, "reject-reason": refusal.message}]
+            reason = refusal.message.partition(",")[0]
+            if refusal.code is RpcCode.VERIFY_ERROR:
+                reason = "missing-inputs"
+            return [{**reply, "allowed": False, "reject-reason": reason}]
         return [{**reply, "allowed": True, "fees": {"base": coins(fee)}}]
+
+    async def rpc_getmempoolinfo(self) -> JsonObject:
+        """Return how much is in the mempool, and what it takes to enter it."""
+        mempool = self._ledger.mempool
+        relay = MIN_RELAY_FEE_RATE * KILO
+        return {
+            "loaded": True, "size": len(mempool.entries),
+            "bytes": sum(entry.transaction.vsize for entry in mempool.entries.values()),
+            "mempoolminfee": coins(max(relay, mempool.minimum)), "minrelaytxfee": coins(relay),
+        }
+
+    async def rpc_devnet_mempoolminfee(self, rate: Any) -> None:
+        """Raise what it takes to stay in the mempool, coins per 1,000 vB, as if it were full."""
+        self._ledger.mempool.raise_minimum(_rate(rate))
+
+    async def rpc_devnet_blocksize(self, vbytes: Any) -> None:
+        """Set how many virtual bytes of transactions the next blocks take: 0 leaves all waiting."""
+        self._ledger.mempool.block_vbytes = _integer(vbytes)
 
     async def rpc_getrawmempool(self) -> list[str]:
         """Return the ids of all unconfirmed transactions."""
@@ -230,9 +255,15 @@ class DevnetRpc:
             "unspents": found,
         }
 
+    def _script(self, address: Any) -> bytes:
+        try:
+            return script_of_address(str(address), self._ledger.hrp)
+        except UserError as fault:
+            raise DevnetError(RpcCode.INVALID_ADDRESS_OR_KEY, str(fault)) from fault
+
     async def rpc_devnet_faucet(self, address: Any, amount: Any, memo: Any = None) -> JsonObject:
         """Send ``amount`` coins (not base units) from the faucet; return {"txid", "vout"}."""
-        script = _script(address)
+        script = self._script(address)
         payload = None if memo is None else str(memo).encode()
         if payload is not None and len(payload) > MAX_MEMO_BYTES:
             message = f"a memo has at most {MAX_MEMO_BYTES} bytes"
@@ -262,20 +293,21 @@ def _hash(value: Any) -> bytes:
 
 
 def _amount(value: Any) -> int:
+    """Return base units for a decimal number of coins, more than none."""
+    units = _rate(value)
+    if not units:
+        raise DevnetError(RpcCode.TYPE_ERROR, "Invalid amount")
+    return units
+
+
+def _rate(value: Any) -> int:
     """Return base units for a decimal number of coins."""
     if type(value) is not int and not isinstance(value, Decimal):
         raise DevnetError(RpcCode.TYPE_ERROR, "Amount is not a number")
     units = Decimal(value) * COIN
-    if units != int(units) or not 0 < units <= 21_000_000 * COIN:
-        raise DevnetError(RpcCode.TYPE_ERROR, "Invalid amount")
+    if units != int(units) or not 0 <= units <= MAX_MONEY:
+        raise DevnetError(RpcCode.TYPE_ERROR, "Amount out of range")
     return int(units)
-
-
-def _script(address: Any) -> bytes:
-    try:
-        return script_of_address(str(address), DEVNET_HRP)
-    except UserError as fault:
-        raise DevnetError(RpcCode.INVALID_ADDRESS_OR_KEY, str(fault)) from fault
 
 
 def _described_script(descriptor: Any) -> bytes:

@@ -19,7 +19,7 @@ from metanode.errors import UserError
 # A block's bytes; the hash of a block that was invalidated; of one that was reconsidered.
 Kind = Literal[b"B", b"I", b"R"]
 
-MAGIC = b"metanode-devnet-1\n"
+MAGIC = b"metanode-devnet-2\n"
 MAX_PAYLOAD_BYTES = 4_000_000  # the largest block there can be
 
 _KINDS: dict[bytes, Kind] = {b"B": b"B", b"I": b"I", b"R": b"R"}

@@ -11,6 +11,7 @@ from metanode.errors import MetanodeError
 
 Ref = tuple[bytes, int]  # (transaction id in display order, output index): the key of a coin
 
+DEVNET_HRP = "bcrt"  # of the embedded chain, unless it is told to follow another family
 COIN = 100_000_000  # base units per coin
 REPLACEABLE_BELOW = 0xFFFFFFFE  # a sequence below this opts in to replacement (BIP125)
 
@@ -39,6 +40,11 @@ class DevnetError(MetanodeError):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def rejected(reason: str, detail: str = "") -> DevnetError:
+    """Return a refusal of a transaction as ``sendrawtransaction`` words it: -26, reason, detail."""
+    return DevnetError(RpcCode.VERIFY_REJECTED, f"{reason}, {detail}" if detail else reason)
 
 
 @frozen(eq=False)

@@ -1,19 +1,22 @@
-"""Transaction rules of the embedded chain: btclib's script engine, then relay policy."""
+"""What a block of the embedded chain may hold: amounts, maturity, locktimes, btclib's scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from attrs import frozen
 from btclib.exceptions import BTClibException
-from btclib.policy import is_dust
 from btclib.script.engine import ALL_FLAGS, ScriptFlag, verify_transaction
 from btclib.tx import Tx, TxOut
+from btclib.tx.coin import Coin
+from btclib.tx.tx_context import assert_sequence_locks, is_final
 
-from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode, UnspentCoin
+from metanode.devnet.types import ChainTransaction, DevnetError, Ref, RpcCode, UnspentCoin, rejected
 from spec.parameters import COINBASE_MATURITY_BLOCKS
 
-MIN_RELAY_FEE_RATE = 1  # sat/vB, Bitcoin Core's -minrelaytxfee
-MAX_STANDARD_WEIGHT = 400_000  # policy/policy.h, MAX_STANDARD_TX_WEIGHT
+MAX_MONEY = 21_000_000 * 100_000_000
+NULL_REF: Ref = (bytes(32), 0xFFFFFFFF)  # what a coinbase spends
+MAX_STRIPPED_BYTES = 1_000_000  # consensus/consensus.h, MAX_BLOCK_WEIGHT / WITNESS_SCALE_FACTOR
 
 # btclib's ALL_FLAGS are the consensus rules only. Without the rest a signature with a high s, for
 # one, would pass here and be refused by every real node.
@@ -28,12 +31,54 @@ STANDARD_FLAGS = (
 )
 
 
+@frozen
+class Place:
+    """Where a transaction would be mined: the block's height, and median times by height."""
+
+    height: int
+    median_time: Callable[[int], int]
+
+    @property
+    def time(self) -> int:
+        """Return the time that locktimes are compared with: the median of the block before."""
+        return self.median_time(self.height - 1)
+
+
 def parse_transaction(raw_hex: object) -> ChainTransaction:
     """Parse a hexadecimal transaction; raises :class:`DevnetError` -22 when it is none."""
     try:
-        return ChainTransaction.of(Tx.parse(bytes.fromhex(str(raw_hex))))
+        parsed = Tx.parse(bytes.fromhex(str(raw_hex)), check_validity=False)
+        return ChainTransaction.of(parsed)
     except (BTClibException, ValueError) as fault:
         raise DevnetError(RpcCode.DESERIALIZATION_ERROR, f"TX decode failed: {fault}") from fault
+
+
+def check_form(transaction: ChainTransaction) -> None:
+    """Check what needs no coins (``CheckTransaction``); raises :class:`DevnetError` -26."""
+    tx = transaction.tx
+    if not tx.vin or not tx.vout:
+        raise rejected("bad-txns-vin-empty" if not tx.vin else "bad-txns-vout-empty")
+    if len(tx.serialize(include_witness=False, check_validity=False)) > MAX_STRIPPED_BYTES:
+        raise rejected("bad-txns-oversize")
+    total = 0
+    for output in tx.vout:
+        if output.value < 0:
+            raise rejected("bad-txns-vout-negative")
+        if output.value > MAX_MONEY:
+            raise rejected("bad-txns-vout-toolarge")
+        total += output.value
+        if total > MAX_MONEY:
+            raise rejected("bad-txns-txouttotal-toolarge")
+    if len(set(transaction.spent())) != len(tx.vin):
+        raise rejected("bad-txns-inputs-duplicate")
+    if not tx.is_coinbase and NULL_REF in transaction.spent():
+        raise rejected("bad-txns-prevout-null")
+
+
+def check_final(transaction: ChainTransaction, place: Place, reason: str) -> None:
+    """Refuse a transaction whose locktime is not over at ``place``, for ``reason``."""
+    if not is_final(transaction.tx, place.height, place.time):
+        raise rejected(reason)
 
 
 def coins_spent(
@@ -46,47 +91,66 @@ def coins_spent(
     return coins
 
 
-def check_scripts(
-    transaction: ChainTransaction, find: Callable[[Ref], UnspentCoin | None], height: int
-) -> int:
-    """Check a transaction that would be mined at ``height``; return its fee in base units.
-
-    ``find`` looks a coin up. Raises :class:`DevnetError` -25 for missing coins, -26 for coinbase
-    coins that are too young, amounts that do not add up and scripts or signatures that fail.
-    """
-    spent: list[TxOut] = []
-    for coin in coins_spent(transaction, find):
-        age = None if coin.height is None else height - coin.height
-        if coin.coinbase and age is not None and age < COINBASE_MATURITY_BLOCKS:
-            raise DevnetError(RpcCode.VERIFY_REJECTED, "bad-txns-premature-spend-of-coinbase")
-        spent.append(TxOut(coin.amount, coin.script, check_validity=False))
-    fee = sum(o.value for o in spent) - sum(o.value for o in transaction.tx.vout)
-    if fee < 0:
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "bad-txns-in-belowout")
+def check_sequence(
+    transaction: ChainTransaction, coins: Sequence[UnspentCoin], place: Place, reason: str
+) -> None:
+    """Refuse a transaction with a relative locktime (BIP68) that is not over, for ``reason``."""
+    spent = [
+        # An unconfirmed coin would be mined in the same block.
+        Coin(output, place.height if coin.height is None else coin.height, coin.coinbase,
+             check_validity=False)
+        for coin, output in zip(coins, outputs_of(coins), strict=True)
+    ]
     try:
-        verify_transaction(spent, transaction.tx, STANDARD_FLAGS)
+        assert_sequence_locks(
+            transaction.tx, spent, place.height, place.time, place.median_time
+        )
     except BTClibException as fault:
-        message = f"mandatory-script-verify-flag-failed ({fault})"[:200]
-        raise DevnetError(RpcCode.VERIFY_REJECTED, message) from fault
+        raise rejected(reason) from fault
+
+
+def check_amounts(
+    transaction: ChainTransaction, coins: Sequence[UnspentCoin], height: int
+) -> int:
+    """Return the fee of a transaction that would be mined at ``height``.
+
+    Raises :class:`DevnetError` -26 for coinbase coins that are too young and for amounts that do
+    not add up.
+    """
+    for coin in coins:
+        depth = 0 if coin.height is None else height - coin.height
+        if coin.coinbase and depth < COINBASE_MATURITY_BLOCKS:
+            detail = f"tried to spend coinbase at depth {depth}"
+            raise rejected("bad-txns-premature-spend-of-coinbase", detail)
+    paid_in = sum(coin.amount for coin in coins)
+    paid_out = sum(output.value for output in transaction.tx.vout)
+    if paid_in < paid_out:
+        detail = f"value in ({paid_in}) < value out ({paid_out})"
+        raise rejected("bad-txns-in-belowout", detail)
+    return paid_in - paid_out
+
+
+def check_scripts(transaction: ChainTransaction, coins: Sequence[UnspentCoin]) -> None:
+    """Run the scripts of all inputs; raises :class:`DevnetError` -26 when one fails."""
+    try:
+        verify_transaction(outputs_of(coins), transaction.tx, STANDARD_FLAGS)
+    except BTClibException as fault:
+        raise rejected(f"mandatory-script-verify-flag-failed ({fault})"[:200]) from fault
+
+
+def check_in_block(
+    transaction: ChainTransaction, find: Callable[[Ref], UnspentCoin | None], place: Place
+) -> int:
+    """Check a transaction in a block by all rules of consensus; return its fee in base units."""
+    check_form(transaction)
+    check_final(transaction, place, "bad-txns-nonfinal")
+    coins = coins_spent(transaction, find)
+    fee = check_amounts(transaction, coins, place.height)
+    check_sequence(transaction, coins, place, "bad-txns-nonfinal")
+    check_scripts(transaction, coins)
     return fee
 
 
-def check_standard(transaction: ChainTransaction) -> None:
-    """Apply the relay rules that need no coins: no coinbase, no locktime, size, dust."""
-    tx = transaction.tx
-    if tx.is_coinbase:
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "coinbase")
-    if tx.version not in (1, 2):
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "version")
-    if tx.weight > MAX_STANDARD_WEIGHT:
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "tx-size")
-    if sum(1 for output in tx.vout if output.script_pub_key.script[:1] == b"\x6a") > 1:
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "multi-op-return")
-    if any(is_dust(output) for output in tx.vout):
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "dust")
-
-
-def check_relay_fee(transaction: ChainTransaction, fee: int) -> None:
-    """Refuse a fee below the minimum relay rate."""
-    if fee < MIN_RELAY_FEE_RATE * transaction.vsize:
-        raise DevnetError(RpcCode.VERIFY_REJECTED, "min relay fee not met")
+def outputs_of(coins: Sequence[UnspentCoin]) -> list[TxOut]:
+    """Return coins as btclib's outputs."""
+    return [TxOut(coin.amount, coin.script, check_validity=False) for coin in coins]

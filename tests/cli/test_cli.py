@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 from metanode.cli import main as cli_main
+from metanode.cli.init import build_config
 from metanode.cli.main import COMMANDS
 from metanode.errors import LocalFault, UserError
 from metanode.runtime.home.config import Config, load_config
 from metanode.runtime.home.home import Home
+from metanode.runtime.home.wiring import chain_parameters
 from metanode.runtime.secrets.keystore import Passphrase, load_identity, read_passphrase_file
+from spec.chains import CHAINS, Chain
 from tests.cli.conftest import Run
 from tests.runtime.support import ROOT
 from tests.support import refused
@@ -98,6 +101,53 @@ def test_init_prints_what_the_operator_needs(tmp_path: Path, run: Run) -> None:
     assert str(config.node.peers[0]) == "127.0.0.1:7001"
 
 
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_init_sets_all_that_differs_by_chain(chain: Chain) -> None:
+    """Catches a number of one chain that stands in the configuration of another."""
+    made = build_config({"chain": chain.name}, 0)
+    section = made.chain
+    assert (section.chain, section.hrp, section.confirmations, section.rpc_url) == (
+        chain.name, chain.hrp, chain.confirmations, f"http://127.0.0.1:{chain.rpc_port}"
+    )
+    assert section.genesis() == chain.genesis
+    assert chain_parameters(made).chains() == (chain,)
+
+
+def test_a_network_is_of_one_chain() -> None:
+    """Catches two networks with one id on chains that differ in nothing but their first block."""
+    ids = {build_config({"chain": name}, 0).network_id() for name in CHAINS}
+    assert len(ids) == len(CHAINS)
+    ids.add(build_config({"hrp": "xyz"}, 0).network_id())
+    assert len(ids) == len(CHAINS) + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "chain"),
+    [
+        ({}, "bitcoin"), ({"preset": "devnet"}, "devnet"), ({"hrp": "ltc"}, "litecoin"),
+        ({"hrp": "bcrt", "preset": "devnet"}, "devnet"), ({"hrp": "rltc"}, "litecoin-regtest"),
+        ({"hrp": "xyz"}, None), ({"preset": "devnet", "chain": "litecoin"}, "litecoin"),
+    ],
+)
+def test_a_prefix_or_a_preset_names_the_chain(options: dict[str, str], chain: str | None) -> None:
+    """Catches a network whose chain is left open although there is only one that it can be."""
+    assert build_config(options, 0).chain.chain == chain
+
+
+def test_init_refuses_another_chain_than_the_network_file(
+    tmp_path: Path, home: Path, run: Run
+) -> None:
+    """Catches a member that is told of two chains, takes one, and never finds its network."""
+    code, _, errors = run(
+        "init", "--home", tmp_path / "two", "--network-file", home / "config.toml",
+        "--chain", "litecoin", "--passphrase-file", tmp_path / "passphrase",
+    )
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "--chain litecoin contradicts" in errors
+    assert not (tmp_path / "two").exists()
+
+
 def test_network_file_gives_the_same_network(tmp_path: Path, home: Path, run: Run) -> None:
     """Catches a member whose network id differs, or who takes another's private keys over."""
     code, _, errors = run(
@@ -118,6 +168,9 @@ def test_network_file_gives_the_same_network(tmp_path: Path, home: Path, run: Ru
         (["init", "--home", "H"], "no passphrase: give --passphrase-file"),
         (["init", "--home", "H", "--threshold", "2"], "2t-n > f must hold"),
         (["init", "--home", "H", "--members", "x"], "Invalid value for '--members'"),
+        (["init", "--home", "H", "--chain", "dogecoin"], "Invalid value for '--chain'"),
+        (["init", "--home", "H", "--chain", "litecoin", "--hrp", "bc"], "begin with ltc1, but hrp"),
+        (["init", "--home", "H", "--hrp", "tb"], "give --chain, one of bitcoin-testnet, bitcoin-"),
         (["init", "--home", "H", "--peer", "nowhere"], "--peer: 'nowhere' is not host:port"),
         (["init", "--home", "H", "--listen", "7"], "node.listen: '7' is not host:port"),
         (["init", "--home", "H", "--network-file", "none"], "cannot read none"),

@@ -43,14 +43,30 @@ def script_of(key: PrivateKey, kind: Kind = "p2wpkh") -> bytes:
     return key_script(public)
 
 
-def signed(coins: Sequence[Coin], outputs: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
+def signed(
+    coins: Sequence[Coin], outputs: Sequence[tuple[int, bytes]], *, sequence: int = REPLACEABLE,
+    version: int = 2, locktime: int = 0,
+) -> tuple[bytes, bytes]:
     """Return (raw, txid) of what pays (amount, script) outputs; it opts in to replacement."""
+    transaction = signed_tx(coins, outputs, sequence=sequence, version=version, locktime=locktime)
+    return transaction.serialize(include_witness=True, check_validity=False), transaction.id
+
+
+def signed_tx(
+    coins: Sequence[Coin], outputs: Sequence[tuple[int, bytes]], *, sequence: int = REPLACEABLE,
+    version: int = 2, locktime: int = 0,
+) -> Tx:
+    """Return what :func:`signed` serialises, for tests that bend it."""
     spent = [TxOut(c.amount, script_of(c.key, c.kind), check_validity=False) for c in coins]
     inputs = [
-        TxIn(OutPoint(c.outpoint.txid, c.outpoint.index), b"", REPLACEABLE) for c in coins
+        TxIn(
+            OutPoint(c.outpoint.txid, c.outpoint.index, check_validity=False), b"", sequence,
+            check_validity=False,
+        )
+        for c in coins
     ]
     made = [TxOut(amount, script, check_validity=False) for amount, script in outputs]
-    transaction = Tx(2, 0, inputs, made, check_validity=False)
+    transaction = Tx(version, locktime, inputs, made, check_validity=False)
     shared = PrecomputedTxData(transaction, spent)
     parts = []
     for position, coin in enumerate(coins):
@@ -70,7 +86,7 @@ def signed(coins: Sequence[Coin], outputs: Sequence[tuple[int, bytes]]) -> tuple
         spending.script_witness = Witness([signature, public])
         if coin.kind == "p2sh-p2wpkh":
             spending.script_sig = _push(key_script(public))
-    return transaction.serialize(include_witness=True, check_validity=False), transaction.id
+    return transaction
 
 
 def _push(data: bytes) -> bytes:

@@ -50,7 +50,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         if os.environ.get("CI_DAEMON") == "required":
             pytest.fail(said)
         pytest.skip(said)
-    settings = {"rpcauth": RPCAUTH}
+    settings = {"rpcauth": RPCAUTH, "maxmempool": "5"}  # the least: it can be filled
     server = Daemon(program, tmp_path_factory.mktemp("daemon"), settings=settings)
     try:
         yield Chain.begin(server)

@@ -10,8 +10,9 @@ import hmac
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.custody.scripts import address_of, data_script
 from metanode.custody.types import BlockSummary, Deposit, Outpoint
+from metanode.devnet.faucet import FAUCET_SCRIPT
 from tests.daemons.coins import FEE, Coin, Kind, script_of, signed
 from tests.support import key_of
-from tools.daemon import Daemon, Server
+from tools.daemon import MATURE_BLOCKS, WALLET, Daemon, Server
 
 COIN = 100_000_000
 PURSE = key_of("purse")
@@ -36,6 +38,7 @@ LITECOIN_REGTEST = "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c4
 STEADY = ("steady", "the same after each start")  # accepted beside the cookie
 RPCAUTH = f"{STEADY[0]}:salt${hmac.digest(b'salt', STEADY[1].encode(), 'sha256').hex()}"
 MEMO = b"what the depositor says"
+BULK_OUTPUTS, BULK_FEE = 1_400, 60_000  # of the transactions that fill a mempool
 _ROUND = itertools.count()
 
 
@@ -80,6 +83,9 @@ class Chain:
         chain = cls(server, "rltc" if is_litecoin else "bcrt")
         if isinstance(server, Daemon):
             server.prepare(mweb=server.program.family == "litecoin")
+        else:  # the first blocks pay best
+            faucet = address_of(FAUCET_SCRIPT, chain.hrp)
+            server.call("generatetoaddress", MATURE_BLOCKS + 9, faucet)
         chain.fill_purse()
         return chain
 
@@ -147,25 +153,39 @@ class Chain:
         """Undo :meth:`set_aside`."""
         self.call("reconsiderblock", block_hash.hex())
 
+    @contextmanager
+    def full_mempool(self) -> Iterator[None]:
+        """Have a mempool that takes cheap transactions no more; afterwards it is empty."""
+        if self.is_real:
+            fee = BULK_FEE
+            while not self.call("getmempoolinfo")["mempoolminfee"] * COIN > 1000:
+                coin = self.coin()
+                each = (coin.amount - fee) // BULK_OUTPUTS
+                self.send(signed([coin], [(each, script_of(PURSE, "p2pkh"))] * BULK_OUTPUTS)[0])
+                fee += BULK_FEE // 10  # the cheapest is evicted, never the one that comes
+        else:
+            self.call("devnet_mempoolminfee", Decimal("0.00005"))
+        yield
+        self.restart()  # killed: a daemon that is stopped keeps its mempool
+
     # --- money ------------------------------------------------------------------------------------
 
     def fill_purse(self) -> None:
-        """Mine coins and split them into confirmed ones of ``PURSE_AMOUNT``."""
-        key = key_of(f"miner {next(_ROUND)}")
-        (block,) = self.mine(1, key)
-        self.mine(100)
-        coinbase = self.call("getblock", block.hex(), 2)["tx"][0]
-        out = next(o for o in coinbase["vout"] if o["value"] > 0)
-        money = int(out["value"] * COIN)
-        count = min(PURSE_COINS, (money - 10 * FEE) // PURSE_AMOUNT)
-        outputs = [(PURSE_AMOUNT, script_of(PURSE))] * count
-        outputs.append((money - 10 * FEE - count * PURSE_AMOUNT, script_of(PURSE)))
-        coin = Coin(Outpoint(bytes.fromhex(coinbase["txid"]), out["n"]), money, key)
-        raw, txid = signed([coin], outputs)
+        """Take money of the wallet or the faucet, and split it into coins of ``PURSE_AMOUNT``."""
+        total = PURSE_COINS * PURSE_AMOUNT + BULK_FEE
+        coins = Decimal(total).scaleb(-8)
+        if isinstance(self.server, Daemon):
+            txid = self.server.call("sendtoaddress", self.address(PURSE), coins, wallet=WALLET)
+        else:
+            txid = self.call("devnet_faucet", self.address(PURSE), coins)["txid"]
+        made = self.call("getrawtransaction", txid, True)["vout"]
+        place = next(o["n"] for o in made if o["scriptPubKey"]["hex"] == script_of(PURSE).hex())
+        coin = Coin(Outpoint(bytes.fromhex(txid), place), total, PURSE)
+        raw, split = signed([coin], [(PURSE_AMOUNT, script_of(PURSE))] * PURSE_COINS)
         self.send(raw)
-        self.mine(1)
+        self.mine()
         self.flush()
-        self.purse += [Coin(Outpoint(txid, n), PURSE_AMOUNT, PURSE) for n in range(count)]
+        self.purse += [Coin(Outpoint(split, n), PURSE_AMOUNT, PURSE) for n in range(PURSE_COINS)]
 
     def coin(self, key: PrivateKey = PURSE, kind: Kind = "p2wpkh") -> Coin:
         """Return a fresh confirmed coin; for another key or kind than the purse's, mine a block."""

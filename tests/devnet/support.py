@@ -20,6 +20,7 @@ from metanode.devnet import wallet
 from metanode.devnet.faucet import FAUCET_SCRIPT, found_blocks
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.server import DevnetSettings, serve_ledger
+from metanode.devnet.validation import parse_transaction
 from tests.devnet.founding import founded
 
 NOW = 1_800_000_000  # every test's clock starts here
@@ -74,6 +75,12 @@ class Devnet:
     def mine(self, count: int = 1) -> None:
         for _ in range(count):
             self.ledger.mine(FAUCET_SCRIPT)
+
+    def mine_by_hand(self, raw: bytes) -> None:
+        """Mine a block with one transaction that no mempool need have taken."""
+        tree = self.ledger.tree
+        block = tree.build([parse_transaction(raw.hex())], 0, FAUCET_SCRIPT, self.ledger.now())
+        tree.connect(tree.add(block), lambda _: False)
 
     async def fund(self, key: PrivateKey, amount: int) -> Outpoint:
         """Give a key a confirmed coin."""

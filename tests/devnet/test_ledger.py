@@ -19,6 +19,7 @@ from metanode.devnet.ledger import BLOCK_FILE_NAME, DevnetLedger
 from metanode.devnet.types import DevnetError, RpcCode, UnspentCoin
 from metanode.devnet.validation import parse_transaction
 from metanode.errors import UserError
+from spec.chains import CHAINS
 from tests.devnet.support import COIN, NOW, founded_ledger, script_of, spend
 from tests.support import key_of
 
@@ -47,11 +48,12 @@ def funded(ledger: DevnetLedger, amount: int = COIN) -> Outpoint:
     return Outpoint(paid.txid, 0)
 
 
-def test_genesis_is_that_of_regtest() -> None:
-    """Catches a chain that real software would not recognise as regtest."""
+def test_the_first_block_is_like_no_other() -> None:
+    """Catches a node of the embedded chain that takes a real daemon's regtest for it."""
     ledger = DevnetLedger(lambda: NOW)
-    regtest = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
-    assert ledger.tree.tip.hash.hex() == regtest
+    assert ledger.tree.tip.hash == CHAINS["devnet"].genesis
+    assert len({(chain.genesis, chain.daemon) for chain in CHAINS.values()}) == len(CHAINS)
+    Block.parse(ledger.tree.tip.raw, check_validity=False).assert_valid(POW_LIMIT_BITS)
     assert ledger.tree.coins == {}
 
 

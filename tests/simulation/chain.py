@@ -24,10 +24,10 @@ from metanode.chains.rpc import Daemon, RpcError
 from metanode.custody.scripts import address_of, data_script, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
-from metanode.devnet.faucet import DEVNET_HRP, FAUCET_SCRIPT, pay_from_faucet
+from metanode.devnet.faucet import FAUCET_SCRIPT, pay_from_faucet
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.rpc import DevnetRpc
-from metanode.devnet.types import DevnetError
+from metanode.devnet.types import DEVNET_HRP, DevnetError
 from metanode.devnet.validation import parse_transaction
 from metanode.devnet.wallet import sign_with
 from metanode.errors import Unavailable

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
-from metanode.devnet.faucet import DEVNET_HRP
+from metanode.devnet.types import DEVNET_HRP
 from metanode.identity import Identity
 from metanode.protocol.context import Settings
 from metanode.protocol.node import NodeCore

@@ -27,6 +27,7 @@ from metanode.hashing import tagged_hash
 from metanode.protocol.peers.endpoints import Endpoint, parse_endpoint
 from metanode.runtime.store.files import read_bounded
 from metanode.tss.curve import parse_point
+from spec.chains import CHAINS
 from spec.parameters import PRESETS, Preset, quorum_fault
 
 MAX_CONFIG_BYTES = 64 << 10
@@ -122,11 +123,21 @@ class StakeSection:
     minimum: int = field(validator=_between(1, MAX_AMOUNT, "base units"))
 
 
+def _optional_chain(_instance: object, attribute: Attribute[Any], value: str | None) -> None:
+    if value is not None:
+        _one_of(*CHAINS)(_instance, attribute, value)
+
+
 @frozen(kw_only=True)
 class ChainSection:
-    """The chain and the daemon that this node asks about it."""
+    """The chain and the daemon that this node asks about it.
+
+    ``chain`` is its name in :mod:`spec.chains`; a chain that has none there is known by its
+    addresses alone.
+    """
 
     kind: str = field(validator=_one_of(*CHAIN_KINDS))
+    chain: str | None = field(default=None, validator=_optional_chain)
     hrp: str = field(validator=_matches(_HRP, "an address prefix of lower-case letters"))
     rpc_url: str = field()
     rpc_user: str = ""
@@ -142,6 +153,17 @@ class ChainSection:
         if "@" in parts.netloc:
             # The text is not repeated: it may hold a password.
             raise ValueError("rpc_url must not hold a password: use rpc_user, rpc_password_file")
+
+    def __attrs_post_init__(self) -> None:
+        if self.chain is not None and CHAINS[self.chain].hrp != self.hrp:
+            raise ValueError(
+                f"chain is {self.chain}, whose addresses begin with {CHAINS[self.chain].hrp}1, "
+                f"but hrp is {self.hrp}: correct one of them"
+            )
+
+    def genesis(self) -> bytes:
+        """Return the id of the chain's first block, nothing for a chain that has no name."""
+        return b"" if self.chain is None else CHAINS[self.chain].genesis
 
 
 @frozen(kw_only=True)
@@ -208,6 +230,8 @@ class Config:
             *attrs.astuple(network),
             self.stake.minimum,
             chain.kind,
+            chain.chain,
+            chain.genesis().hex(),
             chain.hrp,
             chain.confirmations,
             chain.birth_height,

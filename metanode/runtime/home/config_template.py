@@ -15,6 +15,7 @@ import attrs
 from metanode.custody.types import Outpoint
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.config import Config
+from spec.chains import CHAINS
 from spec.parameters import PRESETS
 
 HEADER = """\
@@ -50,6 +51,7 @@ KEYS = {
     "stake.outpoint": 'the stake, "txid:index": unspent, paid to this node, at least 72 h old',
     "stake.minimum": "[shared] least amount of a stake, base units",
     "chain.kind": '[shared] "bitcoin": a daemon with Bitcoin Core\'s JSON-RPC',
+    "chain.chain": f"[shared] one of {', '.join(CHAINS)}",
     "chain.hrp": '[shared] first part of the chain\'s addresses, e.g. "bc", "ltc", "bcrt"',
     "chain.rpc_url": 'where the daemon answers, "http://host:port"',
     "chain.rpc_user": "user name for the daemon, empty for none",

@@ -45,8 +45,10 @@ def settings_of(config: Config) -> Settings:
 
 def chain_parameters(config: Config) -> ChainParameters:
     """Return the adapter's parameters from a configuration."""
+    chain = config.chain
     return ChainParameters(
-        name=config.chain.kind, hrp=config.chain.hrp, final_confirmations=config.chain.confirmations
+        name=chain.kind, hrp=chain.hrp, chain=chain.chain or "",
+        final_confirmations=chain.confirmations,
     )
 
 
