@@ -6,18 +6,23 @@ An adapter does input and output only. What follows from what it reports is deci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from attrs import field, frozen
 from attrs.validators import ge, instance_of
 
 from metanode.custody.types import BlockSummary, Outpoint
+from metanode.errors import Unavailable
 from spec.chains import CHAINS, Chain, family
 
 StakeReason = Literal["ok", "spent", "short", "young", "foreign", "unconfirmed"]
 BroadcastResult = Literal["sent", "known", "conflict", "rejected"]
 TxState = Literal["unknown", "pending", "included", "final", "replaced"]
+
+
+class TooDeep(Unavailable):
+    """More blocks left the chain than the adapter remembers: watch again, with an older cursor."""
 
 
 @frozen(kw_only=True)
@@ -62,6 +67,16 @@ class ChainUpdate:
 
 
 @frozen
+class Cursor:
+    """Where an adapter stands: the blocks behind it, the oldest first, and the custody coins made
+    in them or before. Coins that were spent before the first of these blocks may be missing.
+    """
+
+    blocks: Sequence[BlockSummary] = ()
+    coins: Iterable[Outpoint] = ()
+
+
+@frozen
 class StakeVerdict:
     """Whether an output is a valid stake, and if not, why.
 
@@ -101,11 +116,20 @@ class ChainAdapter(Protocol):
     def parameters(self) -> ChainParameters:
         """Return the chain's parameters."""
 
-    def watch(self, public_key: bytes, birth_height: int) -> None:
+    def watch(
+        self, public_key: bytes, birth_height: int, cursor: Cursor | None = None
+    ) -> None:
         """Watch the custody address of a key (33 bytes) from ``birth_height`` on, and nothing else.
 
         For the fee rate at the key's birth, start at ``CustodyPolicy.index_start`` of that height.
+        With a ``cursor``, the next poll tells what came and went since it stood there.
         """
+
+    async def genesis(self) -> bytes:
+        """Return the id of the chain's first block, which tells it from other chains."""
+
+    async def height_before(self, time: int) -> int:
+        """Return a height below all blocks that were mined at a time (unix seconds) or later."""
 
     async def check_daemon(self) -> None:
         """Raise ``Unavailable`` unless the daemon follows the right chain and has caught up."""
@@ -114,7 +138,10 @@ class ChainAdapter(Protocol):
         """Return height and id of the newest block."""
 
     async def poll(self) -> ChainUpdate:
-        """Return the blocks that came and went; a failed or cancelled poll loses nothing."""
+        """Return the blocks that came and went; a failed or cancelled poll loses nothing.
+
+        Raises :class:`TooDeep` when more blocks went than the adapter remembers.
+        """
 
     async def mempool_deposits(self) -> tuple[Outpoint, ...]:
         """Return the unconfirmed deposits that are in the mempool now."""

@@ -17,10 +17,19 @@ from metanode.chains.base import (
     Broadcasted,
     ChainParameters,
     ChainUpdate,
+    Cursor,
     StakeVerdict,
+    TooDeep,
     TxStatus,
 )
-from metanode.chains.blockscan import Source, scan_block, with_refunds
+from metanode.chains.blockscan import (
+    Source,
+    empty_summary,
+    is_header_of,
+    may_concern,
+    scan_block,
+    with_refunds,
+)
 from metanode.chains.replies import (
     Block,
     BlockStats,
@@ -29,6 +38,7 @@ from metanode.chains.replies import (
     Height,
     Id,
     Indexes,
+    Raw,
     Shape,
     Transaction,
     UnspentOutput,
@@ -42,8 +52,13 @@ from spec.chains import title_of
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
 BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
+SERIALISED = 0  # getblock's verbosity
 WITH_SPENT_OUTPUTS = 3  # getblock's verbosity; litecoind 0.21 takes it for 2
 METHOD_NOT_FOUND = -32601  # rpc/protocol.h
+BLOCK_CLOCK_S = 24 * 3600
+"""How far the clocks of miners may be behind. In seldom blocks, medians of them are hours behind.
+"""
+MEDIAN_BLOCKS = 11  # of whose times a block's median is
 NOT_FOUND = -5  # rpc/protocol.h, RPC_INVALID_ADDRESS_OR_KEY
 OUT_OF_RANGE = -8  # rpc/protocol.h, RPC_INVALID_PARAMETER
 
@@ -57,6 +72,12 @@ class _Visited:
     created: frozenset[Outpoint]
     spent: frozenset[Outpoint]
 
+    @classmethod
+    def of(cls, block: BlockSummary) -> _Visited:
+        created = frozenset(coin.outpoint for coin in block.coins)
+        spent = frozenset(spend.outpoint for spend in block.spends)
+        return cls(block.height, block.hash, created, spent)
+
 
 class BitcoinAdapter:
     """Implements :class:`metanode.chains.base.ChainAdapter` over one daemon."""
@@ -64,7 +85,7 @@ class BitcoinAdapter:
     def __init__(self, rpc: Daemon, parameters: ChainParameters) -> None:
         self._rpc = rpc
         self._parameters = parameters
-        self._script: bytes | None = None
+        self._key: bytes | None = None
         self._birth_height = 0
         self._visited: list[_Visited] = []
         self._coins: set[Outpoint] = set()  # custody coins, spent ones until they leave the window
@@ -76,14 +97,20 @@ class BitcoinAdapter:
         """Return the chain's parameters."""
         return self._parameters
 
-    def watch(self, public_key: bytes, birth_height: int) -> None:
-        """Watch the custody script of a key (33 bytes); polling starts at ``birth_height``."""
+    def watch(
+        self, public_key: bytes, birth_height: int, cursor: Cursor | None = None
+    ) -> None:
+        """Watch the custody script of a key (33 bytes).
+
+        Polling starts at ``birth_height``, or goes on where the ``cursor`` stands.
+        """
+        cursor = cursor or Cursor()
         check(birth_height >= 0, "the birth height must not be negative")
         check(not self._polling.locked(), "the script must not change during a poll")
-        self._script = key_script(public_key)
+        self._key = public_key
         self._birth_height = birth_height
-        self._visited = []
-        self._coins = set()
+        self._visited = [_Visited.of(block) for block in cursor.blocks]
+        self._coins = set(cursor.coins)
         self._sightings = {}
 
     async def check_daemon(self) -> None:
@@ -110,7 +137,7 @@ class BitcoinAdapter:
                 f"the chain daemon is catching up: it has block {info.blocks} of {info.headers}; "
                 "the node goes on by itself when it is done"
             )
-        if info.pruned and self._script is not None and info.pruneheight > self._birth_height:
+        if info.pruned and self._key is not None and info.pruneheight > self._birth_height:
             raise Unavailable(
                 f"the chain daemon has pruned its blocks below {info.pruneheight}, and deposits "
                 f"are looked for from block {self._birth_height} on: let it download them again "
@@ -122,14 +149,36 @@ class BitcoinAdapter:
         block_hash = await self._ask(Id, "getbestblockhash")
         return (await self._header(block_hash)).height, block_hash
 
+    async def genesis(self) -> bytes:
+        """Return the id of the chain's first block, which tells it from other chains."""
+        return await self._ask(Id, "getblockhash", 0)
+
+    async def height_before(self, time: int) -> int:
+        """Return a height below all blocks that were mined at a time (unix seconds) or later.
+
+        That is looked for by the blocks' own times, a day early. A chain whose newest blocks say
+        that this time has not come tells nothing: then it is 0.
+        """
+        low: int = 0
+        high: int = await self._ask(Height, "getblockcount")
+        if (await self._header_at(high)).mediantime < time - BLOCK_CLOCK_S:
+            return 0
+        while low < high:  # the first block whose median is late enough: medians only grow
+            middle = (low + high) // 2
+            if (await self._header_at(middle)).mediantime < time - BLOCK_CLOCK_S:
+                low = middle + 1
+            else:
+                high = middle
+        return max(0, low - MEDIAN_BLOCKS)
+
     async def poll(self) -> ChainUpdate:
         """Return the blocks that came and went since the last poll, at most ``blocks_per_poll``.
 
         The cursor is a stack of blocks: those that left the active chain are popped and reported,
         then the new ones are pushed. All changes are made at the end at once, so that a poll that
         fails or is cancelled is repeated by the next. Raises :class:`LocalFault` when no script is
-        watched and :class:`Unavailable` when the daemon is away or the reorganisation is deeper
-        than the window.
+        watched, :class:`Unavailable` when the daemon is away, and :class:`TooDeep` when the
+        reorganisation is deeper than the window.
         """
         async with self._polling:
             disconnected, kept = await self._left_behind()
@@ -148,11 +197,9 @@ class BitcoinAdapter:
                 if summary is None or expected not in (None, summary.parent):
                     caught_up = False  # the tip moved while we read: the next poll sorts it out
                     break
-                created = {coin.outpoint for coin in summary.coins}
-                spent = {spend.outpoint for spend in summary.spends}
-                coins |= created
                 summaries.append(summary)
-                visited.append(_Visited(at, summary.hash, frozenset(created), frozenset(spent)))
+                visited.append(_Visited.of(summary))
+                coins |= visited[-1].created
             self._advance(kept, visited, coins)
             return ChainUpdate(disconnected, tuple(summaries), caught_up)
 
@@ -162,7 +209,7 @@ class BitcoinAdapter:
         Only transactions that were not there before are fetched, a bounded number per call; the
         rest follows with the next calls.
         """
-        script = self._watched()
+        script = key_script(self._watched())
         present = set(await self._ask(list[Id], "getrawmempool"))
         known = {txid: found for txid, found in self._sightings.items() if txid in present}
         for txid in sorted(present - known.keys())[:NEW_MEMPOOL_TRANSACTIONS_PER_CALL]:
@@ -192,7 +239,7 @@ class BitcoinAdapter:
             return StakeVerdict(False, "short", coin.value)
         tip = await self._header(coin.bestblock)
         height = tip.height - coin.confirmations + 1
-        block = await self._header(await self._ask(Id, "getblockhash", height))
+        block = await self._header_at(height)
         age_s = max(0, tip.mediantime - block.time)
         if age_s < min_age_s:
             return StakeVerdict(False, "young", coin.value, age_s)
@@ -239,9 +286,9 @@ class BitcoinAdapter:
         return TxStatus("final" if is_final else "included", found.confirmations, height)
 
     def _watched(self) -> bytes:
-        if self._script is None:
+        if self._key is None:
             raise LocalFault("no script is watched")
-        return self._script
+        return self._key
 
     async def _left_behind(self) -> tuple[tuple[bytes, ...], int]:
         """Return the visited blocks that left the chain, newest first, and how many remain."""
@@ -260,23 +307,33 @@ class BitcoinAdapter:
             gone.append(block_hash)
             kept -= 1
         if gone and self._visited[0].height > self._birth_height:
-            raise Unavailable("a reorganisation deeper than the window: restart the node")
+            raise TooDeep(f"none of the newest {len(gone)} blocks in the index is in the chain")
         return tuple(gone), 0
 
     async def _block_at(self, height: int, coins: set[Outpoint]) -> BlockSummary | None:
-        """Fetch and scan a block of the active chain; None when it is gone by now."""
-        rpc = self._rpc
+        """Fetch and scan a block of the active chain; None when it is gone by now.
+
+        Most blocks have nothing to do with us. Their bytes show that without taking them apart,
+        which would cost both sides many times as much.
+        """
+        rpc, key = self._rpc, self._watched()
         try:
-            block_hash = (await rpc.ask(Id, "getblockhash", height)).hex()
+            wanted = ["blockhash", "height", "feerate_percentiles"]
+            stats = await rpc.ask(BlockStats, "getblockstats", height, wanted)
+            block_hash = stats.blockhash.hex()
+            raw = await rpc.ask(Raw, "getblock", block_hash, SERIALISED)
+            if stats.height != height or not is_header_of(raw, stats.blockhash):
+                raise Unavailable(f"the chain daemon answers another block for {height}")
+            if not may_concern(raw, key):
+                return empty_summary(raw, stats)
             block = await rpc.ask(Block, "getblock", block_hash, WITH_SPENT_OUTPUTS)
-            stats = await rpc.ask(BlockStats, "getblockstats", block_hash, ["feerate_percentiles"])
         except RpcError as fault:
             if fault.code in (NOT_FOUND, OUT_OF_RANGE):
                 return None
             raise Unavailable(f"cannot read block {height}: {fault}") from fault
-        if block.height != height:
+        if (block.height, block.hash) != (height, stats.blockhash):
             raise Unavailable(f"the chain daemon answers block {block.height} for {height}")
-        summary, sources = scan_block(block, stats.median, self._watched(), coins)
+        summary, sources = scan_block(block, stats.median, key_script(key), coins)
         return with_refunds(
             summary, {outpoint: await self._script_of(src) for outpoint, src in sources.items()}
         )
@@ -317,6 +374,9 @@ class BitcoinAdapter:
             return await self._rpc.ask(shape, method, *params)
         except RpcError as fault:
             raise Unavailable(f"the chain daemon refuses {method}: {fault}") from fault
+
+    async def _header_at(self, height: int) -> Header:
+        return await self._header(await self._ask(Id, "getblockhash", height))
 
     async def _header(self, block_hash: bytes) -> Header:
         return await self._ask(Header, "getblockheader", block_hash.hex())

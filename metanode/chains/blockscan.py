@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from attrs import evolve, frozen
 
-from metanode.chains.replies import Block, Transaction
-from metanode.custody.scripts import memo_of
+from metanode.chains.replies import Block, BlockStats, Transaction
+from metanode.custody.scripts import key_script, memo_of
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
 from spec.parameters import COINBASE_MATURITY_BLOCKS, PEGOUT_MATURITY_BLOCKS
 
 _NO_PARENT = bytes(32)
+_HEADER_BYTES = 80
+_VERSION_BYTES = 4
 _WITNESS_COMMITMENT = bytes.fromhex("aa21a9ed")
 _MWEB_HEADER = bytes([0x58, 32])  # OP_8 and 32 bytes: the first output of Litecoin's HogEx
 
@@ -21,6 +25,34 @@ class Source:
 
     outpoint: Outpoint
     script: bytes | None
+
+
+def is_header_of(raw: bytes, block_hash: bytes) -> bool:
+    """Return whether a serialised block has the header that an id stands for."""
+    header = raw[:_HEADER_BYTES]
+    return hashlib.sha256(hashlib.sha256(header).digest()).digest() == block_hash[::-1]
+
+
+def may_concern(raw: bytes, public_key: bytes) -> bool:
+    """Return False only when a serialised block has nothing to do with a key.
+
+    What pays the key holds its script, and what spends its coins shows the public key in a witness.
+    A block that commits to witnesses, and whose first transaction comes without, was robbed of all.
+    """
+    # The number of transactions is written in 1, 3, 5 or 9 bytes, as its first byte says.
+    counted = {0xFD: 3, 0xFE: 5, 0xFF: 9}.get(raw[_HEADER_BYTES], 1)
+    marker = _HEADER_BYTES + counted + _VERSION_BYTES
+    has_witness = raw[marker:marker + 1] == bytes(1)  # where else its number of inputs stands
+    is_robbed = not has_witness and _WITNESS_COMMITMENT in raw
+    return is_robbed or key_script(public_key) in raw or public_key in raw
+
+
+def empty_summary(raw: bytes, stats: BlockStats) -> BlockSummary:
+    """Return the summary of a serialised block that has nothing to do with us."""
+    return BlockSummary(
+        height=stats.height, hash=stats.blockhash, parent=raw[4:36][::-1], fee_rate=stats.median,
+        deposits=(), change=(), spends=(),
+    )
 
 
 def scan_block(
@@ -60,8 +92,7 @@ def scan_block(
                 sources[outpoint] = Source(spent[0], None if told is None else told.locking.hex)
     summary = BlockSummary(
         height=block.height, hash=block.hash, parent=block.previousblockhash or _NO_PARENT,
-        time=block.time, median_time=block.mediantime, fee_rate=fee_rate, deposits=tuple(deposits),
-        change=tuple(change), spends=tuple(spends),
+        fee_rate=fee_rate, deposits=tuple(deposits), change=tuple(change), spends=tuple(spends),
     )
     return summary, sources
 

@@ -24,6 +24,7 @@ from metanode.errors import Unavailable
 MAX_HEIGHT = 2**31 - 1
 MAX_TIME = 2**32 - 1  # a block header's time has four bytes
 MAX_SCRIPT_BYTES = 4_000_000  # no script is larger than a block
+BLOCK_BYTES = range(81, 32_000_000)  # a header and something more; Litecoin's have MWEB besides
 
 Id = NewType("Id", bytes)
 """A transaction's or block's id: 32 bytes in display order."""
@@ -33,6 +34,10 @@ Height = NewType("Height", int)
 Time = NewType("Time", int)
 """Unix seconds."""
 Count = NewType("Count", int)
+Rate = NewType("Rate", int)
+"""Base units per vbyte."""
+Raw = NewType("Raw", bytes)
+"""A serialised block."""
 
 Shape = TypeVar("Shape")
 
@@ -145,7 +150,9 @@ class Block(Header):
 class BlockStats:
     """Fee rates of a block in sat/vB: the percentiles 10, 25, 50, 75, 90 of its weight."""
 
-    feerate_percentiles: list[Count]
+    blockhash: Id
+    height: Height
+    feerate_percentiles: list[Rate]
 
     @property
     def median(self) -> int:
@@ -235,6 +242,12 @@ def _octets(value: object, _shape: type) -> bytes:
     return bytes.fromhex(value)
 
 
+def _raw(value: object, _shape: type) -> Raw:
+    if type(value) is not str or len(value) // 2 not in BLOCK_BYTES:
+        raise ValueError("a block that is no hexadecimal text")
+    return Raw(bytes.fromhex(value))
+
+
 def _amount(value: object, _shape: type) -> Amount:
     units = base_units(value)
     if not 0 <= units <= MAX_MONEY:
@@ -242,12 +255,11 @@ def _amount(value: object, _shape: type) -> Amount:
     return Amount(units)
 
 
-def _percentiles(value: object, _shape: type) -> BlockStats:
-    rates = value.get("feerate_percentiles") if isinstance(value, dict) else None
-    if not isinstance(rates, list) or len(rates) != 5:
+def _percentiles(value: object, _shape: type) -> list[Rate]:
+    if not isinstance(value, list) or len(value) != 5:
         raise ValueError("no five fee rate percentiles")
-    count = _whole(MAX_MONEY)
-    return BlockStats([Count(count(rate, int)) for rate in rates])
+    rate = _whole(MAX_MONEY)
+    return [Rate(rate(each, int)) for each in value]
 
 
 def _object(structure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -274,18 +286,21 @@ def _converter() -> cattrs.Converter:
     hooks: dict[Any, Callable[[Any, Any], Any]] = {
         Id: _id, Amount: _amount, Height: _whole(MAX_HEIGHT), Time: _whole(MAX_TIME),
         Count: _whole(MAX_OUTPUT_INDEX), bytes: _octets, int: _exact(int), str: _exact(str),
-        bool: _exact(bool), BlockStats: _percentiles,
+        bool: _exact(bool), Raw: _raw,
     }
     for shape, hook in hooks.items():
         converter.register_structure_hook(shape, hook)
+    converter.register_structure_hook_func(
+        partial(operator.eq, GenericAlias(list, (Rate,))), _percentiles
+    )
     for element in (Id, Spending, Output, Transaction):
         converter.register_structure_hook_func(
             partial(operator.eq, GenericAlias(list, (element,))), _list(converter, element)
         )
     renamed = {Output: "locking", SpentOutput: "locking", UnspentOutput: "locking"}
     for shape in (
-        Script, Output, SpentOutput, Spending, Transaction, Header, Block, UnspentOutput, Index,
-        Indexes, ChainInfo,
+        Script, Output, SpentOutput, Spending, Transaction, Header, Block, BlockStats,
+        UnspentOutput, Index, Indexes, ChainInfo,
     ):
         names: Any = {renamed[shape]: override(rename="scriptPubKey")} if shape in renamed else {}
         made = make_dict_structure_fn(shape, converter, _cattrs_detailed_validation=False, **names)

@@ -169,7 +169,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--rpc-user", help="User name for the daemon.")
 @click.option("--rpc-password-file", help="File with the daemon's password.")
 @click.option("--confirmations", type=int, help="Blocks until a deposit is final.")
-@click.option("--birth-height", type=int, help="First block with deposits.")
+@click.option("--birth-height", type=int, help="No deposit is older than this block.")
 @click.option("--admin-listen", metavar="HOST:PORT", help="Loopback endpoint for status.")
 def command(home: Path, **options: Any) -> None:
     """Make the home of a new node: annotated config.toml, identity, empty signing log.

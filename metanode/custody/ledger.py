@@ -1,17 +1,19 @@
 """The index of custody coins: a pure fold over block summaries, with undo for reorganisations.
 
-Blocks come in from one chain adapter, in order. A rejected block leaves the index as it was.
+Blocks come in from one chain adapter, in order. A rejected block leaves the index as it was. What
+is older than the window need not be in memory: whoever keeps the index on disk answers for it.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
 from metanode.custody.errors import LedgerMismatch, OutsideWindow
 from metanode.custody.policy import CustodyPolicy
-from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot
+from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot, Spend
 from metanode.errors import check
 
 DEFAULT_WINDOW_BLOCKS = (
@@ -20,7 +22,7 @@ DEFAULT_WINDOW_BLOCKS = (
 
 
 @frozen
-class _Spent:
+class Spent:
     """A custody coin that is gone: what it was, who spent it, and in which block."""
 
     coin: Deposit | Coin
@@ -31,20 +33,59 @@ class _Spent:
 class Ledger:
     """Deposits and change of one custody script, as of any of the last ``window_blocks`` blocks.
 
-    Spent coins are remembered for as long as the index lives (about 300 bytes each), so that
-    :meth:`spent_by` never mistakes an old spend for an unspent coin.
+    A coin whose spending has left the window is looked up in ``past``, so that :meth:`spent_by`
+    never mistakes an old spend for an unspent coin; without it, all are remembered.
     """
 
-    def __init__(self, policy: CustodyPolicy, window_blocks: int = DEFAULT_WINDOW_BLOCKS) -> None:
+    def __init__(
+        self, policy: CustodyPolicy, window_blocks: int = DEFAULT_WINDOW_BLOCKS, *,
+        past: Callable[[Outpoint], Spent | None] | None = None,
+    ) -> None:
         check(
             window_blocks >= policy.fee_window_blocks,
             "the window must hold the blocks that the fee is a median of",
         )
         self._policy = policy
         self._window_blocks = window_blocks
+        self._past = past
         self._blocks: deque[BlockSummary] = deque()
         self._unspent: dict[Outpoint, Deposit | Coin] = {}
-        self._spent: dict[Outpoint, _Spent] = {}
+        self._spent: dict[Outpoint, Spent] = {}
+
+    def restore(
+        self, blocks: Iterable[BlockSummary], unspent: Iterable[Deposit | Coin],
+        spent: Iterable[Spent],
+    ) -> None:
+        """Begin with what was kept: the window, the unspent coins, and those spent within it.
+
+        Raises :class:`LedgerMismatch` when these do not belong together.
+        """
+        unspent_by = {coin.outpoint: coin for coin in unspent}
+        spent_by = {each.coin.outpoint: each for each in spent}
+        for block in blocks:
+            self._check_parent(block)
+            self._blocks.append(block)
+            for coin in block.coins:
+                known = spent_by.get(coin.outpoint)
+                if coin != (known.coin if known else unspent_by.get(coin.outpoint)):
+                    raise LedgerMismatch(f"coin {coin.outpoint} is not what its block made")
+            for spend in block.spends:
+                known = spent_by.get(spend.outpoint)
+                if known is None or (known.txid, known.height) != (spend.txid, block.height):
+                    raise LedgerMismatch(f"spent coin {spend.outpoint} is not there")
+        if unspent_by.keys() & spent_by.keys():
+            raise LedgerMismatch("a coin is spent and unspent")
+        self._unspent, self._spent = unspent_by, spent_by
+
+    @property
+    def blocks(self) -> tuple[BlockSummary, ...]:
+        """Return the blocks of the window, the oldest first."""
+        return tuple(self._blocks)
+
+    @property
+    def coins(self) -> tuple[Deposit | Coin, ...]:
+        """Return the coins in memory: those that are unspent, or were spent within the window."""
+        return (*self._unspent.values(), *(spent.coin for spent in self._spent.values()))
 
     @property
     def tip(self) -> tuple[int, bytes] | None:
@@ -71,12 +112,12 @@ class Ledger:
             if coin.height != block.height:
                 raise LedgerMismatch(f"coin {coin.outpoint} names another height")
             created[coin.outpoint] = coin
-        spent: dict[Outpoint, _Spent] = {}
+        spent: dict[Outpoint, Spent] = {}
         for spend in block.spends:
             coin_spent = created.get(spend.outpoint) or self._unspent.get(spend.outpoint)
             if coin_spent is None or spend.outpoint in spent:
                 raise LedgerMismatch(f"spent coin {spend.outpoint} is not there")
-            spent[spend.outpoint] = _Spent(coin_spent, spend.txid, block.height)
+            spent[spend.outpoint] = Spent(coin_spent, spend.txid, block.height)
         # Every check has passed: from here on nothing can fail.
         self._unspent.update(created)
         for outpoint in spent:
@@ -84,7 +125,9 @@ class Ledger:
         self._spent.update(spent)
         self._blocks.append(block)
         if len(self._blocks) > self._window_blocks:
-            self._blocks.popleft()
+            oldest = self._blocks.popleft()
+            for spend in oldest.spends if self._past is not None else ():
+                del self._spent[spend.outpoint]
 
     def disconnect(self, block_hash: bytes) -> BlockSummary:
         """Take the newest block off again and return it; it must have this hash.
@@ -137,20 +180,31 @@ class Ledger:
         """Return the deposits that are unspent at the tip, in no order."""
         return [coin for coin in self._unspent.values() if isinstance(coin, Deposit)]
 
+    def spends_at(self, height: int) -> tuple[Spend, ...]:
+        """Return what the block at ``height`` spent."""
+        if self.block_hash(height) is None:
+            return ()
+        return self._blocks[height - self._blocks[0].height].spends
+
     def coin(self, outpoint: Outpoint) -> Deposit | Coin | None:
         """Return the custody coin of an outpoint, spent or not, or None if the index has none."""
-        spent = self._spent.get(outpoint)
+        spent = self._spent_coin(outpoint)
         return spent.coin if spent else self._unspent.get(outpoint)
 
     def spent_by(self, outpoint: Outpoint) -> bytes | None:
         """Return the id of the transaction that spent this custody coin, None while unspent."""
-        spent = self._spent.get(outpoint)
+        spent = self._spent_coin(outpoint)
         return spent.txid if spent else None
 
     def spent_at(self, outpoint: Outpoint) -> int | None:
         """Return the height of the block in which this custody coin was spent, or None."""
-        spent = self._spent.get(outpoint)
+        spent = self._spent_coin(outpoint)
         return spent.height if spent else None
+
+    def _spent_coin(self, outpoint: Outpoint) -> Spent | None:
+        if outpoint in self._unspent or self._past is None:
+            return self._spent.get(outpoint)
+        return self._spent.get(outpoint) or self._past(outpoint)
 
     def _is_known(self, outpoint: Outpoint) -> bool:
         return outpoint in self._unspent or outpoint in self._spent

@@ -104,7 +104,7 @@ class Spend:
 
 @frozen
 class BlockSummary:
-    """Everything of one block that custody needs; ``time`` and ``median_time`` in unix seconds.
+    """Everything of one block that custody needs.
 
     ``fee_rate`` is the median fee rate of the block's transactions in sat/vB, 0 when it has none.
     """
@@ -112,8 +112,6 @@ class BlockSummary:
     height: int = field(validator=[instance_of(int), ge(0)])
     hash: bytes = field(validator=exact_bytes(ID_BYTES))
     parent: bytes = field(validator=exact_bytes(ID_BYTES))
-    time: int = field(validator=[instance_of(int), ge(0)])
-    median_time: int = field(validator=[instance_of(int), ge(0)])
     fee_rate: int = field(validator=[instance_of(int), ge(0), le(MAX_MONEY)])
     deposits: tuple[Deposit, ...] = field(validator=deep_iterable(instance_of(Deposit)))
     change: tuple[Coin, ...] = field(validator=deep_iterable(instance_of(Coin)))

@@ -107,10 +107,13 @@ class DevnetRpc:
             return node.raw.hex()
         return block_view(tree, node, min(verbosity, 2))
 
-    async def rpc_getblockstats(self, block_hash: Any, stats: Any = None) -> JsonObject:
-        """Return the fee rate percentiles of a block; other statistics are not kept."""
+    async def rpc_getblockstats(self, block: Any, stats: Any = None) -> JsonObject:
+        """Return the fee rates of a block, named by height or hash; other figures are not kept."""
         del stats  # Core returns a selection; the whole is as small
-        node = self._ledger.tree.node(_hash(block_hash))
+        tree = self._ledger.tree
+        if type(block) is int and not 0 <= block < len(tree.active):
+            raise DevnetError(RpcCode.INVALID_PARAMETER, "Target block height out of range")
+        node = tree.active[block] if type(block) is int else tree.node(_hash(block))
         return {
             "blockhash": node.hash.hex(), "height": node.height,
             "feerate_percentiles": list(node.fee_rates), "txs": node.transaction_count,

@@ -199,6 +199,12 @@ class NodeCore:
         if self.candidates.index(update, sightings):
             self.take_in(now, inputs.ChainNews(update, sightings))
 
+    def on_index(self, now: float, ledger: Ledger, seen: Sequence[Outpoint]) -> None:
+        """Take up the chain index and the sightings that were kept on disk."""
+        self.ctx.now = now
+        if self.candidates.resume(ledger, seen):
+            self.take_in(now, inputs.ChainNews(ChainUpdate((), (), True), ()))
+
     def on_stake(
         self, now: float, peer: bytes, stake: Outpoint, verdict: StakeReason, height: int
     ) -> None:

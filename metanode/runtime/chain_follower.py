@@ -1,20 +1,26 @@
-"""The chain as the shell sees it: polls, stake checks, broadcasts, and waiting while it is away."""
+"""The chain as the shell sees it: polls, the index on disk, stake checks, broadcasts, and waiting
+while the daemon is away.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import anyio
-from attrs import define, field
+import anyio.to_thread
+from attrs import define, field, frozen
 
-from metanode.chains.base import ChainAdapter, ChainUpdate
+from metanode.chains.base import ChainAdapter, ChainUpdate, Cursor, TooDeep
 from metanode.chains.rpc import RpcError
+from metanode.custody.errors import LedgerMismatch
+from metanode.custody.ledger import DEFAULT_WINDOW_BLOCKS, Ledger
 from metanode.custody.types import Outpoint
 from metanode.errors import Unavailable
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Broadcast, CheckStake, LookUp
+from metanode.runtime.store.chain_index import ChainIndex, Stored, Unfit
 
 POLL_S = 0.5
 BACKOFF_LIMIT_S = 30.0
@@ -24,12 +30,25 @@ MEMPOOL_REST = 50
 """The mempool is read again after so many times what reading it took: 2 % of a core at most."""
 
 
+From = Literal["window", "whole", "anew"]
+"""What is taken up of an index: its newest blocks, all of them, or nothing."""
+
+
+@frozen(eq=False)
+class _Wanted:
+    """A key whose custody address is to be followed, and what for an index of it is taken up."""
+
+    public_key: bytes
+    index: From = "window"
+
+
 @define
 class ChainFollower:
     """Asks the chain daemon and hands its answers to the core through ``put``."""
 
     chain: ChainAdapter
     core: NodeCore
+    index: ChainIndex
     put: Callable[[Callable[[float], None]], Awaitable[None]]
     log: Any
     birth_height: int
@@ -37,7 +56,7 @@ class ChainFollower:
     clock: Callable[[], float] = time.monotonic
     fault: str | None = None
     watching: bool = False
-    _wanted: bytes | None = None
+    _wanted: _Wanted | None = None
     _asked: anyio.Event = field(factory=anyio.Event)
     _mempool_due: float = 0.0
     _check_due: float = 0.0
@@ -57,8 +76,17 @@ class ChainFollower:
             await anyio.sleep(wait)
 
     def watch(self, public_key: bytes) -> None:
-        """Follow the custody address of a key, from its birth or anew, from the next poll on."""
-        self._wanted = public_key
+        """Follow the custody address of a key from the next poll on, from where its index ends."""
+        self._wanted = _Wanted(public_key)
+        self._asked.set()
+
+    def scan_anew(self) -> None:
+        """Forget the index and follow the custody address from its key's birth."""
+        self.core.reset_ledger()
+        self._want("anew")
+
+    def _want(self, index: From) -> None:
+        self._wanted = _Wanted(self.core.ctx.epoch.public_key, index)
         self._asked.set()
 
     async def check_stake(self, request: CheckStake) -> None:
@@ -114,15 +142,22 @@ class ChainFollower:
 
     async def _poll(self) -> None:
         await self._check()
-        if (public_key := self._wanted) is not None:
-            self._wanted, self._asked = None, anyio.Event()
-            # The index starts a fee window early: all nodes must see the same fee rate.
-            start = self.core.settings.custody.index_start(self.birth_height)
-            self.chain.watch(public_key, start)
-            self.watching = True
+        if self._wanted is not None:
+            await self._begin(self._wanted)
         if not self.watching:
             await self.chain.tip()
             return
+        try:
+            await self._follow()
+        except TooDeep as fault:
+            # Blocks that no chain should lose: with the whole index, they are undone all the same.
+            self.log.warning("index.rebuilt", reason=str(fault))
+            self._want("whole")
+        except Unfit as fault:
+            self._rebuild(fault)
+
+    async def _follow(self) -> None:
+        """Tell the core what came and went, and keep it; then what waits in the mempool."""
         caught_up = False
         while not caught_up and self._wanted is None:
             update = await self.chain.poll()
@@ -130,6 +165,7 @@ class ChainFollower:
             # At once: the adapter's cursor has moved, and what fails next must not lose the blocks.
             if update.connected or update.disconnected:
                 await self._tell(update)
+            await self._keep()
         if self._wanted is None and self.clock() >= self._mempool_due:
             began = self.clock()
             sightings = await self.chain.mempool_deposits()
@@ -137,6 +173,63 @@ class ChainFollower:
             self._mempool_due = ended + MEMPOOL_REST * (ended - began)
             if sightings:
                 await self._tell(ChainUpdate((), (), True), sightings)
+                await self._keep()
+
+    # --- the index ---
+
+    async def _begin(self, wanted: _Wanted) -> None:
+        """Take up the index of a key where its file ends, or begin one at the key's birth."""
+        self._asked = anyio.Event()
+        genesis = await self.chain.genesis()
+        opened = self.index.renew if wanted.index == "anew" else self.index.open
+        window = None if wanted.index == "whole" else DEFAULT_WINDOW_BLOCKS
+        try:
+            stored = await anyio.to_thread.run_sync(opened, wanted.public_key, genesis, window)
+            ledger = self._ledger_of(stored)
+        except (Unfit, LedgerMismatch) as fault:
+            self._rebuild(fault)
+            return
+        start = stored.start
+        if start is None:
+            start = await self._birth()
+            self.log.info("index.begun", height=start)
+        else:
+            self.log.info("index.resumed", start=start, tip=ledger.blocks[-1].height)
+        await self._in_turn(lambda now: self.core.on_index(now, ledger, stored.seen))
+        cursor = Cursor(ledger.blocks, [coin.outpoint for coin in ledger.coins])
+        self.chain.watch(wanted.public_key, start, cursor)
+        self.watching = True
+        if self._wanted is wanted:
+            self._wanted = None
+
+    def _ledger_of(self, stored: Stored) -> Ledger:
+        ledger = Ledger(self.core.settings.custody, past=self.index.spent)
+        ledger.restore(stored.blocks, stored.unspent, stored.spent)
+        return ledger
+
+    async def _birth(self) -> int:
+        """Return where to begin: no deposit is older than its key, whose slot is a time.
+
+        That is the same at every node and in every later epoch, and nobody has to note it. The
+        index starts a fee window early: all nodes must see the same fee rate.
+        """
+        core = self.core
+        made = core.ctx.epoch.slot * core.ctx.preset.keygen_period_s
+        height = max(self.birth_height, await self.chain.height_before(int(made)))
+        return core.settings.custody.index_start(height)
+
+    def _rebuild(self, fault: Exception) -> None:
+        """Scan the chain anew: the index is damaged, of something else, or of another chain."""
+        self.log.warning("index.rebuilt", reason=str(fault))
+        self.scan_anew()
+
+    async def _keep(self) -> None:
+        """Write what the core has taken, once all that came of it is on disk.
+
+        So the index never knows more than the other stores: after a crash the core is told again.
+        """
+        seen = self.core.candidates.seen_by(self.core.ctx.me)
+        await anyio.to_thread.run_sync(self.index.flush, seen)
 
     async def _tell(self, update: ChainUpdate, sightings: tuple[Outpoint, ...] = ()) -> None:
         """Hand news to the core and wait until it has taken them.
@@ -144,7 +237,9 @@ class ChainFollower:
         If they do not fit into its index, it asks to be shown the chain anew: nothing else may come
         to it before.
         """
-        taken, fits = anyio.Event(), True
+        if self._wanted is not None:
+            return
+        fits = True
 
         def take(now: float) -> None:
             nonlocal fits
@@ -152,11 +247,24 @@ class ChainFollower:
                 self.core.on_chain(now, update, sightings)
             finally:
                 fits = self.core.candidates.is_indexed
+
+        await self._in_turn(take)
+        if fits:
+            self.index.tell(update)
+        else:
+            await self._asked.wait()
+
+    async def _in_turn(self, entry: Callable[[float], None]) -> None:
+        """Have the core take an input, and wait until what comes of it is carried out."""
+        taken, over = anyio.Event(), anyio.Event()
+
+        def take(now: float) -> None:
+            try:
+                entry(now)
+            finally:
                 taken.set()
 
-        if self._wanted is not None:
-            return
         await self.put(take)
         await taken.wait()
-        if not fits:
-            await self._asked.wait()
+        await self.put(lambda now: over.set())
+        await over.wait()

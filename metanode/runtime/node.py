@@ -43,6 +43,7 @@ from metanode.protocol.wire.envelope import open_envelope, seal
 from metanode.runtime.chain_follower import ChainFollower
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home
+from metanode.runtime.home.owner import Owner
 from metanode.runtime.home.process_lock import ProcessLock
 from metanode.runtime.home.wiring import chain_parameters, open_disk, rpc_client, settings_of
 from metanode.runtime.net.certificates import make_credentials
@@ -54,6 +55,7 @@ from metanode.runtime.operator.desk import Desk
 from metanode.runtime.operator.logs import logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
+from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
 from metanode.runtime.store.trace import TraceWriter
 from spec.trace_format import STARTED
@@ -76,6 +78,7 @@ class NodeShell:
     clock: Callable[[], float] = time.time
     core: NodeCore = field(init=False)
     disk: Disk = field(init=False)
+    index: ChainIndex = field(init=False)
     trace: TraceWriter = field(init=False)
     links: LinkManager = field(init=False)
     dialer: Dialer = field(init=False)
@@ -97,14 +100,16 @@ class NodeShell:
         self.disk = open_disk(
             self.home, self.config, self.identity, self.passphrase, self.core.codec
         )
+        owner = Owner(self.config.network_id(), self.identity.node_id)
+        self.index = ChainIndex(self.home.chain_index, owner)
         self.trace = TraceWriter(self.home.trace)
         self._send_input, self._receive_input = anyio.create_memory_object_stream[Input](QUEUE)
 
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
         self.chain = ChainFollower(
-            BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self._input, self.log,
-            self.config.chain.birth_height, self.config.stake.minimum,
+            BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self.index, self._input,
+            self.log, self.config.chain.birth_height, self.config.stake.minimum,
         )
         self._started = self.clock()
         restored = self.disk.load()
@@ -250,7 +255,7 @@ class NodeShell:
 
     def _meet(self, request: Request) -> None:
         """Do what the core asks for; requests that take time run as tasks of their own."""
-        chain, key = self.chain, self.core.ctx.key
+        chain = self.chain
         match request:
             case Note():
                 self._note(request.event, request.fields)
@@ -266,9 +271,7 @@ class NodeShell:
             case Watch():
                 chain.watch(request.public_key)
             case Reindex():
-                self.core.reset_ledger()
-                if key is not None:
-                    chain.watch(key.public_key)
+                chain.scan_anew()
             case EraseShare():
                 self.disk.keystore.erase(request.key_id, request.epoch, request.public_key)
             case LearnEndpoints():
@@ -305,6 +308,7 @@ class NodeShell:
     def close(self) -> None:
         """Close the stores and the trace."""
         self.trace.close()
+        self.index.close()
         self.disk.close()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from metanode.chains.base import ChainAdapter, StakeVerdict
+from metanode.chains.base import ChainAdapter, Cursor, StakeVerdict, TooDeep
+from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.custody.ledger import Ledger
 from metanode.custody.policy import CustodyPolicy
 from metanode.custody.types import Outpoint
@@ -153,6 +154,65 @@ async def test_a_failed_poll_loses_nothing() -> None:
         assert [block.height for block in update.connected] == list(range(1, 51))
 
 
+async def test_a_block_that_does_not_concern_us_costs_two_calls() -> None:
+    """Catches a first scan that asks more than it must, or takes every block apart."""
+    async with devnet() as net:
+        net.adapter.watch(CUSTODY.public_key.format(), 1)
+        call, asked = net.rpc.call, list[tuple[str, tuple[object, ...]]]()
+
+        async def counted(method: str, *params: object) -> object:
+            asked.append((method, params))
+            return await call(method, *params)
+
+        net.rpc.call = counted  # type: ignore[method-assign]  # it only counts
+        update = await net.adapter.poll()
+        assert len(update.connected) == 50
+        assert [method for method, _ in asked] == ["getblockcount"] + 50 * [
+            "getblockstats", "getblock"
+        ]
+        assert {params[1] for method, params in asked if method == "getblock"} == {0}
+
+
+async def test_the_height_before_a_time_is_below_all_that_was_mined_since() -> None:
+    """Catches a first scan that begins after a deposit, or at the first block of all.
+
+    The devnet's blocks are three days old, but for the last dozen.
+    """
+    async with devnet() as net:
+        blocks = net.ledger.tree.active
+        today = next(node.height for node in blocks if node.time >= NOW)
+        assert 0 < today - 30 < await net.adapter.height_before(NOW) < today
+        assert await net.adapter.height_before(NOW - 3600) < today
+        assert await net.adapter.height_before(0) == 0
+        # A chain whose clock is behind tells nothing: all of it may have been mined since.
+        assert await net.adapter.height_before(NOW + 2 * 24 * 3600) == 0
+        assert await net.adapter.genesis() == blocks[0].hash
+
+
+async def test_an_adapter_goes_on_where_another_stood() -> None:
+    """Catches a restart that reads the chain again, or that takes change for a deposit."""
+    async with devnet() as net:
+        birth = net.ledger.tree.tip.height + 1
+        net.adapter.watch(CUSTODY.public_key.format(), birth)
+        outpoint = await deposit(net)
+        net.mine(2)
+        told = (await net.adapter.poll()).connected
+        payments = [(COIN // 2, script_of(USER)), (COIN // 2 - 1000, script_of(CUSTODY))]
+        raw, txid = spend(CUSTODY, [(outpoint, COIN)], payments)
+        await net.adapter.broadcast(raw, txid)
+        net.mine()
+        cursor = Cursor(told, [outpoint])
+        again = BitcoinAdapter(net.rpc, net.adapter.parameters)
+        again.watch(CUSTODY.public_key.format(), birth, cursor)
+        (block,) = (await again.poll()).connected
+        assert [coin.outpoint for coin in block.change] == [Outpoint(txid, 1)]
+        assert block.deposits == ()
+        await net.rpc.call("invalidateblock", told[-1].hash.hex())
+        gone = BitcoinAdapter(net.rpc, net.adapter.parameters)
+        gone.watch(CUSTODY.public_key.format(), birth, cursor)
+        assert (await gone.poll()).disconnected == (told[-1].hash,)
+
+
 async def test_poll_without_a_script_is_a_fault() -> None:
     """Catches an adapter that scans for nothing and reports that there is nothing."""
     async with devnet() as net:
@@ -168,7 +228,7 @@ async def test_reorganisation_deeper_than_the_window_is_reported() -> None:
             pass
         deep = net.ledger.tree.active[-30].hash
         await net.rpc.call("invalidateblock", deep.hex())
-        with pytest.raises(Unavailable, match="deeper than the window"):
+        with pytest.raises(TooDeep, match="none of the newest 20 blocks in the index"):
             await net.adapter.poll()
 
 
@@ -287,4 +347,3 @@ async def test_faucet_coin_is_spendable_with_memo() -> None:
         assert block.deposits[0].outpoint == Outpoint(bytes.fromhex(paid["txid"]), paid["vout"])
         assert block.deposits[0].memo == MEMO
         assert block.deposits[0].refund_script == script_of(FAUCET_KEY)
-        assert block.time >= NOW

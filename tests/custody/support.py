@@ -84,8 +84,6 @@ def block(
         height=height,
         hash=ident(f"block {height}{branch}"),
         parent=ident(f"block {height - 1}") if parent is None else parent,
-        time=1_800_000_000 + height,
-        median_time=1_800_000_000 + height,
         fee_rate=fee_rate,
         deposits=deposits,
         change=change,

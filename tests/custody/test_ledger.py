@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metanode.custody.errors import LedgerMismatch, OutsideWindow
-from metanode.custody.ledger import Ledger
+from metanode.custody.ledger import Ledger, Spent
 from metanode.custody.types import BlockSummary, Deposit, Spend
 from metanode.errors import LocalFault
 from tests.custody.support import block, coin, deposit, ident, policy
@@ -112,6 +112,31 @@ def test_a_reorganisation_through_the_whole_window_is_refused() -> None:
     ledger.disconnect(ident("block 2"))
     with pytest.raises(LedgerMismatch, match="deeper"):
         ledger.connect(block(2, branch="'"))
+
+
+@pytest.mark.parametrize("missing", ["nothing", "block", "unspent", "spent"])
+def test_what_was_kept_must_belong_together(missing: str) -> None:
+    """Catches an index that is taken up without some of its coins: it would not pay or see them."""
+    whole = Ledger(policy())
+    kept, gone = deposit("a", height=1), deposit("b", height=1, position=2)
+    whole.connect(block(1, deposits=(kept, gone)))
+    whole.connect(block(2, spends=(Spend(gone.outpoint, ident("p")),)))
+    whole.connect(block(3))
+    blocks = [each for each in whole.blocks if (each.height, missing) != (2, "block")]
+    unspent = [kept] if missing != "unspent" else []
+    spent = [Spent(gone, ident("p"), 2)] if missing != "spent" else []
+    again = Ledger(policy())
+    if missing != "nothing":
+        with pytest.raises(LedgerMismatch):
+            again.restore(blocks, unspent, spent)
+        return
+    again.restore(blocks, unspent, spent)
+    for ledger in (whole, again):
+        ledger.disconnect(ident("block 3"))
+        ledger.disconnect(ident("block 2"))
+    assert again.snapshot(1) == whole.snapshot(1)
+    assert again.blocks == whole.blocks
+    assert set(again.coins) == {kept, gone}
 
 
 def test_window_must_hold_the_fee_blocks() -> None:

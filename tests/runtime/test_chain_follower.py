@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,6 +22,8 @@ from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Reindex, Watch
 from metanode.runtime import chain_follower
 from metanode.runtime.chain_follower import MEMPOOL_REST, ChainFollower
+from metanode.runtime.home.owner import Owner
+from metanode.runtime.store.chain_index import ChainIndex
 from tests.simulation.parts import FOUNDING_HEIGHT
 from tests.simulation.simulator import Simulation, with_key
 
@@ -33,6 +36,10 @@ def anyio_backend() -> str:
     return "trio"
 
 
+WINDOW = 20
+"""How many blocks are remembered here."""
+
+
 @define
 class Following:
     """A core whose chain is followed; ``failing`` counts, by method, the calls that fail next."""
@@ -41,16 +48,18 @@ class Following:
     core: NodeCore
     follower: ChainFollower
     reindexed: int = 0
+    logs: list[Any] = field(factory=list)
     failing: dict[str, int] = field(factory=dict)
     calls: list[str] = field(factory=list)
 
     def carry_out(self) -> None:
-        """Meet the core's requests, as the node does."""
-        for request in self.core.take().requests:
+        """Write to the disk and meet the core's requests, as the node does."""
+        effects = self.core.take()
+        self.sim.nodes[0].disk.flush(effects.writes)
+        for request in effects.requests:
             if isinstance(request, Reindex):
                 self.reindexed += 1
-                self.core.reset_ledger()
-                self.follower.watch(self.core.ctx.epoch.public_key)
+                self.follower.scan_anew()
             elif isinstance(request, Watch):
                 self.follower.watch(request.public_key)
 
@@ -70,13 +79,37 @@ class Following:
         """The newest block of the chain."""
         return self.sim.users.ledger.tree.tip.height
 
+    async def caught_up(self) -> None:
+        """Wait until the core knows the chain as it is, and the mempool."""
+        tree, candidates = self.sim.users.ledger.tree, self.core.candidates
+        await self.until(lambda: candidates.ledger.tip == (tree.tip.height, tree.tip.hash))
+        self.follower._mempool_due = 0.0
+        for method in ("getrawmempool", "getblockcount"):  # the next poll comes after all is told
+            calls = self.calls.count(method)
+            await self.until(lambda m=method, c=calls: self.calls.count(m) > c)
+
+    def said(self, event: str) -> list[str]:
+        """Return the reasons with which an event was logged."""
+        return [entry.get("reason", "") for entry in self.logs if entry["event"] == event]
+
+    def knows(self) -> Any:
+        """Return what a node knows of the chain, comparable between two of them."""
+        core, ledger = self.core, self.core.candidates.ledger
+        made = [(coin, ledger.spent_by(coin.outpoint)) for coin in ledger.coins]
+        found = sorted(made, key=lambda each: each[0].outpoint)
+        return ledger.blocks[-WINDOW:], found, core.swaps.deposits, core.candidates.cutoff()
+
 
 @asynccontextmanager
-async def following(monkeypatch: pytest.MonkeyPatch, **failing: int) -> AsyncIterator[Following]:
+async def following(
+    monkeypatch: pytest.MonkeyPatch, index: Path, sim: Simulation | None = None, **failing: int
+) -> AsyncIterator[Following]:
     """Follow the chain of a network that holds a key."""
     monkeypatch.setattr(chain_follower, "POLL_S", 0.02)
-    sim = with_key(7)
+    monkeypatch.setattr(chain_follower, "DEFAULT_WINDOW_BLOCKS", WINDOW)
+    sim = sim or with_key(7)
     node = sim.nodes[0]
+    kept = ChainIndex(index, Owner(node.settings.network_id, node.node_id))
     core = NodeCore(node.settings, node.identity, os.urandom)
     core.start(sim.now, node.disk.load())
     send, inbox = anyio.create_memory_object_stream[Callable[[float], object]](4096)
@@ -88,14 +121,15 @@ async def following(monkeypatch: pytest.MonkeyPatch, **failing: int) -> AsyncIte
 
         port = await tasks.start(serve)
         async with RpcClient(f"http://127.0.0.1:{port}") as rpc:
-            parameters = evolve(DEVNET, final_confirmations=1, blocks_per_poll=4)
+            parameters = evolve(
+                DEVNET, final_confirmations=1, blocks_per_poll=4, reorg_window_blocks=WINDOW
+            )
             adapter = BitcoinAdapter(rpc, parameters)
-            log = structlog.get_logger()
+            capture = structlog.testing.LogCapture()
+            log = structlog.wrap_logger(None, processors=[capture])
             found = Following(
-                sim,
-                core,
-                ChainFollower(adapter, core, send.send, log, FOUNDING_HEIGHT, 1),
-                failing=failing,
+                sim, core, ChainFollower(adapter, core, kept, send.send, log, FOUNDING_HEIGHT, 1),
+                failing=failing, logs=capture.entries,
             )
             call = rpc.call
 
@@ -121,14 +155,15 @@ async def following(monkeypatch: pytest.MonkeyPatch, **failing: int) -> AsyncIte
             finally:
                 async with rpc._turn:  # no answer is half read when all ends
                     tasks.cancel_scope.cancel()
+    kept.close()
 
 
-@pytest.mark.parametrize("method", ["getrawmempool", "getblockhash", "getblock", "getblockstats"])
+@pytest.mark.parametrize("method", ["getrawmempool", "getblockcount", "getblock", "getblockstats"])
 async def test_a_call_that_fails_loses_no_block(
-    monkeypatch: pytest.MonkeyPatch, method: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
 ) -> None:
     """Catches blocks that are behind the cursor and were never told, and a node that ends of it."""
-    async with following(monkeypatch, **{method: 1}) as found:
+    async with following(monkeypatch, tmp_path / "index", **{method: 1}) as found:
         found.sim.deposit(1_000_000)
         found.sim.users.mine(3)
         await found.until(lambda: found.tip == found.height)
@@ -142,10 +177,10 @@ async def test_a_call_that_fails_loses_no_block(
 
 
 async def test_an_index_that_does_not_fit_is_made_anew_from_the_beginning(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Catches news that come in between: the index would begin at whatever block was told next."""
-    async with following(monkeypatch) as found:
+    async with following(monkeypatch, tmp_path / "index") as found:
         found.sim.users.mine(2)
         await found.until(lambda: found.tip == found.height)
         begin = found.core.candidates.ledger._blocks[0].height
@@ -158,10 +193,10 @@ async def test_an_index_that_does_not_fit_is_made_anew_from_the_beginning(
 
 
 async def test_reading_the_mempool_rests_in_proportion_to_what_it_took(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Catches a full mempool that takes a core for itself."""
-    async with following(monkeypatch) as found:
+    async with following(monkeypatch, tmp_path / "index") as found:
         await found.until(lambda: found.tip == found.height)
         adapter, read, seconds = found.follower.chain, found.follower.chain.mempool_deposits, 0.0
         monkeypatch.setattr(found.follower, "clock", lambda: seconds)
@@ -169,8 +204,9 @@ async def test_reading_the_mempool_rests_in_proportion_to_what_it_took(
 
         async def slow() -> Any:
             nonlocal seconds
+            seen = await read()
             seconds += 2.0
-            return await read()
+            return seen
 
         monkeypatch.setattr(adapter, "mempool_deposits", slow)
         await found.until(lambda: seconds == 2.0)
@@ -180,3 +216,136 @@ async def test_reading_the_mempool_rests_in_proportion_to_what_it_took(
         assert seconds < 2.0 + MEMPOOL_REST * 2.0
         seconds = 2.0 + MEMPOOL_REST * 2.0
         await found.until(lambda: seconds > 2.0 + MEMPOOL_REST * 2.0)
+
+
+# --- a node that was down -------------------------------------------------------------------------
+
+
+async def scanned(monkeypatch: pytest.MonkeyPatch, sim: Simulation, empty: Path) -> Any:
+    """Return what a node knows that scans the chain from the key's birth."""
+    async with following(monkeypatch, empty, sim) as found:
+        await found.caught_up()
+        return found.knows()
+
+
+async def test_a_restart_costs_what_happened_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Catches a start that reads the chain again, or that knows less than one that does."""
+    async with following(monkeypatch, tmp_path / "index") as found:
+        for _ in range(3):
+            found.sim.deposit()
+            found.sim.users.mine(4)
+        await found.caught_up()
+        assert found.calls.count("getblockstats") > 12
+    found.sim.deposit()
+    found.sim.users.mine(2)
+    async with following(monkeypatch, tmp_path / "index", found.sim) as again:
+        await again.caught_up()
+        assert again.calls.count("getblockstats") == 2
+        assert again.said("index.resumed") != []
+        assert again.said("index.rebuilt") == []
+        knows = again.knows()
+        assert len(again.core.swaps.deposits) == 4
+    assert knows == await scanned(monkeypatch, found.sim, tmp_path / "scanned")
+
+
+@pytest.mark.parametrize("depth", [1, 3, WINDOW, WINDOW + 3])
+async def test_a_reorganisation_while_a_node_is_down_is_undone_at_its_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, depth: int
+) -> None:
+    """Catches a deposit of a block that is gone, which the node would go on to pay, and a node that
+    ends or stands still when more is gone than it remembers.
+    """
+    async with following(monkeypatch, tmp_path / "index") as found:
+        kept = found.sim.deposit()
+        found.sim.users.mine(4)
+        undone = found.sim.deposit()
+        found.sim.users.mine(depth)
+        await found.caught_up()
+        settled = found.core.candidates.settled
+        assert {kept.outpoint, undone.outpoint} == set(found.core.swaps.deposits.values())
+    sim, ledger = found.sim, found.sim.users.ledger
+    assert settled == ledger.tree.tip.height - found.core.ctx.settings.confirmations + 1
+    ledger.invalidate(ledger.tree.active[-depth].hash)
+    ledger.mempool.entries.clear()  # what paid the deposit is not mined again
+    ledger.mempool.spenders.clear()
+    later = sim.deposit()
+    sim.users.mine(depth + 2)
+    async with following(monkeypatch, tmp_path / "index", sim) as again:
+        await again.caught_up()
+        assert bool(again.said("index.rebuilt")) == (depth >= WINDOW)
+        assert again.core.candidates.ledger.coin(undone.outpoint) is None
+        assert set(again.core.swaps.deposits.values()) == {kept.outpoint, later.outpoint}
+        knows = again.knows()
+    assert knows == await scanned(monkeypatch, sim, tmp_path / "scanned")
+
+
+@pytest.mark.parametrize("method", ["tell", "flush"])
+async def test_a_kill_between_the_stores_tells_the_news_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
+) -> None:
+    """Catches news that one store knows and the other never hears of, and money counted twice.
+
+    The index stops, as a killed node does, after the core's own writes and before its commit.
+    """
+    patch = pytest.MonkeyPatch()
+    async with following(monkeypatch, tmp_path / "index") as found:
+        await found.caught_up()
+        patch.setattr(ChainIndex, method, lambda *_: None)
+        made = found.sim.deposit()
+        found.sim.users.mine(3)
+        await found.caught_up()
+    patch.undo()
+    sim, ledger = found.sim, found.sim.users.ledger
+    assert made.outpoint in found.core.swaps.deposits.values()
+    ledger.invalidate(ledger.tree.active[-1].hash)
+    sim.users.mine(2)
+    async with following(monkeypatch, tmp_path / "index", sim) as again:
+        await again.caught_up()
+        assert made.outpoint in again.core.swaps.deposits.values()
+        assert again.said("index.rebuilt") == []
+        knows = again.knows()
+    assert knows == await scanned(monkeypatch, sim, tmp_path / "scanned")
+
+
+@pytest.mark.parametrize("whose", ["damaged", "another node's", "another chain's"])
+async def test_a_file_that_does_not_fit_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whose: str
+) -> None:
+    """Catches a node that ends on derived data, or that believes in coins that are not there."""
+    async with following(monkeypatch, tmp_path / "index") as found:
+        found.sim.deposit()
+        found.sim.users.mine(WINDOW + 9)
+        await found.caught_up()
+    sim = found.sim
+    if whose == "damaged":
+        (tmp_path / "index").write_bytes(b"no database" * 1000)
+    elif whose == "another node's":
+        sim.nodes[0], sim.nodes[1] = sim.nodes[1], sim.nodes[0]
+    else:  # the same key, node and first block, as on two regtest chains
+        sim = with_key(8)
+        sim.users.mine(2)
+    async with following(monkeypatch, tmp_path / "index", sim) as again:
+        await again.caught_up()
+        assert len(again.said("index.rebuilt")) == 1
+        assert again.follower.fault is None
+        knows = again.knows()
+    assert knows == await scanned(monkeypatch, sim, tmp_path / "scanned")
+
+
+async def test_what_was_seen_unconfirmed_is_remembered_until_it_is_settled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Catches a deposit that all had seen and that waits long because they were restarted."""
+    async with following(monkeypatch, tmp_path / "index") as found:
+        await found.caught_up()
+        made = found.sim.deposit()
+        await found.until(lambda: found.core.candidates.seen_by(found.core.ctx.me))
+        await found.caught_up()
+    found.sim.users.mine(3)
+    async with following(monkeypatch, tmp_path / "index", found.sim) as again:
+        await again.caught_up()
+        core = again.core
+        assert core.candidates.seen_by(core.ctx.me) == [made.outpoint]
+        assert [t.deposit.outpoint for t in core.candidates.eligible()] == [made.outpoint]

@@ -87,11 +87,30 @@ class Candidates:
                 self.undone.append(self.ledger.disconnect(block_hash))
             for block in update.connected:
                 self.ledger.connect(block)
-                self.ripe += self.ledger.deposits_at(self._settled(block.height))
+                settled = self._settled(block.height)
+                self.ripe += self.ledger.deposits_at(settled)
+                for spend in self.ledger.spends_at(settled):
+                    self._forget(spend.outpoint)
         except LedgerMismatch as fault:
             self.ctx.note("chain.reindex", reason=str(fault))
             self.ctx.ask(Reindex())
             return False
+        self._indexed = True
+        return True
+
+    def resume(self, ledger: Ledger, seen: Iterable[Outpoint]) -> bool:
+        """Take up an index that was kept, and what this node had seen by then.
+
+        Return whether that is news: what became of the deposits in it may not be booked yet. An
+        index without blocks is the beginning of a new scan.
+        """
+        self.ledger, self._cutoff = ledger, None
+        self._untold += [outpoint for outpoint in seen if self.note_seen(outpoint, self.ctx.me)]
+        if ledger.tip is None:
+            return False
+        deposits = [coin for coin in ledger.coins if isinstance(coin, Deposit)]
+        ripe = [deposit for deposit in deposits if deposit.height <= self.settled]
+        self.undone, self.ripe = [], sorted(ripe, key=lambda deposit: deposit.order)
         self._indexed = True
         return True
 
@@ -180,6 +199,11 @@ class Candidates:
             if not self.seen[oldest]:
                 del self.seen[oldest]
         return True
+
+    def _forget(self, outpoint: Outpoint) -> None:
+        """Forget who saw a deposit: it is spent and settled, and asked for no more."""
+        for witness in self.seen.pop(outpoint, ()):
+            del self._sightings[witness][outpoint]
 
     def seen_by(self, witness: bytes) -> list[Outpoint]:
         """Return what a witness saw, the oldest first."""

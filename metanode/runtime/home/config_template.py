@@ -57,7 +57,7 @@ KEYS = {
     "chain.rpc_user": "user name for the daemon, empty for none",
     "chain.rpc_password_file": "file (mode 0600) with the daemon's password, or its .cookie file",
     "chain.confirmations": "[shared] blocks on top before a deposit or payout counts as final",
-    "chain.birth_height": "[shared] block from which deposits are looked for",
+    "chain.birth_height": "[shared] no deposit is older than this block; the key's age is known",
     "admin.listen": "loopback endpoint; port 0 takes a free one (it is written to admin.json)",
     "custody.service_fee_bps": "[shared] fee kept from a transfer, 1/10000",
     "custody.reserve_bps": "[shared] part of the fee kept for mining fees, 1/10000",

@@ -7,6 +7,7 @@
     keyshares/            one sealed file per key and epoch
     signing_log.sqlite    votes, locks, releases: NEVER restore an old copy over a newer one
     events.sqlite         every other disk cell of the protocol tables
+    chain_index.sqlite    custody's coins and blocks (can be lost: scanned again)
     peers.cbor            known endpoints (can be lost)
     trace/                every transition, one JSON line each, chained by hash
     admin.json            port and token of the running node
@@ -57,6 +58,11 @@ class Home:
     def events(self) -> Path:
         """The cell store."""
         return self.path / "events.sqlite"
+
+    @property
+    def chain_index(self) -> Path:
+        """The chain index."""
+        return self.path / "chain_index.sqlite"
 
     @property
     def keyshares(self) -> Path:

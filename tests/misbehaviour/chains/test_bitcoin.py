@@ -85,11 +85,11 @@ async def test_block_that_does_not_follow_is_not_taken() -> None:
     async with devnet() as net:
         net.adapter.watch(USER.public_key.format(), 1)
         await net.adapter.poll()
-        foreign = "11" * 32
+        foreign = net.ledger.tree.active[70].hash.hex()
 
         def bend(method: str, reply: Any) -> Any:
-            if method == "getblock" and reply["height"] == 60:
-                return {**reply, "previousblockhash": foreign}
+            if method == "getblockstats" and reply["height"] == 60:
+                return {**reply, "blockhash": foreign}
             return reply
 
         lie(net, bend)
@@ -111,7 +111,7 @@ async def test_odd_amounts_are_unavailable() -> None:
 def test_missing_fee_rates_are_unavailable(stats: dict[str, Any]) -> None:
     """Catches a fee that differs between nodes because one daemon left it out."""
     with pytest.raises(Unavailable):
-        read(BlockStats, "getblockstats", stats)
+        read(BlockStats, "getblockstats", {"blockhash": "11" * 32, "height": 7, **stats})
 
 
 async def test_stake_of_another_key_is_foreign_whatever_its_size() -> None:

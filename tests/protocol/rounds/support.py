@@ -200,8 +200,6 @@ class Holder(Alone):
             height=height,
             hash=ident(f"block {height}{branch}"),
             parent=bytes(32) if before is None else before.hash,
-            time=1_800_000_000 + height,
-            median_time=1_800_000_000 + height,
             fee_rate=2,
             deposits=made,
             change=tuple(change),

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from attrs import evolve
 
+from metanode.chains.base import ChainUpdate
 from metanode.custody.document import decode_document
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
@@ -58,6 +59,39 @@ def test_only_what_t_members_offer_is_paid() -> None:
     for peer in IDS[2:]:
         heard[peer] = evolve(heard[peer], transfers=heard[peer].transfers[:1])
     assert choose(node, heard) == b"", "no transfer has t offers"
+
+
+def test_an_index_that_was_kept_is_taken_up_with_all_that_is_open() -> None:
+    """Catches a deposit that a restart forgets, and one that counts as unseen because of it."""
+    node, heard = waiting()
+    ledger = node.candidates.ledger
+    again = Holder.make()
+    assert again.candidates.resume(ledger, node.candidates.seen_by(node.ctx.me))
+    assert [made.outpoint for made in again.candidates.ripe] == [
+        t.deposit.outpoint for t in node.candidates.eligible()
+    ]
+    assert again.candidates.eligible() == node.candidates.eligible() != ()
+    assert choose(again, heard) == choose(node, heard) != b""
+    again.put(inputs.ChainNews(ChainUpdate((), (), True), ()))
+    told = [send.message for send in again.effects.sends if isinstance(send.message, m.Publish)]
+    assert [len(message.seen) for message in told] == [3]
+    fresh = Holder.make()
+    assert not fresh.candidates.resume(Ledger(fresh.ctx.settings.custody), ())
+    assert fresh.candidates.eligible() == ()
+
+
+def test_a_sighting_is_forgotten_once_its_deposit_is_settled() -> None:
+    """Catches room for sightings that fills with what is long paid, and one dropped too soon."""
+    node, _ = waiting("one", "two")
+    one, two = (t.deposit.outpoint for t in node.candidates.eligible())
+    told = m.Publish((outpoint_ref(one), outpoint_ref(two)))
+    node.hear(1, told)
+    node.mine(spends=[(one, bytes(32))])
+    for _ in range(node.ctx.settings.confirmations - 1):
+        assert one in node.candidates.seen
+        node.mine()
+    assert set(node.candidates.seen) == {two}
+    assert node.candidates.seen_by(node.ctx.me) == node.candidates.seen_by(IDS[1]) == [two]
 
 
 def test_fewer_than_t_offers_are_no_candidate() -> None:
