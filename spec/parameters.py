@@ -20,6 +20,10 @@ holders who must renounce an event before it expires (``refund_quorum``)."""
 COINBASE_MATURITY_BLOCKS = 100
 """Blocks until new coins may be spent; source: Bitcoin Core, litecoind, consensus/consensus.h."""
 
+FULL_BLOCK_WEIGHT = 3_600_000
+"""A block of at least this weight was full; rule: nine tenths of MAX_BLOCK_WEIGHT, Bitcoin Core and
+litecoind, consensus/consensus.h."""
+
 PEGOUT_MATURITY_BLOCKS = 6
 """Blocks until what left Litecoin's extension block may be spent; source: litecoind,
 consensus/consensus.h, PEGOUT_MATURITY."""

@@ -38,6 +38,7 @@ from metanode.chains.replies import (
     Height,
     Id,
     Indexes,
+    MempoolInfo,
     Raw,
     Shape,
     Transaction,
@@ -90,6 +91,7 @@ class BitcoinAdapter:
         self._visited: list[_Visited] = []
         self._coins: set[Outpoint] = set()  # custody coins, spent ones until they leave the window
         self._sightings: dict[Id, tuple[Outpoint, ...]] = {}  # by id of the mempool's transactions
+        self._fee_floor = 0
         self._polling = anyio.Lock()
 
     @property
@@ -116,8 +118,8 @@ class BitcoinAdapter:
     async def check_daemon(self) -> None:
         """Raise :class:`Unavailable`, with the mend, unless the daemon can serve this network now.
 
-        It must follow the chain of this network, have caught up with its own
-        headers, and still hold the blocks from the key's birth on.
+        It must follow the chain of this network, have caught up with its own headers, and still
+        hold the blocks from the key's birth on. What fee it demands at least is noted.
         """
         genesis = await self._ask(Id, "getblockhash", 0)
         info = await self._ask(ChainInfo, "getblockchaininfo")
@@ -143,6 +145,7 @@ class BitcoinAdapter:
                 f"are looked for from block {self._birth_height} on: let it download them again "
                 "without prune"
             )
+        self._fee_floor = (await self._ask(MempoolInfo, "getmempoolinfo")).fee_floor
 
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""
@@ -201,7 +204,7 @@ class BitcoinAdapter:
                 visited.append(_Visited.of(summary))
                 coins |= visited[-1].created
             self._advance(kept, visited, coins)
-            return ChainUpdate(disconnected, tuple(summaries), caught_up)
+            return ChainUpdate(disconnected, tuple(summaries), caught_up, self._fee_floor)
 
     async def mempool_deposits(self) -> tuple[Outpoint, ...]:
         """Return the unconfirmed deposits that are in the mempool now.
@@ -318,7 +321,7 @@ class BitcoinAdapter:
         """
         rpc, key = self._rpc, self._watched()
         try:
-            wanted = ["blockhash", "height", "feerate_percentiles"]
+            wanted = ["blockhash", "height", "feerate_percentiles", "total_weight"]
             stats = await rpc.ask(BlockStats, "getblockstats", height, wanted)
             block_hash = stats.blockhash.hex()
             raw = await rpc.ask(Raw, "getblock", block_hash, SERIALISED)
@@ -333,7 +336,7 @@ class BitcoinAdapter:
             raise Unavailable(f"cannot read block {height}: {fault}") from fault
         if (block.height, block.hash) != (height, stats.blockhash):
             raise Unavailable(f"the chain daemon answers block {block.height} for {height}")
-        summary, sources = scan_block(block, stats.median, key_script(key), coins)
+        summary, sources = scan_block(block, stats.price, key_script(key), coins)
         return with_refunds(
             summary, {outpoint: await self._script_of(src) for outpoint, src in sources.items()}
         )

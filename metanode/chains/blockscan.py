@@ -50,7 +50,7 @@ def may_concern(raw: bytes, public_key: bytes) -> bool:
 def empty_summary(raw: bytes, stats: BlockStats) -> BlockSummary:
     """Return the summary of a serialised block that has nothing to do with us."""
     return BlockSummary(
-        height=stats.height, hash=stats.blockhash, parent=raw[4:36][::-1], fee_rate=stats.median,
+        height=stats.height, hash=stats.blockhash, parent=raw[4:36][::-1], fee_rate=stats.price,
         deposits=(), change=(), spends=(),
     )
 

@@ -20,6 +20,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from metanode.chains.json_decimal import base_units
 from metanode.custody.types import ID_BYTES, MAX_MONEY, MAX_OUTPUT_INDEX, Outpoint
 from metanode.errors import Unavailable
+from spec.parameters import FULL_BLOCK_WEIGHT
 
 MAX_HEIGHT = 2**31 - 1
 MAX_TIME = 2**32 - 1  # a block header's time has four bytes
@@ -153,11 +154,29 @@ class BlockStats:
     blockhash: Id
     height: Height
     feerate_percentiles: list[Rate]
+    total_weight: Count
 
     @property
-    def median(self) -> int:
-        """Return the median fee rate."""
-        return self.feerate_percentiles[2]
+    def price(self) -> int:
+        """Return what a place in the block cost: the median fee rate, or 0 if it was not full.
+
+        Whoever wants to move it must fill blocks. In a block with room a few transactions with odd
+        fees say nothing of what others had to pay.
+        """
+        return self.feerate_percentiles[2] if self.total_weight >= FULL_BLOCK_WEIGHT else 0
+
+
+@frozen
+class MempoolInfo:
+    """What a transaction must pay to be taken, in base units per 1,000 vB."""
+
+    mempoolminfee: Amount
+    minrelaytxfee: Amount
+
+    @property
+    def fee_floor(self) -> int:
+        """Return that in base units per vB, rounded up."""
+        return -(-max(self.mempoolminfee, self.minrelaytxfee) // 1000)
 
 
 @frozen

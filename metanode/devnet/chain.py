@@ -172,6 +172,7 @@ class BlockTree:
             self.locations[transaction.txid] = (node, position)
         node.undo = undo
         node.fee_rates = _percentiles(paid)
+        node.total_weight = sum(t.tx.weight for t in self.transactions(node)[1:])
         self.active.append(node)
 
     def disconnect(self) -> BlockNode:

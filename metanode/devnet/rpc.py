@@ -117,6 +117,7 @@ class DevnetRpc:
         return {
             "blockhash": node.hash.hex(), "height": node.height,
             "feerate_percentiles": list(node.fee_rates), "txs": node.transaction_count,
+            "total_weight": node.total_weight,
         }
 
     async def rpc_getchaintips(self) -> list[JsonObject]:

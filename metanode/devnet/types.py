@@ -96,5 +96,6 @@ class BlockNode:
     raw: bytes = field(repr=False)
     transaction_count: int
     fee_rates: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    total_weight: int = 0
     invalid: bool = False
     undo: list[tuple[Ref, UnspentCoin]] = field(factory=list, repr=False)

@@ -93,7 +93,7 @@ FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
         "hash", "height", "time", "mediantime", "previousblockhash", "tx", "tx.txid", "tx.vin",
         "tx.vout", "tx.vout.n", "tx.vout.value", "tx.vout.scriptPubKey.hex", "tx.vin.vout",
     ),
-    ("poll", "getblockstats"): ("blockhash", "height", "feerate_percentiles"),
+    ("poll", "getblockstats"): ("blockhash", "height", "feerate_percentiles", "total_weight"),
     ("poll", "getrawtransaction"): ("vout", "vout.scriptPubKey.hex"),
     ("mempool", "getrawtransaction"): (
         "txid", "vin", "vin.vout", "vout", "vout.n", "vout.scriptPubKey.hex",

@@ -104,7 +104,7 @@ class Candidates:
         Return whether that is news: what became of the deposits in it may not be booked yet. An
         index without blocks is the beginning of a new scan.
         """
-        self.ledger, self._cutoff = ledger, None
+        self.windows.ledger, self._cutoff = ledger, None
         self._untold += [outpoint for outpoint in seen if self.note_seen(outpoint, self.ctx.me)]
         if ledger.tip is None:
             return False
