@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from attrs import asdict
 from coincurve import PrivateKey
 
-from metanode.custody.document import PayoutDocument
+from metanode.custody.document import PayoutDocument, PayoutTerms
 from metanode.custody.payout import build_payout
 from metanode.custody.policy import CustodyPolicy
-from metanode.custody.scripts import address_of, key_script
+from metanode.custody.scripts import address_of, data_script, key_script
+from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.transfers import Transfer, classify_all
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot, Spend
 from spec.parameters import MAINNET
@@ -133,3 +135,13 @@ def signatures_of(document: PayoutDocument, key: PrivateKey = CUSTODY_KEY) -> li
         compact = key.sign_recoverable(digest, hasher=None)
         signed.append((int.from_bytes(compact[:32]), int.from_bytes(compact[32:64])))
     return signed
+
+
+def made_up(outpoint: Outpoint, **terms: Any) -> PayoutDocument:
+    """Return a document of one version that pays one deposit, which no chain has."""
+    known = {"network_id": NETWORK_ID, "chain": "devnet", "key_id": KEY_ID, "key_epoch": 1,
+             "cutoff_hash": bytes(32), "window": 0, "part": 0, "fee_rate": 1}
+    agreed = PayoutTerms(**{**known, **terms}, transfers=(outpoint,))
+    outputs = Output(900, key_script(CUSTODY)), Output(0, data_script(agreed.commitment))
+    version = UnsignedTransaction((Input(outpoint, 1000),), outputs, agreed.cutoff_height)
+    return PayoutDocument(**asdict(agreed, recurse=False), versions=(version,))

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from metanode.custody.payout import (
-    PayoutDocument,
     document_digest,
-    payout_event,
     roster_checksum,
 )
-from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
 from metanode.identity import Identity
 from metanode.protocol.context import succession_event
@@ -26,6 +23,7 @@ from metanode.tss.keyshare import PublicPackage
 from spec import messages as m
 from spec.parameters import faults_tolerated
 from spec.parameters import threshold as usual_threshold
+from tests.custody.support import made_up
 from tests.simulation.checkers import CODEC
 from tests.simulation.hostile import certificate
 from tests.simulation.simulator import NETWORK_ID, Simulation
@@ -160,27 +158,21 @@ def payout_lock(
     ``deposit`` names the event, ``variant`` makes another payout of it.
     """
     key = first_epoch(sim)
-    outpoint = Outpoint(deposit.to_bytes(32, "big"), 0)
-    name = payout_event(NETWORK_ID, key.key_id, outpoint)
-    spends = Input(outpoint, 1000)
-    payout = PayoutDocument(
+    payout = made_up(
+        Outpoint(deposit.to_bytes(32, "big"), 0),
         network_id=NETWORK_ID,
-        chain="devnet",
         key_id=key.key_id,
         key_epoch=key.number,
         public_key=key.public_key,
-        event=name,
         roster_checksum=roster_checksum(key.roster),
         cutoff_height=100 + variant,
-        cutoff_hash=bytes(32),
-        transfers=(outpoint,),
-        transaction=UnsignedTransaction((spends,), (Output(900, bytes([0, 20]) + bytes(20)),)),
+        window=deposit,
     )
     encoded = payout.encode() if document is None else document
     certified = certificate(
         sim,
         voters,
-        event=name if event is None else event,
+        event=payout.event if event is None else event,
         digest=document_digest(encoded) if digest is None else digest,
         attempt=attempt,
     )

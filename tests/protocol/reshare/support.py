@@ -8,8 +8,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from metanode.custody.document import decode_document
-from metanode.custody.payout import PayoutDocument, document_digest, payout_event, roster_checksum
-from metanode.custody.transaction import Input, Output, UnsignedTransaction
+from metanode.custody.payout import document_digest, roster_checksum
 from metanode.custody.types import Outpoint
 from metanode.errors import Malformed
 from metanode.protocol import inputs
@@ -34,6 +33,7 @@ from metanode.tss.keyshare import Keyshare, PublicPackage
 from spec import messages as m
 from spec.parameters import faults_tolerated
 from spec.parameters import threshold as usual_threshold
+from tests.custody.support import made_up
 from tests.protocol.support import (
     CODEC,
     DIGEST,
@@ -142,27 +142,20 @@ def payout_lock(
     """Return the lock of a payout with real votes: ``deposit`` names the event, ``variant`` makes
     another payout of it.
     """
-    outpoint = Outpoint(deposit.to_bytes(32, "big"), 0)
-    name = payout_event(NETWORK_ID, KEY_ID, outpoint)
-    payout = PayoutDocument(
+    payout = made_up(
+        Outpoint(deposit.to_bytes(32, "big"), 0),
         network_id=NETWORK_ID,
-        chain="devnet",
         key_id=KEY_ID,
         key_epoch=key.number,
         public_key=KEY,
-        event=name,
         roster_checksum=roster_checksum(key.roster),
         cutoff_height=100 + variant,
-        cutoff_hash=bytes(32),
-        transfers=(outpoint,),
-        transaction=UnsignedTransaction(
-            (Input(outpoint, 1000),), (Output(900, bytes([0, 20]) + bytes(20)),)
-        ),
+        window=deposit,
     )
     encoded = payout.encode() if document is None else document
     certificate = signed(
         voters,
-        event=name if event is None else event,
+        event=payout.event if event is None else event,
         digest=document_digest(encoded) if digest is None else digest,
         attempt=attempt,
         members=key.roster,

@@ -381,6 +381,8 @@ def test_a_member_that_was_away_is_shown_all_locks_again() -> None:
     effects = holder.pinged(2, 1)
     assert messages(effects, m.LockShown) == {peer: m.LockShown(NEXT, shown)}
     assert set(messages(effects, m.HandedOver)) == {peer}
+    order = [type(send.message) for send in effects.sends]
+    assert order.index(m.HandedOver) > order.index(m.LockShown)
 
 
 def test_a_restart_goes_on_where_it_was() -> None:

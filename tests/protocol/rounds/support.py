@@ -332,12 +332,13 @@ class Holder(Alone):
 
 
 def deposit(
-    name: str, height: int, position: int = 1, memo: bytes | None = MEMO, amount: int = 10**8
+    name: str, height: int, position: int = 1, memo: bytes | None = MEMO, amount: int = 10**8,
+    refund_script: bytes | None = key_script(curve.encode_point(curve.generator_mult(77))),
+    matures: int = 0,
 ) -> Deposit:
     """Return a deposit whose outpoint follows from its name."""
-    refund = key_script(curve.encode_point(curve.generator_mult(77)))
-    block = ident(f"block {height}")
-    return Deposit(Outpoint(ident(name), 0), amount, height, block, position, memo, refund)
+    outpoint, block = Outpoint(ident(name), 0), ident(f"block {height}")
+    return Deposit(outpoint, amount, height, block, position, memo, refund_script, matures)
 
 
 def convinces(frames: Sequence[bytes], culprit: bytes) -> bool:
