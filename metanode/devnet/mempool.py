@@ -174,6 +174,11 @@ class Mempool:
                 continue  # it depends on a coin that the new chain does not have: gone, as in Core
         self.raise_minimum(self.minimum)
 
+    def forget(self, txid: bytes) -> None:
+        """Forget a transaction, and what spends its outputs."""
+        for gone in self._with_descendants({txid} & self.entries.keys()):
+            self._remove(gone)
+
     def clear(self) -> None:
         """Forget everything."""
         self.entries.clear()

@@ -142,6 +142,7 @@ class Users:
     ledger: DevnetLedger
     secrets: Any
     deposits: list[Paid] = field(factory=list)
+    _sources: dict[Outpoint, tuple[PrivateKey, UnsignedTransaction]] = field(factory=dict)
 
     def deposit(self, custody_key: bytes, amount: int, kind: str = "release") -> Paid:
         """Put a deposit into the mempool: with a memo that can be paid, or one that cannot."""
@@ -157,7 +158,21 @@ class Users:
         self.ledger.submit(parse_transaction(sign_with(user, unsigned).hex()))
         made = Paid(Outpoint(unsigned.txid, 0), amount, payee, home, kind)
         self.deposits.append(made)
+        self._sources[made.outpoint] = user, unsigned
         return made
+
+    def send_again(self, deposit: Paid) -> None:
+        """Send a deposit again that the mempool has forgotten."""
+        user, unsigned = self._sources[deposit.outpoint]
+        self.ledger.submit(parse_transaction(sign_with(user, unsigned).hex()))
+
+    def take_back(self, deposit: Paid) -> None:
+        """Spend what a deposit was made of elsewhere, while it is neither mined nor waiting."""
+        user, unsigned = self._sources[deposit.outpoint]
+        paid = Output(deposit.amount, FAUCET_SCRIPT)
+        elsewhere = UnsignedTransaction(unsigned.inputs, (paid,))
+        self.ledger.submit(parse_transaction(sign_with(user, elsewhere).hex()))
+        self.deposits.remove(deposit)
 
     def received(self, script: bytes) -> list[int]:
         """Return the amounts that a script has on the active chain; nobody spends them here."""
