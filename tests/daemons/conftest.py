@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from metanode.devnet.daemon import Daemon, find_program
 from tests.daemons.support import RPCAUTH, Chain, Embedded
-from tools.daemon import Daemon, find_program
 
 
 @pytest.fixture(autouse=True, scope="session")

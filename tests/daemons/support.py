@@ -24,10 +24,10 @@ from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.custody.scripts import address_of, data_script
 from metanode.custody.types import BlockSummary, Deposit, Outpoint
+from metanode.devnet.daemon import MATURE_BLOCKS, WALLET, Daemon, Server
 from metanode.devnet.faucet import FAUCET_SCRIPT
 from tests.daemons.coins import FEE, Coin, Kind, script_of, signed
 from tests.support import key_of
-from tools.daemon import MATURE_BLOCKS, WALLET, Daemon, Server
 
 COIN = 100_000_000
 PURSE = key_of("purse")
@@ -175,6 +175,7 @@ class Chain:
         total = PURSE_COINS * PURSE_AMOUNT + BULK_FEE
         coins = Decimal(total).scaleb(-8)
         if isinstance(self.server, Daemon):
+            self.server.open_wallet()
             txid = self.server.call("sendtoaddress", self.address(PURSE), coins, wallet=WALLET)
         else:
             txid = self.call("devnet_faucet", self.address(PURSE), coins)["txid"]

@@ -17,11 +17,11 @@ from btclib.tx import OutPoint, Tx, TxIn, TxOut
 from metanode.custody.scripts import data_script, witness_script
 from metanode.custody.transaction import CURVE_ORDER, der_signature
 from metanode.custody.types import Outpoint
+from metanode.devnet.daemon import DaemonError
 from spec.chains import family
 from tests.daemons.coins import FEE, Coin, script_of, signed, signed_tx
 from tests.daemons.support import AMOUNT, COIN, PURSE, Chain
 from tests.support import key_of
-from tools.daemon import DaemonError
 
 PAYEE = key_of("policy: payee")
 HOME = script_of(PAYEE)
