@@ -50,7 +50,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         if os.environ.get("CI_DAEMON") == "required":
             pytest.fail(said)
         pytest.skip(said)
-    settings = {"rpcauth": RPCAUTH, "maxmempool": "5"}  # the least: it can be filled
+    settings = {"rpcauth": RPCAUTH, "maxmempool": "8"}  # can be filled, and holds a block
     server = Daemon(program, tmp_path_factory.mktemp("daemon"), settings=settings)
     try:
         yield Chain.begin(server)

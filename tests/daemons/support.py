@@ -22,7 +22,7 @@ from coincurve import PrivateKey
 from metanode.chains.base import DEVNET, ChainUpdate
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
-from metanode.custody.scripts import address_of, data_script
+from metanode.custody.scripts import address_of, data_script, witness_script
 from metanode.custody.types import BlockSummary, Deposit, Outpoint
 from metanode.devnet.daemon import MATURE_BLOCKS, WALLET, Daemon, Server
 from metanode.devnet.faucet import FAUCET_SCRIPT
@@ -38,7 +38,7 @@ LITECOIN_REGTEST = "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c4
 STEADY = ("steady", "the same after each start")  # accepted beside the cookie
 RPCAUTH = f"{STEADY[0]}:salt${hmac.digest(b'salt', STEADY[1].encode(), 'sha256').hex()}"
 MEMO = b"what the depositor says"
-BULK_OUTPUTS, BULK_FEE = 1_400, 60_000  # of the transactions that fill a mempool
+BULK_OUTPUTS, BULK_FEE = 1_400, 70_000  # of the transactions that fill a mempool
 _ROUND = itertools.count()
 
 
@@ -153,15 +153,19 @@ class Chain:
         """Undo :meth:`set_aside`."""
         self.call("reconsiderblock", block_hash.hex())
 
+    def send_bulk(self, fee: int) -> None:
+        """Put a large transaction into the mempool: a sixteenth of a block."""
+        coin = self.coin()
+        each = (coin.amount - fee) // BULK_OUTPUTS
+        self.send(signed([coin], [(each, witness_script(0, bytes(32)))] * BULK_OUTPUTS)[0])
+
     @contextmanager
     def full_mempool(self) -> Iterator[None]:
         """Have a mempool that takes cheap transactions no more; afterwards it is empty."""
         if self.is_real:
             fee = BULK_FEE
             while not self.call("getmempoolinfo")["mempoolminfee"] * COIN > 1000:
-                coin = self.coin()
-                each = (coin.amount - fee) // BULK_OUTPUTS
-                self.send(signed([coin], [(each, script_of(PURSE, "p2pkh"))] * BULK_OUTPUTS)[0])
+                self.send_bulk(fee)
                 fee += BULK_FEE // 10  # the cheapest is evicted, never the one that comes
         else:
             self.call("devnet_mempoolminfee", Decimal("0.00005"))

@@ -9,6 +9,7 @@ from metanode.custody.types import Outpoint
 from tests.daemons.coins import FEE, KINDS, Coin, Kind, script_of, signed
 from tests.daemons.support import (
     AMOUNT,
+    BULK_FEE,
     MEMO,
     PURSE,
     Chain,
@@ -64,7 +65,7 @@ async def test_a_deposit_is_seen_in_the_mempool_and_in_its_block(chain: Chain) -
         assert (found.height, found.block_hash) == (chain.height(), block_hash)
         assert found.position == 1
         assert found.refund_script == script_of(PURSE)
-        assert block.fee_rate > 1
+        assert block.fee_rate == 0  # of a block that is far from full
         assert await watcher.mempool_deposits() == ()
         assert (await watcher.poll()).connected == ()
 
@@ -145,6 +146,25 @@ async def test_a_coinbase_deposit_says_when_it_can_be_spent(chain: Chain) -> Non
         mined, paid = (d for b in (await caught_up(watcher)).connected for d in b.deposits)
         assert spendable_from(mined) == mined.height + 100
         assert spendable_from(paid) == paid.height + 1
+
+
+async def test_the_price_is_that_of_full_blocks(chain: Chain) -> None:
+    """Catches a fee rate that is bought with a few dear transactions in blocks that have room."""
+    custody = key_of("blocks: price")
+    async with watching(chain, custody) as watcher:
+        for _ in range(9):
+            coin = chain.coin()
+            raw, _ = signed([coin], [(coin.amount - 600 * 111, script_of(PURSE))])
+            chain.send(raw)
+        chain.deposit(custody)
+        (small,) = chain.mine()
+        for _ in range(16):
+            chain.send_bulk(3 * BULK_FEE)
+        (full,) = chain.mine()
+        found = {block.hash: block for block in (await caught_up(watcher)).connected}
+        assert found[small].fee_rate == 0
+        size = chain.call("getblock", full.hex())["size"]
+        assert found[full].fee_rate == 16 * 3 * BULK_FEE // size
 
 
 async def test_change_of_a_payout_is_no_deposit(chain: Chain) -> None:

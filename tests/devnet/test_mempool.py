@@ -81,6 +81,18 @@ def test_a_block_takes_no_child_without_its_parent() -> None:
     assert set(purse.mempool.entries) == {other.txid}
 
 
+def test_a_block_takes_no_more_signature_checks_than_it_may() -> None:
+    """Catches a block that its own chain refuses: 80,000 is the most that one may cost."""
+    purse = Purse()
+    bare = b"\x51\x21" + USER.public_key.format() + b"\x51\xae"
+    for _ in range(6):
+        coin = purse.coins.pop()
+        raw, _ = spend(USER, [(coin, COIN)], [(10_000, bare)] * 190)
+        purse.ledger.submit(parse_transaction(raw.hex()))
+    assert len(purse.mined()) == 5
+    assert len(purse.mined()) == 1
+
+
 def test_a_full_mempool_evicts_what_pays_least() -> None:
     """Catches a payout that stays where a real daemon drops it, and a child that is left alone."""
     purse = Purse()
