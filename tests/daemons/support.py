@@ -236,7 +236,7 @@ async def connected(
         yield rpc
 
 
-def adapter_of(chain: Chain, rpc: RpcClient, **changes: Any) -> BitcoinAdapter:
+def adapter_of(chain: Chain, rpc: RpcClient, /, **changes: Any) -> BitcoinAdapter:
     """Return an adapter for a chain, with parameters that suit short tests."""
     parameters = evolve(
         DEVNET, name="regtest", hrp=chain.hrp, final_confirmations=3, reorg_window_blocks=100
@@ -245,7 +245,7 @@ def adapter_of(chain: Chain, rpc: RpcClient, **changes: Any) -> BitcoinAdapter:
 
 
 @asynccontextmanager
-async def adapter(chain: Chain, **changes: Any) -> AsyncIterator[BitcoinAdapter]:
+async def adapter(chain: Chain, /, **changes: Any) -> AsyncIterator[BitcoinAdapter]:
     """Open a client and an adapter on it."""
     async with connected(chain) as rpc:
         yield adapter_of(chain, rpc, **changes)

@@ -6,6 +6,8 @@ import pytest
 
 from metanode.custody.scripts import data_script
 from metanode.custody.types import Outpoint
+from metanode.errors import Unavailable
+from spec.chains import CHAINS
 from tests.daemons.coins import FEE, KINDS, Coin, Kind, script_of, signed
 from tests.daemons.support import (
     AMOUNT,
@@ -30,6 +32,24 @@ async def test_the_tip_is_that_of_the_daemon(chain: Chain) -> None:
         for _ in range(2):
             (block,) = chain.mine()
             assert await watcher.tip() == (chain.height(), block)
+
+
+async def test_a_chain_is_known_by_its_first_block(chain: Chain) -> None:
+    """Catches stakes and deposits that are looked for on another chain, and a wrong genesis block.
+
+    The real daemon says here which first block is its own, for the table of chains.
+    """
+    genesis = bytes.fromhex(chain.call("getblockhash", 0))
+    (own,) = (each.name for each in CHAINS.values() if each.genesis == genesis)
+    assert CHAINS[own].hrp == chain.hrp
+    for name, other in CHAINS.items():
+        async with adapter(chain, chain=name) as watcher:
+            if name == own:
+                await watcher.check_daemon()
+                continue
+            said = rf"follows {CHAINS[own].title} \(regtest\), and this network is of {other.title}"
+            with pytest.raises(Unavailable, match=said):
+                await watcher.check_daemon()
 
 
 async def test_a_poll_gives_every_block_once(chain: Chain) -> None:
