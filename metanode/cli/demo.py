@@ -106,7 +106,7 @@ async def play(directory: Path, seed: int, report: Progress, program: Program | 
     try:
         await network.prepare()
         chain = CHAINS[network.chain_name].title
-        report.step(f"homes, stakes and the chain ({chain}) are ready in {directory}")
+        report.step(f"homes, stakes and {chain} are ready in {directory}")
         async with network.rpc() as rpc:
             outcome = await Scenario(network, rpc, report, seed).run()
     finally:
