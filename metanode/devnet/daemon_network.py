@@ -77,7 +77,7 @@ class DaemonNetwork(LocalNetwork):
             self._daemon.close()
 
     def _prepare_chain(self) -> None:
-        directory = self.directory / "chain"
+        directory = self.directory.resolve() / "chain"
         directory.mkdir()
         self._daemon = Daemon(self.program, directory)
         self.chain_name = f"{self.program.family}-regtest"
