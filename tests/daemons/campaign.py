@@ -131,6 +131,11 @@ class Campaign:
         """Return what is wrong with the deposits, and the hashes of the nodes' last trace lines."""
         await self.scenario.meet()
         await self.scenario.make_key()
+        if self.network.program.family == "litecoin":
+            forks = (await self.rpc.call("getblockchaininfo"))["softforks"]
+            if not forks["mweb"]["active"]:
+                raise Unavailable("MWEB is not active: nothing was tried")
+            self.report.detail("MWEB is active, and somebody moves coins into it all along")
         self.progress = time.monotonic()
         while len(self.paid_out) < self.payouts or self.restarted < self.restarts:
             await self.deposit()
