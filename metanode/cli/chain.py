@@ -10,6 +10,7 @@ import click
 
 from metanode.cli.common import parse_endpoint
 from metanode.errors import UserError
+from spec.chains import FAMILIES
 
 if TYPE_CHECKING:  # loaded when used, see common
     from metanode.devnet.server import DevnetSettings
@@ -40,8 +41,12 @@ async def _serve(settings: DevnetSettings) -> None:
     "--interval", type=float, default=1.0, show_default=True, metavar="SECONDS",
     help="Time between blocks; 0 mines only on request.",
 )
+@click.option(
+    "--hrp", default="bcrt", show_default=True, type=click.Choice(list(FAMILIES)),
+    help="Prefix of addresses: dust and replacement are those of its chains.",
+)
 @click.option("--auth-file", type=click.Path(path_type=Path), help="File with user:password.")
-def command(data: Path, listen: str, interval: float, auth_file: Path | None) -> None:
+def command(data: Path, listen: str, interval: float, hrp: str, auth_file: Path | None) -> None:
     """Run the embedded devnet chain until SIGINT or SIGTERM."""
     import anyio
 
@@ -59,7 +64,7 @@ def command(data: Path, listen: str, interval: float, auth_file: Path | None) ->
         credentials = read_credentials(auth_file)
     make_directory(data)
     settings = DevnetSettings(
-        directory=data, host=endpoint.host, port=endpoint.port, block_interval_s=interval,
+        directory=data, hrp=hrp, host=endpoint.host, port=endpoint.port, block_interval_s=interval,
         credentials=credentials,
     )
     anyio.run(_serve, settings, backend="trio")

@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from metanode.chains.rpc import RpcClient
+from metanode.devnet.daemon import Program, program_at
+from metanode.devnet.daemon_network import DaemonNetwork
 from metanode.devnet.demo_scenario import Outcome, Scenario
 from metanode.devnet.local_network import LocalNetwork
 from metanode.errors import MetanodeError, UserError
+from spec.chains import CHAINS
 
 SEEDS_LIMIT = 1000
 
@@ -93,13 +95,19 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-async def play(directory: Path, seed: int, report: Progress) -> Outcome:
-    """Run one network below ``directory`` to its end."""
-    network = LocalNetwork(directory)
+async def play(directory: Path, seed: int, report: Progress, program: Program | None) -> Outcome:
+    """Run one network below ``directory`` to its end, on a real daemon if one is given."""
+    network: LocalNetwork
+    if program is None:
+        network = LocalNetwork(directory)
+    else:
+        network = DaemonNetwork(directory, program=program)
+        report.detail(f"the chain daemon: {program.version}")
     try:
         await network.prepare()
-        report.step(f"homes, stakes and the devnet chain are ready in {directory}")
-        async with RpcClient(network.rpc_url) as rpc:
+        chain = CHAINS[network.chain_name].title
+        report.step(f"homes, stakes and {chain} are ready in {directory}")
+        async with network.rpc() as rpc:
             outcome = await Scenario(network, rpc, report, seed).run()
     finally:
         network.stop()
@@ -133,7 +141,9 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(deposits)
 
 
-def run_once(seed: int, keep: Path | None, console: Console) -> Outcome:
+def run_once(
+    seed: int, keep: Path | None, console: Console, program: Program | None = None
+) -> Outcome:
     """Run the demo once; its files go to ``keep``, or to a temporary folder that is removed."""
     directory = Path(tempfile.mkdtemp(prefix="metanode-demo-")) if keep is None else keep
     if keep is not None and keep.exists() and any(keep.iterdir()):
@@ -141,8 +151,8 @@ def run_once(seed: int, keep: Path | None, console: Console) -> Outcome:
     done = False
     try:
         with Progress(console) as report:
-            report.step(f"seed {seed}; again with: python -m metanode demo --seed {seed}")
-            outcome = anyio.run(play, directory, seed, report, backend="trio")
+            report.step(f"seed {seed}; again with: {replay(seed, program)}")
+            outcome = anyio.run(play, directory, seed, report, program, backend="trio")
         done = not outcome.faults
         return outcome
     finally:
@@ -150,18 +160,28 @@ def run_once(seed: int, keep: Path | None, console: Console) -> Outcome:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def replay(seed: int, program: Program | None) -> str:
+    """Return the command line that plays a seed again."""
+    daemon = "" if program is None else f" --daemon {program.path}"
+    return f"python -m metanode demo --seed {seed}{daemon}"
+
+
 @click.command()
 @click.option("--seed", type=int, help="Decides which node is killed, and when.")
 @click.option("--kill-seeds", metavar="RANGE", help="One network a seed, e.g. 1-20.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep homes, logs and chain here.")
-def command(seed: int | None, kill_seeds: str | None, keep: Path | None) -> int:
+@click.option("--daemon", metavar="PATH", help="A litecoind or bitcoind to run it on (regtest).")
+def command(
+    seed: int | None, kill_seeds: str | None, keep: Path | None, daemon: str | None
+) -> int:
     """Run a local network of four nodes to the last payout; exit 0 if all went well."""
     console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
-    if kill_seeds is not None:
-        return _campaign(parse_seeds(kill_seeds), keep, console)
-    outcome = run_once(
-        random.SystemRandom().randrange(1 << 32) if seed is None else seed, keep, console
-    )
+    seeds = None if kill_seeds is None else parse_seeds(kill_seeds)
+    program = None if daemon is None else program_at(daemon)
+    if seeds is not None:
+        return _campaign(seeds, keep, console, program)
+    chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    outcome = run_once(chosen, keep, console, program)
     show(console, outcome)
     for fault in outcome.faults:
         console.print(fault, style="bold red", markup=False, highlight=False)
@@ -170,13 +190,15 @@ def command(seed: int | None, kill_seeds: str | None, keep: Path | None) -> int:
     return 1 if outcome.faults else 0
 
 
-def _campaign(seeds: list[int], keep: Path | None, console: Console) -> int:
+def _campaign(
+    seeds: list[int], keep: Path | None, console: Console, program: Program | None
+) -> int:
     """Run one network a seed; print a line for each, and how to replay those that failed."""
     failed = []
     for seed in seeds:
         began = time.monotonic()
         try:
-            outcome = run_once(seed, keep / f"seed-{seed}" if keep else None, console)
+            outcome = run_once(seed, keep / f"seed-{seed}" if keep else None, console, program)
             faults = outcome.faults
             said = outcome.killed
         except MetanodeError as error:
@@ -190,7 +212,7 @@ def _campaign(seeds: list[int], keep: Path | None, console: Console) -> int:
         if faults:
             failed.append(seed)
     for seed in failed:
-        console.print(f"replay: python -m metanode demo --seed {seed}", style="bold red")
+        console.print(f"replay: {replay(seed, program)}", style="bold red")
     console.print(
         f"{len(seeds) - len(failed)} of {len(seeds)} seeds: no double payout, "
         "every deposit settled, every trace legal",

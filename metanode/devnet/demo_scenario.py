@@ -21,8 +21,7 @@ from metanode.custody.payout import custody_address, custody_script
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.types import Outpoint
 from metanode.devnet.local_network import LocalNetwork
-from metanode.devnet.types import DEVNET_HRP
-from metanode.devnet.wallet import deposit, faucet
+from metanode.devnet.wallet import deposit
 from metanode.errors import Unavailable
 from metanode.runtime.secrets.keystore import read_node_id
 from spec.parameters import DEVNET
@@ -136,12 +135,12 @@ class Scenario:
         self.report.detail(
             f"certified by {size} of {size}, any {key['threshold']} can sign: {key['public_key']}"
         )
-        self.report.detail(f"custody address {custody_address(self.public_key, DEVNET_HRP)}")
+        self.report.detail(f"custody address {custody_address(self.public_key, self.network.hrp)}")
 
     async def fund(self, *amounts: int) -> None:
         """Give the user a confirmed coin for each deposit to come, with something for the fee."""
-        address = address_of(key_script(self.user.public_key.format()), DEVNET_HRP)
-        coins = [await faucet(self.rpc, address, amount + 100_000) for amount in amounts]
+        address = address_of(key_script(self.user.public_key.format()), self.network.hrp)
+        coins = [await self.network.fund(self.rpc, address, each + 100_000) for each in amounts]
         for coin in coins:
             await self.confirmed(coin)
 
@@ -164,7 +163,8 @@ class Scenario:
         """Make a deposit of a user, with a memo that can be paid or one that cannot."""
         script = key_script(self.user.public_key.format())
         target = key_script(PrivateKey(self.random.randbytes(32)).public_key.format())
-        memo = b"pay:" + address_of(target, DEVNET_HRP).encode() if kind == "release" else b"hello"
+        payee = address_of(target, self.network.hrp)
+        memo = f"pay:{payee}".encode() if kind == "release" else b"hello"
         txid = await deposit(self.rpc, self.user, custody_script(self.public_key), amount, memo)
         self.report.detail(f"{name}: {amount} to custody, memo {memo.decode()!r}")
         made = Accepted(name, txid, 0, amount, target if kind == "release" else script, kind)

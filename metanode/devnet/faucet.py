@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from coincurve import PrivateKey
@@ -104,27 +104,27 @@ def found_blocks(
     return outpoints
 
 
-def _faucet_coins(ledger: DevnetLedger) -> list[tuple[Ref, int]]:
-    """Return the faucet's spendable coins, the largest first, those of the mempool last."""
+def _faucet_coins(ledger: DevnetLedger) -> Iterator[tuple[Ref, int]]:
+    """Yield the faucet's spendable coins, the largest first, those of the mempool last."""
     next_height = ledger.tree.tip.height + 1
-    spenders = ledger.mempool.spenders
+    mempool = ledger.mempool
     confirmed = [
         (ref, coin.amount)
         for ref, coin in ledger.tree.coins.items()
         if coin.script == FAUCET_SCRIPT
         and coin.amount > 0
-        and ref not in spenders
+        and ref not in mempool.spenders
         and (
             not coin.coinbase
             or (coin.height is not None and next_height - coin.height >= COINBASE_MATURITY_BLOCKS)
         )
     ]
-    confirmed.sort(key=lambda item: -item[1])
-    unconfirmed: list[tuple[Ref, int]] = []
-    for txid, entry in ledger.mempool.entries.items():
-        if not ledger.mempool.has_room(txid, 2):  # the next payment, and what its payee does
-            continue
+    yield from sorted(confirmed, key=lambda item: -item[1])
+    for txid, entry in list(mempool.entries.items()):
         for index, output in enumerate(entry.transaction.tx.vout):
-            if output.script_pub_key.script == FAUCET_SCRIPT and (txid, index) not in spenders:
-                unconfirmed.append(((txid, index), output.value))
-    return confirmed + unconfirmed
+            if (
+                output.script_pub_key.script == FAUCET_SCRIPT
+                and (txid, index) not in mempool.spenders
+                and mempool.has_room(txid, 2)  # the next payment, and what its payee does
+            ):
+                yield (txid, index), output.value

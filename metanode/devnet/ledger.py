@@ -71,8 +71,8 @@ class DevnetLedger:
             )
         place = self.tree.next_place()
         if max_fee_rate:
-            fee, _ = self.mempool.check(transaction, place)
-            if fee > max_fee_rate * transaction.vsize // KILO:
+            entry, _ = self.mempool.check(transaction, place)
+            if entry.fee > max_fee_rate * transaction.vsize // KILO:
                 raise DevnetError(RpcCode.VERIFY_ERROR, FEE_TOO_HIGH)
         self.mempool.accept(transaction, place)
         return transaction.txid

@@ -24,9 +24,11 @@ import anyio.to_thread
 import attrs
 from attrs import define, field
 
+from metanode.chains.rpc import RpcClient
 from metanode.custody.scripts import key_script
 from metanode.custody.types import Outpoint
 from metanode.devnet.faucet import found_chain
+from metanode.devnet.wallet import faucet
 from metanode.errors import MetanodeError, Unavailable
 from metanode.runtime.home.config import load_config
 from metanode.runtime.home.config_template import render
@@ -34,6 +36,7 @@ from metanode.runtime.home.home import Home
 from metanode.runtime.operator.admin import fetch_status
 from metanode.runtime.secrets.keystore import read_node_id
 from metanode.runtime.store.files import atomic_write
+from spec.chains import CHAINS
 from spec.parameters import DEVNET, faults_tolerated, threshold
 
 STAKE = 2_000_000
@@ -64,15 +67,15 @@ class LocalNetwork:
     async def prepare(self) -> None:
         """Make the homes, found the chain with their stakes, and start the chain."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        port, *ports = free_ports(self.size + self.spares + 1)
-        self.rpc_url = f"http://127.0.0.1:{port}"
+        ports = free_ports(self.size + self.spares)
+        self._prepare_chain()
         self.started = time.time()
         until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
         shared = _options(
             preset="devnet", name="local", members=self.size, threshold=threshold(self.size),
             byzantine=faults_tolerated(self.size), chain=self.chain_name, keygen=self.keygen,
             keygen_until=until * DEVNET.keygen_period_s + 1, stake_minimum=STAKE // 2,
-            rpc_url=self.rpc_url, confirmations=1,
+            rpc_url=self.rpc_url, confirmations=1, **self._rpc_options(),
         )
         failures: list[Unavailable] = []
         async with anyio.create_task_group() as tasks:
@@ -88,10 +91,23 @@ class LocalNetwork:
                 tasks.start_soon(self._command, ["init", *options, *shared], failures)
         if failures:
             raise failures[0]
-        stakes = await anyio.to_thread.run_sync(self._found_chain)
+        owners = [(key_script(read_node_id(home.identity)), STAKE) for home in self.homes]
+        stakes = await self._begin_chain(owners)
         for home, stake in zip(self.homes, stakes, strict=True):
             write_stake(home, stake)
-        await self._start_chain(port)
+
+    @property
+    def hrp(self) -> str:
+        """Return the first part of the chain's addresses."""
+        return CHAINS[self.chain_name].hrp
+
+    def rpc(self) -> RpcClient:
+        """Return a client of the chain, to be opened by the caller."""
+        return RpcClient(self.rpc_url)
+
+    async def fund(self, rpc: RpcClient, address: str, amount: int) -> Outpoint:
+        """Give somebody ``amount`` base units; return the new, unconfirmed coin."""
+        return await faucet(rpc, address, amount)
 
     def start(self, number: int) -> None:
         """Start the node of a number, counted from 0."""
@@ -182,9 +198,20 @@ class LocalNetwork:
                 process.kill()
                 process.wait()
 
-    def _found_chain(self) -> tuple[Outpoint, ...]:
-        owners = [(key_script(read_node_id(home.identity)), STAKE) for home in self.homes]
-        return found_chain(self.directory / "chain", owners, int(time.time()))
+    def _prepare_chain(self) -> None:
+        """Choose where the chain will answer."""
+        self.rpc_url = f"http://127.0.0.1:{free_ports(1)[0]}"
+
+    def _rpc_options(self) -> dict[str, object]:
+        """Return what ``init`` must know to open the chain beside its address."""
+        return {}
+
+    async def _begin_chain(self, owners: list[tuple[bytes, int]]) -> tuple[Outpoint, ...]:
+        """Found the chain with old stakes of (script, amount), start it, and return the stakes."""
+        directory, now = self.directory / "chain", int(time.time())
+        stakes = await anyio.to_thread.run_sync(found_chain, directory, owners, now)
+        await self._start_chain(int(self.rpc_url.rpartition(":")[2]))
+        return stakes
 
     async def _start_chain(self, port: int) -> None:
         data, listen = self.directory / "chain", f"127.0.0.1:{port}"

@@ -27,6 +27,7 @@ from spec.chains import Family
 
 MAX_TRANSACTIONS = 5000
 MAX_BLOCK_VBYTES = 990_000  # leaves room for the header and the coinbase
+MAX_BLOCK_CHECKS = 79_600  # MAX_BLOCK_SIGOPS_COST less what is kept for the coinbase
 MAX_PACKAGE = 25  # transactions, itself among them: -limitancestorcount, -limitdescendantcount
 MAX_PACKAGE_VBYTES = 101_000  # -limitancestorsize, -limitdescendantsize
 CARVE_OUT_VBYTES = 10_000  # EXTRA_DESCENDANT_TX_SIZE_LIMIT: one small child more is allowed
@@ -36,10 +37,11 @@ _OP_RETURN = b"\x6a"
 
 @frozen(eq=False)
 class MempoolEntry:
-    """An accepted transaction and its fee in base units."""
+    """An accepted transaction, its fee in base units, and the cost of its signature checks."""
 
     transaction: ChainTransaction
     fee: int
+    checks: int
 
 
 class Mempool:
@@ -72,11 +74,11 @@ class Mempool:
 
     def check(
         self, transaction: ChainTransaction, place: Place, *, returned: bool = False
-    ) -> tuple[int, set[bytes]]:
-        """Return (fee, ids that it would replace); raises :class:`DevnetError` when refused.
+    ) -> tuple[MempoolEntry, set[bytes]]:
+        """Return the new entry and the ids that it would replace.
 
-        The order is that of ``MemPoolAccept::PreChecks``. ``returned`` tells that the transaction
-        was in a block that has left the chain: it need not pay to be relayed.
+        Raises :class:`DevnetError`; the order is that of ``MemPoolAccept::PreChecks``. ``returned``
+        tells that the transaction was in a block that has left the chain: it need not pay again.
         """
         check_form(transaction)
         check_standard(transaction, self._family.dust_rate)
@@ -87,9 +89,9 @@ class Mempool:
         coins = coins_spent(transaction, self.find)
         check_sequence(transaction, coins, place, "non-BIP68-final")
         fee = check_amounts(transaction, coins, place.height)
-        check_standard_inputs(transaction, coins)
+        checks = check_standard_inputs(transaction, coins)
         if not returned:
-            check_relay_fee(transaction.vsize, fee, self.minimum)
+            check_relay_fee(transaction.vsize, checks, fee, self.minimum)
         ancestors = self._ancestors(transaction)
         self._check_package(transaction, ancestors, rivals)
         if ancestors & rivals:
@@ -100,16 +102,16 @@ class Mempool:
         check_scripts(transaction, coins)
         if len(self.entries) - len(replaced) >= MAX_TRANSACTIONS:
             raise rejected("mempool full")
-        return fee, replaced
+        return MempoolEntry(transaction, fee, checks), replaced
 
     def accept(
         self, transaction: ChainTransaction, place: Place, *, returned: bool = False
     ) -> None:
         """Add a transaction, and drop those that it replaces; refused ones change nothing."""
-        fee, replaced = self.check(transaction, place, returned=returned)
+        entry, replaced = self.check(transaction, place, returned=returned)
         for txid in replaced:
             self._remove(txid)
-        self.entries[transaction.txid] = MempoolEntry(transaction, fee)
+        self.entries[transaction.txid] = entry
         for ref in transaction.spent():
             self.spenders[ref] = transaction.txid
 
@@ -133,14 +135,11 @@ class Mempool:
 
     def block_template(self) -> list[MempoolEntry]:
         """Return what the next block should hold: the dearest that fit, parents first."""
-        everything = list(self.entries.values())
-        if sum(entry.transaction.vsize for entry in everything) <= self.block_vbytes:
-            return everything
         chosen: dict[bytes, MempoolEntry] = {}
-        left = self.block_vbytes
+        space, checks = self.block_vbytes, MAX_BLOCK_CHECKS
         packages = {
-            entry.transaction.txid: self._ancestors(entry.transaction) | {entry.transaction.txid}
-            for entry in everything
+            txid: self._ancestors(entry.transaction) | {txid}
+            for txid, entry in self.entries.items()
         }
 
         def rate(txid: bytes) -> float:
@@ -148,12 +147,13 @@ class Mempool:
             return fee / vsize
 
         for txid in sorted(packages, key=rate, reverse=True):
-            missing = packages[txid] - chosen.keys()
-            _, size = self._totals(missing)
-            if size <= left:
-                left -= size
-                chosen |= {each: self.entries[each] for each in self.entries if each in missing}
-        return list(chosen.values())
+            added = {each: self.entries[each] for each in packages[txid] - chosen.keys()}
+            size = sum(entry.transaction.vsize for entry in added.values())
+            cost = sum(entry.checks for entry in added.values())
+            if size <= space and cost <= checks:
+                space, checks = space - size, checks - cost
+                chosen |= added
+        return [entry for txid, entry in self.entries.items() if txid in chosen]
 
     def confirm(self, transactions: Iterable[ChainTransaction]) -> None:
         """Remove what a block holds, and what conflicts with it."""

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from btclib.consensus import WITNESS_SCALE_FACTOR
 from btclib.fee import FeeRate
-from btclib.policy import are_inputs_standard, is_dust, is_witness_standard
+from btclib.policy import (
+    DEFAULT_BYTES_PER_SIGOP,
+    MAX_STANDARD_TX_SIGOPS_COST,
+    are_inputs_standard,
+    is_dust,
+    is_witness_standard,
+)
+from btclib.script.engine import sig_op_cost
 from btclib.script.solver import solver
 
 from metanode.devnet.types import ChainTransaction, UnspentCoin, rejected
@@ -59,19 +67,28 @@ def check_standard(transaction: ChainTransaction, dust_rate: int) -> None:
         raise rejected("tx-size-small")
 
 
-def check_standard_inputs(
-    transaction: ChainTransaction, coins: Sequence[UnspentCoin]
-) -> None:
-    """Refuse to spend what is no standard output, or with a witness of odd size."""
+def check_standard_inputs(transaction: ChainTransaction, coins: Sequence[UnspentCoin]) -> int:
+    """Refuse to spend what is no standard output, or with a witness of odd size.
+
+    Return the cost of the signature checks, which blocks and transactions have a bound for.
+    """
     outputs = outputs_of(coins)
     if not are_inputs_standard(outputs, transaction.tx):
         raise rejected("bad-txns-nonstandard-inputs")
     if not is_witness_standard(outputs, transaction.tx):
         raise rejected("bad-witness-nonstandard")
+    cost: int = sig_op_cost(outputs, transaction.tx)
+    if cost > MAX_STANDARD_TX_SIGOPS_COST:
+        raise rejected("bad-txns-too-many-sigops", str(cost))
+    return cost
 
 
-def check_relay_fee(vsize: int, fee: int, pool_minimum: int) -> None:
-    """Refuse a fee below ``pool_minimum``, base units per 1,000 vB, or below the relay rate."""
+def check_relay_fee(vsize: int, checks: int, fee: int, pool_minimum: int) -> None:
+    """Refuse a fee below ``pool_minimum``, base units per 1,000 vB, or below the relay rate.
+
+    Signature checks of a cost that no such size would have count as the size that would.
+    """
+    vsize = max(vsize, -(-checks * DEFAULT_BYTES_PER_SIGOP // WITNESS_SCALE_FACTOR))
     wanted = pool_minimum * vsize // KILO
     if fee < wanted:
         raise rejected("mempool min fee not met", f"{fee} < {wanted}")

@@ -173,13 +173,13 @@ class DevnetRpc:
         transaction = parse_transaction(raws[0])
         reply: JsonObject = {"txid": transaction.txid.hex(), "vsize": transaction.vsize}
         try:
-            fee, _ = self._ledger.mempool.check(transaction, self._ledger.tree.next_place())
+            entry, _ = self._ledger.mempool.check(transaction, self._ledger.tree.next_place())
         except DevnetError as refusal:
             reason = refusal.message.partition(",")[0]
             if refusal.code is RpcCode.VERIFY_ERROR:
                 reason = "missing-inputs"
             return [{**reply, "allowed": False, "reject-reason": reason}]
-        return [{**reply, "allowed": True, "fees": {"base": coins(fee)}}]
+        return [{**reply, "allowed": True, "fees": {"base": coins(entry.fee)}}]
 
     async def rpc_getmempoolinfo(self) -> JsonObject:
         """Return how much is in the mempool, and what it takes to enter it."""

@@ -23,7 +23,7 @@ from metanode.chains import json_decimal
 from metanode.devnet.faucet import FAUCET_SCRIPT
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.rpc import DevnetRpc
-from metanode.devnet.types import DevnetError, RpcCode
+from metanode.devnet.types import DEVNET_HRP, DevnetError, RpcCode
 from metanode.errors import UserError
 from metanode.runtime.operator.admin import next_event
 
@@ -39,11 +39,14 @@ _STATUS_OF_CODE = {RpcCode.METHOD_NOT_FOUND: 404, RpcCode.INVALID_REQUEST: 400}
 class DevnetSettings:
     """How to serve a chain. ``directory`` None keeps it in memory; ``port`` 0 takes a free one.
 
+    Addresses begin with ``hrp``, and what is relayed follows the daemons of that family.
+
     ``block_interval_s`` 0 mines only on request. ``credentials`` is (user, password) for HTTP basic
     authentication, None to ask for none (the interface is loopback either way).
     """
 
     directory: Path | None
+    hrp: str = DEVNET_HRP
     host: str = "127.0.0.1"
     port: int = 0
     block_interval_s: float = 1.0
@@ -71,7 +74,7 @@ async def serve(
 
     Raises :class:`UserError` when the port is taken or the block file cannot be used.
     """
-    ledger = DevnetLedger(clock, settings.directory)
+    ledger = DevnetLedger(clock, settings.directory, settings.hrp)
     try:
         await serve_ledger(ledger, settings, task_status=task_status)
     finally:

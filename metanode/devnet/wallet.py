@@ -15,7 +15,7 @@ from metanode.custody.types import Outpoint
 from metanode.errors import UserError
 
 FEE_RATE = 2  # sat/vB, above the minimum relay rate
-SMALLEST_CHANGE = 1000  # base units; less goes to the miner
+SMALLEST_CHANGE = 3000  # base units, dust on none of the chains; less goes to the miner
 
 
 def sign_with(key: PrivateKey, unsigned: UnsignedTransaction) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve
 from rich.console import Console
 
+from metanode.chains.rpc import RpcClient
 from metanode.cli import demo
 from metanode.cli.demo import Progress, parse_seeds, show
 from metanode.cli.main import invoke
@@ -60,7 +61,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, *results: Outcome | Exception) -> lis
     """Put prepared outcomes in the place of real runs; return the seeds that were played."""
     waiting, played = list(results), []
 
-    async def play(directory: Path, seed: int, report: Progress) -> Outcome:
+    async def play(directory: Path, seed: int, report: Progress, program: object) -> Outcome:
         assert directory.is_dir() or not directory.exists()
         played.append(seed)
         result = waiting.pop(0)
@@ -110,7 +111,7 @@ class Finished:
 class Judged:
     """A network of no nodes whose traces get a prepared verdict."""
 
-    rpc_url = "http://127.0.0.1:9"
+    chain_name = "devnet"
     verdict = (True, "1 node, 7 lines, every step legal")
 
     def __init__(self, directory: Path) -> None:
@@ -119,6 +120,9 @@ class Judged:
     async def prepare(self) -> None:
         pass
 
+    def rpc(self) -> RpcClient:
+        return RpcClient("http://127.0.0.1:9")
+
     def stop(self) -> None:
         self.stopped = True
 
@@ -126,6 +130,17 @@ class Judged:
         assert self.stopped
         assert ends == {0: "ab" * 32}
         return self.verdict
+
+
+@pytest.mark.parametrize(("path", "said"), [("nothing", "does not run"), ("true", "is neither")])
+def test_a_daemon_that_is_none_is_one_line(
+    path: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches a demo that ends in a traceback, or passes to the embedded chain without a word."""
+    assert invoke(["demo", "--daemon", path]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {path} {said}")
+    assert errors.count("\n") == 1
 
 
 def test_the_traces_are_judged_when_all_nodes_have_ended(

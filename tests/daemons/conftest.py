@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from metanode.devnet.daemon import Daemon, find_program
 from tests.daemons.support import RPCAUTH, Chain, Embedded
-from tools.daemon import Daemon, find_program
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -50,7 +50,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         if os.environ.get("CI_DAEMON") == "required":
             pytest.fail(said)
         pytest.skip(said)
-    settings = {"rpcauth": RPCAUTH, "maxmempool": "5"}  # the least: it can be filled
+    settings = {"rpcauth": RPCAUTH, "maxmempool": "8"}  # can be filled, and holds a block
     server = Daemon(program, tmp_path_factory.mktemp("daemon"), settings=settings)
     try:
         yield Chain.begin(server)

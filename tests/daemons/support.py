@@ -22,12 +22,12 @@ from coincurve import PrivateKey
 from metanode.chains.base import DEVNET, ChainUpdate
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
-from metanode.custody.scripts import address_of, data_script
+from metanode.custody.scripts import address_of, data_script, witness_script
 from metanode.custody.types import BlockSummary, Deposit, Outpoint
+from metanode.devnet.daemon import MATURE_BLOCKS, WALLET, Daemon, Server
 from metanode.devnet.faucet import FAUCET_SCRIPT
 from tests.daemons.coins import FEE, Coin, Kind, script_of, signed
 from tests.support import key_of
-from tools.daemon import MATURE_BLOCKS, WALLET, Daemon, Server
 
 COIN = 100_000_000
 PURSE = key_of("purse")
@@ -38,7 +38,7 @@ LITECOIN_REGTEST = "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c4
 STEADY = ("steady", "the same after each start")  # accepted beside the cookie
 RPCAUTH = f"{STEADY[0]}:salt${hmac.digest(b'salt', STEADY[1].encode(), 'sha256').hex()}"
 MEMO = b"what the depositor says"
-BULK_OUTPUTS, BULK_FEE = 1_400, 60_000  # of the transactions that fill a mempool
+BULK_OUTPUTS, BULK_FEE = 1_400, 70_000  # of the transactions that fill a mempool
 _ROUND = itertools.count()
 
 
@@ -153,15 +153,19 @@ class Chain:
         """Undo :meth:`set_aside`."""
         self.call("reconsiderblock", block_hash.hex())
 
+    def send_bulk(self, fee: int) -> None:
+        """Put a large transaction into the mempool: a sixteenth of a block."""
+        coin = self.coin()
+        each = (coin.amount - fee) // BULK_OUTPUTS
+        self.send(signed([coin], [(each, witness_script(0, bytes(32)))] * BULK_OUTPUTS)[0])
+
     @contextmanager
     def full_mempool(self) -> Iterator[None]:
         """Have a mempool that takes cheap transactions no more; afterwards it is empty."""
         if self.is_real:
             fee = BULK_FEE
             while not self.call("getmempoolinfo")["mempoolminfee"] * COIN > 1000:
-                coin = self.coin()
-                each = (coin.amount - fee) // BULK_OUTPUTS
-                self.send(signed([coin], [(each, script_of(PURSE, "p2pkh"))] * BULK_OUTPUTS)[0])
+                self.send_bulk(fee)
                 fee += BULK_FEE // 10  # the cheapest is evicted, never the one that comes
         else:
             self.call("devnet_mempoolminfee", Decimal("0.00005"))
@@ -175,6 +179,7 @@ class Chain:
         total = PURSE_COINS * PURSE_AMOUNT + BULK_FEE
         coins = Decimal(total).scaleb(-8)
         if isinstance(self.server, Daemon):
+            self.server.open_wallet()
             txid = self.server.call("sendtoaddress", self.address(PURSE), coins, wallet=WALLET)
         else:
             txid = self.call("devnet_faucet", self.address(PURSE), coins)["txid"]
@@ -231,7 +236,7 @@ async def connected(
         yield rpc
 
 
-def adapter_of(chain: Chain, rpc: RpcClient, **changes: Any) -> BitcoinAdapter:
+def adapter_of(chain: Chain, rpc: RpcClient, /, **changes: Any) -> BitcoinAdapter:
     """Return an adapter for a chain, with parameters that suit short tests."""
     parameters = evolve(
         DEVNET, name="regtest", hrp=chain.hrp, final_confirmations=3, reorg_window_blocks=100
@@ -240,7 +245,7 @@ def adapter_of(chain: Chain, rpc: RpcClient, **changes: Any) -> BitcoinAdapter:
 
 
 @asynccontextmanager
-async def adapter(chain: Chain, **changes: Any) -> AsyncIterator[BitcoinAdapter]:
+async def adapter(chain: Chain, /, **changes: Any) -> AsyncIterator[BitcoinAdapter]:
     """Open a client and an adapter on it."""
     async with connected(chain) as rpc:
         yield adapter_of(chain, rpc, **changes)

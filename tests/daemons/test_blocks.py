@@ -6,9 +6,12 @@ import pytest
 
 from metanode.custody.scripts import data_script
 from metanode.custody.types import Outpoint
+from metanode.errors import Unavailable
+from spec.chains import CHAINS
 from tests.daemons.coins import FEE, KINDS, Coin, Kind, script_of, signed
 from tests.daemons.support import (
     AMOUNT,
+    BULK_FEE,
     MEMO,
     PURSE,
     Chain,
@@ -29,6 +32,24 @@ async def test_the_tip_is_that_of_the_daemon(chain: Chain) -> None:
         for _ in range(2):
             (block,) = chain.mine()
             assert await watcher.tip() == (chain.height(), block)
+
+
+async def test_a_chain_is_known_by_its_first_block(chain: Chain) -> None:
+    """Catches stakes and deposits that are looked for on another chain, and a wrong genesis block.
+
+    The real daemon says here which first block is its own, for the table of chains.
+    """
+    genesis = bytes.fromhex(chain.call("getblockhash", 0))
+    (own,) = (each.name for each in CHAINS.values() if each.genesis == genesis)
+    assert CHAINS[own].hrp == chain.hrp
+    for name, other in CHAINS.items():
+        async with adapter(chain, chain=name) as watcher:
+            if name == own:
+                await watcher.check_daemon()
+                continue
+            said = rf"follows {CHAINS[own].title} \(regtest\), and this network is of {other.title}"
+            with pytest.raises(Unavailable, match=said):
+                await watcher.check_daemon()
 
 
 async def test_a_poll_gives_every_block_once(chain: Chain) -> None:
@@ -64,7 +85,7 @@ async def test_a_deposit_is_seen_in_the_mempool_and_in_its_block(chain: Chain) -
         assert (found.height, found.block_hash) == (chain.height(), block_hash)
         assert found.position == 1
         assert found.refund_script == script_of(PURSE)
-        assert block.fee_rate > 1
+        assert block.fee_rate == 0  # of a block that is far from full
         assert await watcher.mempool_deposits() == ()
         assert (await watcher.poll()).connected == ()
 
@@ -145,6 +166,25 @@ async def test_a_coinbase_deposit_says_when_it_can_be_spent(chain: Chain) -> Non
         mined, paid = (d for b in (await caught_up(watcher)).connected for d in b.deposits)
         assert spendable_from(mined) == mined.height + 100
         assert spendable_from(paid) == paid.height + 1
+
+
+async def test_the_price_is_that_of_full_blocks(chain: Chain) -> None:
+    """Catches a fee rate that is bought with a few dear transactions in blocks that have room."""
+    custody = key_of("blocks: price")
+    async with watching(chain, custody) as watcher:
+        for _ in range(9):
+            coin = chain.coin()
+            raw, _ = signed([coin], [(coin.amount - 600 * 111, script_of(PURSE))])
+            chain.send(raw)
+        chain.deposit(custody)
+        (small,) = chain.mine()
+        for _ in range(16):
+            chain.send_bulk(3 * BULK_FEE)
+        (full,) = chain.mine()
+        found = {block.hash: block for block in (await caught_up(watcher)).connected}
+        assert found[small].fee_rate == 0
+        size = chain.call("getblock", full.hex())["size"]
+        assert found[full].fee_rate == 16 * 3 * BULK_FEE // size
 
 
 async def test_change_of_a_payout_is_no_deposit(chain: Chain) -> None:

@@ -14,6 +14,7 @@ from anyio import create_task_group
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.custody.types import BlockSummary
+from metanode.devnet.daemon import Daemon
 from metanode.errors import Unavailable, UserError
 from metanode.runtime.home.config import parse_config
 from metanode.runtime.home.home import Home
@@ -32,7 +33,6 @@ from tests.daemons.support import (
 )
 from tests.runtime.support import document
 from tests.support import key_of
-from tools.daemon import Daemon
 
 pytestmark = [
     pytest.mark.anyio,

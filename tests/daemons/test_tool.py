@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from metanode.devnet.daemon import MATURE_BLOCKS, DaemonError, find_program
 from tests.daemons.support import Chain
 from tests.runtime.support import ROOT
-from tools.daemon import MATURE_BLOCKS, DaemonError, find_program, main
+from tools.daemon import main
 
 COMMAND = [sys.executable, "-m", "tools.daemon"]
 

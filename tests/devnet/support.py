@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from attrs import frozen
+from btclib.block import Block
+from btclib.block.build import build_block, build_coinbase
+from btclib.block.mining import mine
+from btclib.tx import TxOut
 from coincurve import PrivateKey
 
 from metanode.chains.base import DEVNET
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
-from metanode.custody.scripts import address_of, key_script
+from metanode.custody.scripts import address_of, data_script, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
+from metanode.devnet.chain import BLOCK_VERSION, HALVING_INTERVAL, POW_LIMIT_BITS
 from metanode.devnet.faucet import FAUCET_SCRIPT, found_blocks
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.server import DevnetSettings, serve_ledger
@@ -81,6 +87,18 @@ class Devnet:
         tree = self.ledger.tree
         block = tree.build([parse_transaction(raw.hex())], 0, FAUCET_SCRIPT, self.ledger.now())
         tree.connect(tree.add(block), lambda _: False)
+
+    def mine_with_memo(self, script: bytes, memo: bytes) -> None:
+        """Mine a block that pays its reward to a script, with a memo as a miner can add it."""
+        tree = self.ledger.tree
+        coinbase = build_coinbase(tree.tip.height + 1, script, halving_interval=HALVING_INTERVAL)
+        coinbase.vout.append(TxOut(0, data_script(memo)))
+        time = datetime.fromtimestamp(tree.tip.time + 1, UTC)
+        block = build_block(tree.tip.hash, [coinbase], time, POW_LIMIT_BITS, version=BLOCK_VERSION)
+        header = mine(block.header)
+        assert header is not None
+        solved = Block(header, block.transactions, check_validity=False)
+        tree.connect(tree.add(solved.serialize(check_validity=False)), lambda _: False)
 
     async def fund(self, key: PrivateKey, amount: int) -> Outpoint:
         """Give a key a confirmed coin."""

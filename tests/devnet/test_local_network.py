@@ -85,6 +85,21 @@ def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> Non
     assert network._nodes[0].returncode == -signal.SIGKILL
 
 
+def test_a_node_waits_for_a_daemon_of_its_own_chain(tmp_path: Path) -> None:
+    """Catches a node that takes another chain for its own, ends, or says nothing of it."""
+    network = LocalNetwork(tmp_path / "network", size=1, chain_name="litecoin-regtest")
+    try:
+        anyio.run(network.prepare, backend="trio")
+        network.start(0)
+        said = anyio.run(fault_of, network, backend="trio")
+        assert "follows the embedded chain (regtest), and this network is of Litecoin reg" in said
+        assert network.running() == {0}
+    finally:
+        network.stop()
+    logged = (network.homes[0].path / "node.log").read_text().splitlines()
+    assert sum("chain.unavailable" in line for line in logged) == 1
+
+
 def test_the_traces_of_all_nodes_are_judged_together(tmp_path: Path) -> None:
     """Catches a judge that is not asked, hears of one node only, or is not believed."""
     network = LocalNetwork(tmp_path, homes=[Home(tmp_path / name) for name in ("a", "b")])
@@ -125,6 +140,14 @@ async def answer(network: LocalNetwork) -> dict[str, object]:
         while (status := await network.status(0)) is None:
             await anyio.sleep(0.1)
     return status
+
+
+async def fault_of(network: LocalNetwork) -> str:
+    """Wait until node 0 says what is wrong with its daemon."""
+    with anyio.fail_after(30):
+        while not (said := (await answer(network)).get("chain_fault")):
+            await anyio.sleep(0.1)
+    return str(said)
 
 
 async def end_of(network: LocalNetwork) -> dict[int, str]:

@@ -5,18 +5,20 @@ What it refuses, and why, stands beside a real daemon's answers in tests/daemons
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 from attrs import define, field
 
 from metanode.custody.types import Outpoint
-from metanode.devnet.faucet import FAUCET_SCRIPT, SMALL_COINS, pay_from_faucet
+from metanode.devnet.faucet import FAUCET_SCRIPT, SMALL_COINS, found_blocks, pay_from_faucet
 from metanode.devnet.ledger import DevnetLedger
 from metanode.devnet.mempool import Mempool
 from metanode.devnet.rpc import DevnetRpc
 from metanode.devnet.types import ChainTransaction, DevnetError
 from metanode.devnet.validation import parse_transaction
-from spec.chains import family
-from tests.devnet.support import COIN, founded_ledger, script_of, spend
+from tests.devnet.support import COIN, NOW, founded_ledger, script_of, spend
 from tests.simulation.chain import at_once
 from tests.support import key_of
 
@@ -81,6 +83,18 @@ def test_a_block_takes_no_child_without_its_parent() -> None:
     assert set(purse.mempool.entries) == {other.txid}
 
 
+def test_a_block_takes_no_more_signature_checks_than_it_may() -> None:
+    """Catches a block that its own chain refuses: 80,000 is the most that one may cost."""
+    purse = Purse()
+    bare = b"\x51\x21" + USER.public_key.format() + b"\x51\xae"
+    for _ in range(6):
+        coin = purse.coins.pop()
+        raw, _ = spend(USER, [(coin, COIN)], [(10_000, bare)] * 190)
+        purse.ledger.submit(parse_transaction(raw.hex()))
+    assert len(purse.mined()) == 5
+    assert len(purse.mined()) == 1
+
+
 def test_a_full_mempool_evicts_what_pays_least() -> None:
     """Catches a payout that stays where a real daemon drops it, and a child that is left alone."""
     purse = Purse()
@@ -113,10 +127,10 @@ def test_what_left_the_chain_need_not_pay_again() -> None:
 
 def test_the_rules_are_those_of_the_chain_that_it_plays() -> None:
     """Catches one chain's dust and replacement for all: Litecoin asks ten times as much."""
-    purse = Purse()
-    ledger = purse.ledger
-    ledger.mempool = Mempool(lambda ref: ledger.tree.coins.get(ref), family("rltc"))
-    coin = purse.coins.pop()
+    ledger = DevnetLedger(lambda: NOW, hrp="rltc")
+    found_blocks(ledger, (), NOW)
+    coin = Outpoint(pay_from_faucet(ledger, [(COIN, script_of(USER))]).txid, 0)
+    ledger.mine(FAUCET_SCRIPT)
     for least in (2_939, 2_940):
         payments = [(least, script_of(OTHER)), (COIN - 10_000, script_of(USER))]
         raw, txid = spend(USER, [(coin, COIN)], payments)
@@ -138,6 +152,29 @@ def test_the_faucet_pays_many_times_in_one_block() -> None:
         raw, _ = spend(USER, [(Outpoint(made.txid, 0), 1_000_000)], [(900_000, script_of(OTHER))])
         ledger.submit(parse_transaction(raw.hex()))
     assert ledger.mine(FAUCET_SCRIPT).transaction_count == 1 + 2 * SMALL_COINS
+
+
+def test_a_client_fills_the_mempool_and_the_blocks() -> None:
+    """Catches knobs of a test that turn nothing, or that change what they say."""
+    purse = Purse()
+    rpc = DevnetRpc(purse.ledger)
+
+    def call(method: str, *params: object) -> Any:
+        return at_once(rpc.call(method, list(params)))
+
+    purse.pay(300)
+    dear = purse.pay(9_000)
+    assert call("getmempoolinfo")["mempoolminfee"] == Decimal("0.00001")
+    call("devnet_mempoolminfee", Decimal("0.00005"))
+    assert call("getmempoolinfo")["mempoolminfee"] == Decimal("0.00005")
+    assert call("getrawmempool") == [dear.txid.hex()]
+    call("devnet_blocksize", 0)
+    assert purse.mined() == set()
+    call("devnet_blocksize", 1_000)
+    assert purse.mined() == {dear.txid}
+    for method, wrong in (("devnet_blocksize", "1"), ("devnet_mempoolminfee", -1)):
+        with pytest.raises(DevnetError):
+            call(method, wrong)
 
 
 def test_a_trial_says_the_reason_alone() -> None:

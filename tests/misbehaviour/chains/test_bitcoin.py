@@ -16,7 +16,7 @@ from metanode.chains.rpc import RpcError
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
 from metanode.errors import Unavailable, UserError
-from tests.devnet.support import COIN, Devnet, devnet, public, script_of, spend
+from tests.devnet.support import COIN, Devnet, address, devnet, public, script_of, spend
 from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +149,25 @@ async def test_memo_forms_of_a_hostile_depositor() -> None:
             (Outpoint(txid, 1), 10_000, None),
             (Outpoint(txid, 2), 20_000, None),
         ]
+
+
+async def test_a_miner_deposits_with_a_memo() -> None:
+    """Catches a coinbase deposit that counts at once: no daemon takes its spend for 100 blocks."""
+    async with devnet() as net:
+        net.adapter.watch(USER.public_key.format(), net.ledger.tree.tip.height + 1)
+        memo = b"pay:" + address(THIEF).encode()
+        net.mine_with_memo(script_of(USER), memo)
+        (block,) = (await net.adapter.poll()).connected
+        (made,) = block.deposits
+        assert (made.memo, made.refund_script, made.matures) == (memo, None, made.height + 100)
+        coins = [(made.outpoint, made.amount)]
+        raw, txid = spend(USER, coins, [(made.amount - 1000, script_of(THIEF))])
+        net.mine(98)
+        refused = await net.adapter.broadcast(raw, txid)
+        assert refused.result == "rejected"
+        assert refused.reason.startswith("bad-txns-premature-spend-of-coinbase, ")
+        net.mine()
+        assert (await net.adapter.broadcast(raw, txid)).result == "sent"
 
 
 BITCOIN = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
