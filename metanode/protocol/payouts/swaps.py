@@ -10,6 +10,7 @@ from attrs import define, field
 from metanode.custody.transfers import Declined, Transfer, classify, transfer_id
 from metanode.custody.types import Deposit, Outpoint
 from metanode.protocol.context import Context
+from metanode.protocol.inputs import ChainNews
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.tables.registry import fact, handles
 
@@ -22,6 +23,8 @@ class Swaps:
     candidates: Candidates
     deposits: dict[bytes, Outpoint] = field(factory=dict)
     _declined: set[Outpoint] = field(factory=set)
+    _index_read: bool = False
+    _books_compared: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.ctx.tables.bind(self)
@@ -45,10 +48,26 @@ class Swaps:
     @handles("deposits_gone")
     def deposits_gone(self) -> None:
         gone = [deposit for block in self.candidates.undone for deposit in block.deposits]
-        for deposit in self.ctx.each(gone):
-            swap = transfer_id(deposit.outpoint)
+        swaps = [transfer_id(deposit.outpoint) for deposit in gone]
+        for swap in self.ctx.each([*swaps, *self._lost_while_down()]):
             if self.ctx.tries("swap.Removed", s=swap):
                 self.deposits.pop(swap, None)
+
+    def _lost_while_down(self) -> list[bytes]:
+        """Return, once after a start, the swaps in the books whose deposits no block has.
+
+        A reorganisation took them away while this node was down, so that nobody told it.
+        """
+        if self._books_compared or not self._index_read:
+            return []
+        self._books_compared = True
+        return [
+            swap
+            for (_, swap), state in self.ctx.tables.view.entries("swap")
+            if isinstance(swap, bytes)
+            and state in ("PendingRelease", "PendingRefund")
+            and swap not in self.deposits
+        ]
 
     @handles("deposits_found")
     def deposits_found(self) -> None:
@@ -66,6 +85,8 @@ class Swaps:
 
     @handles("deposits_settled")
     def deposits_settled(self) -> None:
+        entry = self.ctx.input
+        self._index_read = isinstance(entry, ChainNews) and entry.update.caught_up
         spent = [swap for swap in self.deposits if self.deposit(swap) == "spent"]
         for swap in self.ctx.each(spent):
             self.ctx.tries("swap.Settled", s=swap)

@@ -134,3 +134,17 @@ def test_what_cannot_be_paid_is_declined_once_and_never_owed() -> None:
     node.news(node.block("a deposit", amount=100, branch="x", parent=before), gone=[gone])
     assert not node.notes()
     assert not node.effects.trace
+
+
+def test_a_deposit_that_went_while_the_node_was_down_is_no_debt_any_more() -> None:
+    """Catches a book that says for ever that a deposit is to be paid which no block has."""
+    node = Holder.make()
+    swap = transfer_id(coin("a deposit"))
+    node.ctx.tables.view.put("swap", (IDS[ME], swap), "PendingRelease")
+    node.mine("another")
+    assert state(node) == "PendingRelease", "the index may not be read to its end"
+    node.mine()
+    assert state(node) == "none_yet"
+    assert node.rows() == ["swap.Removed"]
+    node.mine()
+    assert not node.rows()
