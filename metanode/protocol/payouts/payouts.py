@@ -251,7 +251,7 @@ class Payouts(Purpose):
     def _hear_reason(self, payout: Payout, answer: PayoutAnswer) -> None:
         """Keep why a daemon refuses a payout until it does no more, and which version it has."""
         txids = payout.document.txids
-        if answer.txid in txids:
+        if answer.txid in txids and answer.state in SHOWN:
             payout.version = max(payout.version, txids.index(answer.txid))
         if answer.reason and answer.reason != payout.reason:
             txid = payout.sent.txid.hex()

@@ -237,6 +237,8 @@ def test_a_payout_goes_from_signed_to_completed() -> None:
     node.answer(document.event, "unknown")
     assert state(node, document) == "SIGNED"
     assert node.asked(Broadcast), "the reply to a broadcast alone is never trusted"
+    node.answer(document.event, "unknown", version=1)
+    assert node.payouts.report()[0]["version"] == 0, "which version was asked for says nothing"
     for answer, wanted in (
         ("pending", "BROADCAST"), ("included", "BROADCAST"), ("final", "COMPLETED")
     ):
