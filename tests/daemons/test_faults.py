@@ -14,6 +14,7 @@ import anyio
 import pytest
 from attrs import define, field, frozen
 
+from metanode.chains import bitcoin
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.custody.types import Outpoint
 from metanode.errors import Unavailable, UserError
@@ -74,7 +75,7 @@ ASKED: dict[str, Ask] = {
 METHODS: dict[str, tuple[str, ...]] = {
     "tip": ("getbestblockhash", "getblockheader"),
     "poll": (
-        "getblockheader", "getblockcount", "getblockstats", "getblock",
+        "getblockheader", "getblockcount", "getblockhash", "getblock", "getblockstats",
         "getrawtransaction",
     ),
     "mempool": ("getrawmempool", "getrawtransaction"),
@@ -93,7 +94,7 @@ FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
         "hash", "height", "time", "mediantime", "previousblockhash", "tx", "tx.txid", "tx.vin",
         "tx.vout", "tx.vout.n", "tx.vout.value", "tx.vout.scriptPubKey.hex", "tx.vin.vout",
     ),
-    ("poll", "getblockstats"): ("blockhash", "height", "feerate_percentiles", "total_weight"),
+    ("poll", "getblockstats"): ("feerate_percentiles", "total_weight"),
     ("poll", "getrawtransaction"): ("vout", "vout.scriptPubKey.hex"),
     ("mempool", "getrawtransaction"): (
         "txid", "vin", "vin.vout", "vout", "vout.n", "vout.scriptPubKey.hex",
@@ -140,6 +141,14 @@ class Watch:
                     return await self.ask(asked)
                 except Unavailable:
                     await anyio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _every_block_may_be_full() -> Iterator[None]:
+    """Have the adapter ask what a place in each block cost, as it does for large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bitcoin, "FULL_BLOCK_WEIGHT", 0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +271,41 @@ async def test_an_answer_of_another_shape_is_none(
     if (method, name) == ("gettxout", "null"):
         return  # so it answers for a spent output
     await holds(stage, right, asked, method, FAULTS[name], name)
+
+
+@pytest.mark.parametrize("each_chain", ["embedded"], indirect=True, scope="session")
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("getblockhash", "null"), ("getblockhash", "wrong id"), *(("getblock", n) for n in FAULTS)],
+)
+async def test_many_blocks_that_are_asked_for_at_once_are_all_told_or_none(
+    stage: Stage, method: str, name: str
+) -> None:
+    """Catches a block that is lost, told twice or out of its order when answers come in batches."""
+    start = stage.birth - 4
+
+    async def told(watcher: BitcoinAdapter) -> Any:
+        watcher.watch(CUSTODY.public_key.format(), start)
+        return await watcher.poll()
+
+    async with adapter(stage.chain) as watcher:
+        right = await told(watcher)
+    assert [block.height for block in right.connected] == list(range(start, start + 6))
+    timeout_s = HANG_TIMEOUT_S if FAULTS[name].how == "hang" else 20.0
+    async with (
+        proxied(stage.chain.server.url) as proxy,
+        connected(stage.chain, proxy.url, timeout_s=timeout_s) as rpc,
+    ):
+        watcher = adapter_of(stage.chain, rpc)
+        proxy.faults[method] = FAULTS[name]
+        try:
+            assert await told(watcher) == right
+        except Unavailable:
+            if name == "delay":
+                raise
+        assert proxy.struck > 0
+        proxy.faults.clear()
+        assert await told(watcher) == right
 
 
 @pytest.mark.parametrize("each_chain", ["embedded"], indirect=True, scope="session")
