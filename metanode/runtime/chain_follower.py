@@ -60,6 +60,7 @@ class ChainFollower:
     _asked: anyio.Event = field(factory=anyio.Event)
     _mempool_due: float = 0.0
     _check_due: float = 0.0
+    _fee_floor: int = -1  # as it was told last
     _under_way: set[tuple[str, bytes]] = field(factory=set)
 
     async def run(self) -> None:
@@ -163,7 +164,8 @@ class ChainFollower:
             update = await self.chain.poll()
             caught_up = update.caught_up
             # At once: the adapter's cursor has moved, and what fails next must not lose the blocks.
-            if update.connected or update.disconnected:
+            if update.connected or update.disconnected or update.fee_floor != self._fee_floor:
+                self._fee_floor = update.fee_floor
                 await self._tell(update)
             await self._keep()
         if self._wanted is None and self.clock() >= self._mempool_due:
@@ -172,7 +174,7 @@ class ChainFollower:
             ended = self.clock()
             self._mempool_due = ended + MEMPOOL_REST * (ended - began)
             if sightings:
-                await self._tell(ChainUpdate((), (), True), sightings)
+                await self._tell(ChainUpdate((), (), True, self._fee_floor), sightings)
                 await self._keep()
 
     # --- the index ---
@@ -198,7 +200,7 @@ class ChainFollower:
         await self._in_turn(lambda now: self.core.on_index(now, ledger, stored.seen))
         cursor = Cursor(ledger.blocks, [coin.outpoint for coin in ledger.coins])
         self.chain.watch(wanted.public_key, start, cursor)
-        self.watching = True
+        self.watching, self._fee_floor = True, -1
         if self._wanted is wanted:
             self._wanted = None
 

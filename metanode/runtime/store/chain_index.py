@@ -33,6 +33,8 @@ TITLE = "chain index"
 CHECK_BYTES = 8
 COIN_FIELDS = len(fields(Coin)) - 1  # beside its outpoint; a deposit has more
 OUTPOINT_BYTES = ID_BYTES + 4
+ANSWERS_KEPT = 1024
+"""Old coins are asked for again and again while nothing changes."""
 SIDE_FILES = ("", "-wal", "-shm")  # of an SQLite database
 
 _tables = sa.MetaData()
@@ -80,6 +82,7 @@ class ChainIndex:
         self._database: Database | None = None
         self._pending: list[ChainUpdate] = []
         self._seen: dict[Outpoint, None] = {}
+        self._answers: dict[Outpoint, Spent | None] = {}
 
     def open(
         self, public_key: bytes, genesis: bytes, window_blocks: int | None = None
@@ -148,23 +151,29 @@ class ChainIndex:
             if new:
                 connection.execute(sa.insert(_sightings), new)
         self._pending, self._seen = [], wanted
+        self._answers.clear()
 
     def spent(self, outpoint: Outpoint) -> Spent | None:
         """Return a spent coin; None when there is none, or while the file cannot be read."""
         if (database := self._database) is None:
             return None
-        try:
-            with self._transaction(database) as connection:
-                found = _find(connection, outpoint)
-        except (Unfit, Unavailable):
-            return None  # the next flush meets the same fault, and says so
-        return found if isinstance(found, Spent) else None
+        if outpoint not in self._answers:
+            try:
+                with self._transaction(database) as connection:
+                    found = _find(connection, outpoint)
+            except (Unfit, Unavailable):
+                return None  # the next flush meets the same fault, and says so
+            if len(self._answers) >= ANSWERS_KEPT:
+                self._answers.clear()
+            self._answers[outpoint] = found if isinstance(found, Spent) else None
+        return self._answers[outpoint]
 
     def close(self) -> None:
         """Close the file."""
         if self._database is not None:
             self._database.close()
         self._database, self._pending, self._seen = None, [], {}
+        self._answers.clear()
 
     def _remove(self) -> None:
         """Remove the file and what SQLite keeps beside it, which it would take for news of it."""
