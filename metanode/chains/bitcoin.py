@@ -50,6 +50,7 @@ from metanode.custody.transaction import input_outpoints
 from metanode.custody.types import BlockSummary, Outpoint
 from metanode.errors import LocalFault, Unavailable, check
 from spec.chains import title_of
+from spec.parameters import FULL_BLOCK_WEIGHT
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
 BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
@@ -59,6 +60,7 @@ METHOD_NOT_FOUND = -32601  # rpc/protocol.h
 BLOCK_CLOCK_S = 24 * 3600
 """How far the clocks of miners may be behind. In seldom blocks, medians of them are hours behind.
 """
+WEIGHT_OF_A_BYTE = 4  # at most
 MEDIAN_BLOCKS = 11  # of whose times a block's median is
 NOT_FOUND = -5  # rpc/protocol.h, RPC_INVALID_ADDRESS_OR_KEY
 OUT_OF_RANGE = -8  # rpc/protocol.h, RPC_INVALID_PARAMETER
@@ -319,24 +321,25 @@ class BitcoinAdapter:
         Most blocks have nothing to do with us. Their bytes show that without taking them apart,
         which would cost both sides many times as much.
         """
-        rpc, key = self._rpc, self._watched()
+        rpc, key, price = self._rpc, self._watched(), 0
         try:
-            wanted = ["blockhash", "height", "feerate_percentiles", "total_weight"]
-            stats = await rpc.ask(BlockStats, "getblockstats", height, wanted)
-            block_hash = stats.blockhash.hex()
-            raw = await rpc.ask(Raw, "getblock", block_hash, SERIALISED)
-            if stats.height != height or not is_header_of(raw, stats.blockhash):
+            block_hash = await rpc.ask(Id, "getblockhash", height)
+            raw = await rpc.ask(Raw, "getblock", block_hash.hex(), SERIALISED)
+            if not is_header_of(raw, block_hash):
                 raise Unavailable(f"the chain daemon answers another block for {height}")
+            if len(raw) * WEIGHT_OF_A_BYTE >= FULL_BLOCK_WEIGHT:
+                asked = block_hash.hex(), ["feerate_percentiles", "total_weight"]
+                price = (await rpc.ask(BlockStats, "getblockstats", *asked)).price
             if not may_concern(raw, key):
-                return empty_summary(raw, stats)
-            block = await rpc.ask(Block, "getblock", block_hash, WITH_SPENT_OUTPUTS)
+                return empty_summary(height, block_hash, raw, price)
+            block = await rpc.ask(Block, "getblock", block_hash.hex(), WITH_SPENT_OUTPUTS)
         except RpcError as fault:
             if fault.code in (NOT_FOUND, OUT_OF_RANGE):
                 return None
             raise Unavailable(f"cannot read block {height}: {fault}") from fault
-        if (block.height, block.hash) != (height, stats.blockhash):
+        if (block.height, block.hash) != (height, block_hash):
             raise Unavailable(f"the chain daemon answers block {block.height} for {height}")
-        summary, sources = scan_block(block, stats.price, key_script(key), coins)
+        summary, sources = scan_block(block, price, key_script(key), coins)
         return with_refunds(
             summary, {outpoint: await self._script_of(src) for outpoint, src in sources.items()}
         )

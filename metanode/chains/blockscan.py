@@ -6,7 +6,7 @@ import hashlib
 
 from attrs import evolve, frozen
 
-from metanode.chains.replies import Block, BlockStats, Transaction
+from metanode.chains.replies import Block, Transaction
 from metanode.custody.scripts import key_script, memo_of
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
 from spec.parameters import COINBASE_MATURITY_BLOCKS, PEGOUT_MATURITY_BLOCKS
@@ -47,10 +47,10 @@ def may_concern(raw: bytes, public_key: bytes) -> bool:
     return is_robbed or key_script(public_key) in raw or public_key in raw
 
 
-def empty_summary(raw: bytes, stats: BlockStats) -> BlockSummary:
+def empty_summary(height: int, block_hash: bytes, raw: bytes, fee_rate: int) -> BlockSummary:
     """Return the summary of a serialised block that has nothing to do with us."""
     return BlockSummary(
-        height=stats.height, hash=stats.blockhash, parent=raw[4:36][::-1], fee_rate=stats.price,
+        height=height, hash=block_hash, parent=raw[4:36][::-1], fee_rate=fee_rate,
         deposits=(), change=(), spends=(),
     )
 

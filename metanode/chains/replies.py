@@ -151,8 +151,6 @@ class Block(Header):
 class BlockStats:
     """Fee rates of a block in sat/vB: the percentiles 10, 25, 50, 75, 90 of its weight."""
 
-    blockhash: Id
-    height: Height
     feerate_percentiles: list[Rate]
     total_weight: Count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from metanode.chains import bitcoin
 from metanode.chains.base import ChainAdapter, Cursor, StakeVerdict, TooDeep
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.custody.ledger import Ledger
@@ -154,8 +155,13 @@ async def test_a_failed_poll_loses_nothing() -> None:
         assert [block.height for block in update.connected] == list(range(1, 51))
 
 
-async def test_a_block_that_does_not_concern_us_costs_two_calls() -> None:
-    """Catches a first scan that asks more than it must, or takes every block apart."""
+async def test_a_block_that_does_not_concern_us_costs_two_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Catches a first scan that asks more than it must, or takes every block apart.
+
+    What a place in a block cost is asked only of one that may be full: else it is 0.
+    """
     async with devnet() as net:
         net.adapter.watch(CUSTODY.public_key.format(), 1)
         call, asked = net.rpc.call, list[tuple[str, tuple[object, ...]]]()
@@ -168,9 +174,12 @@ async def test_a_block_that_does_not_concern_us_costs_two_calls() -> None:
         update = await net.adapter.poll()
         assert len(update.connected) == 50
         assert [method for method, _ in asked] == ["getblockcount"] + 50 * [
-            "getblockstats", "getblock"
+            "getblockhash", "getblock"
         ]
         assert {params[1] for method, params in asked if method == "getblock"} == {0}
+        monkeypatch.setattr(bitcoin, "FULL_BLOCK_WEIGHT", 4 * 100)  # then these are large
+        assert len((await net.adapter.poll()).connected) == 50
+        assert [method for method, _ in asked].count("getblockstats") == 50
 
 
 async def test_the_height_before_a_time_is_below_all_that_was_mined_since() -> None:

@@ -14,6 +14,7 @@ import anyio
 import pytest
 from attrs import define, field, frozen
 
+from metanode.chains import bitcoin
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.custody.types import Outpoint
 from metanode.errors import Unavailable, UserError
@@ -74,7 +75,7 @@ ASKED: dict[str, Ask] = {
 METHODS: dict[str, tuple[str, ...]] = {
     "tip": ("getbestblockhash", "getblockheader"),
     "poll": (
-        "getblockheader", "getblockcount", "getblockstats", "getblock",
+        "getblockheader", "getblockcount", "getblockhash", "getblock", "getblockstats",
         "getrawtransaction",
     ),
     "mempool": ("getrawmempool", "getrawtransaction"),
@@ -93,7 +94,7 @@ FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
         "hash", "height", "time", "mediantime", "previousblockhash", "tx", "tx.txid", "tx.vin",
         "tx.vout", "tx.vout.n", "tx.vout.value", "tx.vout.scriptPubKey.hex", "tx.vin.vout",
     ),
-    ("poll", "getblockstats"): ("blockhash", "height", "feerate_percentiles", "total_weight"),
+    ("poll", "getblockstats"): ("feerate_percentiles", "total_weight"),
     ("poll", "getrawtransaction"): ("vout", "vout.scriptPubKey.hex"),
     ("mempool", "getrawtransaction"): (
         "txid", "vin", "vin.vout", "vout", "vout.n", "vout.scriptPubKey.hex",
@@ -140,6 +141,14 @@ class Watch:
                     return await self.ask(asked)
                 except Unavailable:
                     await anyio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _every_block_may_be_full() -> Iterator[None]:
+    """Have the adapter ask what a place in each block cost, as it does for large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bitcoin, "FULL_BLOCK_WEIGHT", 0)
+        yield
 
 
 @pytest.fixture(scope="module")
