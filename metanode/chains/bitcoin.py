@@ -54,6 +54,9 @@ from spec.parameters import FULL_BLOCK_WEIGHT
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
 BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
+BLOCKS_AT_ONCE = 4
+"""So many blocks are asked for in one request: the largest ones stay far below what a reply may be.
+"""
 SERIALISED = 0  # getblock's verbosity
 WITH_SPENT_OUTPUTS = 3  # getblock's verbosity; litecoind 0.21 takes it for 2
 METHOD_NOT_FOUND = -32601  # rpc/protocol.h
@@ -64,6 +67,7 @@ WEIGHT_OF_A_BYTE = 4  # at most
 MEDIAN_BLOCKS = 11  # of whose times a block's median is
 NOT_FOUND = -5  # rpc/protocol.h, RPC_INVALID_ADDRESS_OR_KEY
 OUT_OF_RANGE = -8  # rpc/protocol.h, RPC_INVALID_PARAMETER
+GONE = (NOT_FOUND, OUT_OF_RANGE)  # what a daemon says of a block when there is another by now
 
 
 @frozen
@@ -190,22 +194,12 @@ class BitcoinAdapter:
             dropped = self._visited[kept:]
             coins = self._coins.difference(*(visited.created for visited in dropped))
             parent = self._visited[kept - 1] if kept else None
-            summaries: list[BlockSummary] = []
-            visited: list[_Visited] = []
             tip_height = await self._ask(Height, "getblockcount")
-            height = parent.height + 1 if parent else self._birth_height
-            last = min(tip_height, height + self._parameters.blocks_per_poll - 1)
-            caught_up = last == tip_height
-            for at in range(height, last + 1):
-                summary = await self._block_at(at, coins)
-                expected = summaries[-1].hash if summaries else parent.hash if parent else None
-                if summary is None or expected not in (None, summary.parent):
-                    caught_up = False  # the tip moved while we read: the next poll sorts it out
-                    break
-                summaries.append(summary)
-                visited.append(_Visited.of(summary))
-                coins |= visited[-1].created
-            self._advance(kept, visited, coins)
+            first = parent.height + 1 if parent else self._birth_height
+            last = min(tip_height, first + self._parameters.blocks_per_poll - 1)
+            summaries = await self._read(first, last, parent.hash if parent else None, coins)
+            caught_up = first + len(summaries) > tip_height
+            self._advance(kept, [_Visited.of(summary) for summary in summaries], coins)
             return ChainUpdate(disconnected, tuple(summaries), caught_up, self._fee_floor)
 
     async def mempool_deposits(self) -> tuple[Outpoint, ...]:
@@ -315,18 +309,42 @@ class BitcoinAdapter:
             raise TooDeep(f"none of the newest {len(gone)} blocks in the index is in the chain")
         return tuple(gone), 0
 
-    async def _block_at(self, height: int, coins: set[Outpoint]) -> BlockSummary | None:
-        """Fetch and scan a block of the active chain; None when it is gone by now.
+    async def _read(
+        self, first: int, last: int, parent: bytes | None, coins: set[Outpoint]
+    ) -> list[BlockSummary]:
+        """Return the blocks of the active chain between two heights, and add the coins they made.
+
+        They are fewer when the tip moves while they are read: the next poll sorts it out.
+        """
+        summaries: list[BlockSummary] = []
+        hashes = await self._ask_all(Id, "getblockhash", [(at,) for at in range(first, last + 1)])
+        for start in range(0, len(hashes), BLOCKS_AT_ONCE):
+            group = hashes[start:start + BLOCKS_AT_ONCE]
+            raws = await self._ask_all(Raw, "getblock", [(h.hex(), SERIALISED) for h in group])
+            for block_hash, raw in zip(group, raws, strict=False):
+                height = first + len(summaries)
+                summary = await self._summary(height, block_hash, raw, coins)
+                if summary is None or parent not in (None, summary.parent):
+                    return summaries
+                coins |= {coin.outpoint for coin in summary.coins}
+                summaries.append(summary)
+                parent = block_hash
+            if len(raws) < len(group):
+                break
+        return summaries
+
+    async def _summary(
+        self, height: int, block_hash: Id, raw: bytes, coins: set[Outpoint]
+    ) -> BlockSummary | None:
+        """Scan a block of the active chain; None when it is gone by now.
 
         Most blocks have nothing to do with us. Their bytes show that without taking them apart,
         which would cost both sides many times as much.
         """
         rpc, key, price = self._rpc, self._watched(), 0
+        if not is_header_of(raw, block_hash):
+            raise Unavailable(f"the chain daemon answers another block for {height}")
         try:
-            block_hash = await rpc.ask(Id, "getblockhash", height)
-            raw = await rpc.ask(Raw, "getblock", block_hash.hex(), SERIALISED)
-            if not is_header_of(raw, block_hash):
-                raise Unavailable(f"the chain daemon answers another block for {height}")
             if len(raw) * WEIGHT_OF_A_BYTE >= FULL_BLOCK_WEIGHT:
                 asked = block_hash.hex(), ["feerate_percentiles", "total_weight"]
                 price = (await rpc.ask(BlockStats, "getblockstats", *asked)).price
@@ -334,7 +352,7 @@ class BitcoinAdapter:
                 return empty_summary(height, block_hash, raw, price)
             block = await rpc.ask(Block, "getblock", block_hash.hex(), WITH_SPENT_OUTPUTS)
         except RpcError as fault:
-            if fault.code in (NOT_FOUND, OUT_OF_RANGE):
+            if fault.code in GONE:
                 return None
             raise Unavailable(f"cannot read block {height}: {fault}") from fault
         if (block.height, block.hash) != (height, block_hash):
@@ -380,6 +398,20 @@ class BitcoinAdapter:
             return await self._rpc.ask(shape, method, *params)
         except RpcError as fault:
             raise Unavailable(f"the chain daemon refuses {method}: {fault}") from fault
+
+    async def _ask_all(
+        self, shape: type[Shape], method: str, params: list[tuple[Any, ...]]
+    ) -> list[Shape]:
+        """Ask about blocks of the active chain; what comes after one that is gone is left out."""
+        found: list[Shape] = []
+        for reply in await self._rpc.ask_all(shape, method, params):
+            if not isinstance(reply, RpcError):
+                found.append(reply)
+            elif reply.code in GONE:
+                break
+            else:
+                raise Unavailable(f"the chain daemon refuses {method}: {reply}") from reply
+        return found
 
     async def _header_at(self, height: int) -> Header:
         return await self._header(await self._ask(Id, "getblockhash", height))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -56,6 +56,25 @@ class Daemon(ABC):
         found: Shape = replies.read(shape, method, await self.call(method, *params))
         return found
 
+    async def batch(self, method: str, params: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Call a method several times; return the results in order, ``RpcError`` for a refusal."""
+        results: list[Any] = []
+        for each in params:
+            try:
+                results.append(await self.call(method, *each))
+            except RpcError as refusal:
+                results.append(refusal)
+        return results
+
+    async def ask_all(
+        self, shape: type[Shape], method: str, params: Sequence[tuple[Any, ...]]
+    ) -> list[Shape | RpcError]:
+        """Call a method several times, as :meth:`batch`, and return the results in a shape."""
+        return [
+            found if isinstance(found, RpcError) else replies.read(shape, method, found)
+            for found in await self.batch(method, params)
+        ]
+
 
 class RpcClient(Daemon):
     """Calls one daemon at ``url`` with HTTP basic authentication; an async context manager.
@@ -95,10 +114,36 @@ class RpcClient(Daemon):
         Raises :class:`RpcError` when the daemon refuses, :class:`Unavailable` when it does not
         answer, not with JSON-RPC, or does not accept the password.
         """
+        request = self._request(method, params)
+        return self._result(method, request["id"], await self._exchange(method, request))
+
+    async def batch(self, method: str, params: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Call a method several times in one request; see :meth:`Daemon.batch`."""
+        if len(params) < 2:
+            return await super().batch(method, params)
+        requests = [self._request(method, each) for each in params]
+        answer = await self._exchange(method, requests)
+        if not isinstance(answer, list):
+            answer = [answer] * len(requests)  # all are refused at once
+        if len(answer) != len(requests):
+            raise Unavailable(f"{self._url} answers {method} with {len(answer)} replies")
+        results: list[Any] = []
+        # Daemons answer in the order of the requests, and each answer says whose it is.
+        for request, reply in zip(requests, answer, strict=True):
+            try:
+                results.append(self._result(method, request["id"], reply))
+            except RpcError as refusal:
+                results.append(refusal)
+        return results
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         self._calls += 1
-        request = {"jsonrpc": "1.0", "id": self._calls, "method": method, "params": list(params)}
+        return {"jsonrpc": "1.0", "id": self._calls, "method": method, "params": list(params)}
+
+    async def _exchange(self, method: str, content: Any) -> Any:
+        """Post one request or several; return what comes back, if it is JSON."""
         async with self._turn:
-            status, body = await self._authenticated(json_decimal.dumps(request).encode())
+            status, body = await self._authenticated(json_decimal.dumps(content).encode())
         if status in _REFUSED_STATUSES:
             raise Unavailable(
                 f"{self._url} refuses the RPC user or password: correct chain.rpc_user or the file "
@@ -107,10 +152,13 @@ class RpcClient(Daemon):
         if status not in _BODY_STATUSES:
             raise Unavailable(f"{self._url} answers {method} with HTTP status {status}")
         try:
-            reply: Any = json_decimal.loads(body)
+            return json_decimal.loads(body)
         except ValueError as fault:
             raise Unavailable(f"{self._url} answers {method} with no JSON") from fault
-        if not isinstance(reply, dict) or reply.get("id") != request["id"]:
+
+    def _result(self, method: str, call: int, reply: Any) -> Any:
+        """Return the result in a reply, or raise what :meth:`call` raises."""
+        if not isinstance(reply, dict) or reply.get("id") != call:
             raise Unavailable(f"{self._url} answers {method} with no JSON-RPC reply")
         error = reply.get("error")
         if error is None and "result" in reply:

@@ -163,9 +163,21 @@ class _Server:
             given = dict(request.headers).get(b"authorization", b"")
             if not hmac.compare_digest(given, self._expected):
                 return 401, b""
+        try:
+            calls = json_decimal.loads(body)
+        except ValueError:
+            error = {"code": int(RpcCode.PARSE_ERROR), "message": "Parse error"}
+            return 500, _encode(None, error, None)
+        if not isinstance(calls, list) or not calls:
+            return await self._reply(calls)
+        replies = [(await self._reply(call))[1] for call in calls]
+        return 200, b"[" + b",".join(replies) + b"]"
+
+    async def _reply(self, call: Any) -> tuple[int, bytes]:
+        """Return the status and the reply to one call."""
         call_id: Any = None
         try:
-            method, params, call_id = _parse_call(body)
+            method, params, call_id = _parse_call(call)
             result = await self._rpc.call(method, params)
         except DevnetError as refusal:
             error = {"code": int(refusal.code), "message": refusal.message}
@@ -174,11 +186,7 @@ class _Server:
         return 200, _encode(result, None, call_id)
 
 
-def _parse_call(body: bytes) -> tuple[str, list[Any], Any]:
-    try:
-        call = json_decimal.loads(body)
-    except ValueError as fault:
-        raise DevnetError(RpcCode.PARSE_ERROR, "Parse error") from fault
+def _parse_call(call: Any) -> tuple[str, list[Any], Any]:
     if not isinstance(call, dict) or not isinstance(call.get("method"), str):
         raise DevnetError(RpcCode.INVALID_REQUEST, "Missing method")
     params = call.get("params", [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
@@ -15,7 +17,17 @@ from metanode.devnet import wallet
 from metanode.devnet.faucet import FAUCET_KEY
 from metanode.errors import LocalFault, Unavailable
 from spec.parameters import MAINNET
-from tests.devnet.support import COIN, NOW, Devnet, address, devnet, public, script_of, spend
+from tests.devnet.support import (
+    COIN,
+    NOW,
+    Devnet,
+    address,
+    devnet,
+    one_by_one,
+    public,
+    script_of,
+    spend,
+)
 from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
@@ -149,13 +161,14 @@ async def test_a_failed_poll_loses_nothing() -> None:
             return await call(method, *params)
 
         net.rpc.call = failing  # type: ignore[method-assign]  # the link that breaks
+        one_by_one(net.rpc)
         with pytest.raises(Unavailable, match="cut off"):
             await net.adapter.poll()
         update = await net.adapter.poll()
         assert [block.height for block in update.connected] == list(range(1, 51))
 
 
-async def test_a_block_that_does_not_concern_us_costs_two_calls(
+async def test_blocks_that_do_not_concern_us_are_read_in_few_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Catches a first scan that asks more than it must, or takes every block apart.
@@ -164,19 +177,19 @@ async def test_a_block_that_does_not_concern_us_costs_two_calls(
     """
     async with devnet() as net:
         net.adapter.watch(CUSTODY.public_key.format(), 1)
-        call, asked = net.rpc.call, list[tuple[str, tuple[object, ...]]]()
+        post, asked = net.rpc._exchange, []
 
-        async def counted(method: str, *params: object) -> object:
-            asked.append((method, params))
-            return await call(method, *params)
+        async def counted(method: str, content: Any) -> Any:
+            asked.append((method, content))
+            return await post(method, content)
 
-        net.rpc.call = counted  # type: ignore[method-assign]  # it only counts
+        monkeypatch.setattr(net.rpc, "_exchange", counted)
         update = await net.adapter.poll()
         assert len(update.connected) == 50
-        assert [method for method, _ in asked] == ["getblockcount"] + 50 * [
-            "getblockhash", "getblock"
+        assert [method for method, _ in asked] == [
+            "getblockcount", "getblockhash", *13 * ["getblock"]
         ]
-        assert {params[1] for method, params in asked if method == "getblock"} == {0}
+        assert {each["params"][1] for batch in asked[2:] for each in batch[1]} == {0}
         monkeypatch.setattr(bitcoin, "FULL_BLOCK_WEIGHT", 4 * 100)  # then these are large
         assert len((await net.adapter.poll()).connected) == 50
         assert [method for method, _ in asked].count("getblockstats") == 50

@@ -48,6 +48,37 @@ def http(body: bytes, status: str = "200 OK") -> bytes:
     return head.encode() + body
 
 
+async def test_a_batch_is_answered_call_by_call() -> None:
+    """Catches a refusal that takes the other answers with it, or an answer to another question."""
+    body = (
+        b'[{"result": 7, "error": null, "id": 1},'
+        b' {"result": null, "error": {"code": -8, "message": "no"}, "id": 2}]'
+    )
+    async with answering(http(body)) as rpc:
+        seven, refusal = await rpc.batch("m", [(1,), (2,)])
+        assert seven == 7
+        assert isinstance(refusal, RpcError)
+        assert refusal.code == -8
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]", b'"no"', b"{}", b"[7, 8]",
+        b'[{"result": 7, "error": null, "id": 1}]',
+        b'[{"result": 7, "error": null, "id": 2}, {"result": 8, "error": null, "id": 1}]',
+        b'[{"result": 7, "error": null, "id": 1}, {"result": 8, "error": null, "id": 2}, {}]',
+        b'[{"result": 7, "error": null, "id": 1}, {"error": null, "id": 2}]',
+        b'{"result": null, "error": {"code": -28, "message": "Loading"}, "id": null}',
+    ],
+)
+async def test_another_answer_than_one_for_each_call_is_none(body: bytes) -> None:
+    """Catches a block that is taken for another one, or that is missing."""
+    async with answering(http(body)) as rpc:
+        with pytest.raises(Unavailable):
+            await rpc.batch("m", [(1,), (2,)])
+
+
 async def test_result_and_error() -> None:
     """Catches an amount that goes through a float, and an error without its code."""
     async with answering(http(b'{"result": 20999999.97690001, "error": null, "id": 1}')) as rpc:

@@ -55,7 +55,8 @@ def edited(change: Callable[[dict[str, Any]], None]) -> Spoil:
 
     def spoil(body: bytes) -> Answer:
         reply: Any = json_decimal.loads(body)
-        change(reply)
+        for each in reply if isinstance(reply, list) else [reply]:  # of a batch, each
+            change(each)
         return Answer(200, json_decimal.dumps(reply).encode())
 
     return spoil
@@ -181,8 +182,9 @@ class Proxy:
         if request is None:
             return False
         call: Any = json_decimal.loads(content)
-        self.seen.append(call["method"])
-        fault = self.faults.get(call["method"])
+        methods = {each["method"] for each in (call if isinstance(call, list) else [call])}
+        self.seen += methods
+        fault = next((self.faults[method] for method in methods & self.faults.keys()), None)
         kept = {b"authorization", b"content-type"}
         headers = [(name, value) for name, value in request.headers if name in kept]
         status, body = await self._ask(call, content, headers, http)
@@ -205,6 +207,9 @@ class Proxy:
         http: httpx.AsyncClient,
     ) -> tuple[int, bytes]:
         """Return the daemon's status and reply, from memory if it is kept there."""
+        if isinstance(call, list):  # a batch is not kept
+            reply = await http.post(self.upstream, content=content, headers=headers)
+            return reply.status_code, reply.content
         key = json_decimal.dumps([call["method"], call["params"]])
         if self.memory is None or key not in self.memory:
             reply = await http.post(self.upstream, content=content, headers=headers)

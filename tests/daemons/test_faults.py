@@ -273,6 +273,38 @@ async def test_an_answer_of_another_shape_is_none(
     await holds(stage, right, asked, method, FAULTS[name], name)
 
 
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("method", ["getblockhash", "getblock"])
+async def test_many_blocks_that_are_asked_for_at_once_are_all_told_or_none(
+    stage: Stage, method: str, name: str
+) -> None:
+    """Catches a block that is lost, told twice or out of its order when answers come in batches."""
+    start = stage.birth - 10
+
+    async def told(watcher: BitcoinAdapter) -> Any:
+        watcher.watch(CUSTODY.public_key.format(), start)
+        return await watcher.poll()
+
+    async with adapter(stage.chain) as watcher:
+        right = await told(watcher)
+    assert [block.height for block in right.connected] == list(range(start, start + 12))
+    timeout_s = HANG_TIMEOUT_S if FAULTS[name].how == "hang" else 20.0
+    async with (
+        proxied(stage.chain.server.url) as proxy,
+        connected(stage.chain, proxy.url, timeout_s=timeout_s) as rpc,
+    ):
+        watcher = adapter_of(stage.chain, rpc)
+        proxy.faults[method] = FAULTS[name]
+        try:
+            assert await told(watcher) == right
+        except Unavailable:
+            if name == "delay":
+                raise
+        assert proxy.struck > 0
+        proxy.faults.clear()
+        assert await told(watcher) == right
+
+
 @pytest.mark.parametrize("each_chain", ["embedded"], indirect=True, scope="session")
 @pytest.mark.parametrize(
     ("asked", "method", "path"), [(*key, path) for key, paths in FIELDS.items() for path in paths]

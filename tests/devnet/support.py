@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,7 @@ from coincurve import PrivateKey
 
 from metanode.chains.base import DEVNET
 from metanode.chains.bitcoin import BitcoinAdapter
-from metanode.chains.rpc import RpcClient
+from metanode.chains.rpc import Daemon, RpcClient
 from metanode.custody.scripts import address_of, data_script, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
@@ -67,6 +68,12 @@ def spend(
         tuple(Output(amount, script) for amount, script in payments),
     )
     return wallet.sign_with(key, unsigned), unsigned.txid
+
+
+def one_by_one(rpc: RpcClient) -> None:
+    """Have a client make each call of a batch by itself: through ``call``, which a test replaces.
+    """
+    rpc.batch = partial(Daemon.batch, rpc)  # type: ignore[method-assign]
 
 
 @frozen

@@ -149,6 +149,10 @@ async def test_odd_http_is_answered_or_closed() -> None:
                 reply = await client.post(url, content=body)
                 assert reply.status_code in (400, 500)
                 assert reply.json()["error"]["code"] in (-32600, -32700)
+            batch = [{"method": "getblockhash", "params": [at], "id": at} for at in (0, 10**6)]
+            found, beyond = (await client.post(url, json=[*batch])).json()
+            assert (found["id"], found["error"], len(found["result"])) == (0, None, 64)
+            assert (beyond["id"], beyond["error"]["code"]) == (10**6, -8)
             reply = await client.post(url, json={"method": "getblockcount", "params": {}})
             assert reply.json()["error"]["code"] == -32600
         port = int(url.rsplit(":", 1)[1])

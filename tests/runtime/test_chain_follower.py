@@ -24,6 +24,7 @@ from metanode.runtime import chain_follower
 from metanode.runtime.chain_follower import MEMPOOL_REST, ChainFollower
 from metanode.runtime.home.owner import Owner
 from metanode.runtime.store.chain_index import ChainIndex
+from tests.devnet.support import one_by_one
 from tests.simulation.parts import FOUNDING_HEIGHT
 from tests.simulation.simulator import Simulation, with_key
 
@@ -141,6 +142,7 @@ async def following(
                 return await call(method, *params)
 
             monkeypatch.setattr(rpc, "call", watched)
+            one_by_one(rpc)
 
             async def work() -> None:
                 found.carry_out()

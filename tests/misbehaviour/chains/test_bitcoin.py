@@ -16,7 +16,16 @@ from metanode.chains.rpc import RpcError
 from metanode.custody.types import Outpoint
 from metanode.devnet import wallet
 from metanode.errors import Unavailable, UserError
-from tests.devnet.support import COIN, Devnet, address, devnet, public, script_of, spend
+from tests.devnet.support import (
+    COIN,
+    Devnet,
+    address,
+    devnet,
+    one_by_one,
+    public,
+    script_of,
+    spend,
+)
 from tests.support import key_of
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +42,7 @@ def lie(net: Devnet, bend: Callable[[str, Any], Any]) -> None:
         return bend(method, await call(method, *params))
 
     net.rpc.call = bent  # type: ignore[method-assign]  # the daemon that lies
+    one_by_one(net.rpc)
 
 
 async def test_stolen_spend_is_rejected() -> None:
