@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metanode.chains.base import DEVNET, Cursor
-from metanode.chains.bitcoin import BitcoinAdapter
+from metanode.chains.bitcoin import BLOCKS_AT_ONCE, BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.custody.ledger import DEFAULT_WINDOW_BLOCKS, Ledger
 from metanode.custody.policy import CustodyPolicy
@@ -98,9 +98,11 @@ async def follow(rpc: RpcClient, path: Path, start: int) -> tuple[int, float]:
 async def hand_out(rpc: RpcClient, first: int, last: int, verbosity: int) -> tuple[float, int]:
     """Return the seconds in which the daemon hands out blocks, and their bytes as it says them."""
     begun, size = time.perf_counter(), 0
-    for height in range(first, last + 1):
-        block = await rpc.call("getblock", await rpc.call("getblockhash", height), verbosity)
-        size += len(block) // 2 if isinstance(block, str) else 0
+    for start in range(first, last + 1, BLOCKS_AT_ONCE):
+        heights = range(start, min(start + BLOCKS_AT_ONCE, last + 1))
+        hashes = await rpc.batch("getblockhash", [(height,) for height in heights])
+        blocks = await rpc.batch("getblock", [(each, verbosity) for each in hashes])
+        size += sum(len(block) // 2 for block in blocks if isinstance(block, str))
     return time.perf_counter() - begun, size
 
 

