@@ -36,11 +36,11 @@ from metanode.custody.policy import CustodyPolicy
 from metanode.custody.scripts import address_of, key_script
 from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
+from metanode.devnet.daemon import WALLET, Daemon, find_program
 from metanode.devnet.wallet import sign_with
 from metanode.runtime.home.owner import Owner
 from metanode.runtime.store.chain_index import ChainIndex
 from spec.parameters import MAINNET
-from tools.daemon import WALLET, Daemon, find_program
 
 WEEK_OF_LITECOIN = 4032
 FULL_BLOCKS = 20

@@ -276,7 +276,7 @@ async def test_an_answer_of_another_shape_is_none(
 @pytest.mark.parametrize("each_chain", ["embedded"], indirect=True, scope="session")
 @pytest.mark.parametrize(
     ("method", "name"),
-    [*(("getblock", name) for name in FAULTS), *(("getblockhash", n) for n in ("null", "wrong id"))],
+    [("getblockhash", "null"), ("getblockhash", "wrong id"), *(("getblock", n) for n in FAULTS)],
 )
 async def test_many_blocks_that_are_asked_for_at_once_are_all_told_or_none(
     stage: Stage, method: str, name: str
