@@ -125,7 +125,7 @@ class BitcoinAdapter:
         """Raise :class:`Unavailable`, with the mend, unless the daemon can serve this network now.
 
         It must follow the chain of this network, have caught up with its own headers, and still
-        hold the blocks from the key's birth on. What fee it demands at least is noted.
+        hold the blocks that are yet to be read. What fee it demands at least is noted.
         """
         genesis = await self._ask(Id, "getblockhash", 0)
         info = await self._ask(ChainInfo, "getblockchaininfo")
@@ -145,11 +145,11 @@ class BitcoinAdapter:
                 f"the chain daemon is catching up: it has block {info.blocks} of {info.headers}; "
                 "the node goes on by itself when it is done"
             )
-        if info.pruned and self._key is not None and info.pruneheight > self._birth_height:
+        needed = self._visited[-1].height if self._visited else self._birth_height
+        if info.pruned and self._key is not None and info.pruneheight > needed:
             raise Unavailable(
                 f"the chain daemon has pruned its blocks below {info.pruneheight}, and deposits "
-                f"are looked for from block {self._birth_height} on: let it download them again "
-                "without prune"
+                f"are looked for from block {needed} on: let it download them again without prune"
             )
         self._fee_floor = (await self._ask(MempoolInfo, "getmempoolinfo")).fee_floor
 

@@ -211,6 +211,27 @@ async def test_the_height_before_a_time_is_below_all_that_was_mined_since() -> N
         assert await net.adapter.genesis() == blocks[0].hash
 
 
+async def test_a_daemon_may_prune_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches deposits in blocks that are gone, and a node that stops though it needs none of them.
+    """
+    async with devnet() as net:
+        call = net.rpc.call
+
+        async def pruned(method: str, *params: object) -> Any:
+            reply = await call(method, *params)
+            news = {"pruned": True, "pruneheight": 60}
+            return {**reply, **news} if method == "getblockchaininfo" else reply
+
+        monkeypatch.setattr(net.rpc, "call", pruned)
+        net.adapter.watch(CUSTODY.public_key.format(), 50)
+        with pytest.raises(Unavailable, match="pruned its blocks below 60.* from block 50 on"):
+            await net.adapter.check_daemon()
+        await net.adapter.poll()
+        await net.adapter.check_daemon()
+        net.adapter.watch(CUSTODY.public_key.format(), 60)
+        await net.adapter.check_daemon()
+
+
 async def test_an_adapter_goes_on_where_another_stood() -> None:
     """Catches a restart that reads the chain again, or that takes change for a deposit."""
     async with devnet() as net:
