@@ -235,11 +235,11 @@ class Payouts(Purpose):
         if ctx.tries("payout.Accepted", e=event):
             payout.pause = payout.send_at = 0.0
             self.windows.signed[event] = payout.document
+        ctx.tries("payout.Refused", e=event)
         if ctx.tries("payout.Outbid", e=event):
             payout.version += 1
             payout.since, payout.pause, payout.send_at = None, 0.0, 0.0
             ctx.note("payout.outbid", txid=payout.sent.txid.hex(), version=payout.version)
-        ctx.tries("payout.Refused", e=event)
         ctx.tries("payout.Dropped", e=event)
         if self._state(event) in TO_SEND and payout.send_at <= ctx.now:
             self._broadcast(payout)
