@@ -14,6 +14,7 @@ from tests.model_checks.trace_files import Traces, written
 from tests.simulation.chain import Paid
 from tests.simulation.reorganisations import reorganised
 from tests.simulation.simulator import Simulation, with_key
+from tests.simulation.throughput import SPARE_ROUNDS, sign_all
 
 
 def signed(seed: int, *amounts: int) -> tuple[Simulation, list[Paid]]:
@@ -122,3 +123,13 @@ def test_new_coins_that_cannot_be_spent_yet_hold_up_nobody() -> None:
     sim.mine_every(0.7)
     sim.settle()
     assert sim.users.is_settled(paid)
+
+
+def test_many_deposits_are_signed_before_the_first_payout_is_mined() -> None:
+    """Catches a payout that waits until the last one is final: one an hour on Bitcoin.
+
+    ``python -m tests.simulation.throughput`` does the same with 500 deposits.
+    """
+    sim, rounds = sign_all(70, versions=1)
+    assert len(sim.core(0).payouts.payouts) == 3
+    assert rounds <= 3 + SPARE_ROUNDS
