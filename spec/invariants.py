@@ -144,10 +144,10 @@ SAFETY = (
     Property("SwapExclusive", "step",
              "A swap is paid or refunded, never both.",
              looked_at="models/swap_settlement.py; SAFE-SIGN 6"),
-    Property("NoInputTwice", "invariant",
+    Property("NoInputTwice", "step",
              "No two signed payouts that can both still be mined spend the same coin.",
              looked_at="models/payout_windows.py; SAFE-SIGN 6"),
-    Property("OneVersionMined", "invariant",
+    Property("OneVersionMined", "step",
              "Of all versions of all payouts that pay one deposit, at most one is mined.",
              looked_at="models/payout_ends.py; tests/custody/test_payout.py::"
                        "test_all_versions_spend_the_same_coins"),

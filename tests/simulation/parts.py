@@ -34,7 +34,10 @@ RELINK_S = 1.0
 FOUNDING_HEIGHT = 125
 """Height of the last block of the founding, in every run."""
 
-POLICY = CustodyPolicy.of(DEVNET)
+POLICY = CustodyPolicy.of(DEVNET, fee_versions=1)
+"""One fee for each payout, because each version costs its signatures: ``test_payout_ends`` and
+``reorganisations`` have three.
+"""
 QUICK = evolve(
     DEVNET, name="quick", round_period_s=2, keygen_period_s=4, ping_period_s=1.0, session_idle_s=30
 )

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tests.simulation.simulator import Simulation, SimulationFailure, with_key
+from tests.simulation.simulator import Simulation, SimulationFailure, at_fees, with_key
 
 DEEPEST = 12
 LIMIT_S = 60.0
@@ -28,7 +28,12 @@ def reorganised(
     """Run one seed to its end; return the network and what was drawn."""
     dice = random.Random(f"reorganisation {seed}")
     command = f"python -m tests.simulation.reorganisations --seed {seed}"
-    sim = with_key(seed, begin_s=98.1, watch=watch, replay=command)
+
+    def begin(sim: Simulation) -> None:
+        at_fees(3)(sim)
+        watch(sim)
+
+    sim = with_key(seed, begin_s=98.1, watch=begin, replay=command)
     drawn: dict[str, object] = {
         "moment": dice.choice(MOMENTS), "depth": dice.randrange(1, DEEPEST + 1),
         "restarts": dice.randrange(0, 3), "forgotten": dice.random() < 0.6,

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from attrs import evolve
+
 from metanode.protocol.rounds.threshold_set import signing_order
 from tests.simulation.clockwork import SimulationFailure
 from tests.simulation.disk import FakeDisk
@@ -38,6 +40,7 @@ __all__ = [
     "SimulationFailure",
     "Tamper",
     "Weather",
+    "at_fees",
     "identities_of",
     "sends",
     "turns",
@@ -80,6 +83,17 @@ def with_key(
     watch(sim)
     sim.start_all()
     return sim
+
+
+def at_fees(versions: int) -> Callable[[Simulation], None]:
+    """Return what lets a network sign each payout at so many fees, before any node runs."""
+
+    def settle(sim: Simulation) -> None:
+        for node in sim.nodes:
+            custody = evolve(node.settings.custody, fee_versions=versions)
+            node.settings = evolve(node.settings, custody=custody)
+
+    return settle
 
 
 def turns(sim: Simulation) -> Sequence[int]:

@@ -13,13 +13,13 @@ from tests.conformance.recording import recorded
 from tests.model_checks.trace_files import Traces, written
 from tests.simulation.chain import Paid
 from tests.simulation.reorganisations import reorganised
-from tests.simulation.simulator import Simulation, with_key
+from tests.simulation.simulator import Simulation, at_fees, with_key
 from tests.simulation.throughput import SPARE_ROUNDS, sign_all
 
 
 def signed(seed: int, *amounts: int) -> tuple[Simulation, list[Paid]]:
     """Return a network that has signed and sent the payout of some deposits."""
-    sim = with_key(seed, begin_s=98.1)
+    sim = with_key(seed, begin_s=98.1, watch=at_fees(3))
     sim.run(0.4)
     paid = [sim.deposit(amount) for amount in amounts]
     sim.run(0.4)

@@ -13,7 +13,7 @@ import time
 
 from attrs import evolve
 
-from tests.simulation.simulator import Simulation, SimulationFailure, with_key
+from tests.simulation.simulator import Simulation, SimulationFailure, at_fees, with_key
 
 CONFIRMATIONS = 6
 SPARE_ROUNDS = 4
@@ -23,11 +23,9 @@ def sign_all(deposits: int, versions: int, seed: int = 1) -> tuple[Simulation, i
     """Sign the payouts of so many deposits of one block; return the network and the rounds."""
 
     def deep(sim: Simulation) -> None:
+        at_fees(versions)(sim)
         for node in sim.nodes:
-            custody = evolve(node.settings.custody, fee_versions=versions)
-            node.settings = evolve(
-                node.settings, confirmations=CONFIRMATIONS, custody=custody
-            )
+            node.settings = evolve(node.settings, confirmations=CONFIRMATIONS)
 
     sim = with_key(
         seed, begin_s=98.1, watch=deep,

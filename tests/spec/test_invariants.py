@@ -24,9 +24,9 @@ SAFETY_NAMES = """NoDoubleSign NoDoubleSignLocal NoSlotReuse NoPayAndRefund
     CertificateUnique DurableBeforeSend NoForgedMember SetAgreement
     BlockNeedsProof RegroupIgnoresBlocks KeyAvailable LockInAgreement StatusMonotone OneSession
     NoStepBeforeBegin InstanceMatch AuthenticatedBeforeUse NoSelfLink CookieOnce PeerBound
-    LimitsHeld SwapExclusive"""
+    LimitsHeld SwapExclusive NoInputTwice OneVersionMined"""
 LIVENESS_NAMES = """EventDecides CoordinatorRotates SessionEnds RoundProgress CooldownLeaves
-    RegroupEnds KeygenEnds LinkForms SuspectClears SwapSettles"""
+    RegroupEnds KeygenEnds LinkForms SuspectClears SwapSettles EveryDepositEnds"""
 
 SORTS: dict[str, tuple[Value, ...]] = {
     "Peer": (0, 1, 2, 3), "Event": (5,), "Attempt": (1, 2), "Digest": (7, 8), "Key": (1, 2),

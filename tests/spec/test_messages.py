@@ -43,7 +43,7 @@ def test_good_fields_are_taken(cls: type) -> None:
 def too_much(name: str, kind: str) -> list[Any]:
     """Return values that a field of this type must refuse."""
     if "tuple" in kind:
-        return [tuple(bytes(33) for _ in range(257)), tuple(range(10_000)), [], None]
+        return [tuple(bytes(33) for _ in range(600)), tuple(range(10_000)), [], None]
     if kind == "int":
         return [-1, 1 << 63, True, "1", 1.0, None]
     if kind == "bytes":
