@@ -1,5 +1,7 @@
-"""A signed payout on its way to the chain: only the chain's word moves it, and a payout that was
-dropped, or whose block was left, is sent again.
+"""A signed payout on its way to the chain: only the chain's word moves it.
+
+One that was dropped or refused, or whose block was left, is sent again; one that was given up comes
+back only if it is mined.
 """
 
 from __future__ import annotations
@@ -10,16 +12,22 @@ PAYOUT = Record(
     table="payout",
     taken={
         "Finish": "settlement[p, e] == UNSIGNED and status[p, e] == SUCCESS",
-        "Accepted": "settlement[p, e] in (SIGNED, REORGED) "
-        "and on_chain[e] not in (unseen, disconnected, displaced)",
-        "Dropped": "settlement[p, e] == BROADCAST and on_chain[e] == unseen",
+        "Accepted": "settlement[p, e] in (SIGNED, REFUSED, REORGED, REVERTED) "
+        "and on_chain[e] not in (unseen, rejected, passed_over, disconnected, displaced)",
+        "Refused": "settlement[p, e] == SIGNED and on_chain[e] == rejected",
+        "Outbid": "settlement[p, e] not in (UNSIGNED, COMPLETED, REVERTED, REORGED) "
+        "and on_chain[e] == passed_over",
+        "Dropped": "settlement[p, e] == BROADCAST and on_chain[e] in (unseen, rejected)",
         "Final": "settlement[p, e] == BROADCAST and on_chain[e] == final",
         "Reorg": "settlement[p, e] in (BROADCAST, COMPLETED) and on_chain[e] == disconnected",
-        "Conflict": "settlement[p, e] in (SIGNED, BROADCAST, REORGED) and on_chain[e] == displaced",
+        "Conflict": "settlement[p, e] not in (UNSIGNED, COMPLETED, REVERTED) "
+        "and on_chain[e] == displaced",
     },
     then={
         "Finish": "after(settlement[p, e]) == SIGNED",
         "Accepted": "after(settlement[p, e]) == BROADCAST",
+        "Refused": "after(settlement[p, e]) == REFUSED",
+        "Outbid": "after(settlement[p, e]) == SIGNED",
         "Dropped": "after(settlement[p, e]) == SIGNED",
         "Final": "after(settlement[p, e]) == COMPLETED",
         "Reorg": "after(settlement[p, e]) == REORGED",
@@ -31,8 +39,8 @@ PAYOUT = Record(
         "FinalBeforeCompleted": "implies(settlement[p, e] != COMPLETED and "
         "after(settlement[p, e]) == COMPLETED, "
         "on_chain[e] == final and settlement[p, e] == BROADCAST)",
-        "RevertedForGood": "implies(settlement[p, e] == REVERTED, "
-        "after(settlement[p, e]) == REVERTED)",
+        "RevertedUntilMined": "implies(settlement[p, e] == REVERTED and "
+        "after(settlement[p, e]) != REVERTED, on_chain[e] in (present, final))",
     },
     crash="all(after(settlement[p, e]) == settlement[p, e] for e in Event)",
     first="all(settlement[p, e] == UNSIGNED for e in Event)",

@@ -12,7 +12,6 @@ from model_checks.records.safe_sign import first_vote, lock_permits, may_lock, w
 _LOCKED_IN = "any(key[p, k] == locked_in for k in Key)"
 _SHARE = "not all(holding[p, h] != active for h in Epoch)"
 _HANDS_OVER = f"not ({_SHARE}) and not all(holding[p, h] != fenced for h in Epoch)"
-_ALL_FINAL = "all(settlement[p, x] in (UNSIGNED, COMPLETED, REVERTED) for x in Event)"
 _SET_KNOWN = "not count(x for x in Peer if in_threshold_set[p, x, r]) < T"
 _EQUAL = "count(q for q in Peer if heard[p, q, r] in (accepted, in_view))"
 
@@ -25,10 +24,8 @@ PEER = Record(
         "KeygenTick": f"phase[p] == Idle and keygen_open[p] and not {_LOCKED_IN}",
         "KeygenOver": "phase[p] == Keygen",
         "Offer": f"phase[p] == Idle and round[p] < r and not offered[p, r] and {_SHARE} "
-        "and transfer_eligible[p] and not began_in_round[p, r] and not regroup_near[p] "
-        f"and {_ALL_FINAL}",
-        "RoundTick": "phase[p] == Idle and round[p] < r and offered[p, r] and transfer_eligible[p] "
-        f"and {_ALL_FINAL}",
+        "and transfer_eligible[p] and not began_in_round[p, r] and not regroup_near[p]",
+        "RoundTick": "phase[p] == Idle and round[p] < r and offered[p, r] and transfer_eligible[p]",
         "Matched": f"phase[p] == Proposing and round[p] == r and not {_EQUAL} < T",
         "SetFound": "phase[p] == SetBuilding and round[p] == r and in_threshold_set[p, p, r] "
         f"and {_SET_KNOWN} and proposed[p, r, d] and status[p, e] == IN_PROGRESS "

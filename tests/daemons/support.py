@@ -169,8 +169,10 @@ class Chain:
                 fee += BULK_FEE // 10  # the cheapest is evicted, never the one that comes
         else:
             self.call("devnet_mempoolminfee", Decimal("0.00005"))
-        yield
-        self.restart()  # killed: a daemon that is stopped keeps its mempool
+        try:
+            yield
+        finally:
+            self.restart()  # killed: a daemon that is stopped keeps its mempool
 
     # --- money ------------------------------------------------------------------------------------
 
@@ -191,6 +193,11 @@ class Chain:
         self.mine()
         self.flush()
         self.purse += [Coin(Outpoint(split, n), PURSE_AMOUNT, PURSE) for n in range(PURSE_COINS)]
+
+    def stock(self, coins: int) -> None:
+        """Fill the purse until it has so many coins: no block is mined for one while they last."""
+        while len(self.purse) < coins:
+            self.fill_purse()
 
     def coin(self, key: PrivateKey = PURSE, kind: Kind = "p2wpkh") -> Coin:
         """Return a fresh confirmed coin; for another key or kind than the purse's, mine a block."""

@@ -15,6 +15,7 @@ from tests.daemons.offers import ACCEPTED, HOME, Answer, answer, least_relay_fee
 from tests.daemons.support import COIN, Chain, adapter
 
 FINAL = 0xFFFFFFFF
+COINS_TO_FILL = 80  # more than fill a mempool of eight megabytes, a sixteenth of a block each
 PACKAGE = 25  # unconfirmed transactions that depend on each other
 Make = Callable[[Chain], bytes]
 
@@ -133,7 +134,9 @@ async def test_a_full_mempool_drops_what_pays_least(each_chain: Chain) -> None:
 
     What was dropped is neither waiting nor replaced: it can be sent again when there is room.
     """
-    chain, coin = each_chain, each_chain.coin()
+    chain = each_chain
+    chain.stock(COINS_TO_FILL)
+    coin = chain.coin()
     raw, txid = signed([coin], [(coin.amount - least_relay_fee(chain), HOME)])
     chain.send(raw)
     with chain.full_mempool():

@@ -104,7 +104,10 @@ def test_messages_after_the_end_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    [{"lane": 64}, {"lane": -1}, {"stage": 16}, {"payload": bytes(m.PAYLOAD_OCTETS + 1)}],
+    [
+        {"lane": m.INPUTS_LIMIT}, {"lane": -1}, {"stage": 16},
+        {"payload": bytes(m.PAYLOAD_OCTETS + 1)},
+    ],
 )
 def test_fields_out_of_bounds_cannot_be_built(field: dict[str, object]) -> None:
     """Catches a bound that only the sender keeps."""
