@@ -35,6 +35,7 @@ COMMANDS = {
     "keygen": ("metanode.cli.requests:keygen", "Make the network's key."),
     "keyrefresh": ("metanode.cli.requests:keyrefresh", "Renew the shares of the key."),
     "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
+    "custody": ("metanode.cli.custody", "List the coins that no round pays, and release them."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
     "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),
     "history": ("metanode.cli.history", "Export and import what this node has signed."),

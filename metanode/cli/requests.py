@@ -121,16 +121,19 @@ def _progress(entry: Mapping[str, Any]) -> tuple[int, int]:
     return (attempt["number"], attempt["votes"]) if attempt else (-1, 0)
 
 
-def missing(entry: Mapping[str, Any]) -> str:
-    """Return what keeps an event from being done, as far as the node can tell."""
+def missing(entry: Mapping[str, Any], other: str = "--label") -> str:
+    """Return what keeps an event from being done, as far as the node can tell.
+
+    ``other`` is the option that makes another request of one that cannot be met any more.
+    """
     attempt, expiry = entry["attempt"], entry.get("expiry")
     if entry["status"] == "EXPIRED":
-        return "the request has expired: ask again with another --label"
+        return f"the request has expired: ask again with another {other}"
     if expiry is not None and not expiry["same_holders"]:
         return "the key has other holders than when this was asked: ask again"
     if expiry is not None and expiry["renounced_here"]:
         said = f"{expiry['renounced']} of {expiry['needed']} holders have renounced it"
-        return f"the time is over, {said}: ask again with another --label"
+        return f"the time is over, {said}: ask again with another {other}"
     if entry.get("overdue"):
         return "the time is over: ask again"
     if attempt is None:

@@ -25,6 +25,8 @@ _OP_1 = 0x51
 _TAPROOT_VERSION = 1
 _TAPROOT_PROGRAM_BYTES = 32
 _KEY_HASH_BYTES = 20
+# The push of a key and its first byte; a hybrid key (6, 7) is relayed, but nobody can spend it.
+_BARE_KEYS = (b"\x21\x02", b"\x21\x03", b"\x41\x04")
 
 
 def key_script(public_key: bytes) -> bytes:
@@ -108,6 +110,8 @@ def is_payable(script: bytes) -> bool:
 
     One output of another form would keep the whole payout from being relayed.
     """
+    if script[:2] in _BARE_KEYS and len(script) == script[0] + 2:
+        return script.endswith(b"\xac")  # P2PK, which old coins and some miners use
     if len(script) == _KEY_HASH_BYTES + 5:
         return script.startswith(b"\x76\xa9\x14") and script.endswith(b"\x88\xac")  # P2PKH
     if len(script) == _KEY_HASH_BYTES + 3:

@@ -8,7 +8,7 @@ simulator. What an input may do is not written here: :meth:`NodeCore.take_in` ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metanode.chains.base import ChainUpdate, StakeReason, TxState
@@ -31,6 +31,7 @@ from metanode.protocol.keys.lock_in import LockIn
 from metanode.protocol.links import handshake  # noqa: F401 - what it declares counts below
 from metanode.protocol.operator_view import OperatorView
 from metanode.protocol.payouts.payouts import Payouts
+from metanode.protocol.payouts.releases import Releases
 from metanode.protocol.payouts.swaps import Swaps
 from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.payouts.windows import Windows
@@ -92,6 +93,7 @@ class NodeCore:
         self.chain = EpochChain(ctx, book, self.handover, self.keygen)
         self.payouts = Payouts(ctx, book, self.candidates, self.inbox)
         self.waiting = Waiting(ctx, self.candidates, self.payouts)
+        self.releases = Releases(ctx, self.windows, self.requests)
         self.swaps = Swaps(ctx, self.candidates)
         self.rounds = Rounds(
             ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.waiting,
@@ -225,6 +227,13 @@ class NodeCore:
         """Take a request of this node's operator; UserError says why it cannot be met."""
         self.ctx.now = now
         request = self.requests.check(kind, fields)
+        self.take_in(now, inputs.OperatorRequest(request))
+        return request
+
+    def on_release(self, now: float, wanted: Mapping[str, object], place: int) -> Request:
+        """Take the request for one digest of a release; UserError says why there can be none."""
+        self.ctx.now = now
+        request = self.releases.ask(wanted, place)
         self.take_in(now, inputs.OperatorRequest(request))
         return request
 

@@ -12,12 +12,12 @@ import anyio
 import anyio.to_thread
 from attrs import define, field, frozen
 
-from metanode.chains.base import ChainAdapter, ChainUpdate, Cursor, TooDeep
+from metanode.chains.base import Broadcasted, ChainAdapter, ChainUpdate, Cursor, TooDeep
 from metanode.chains.rpc import RpcError
 from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import DEFAULT_WINDOW_BLOCKS, Ledger
 from metanode.custody.types import Outpoint
-from metanode.errors import Unavailable
+from metanode.errors import Unavailable, UserError
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Broadcast, CheckStake, LookUp
 from metanode.runtime.store.chain_index import ChainIndex, Stored, Unfit
@@ -26,6 +26,8 @@ POLL_S = 0.5
 BACKOFF_LIMIT_S = 30.0
 CHECK_S = 60.0
 """How long a daemon that was found fit is taken for it."""
+SEND_S = 4.0
+"""How long an operator waits for the daemon: shorter than for the answer of the node."""
 MEMPOOL_REST = 50
 """The mempool is read again after so many times what reading it took: 2 % of a core at most."""
 
@@ -105,6 +107,19 @@ class ChainFollower:
         said = {"reason": sent.reason} if sent.reason else {}
         self.log.info("payout.broadcast", txid=request.txid.hex(), result=sent.result, **said)
         await self._tell_status(request.event, request.txids, sent.reason)
+
+    async def send(self, raw: bytes, txid: bytes) -> Broadcasted:
+        """Send what the operators have signed; UserError when the daemon gives no answer."""
+        try:
+            with anyio.fail_after(SEND_S):
+                sent = await self.chain.broadcast(raw, txid)
+        except (Unavailable, RpcError, TimeoutError) as fault:
+            raise UserError(
+                f"the chain daemon gives no answer ({str(fault) or 'it takes too long'}): "
+                "look at `chain_fault` in `status`, then send it again"
+            ) from fault
+        self.log.info("release.broadcast", txid=txid.hex(), result=sent.result, reason=sent.reason)
+        return sent
 
     async def look_up(self, request: LookUp) -> None:
         """Ask where a payout stands."""

@@ -119,11 +119,11 @@ class NodeShell:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
-            desk = Desk(self.core, self._input)
+            desk = Desk(self.core, self._input, self.chain.send)
             admin = AdminServer(
                 self.home, self.config.admin.listen, self.status, self.metrics.render,
-                pages={"events": desk.events, "blame": desk.blame},
-                actions={"requests": desk.ask, "pardon": desk.pardon},
+                pages={"events": desk.events, "blame": desk.blame, "held": desk.held},
+                actions={"requests": desk.ask, "releases": desk.release, "pardon": desk.pardon},
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)

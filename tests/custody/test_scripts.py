@@ -130,12 +130,19 @@ def test_payable_scripts() -> None:
         "0014" + "11" * 20,
         "0020" + "11" * 32,
         "5120" + "11" * 32,
+        "2102" + "11" * 32 + "ac",
+        "2103" + "11" * 32 + "ac",
+        "4104" + "11" * 64 + "ac",
     ]
     assert all(is_payable(bytes.fromhex(script)) for script in payable)
     odd = [
         "",
         "51",
-        "21" + "02" * 33 + "ac",
+        "2104" + "11" * 32 + "ac",
+        "2102" + "11" * 32 + "ae",
+        "2102" + "11" * 31 + "ac",
+        "4106" + "11" * 64 + "ac",  # a hybrid key, which daemons relay no spending of
+        "4104" + "11" * 63 + "ac",
         "5220" + "11" * 32,
         "6a20" + "11" * 32,
         "0010" + "00" * 16,

@@ -7,6 +7,7 @@ import pytest
 from metanode.custody.scripts import MAX_MEMO_BYTES, address_of, key_script
 from metanode.custody.transfers import Declined, Transfer, classify, classify_all, transfer_id
 from tests.custody.support import CUSTODY, HOME, HRP, MEMO, deposit, policy, public, snapshot_of
+from tests.support import key_of
 
 PAYEE_SCRIPT = key_script(public("payee"))
 USER_SCRIPT = key_script(public("user"))
@@ -51,7 +52,7 @@ def test_bad_memo_is_refunded(memo: bytes | None) -> None:
 
 @pytest.mark.parametrize(
     "refund_script",
-    [None, b"", b"\x51", b"\x6a\x01x", HOME, bytes.fromhex("21" + "02" * 33 + "ac")],
+    [None, b"", b"\x51", b"\x6a\x01x", HOME, bytes.fromhex("2105" + "02" * 32 + "ac")],
 )
 def test_no_way_back_is_held(refund_script: bytes | None) -> None:
     """Catches a refund that no node relays: it would block every other transfer of its payout."""
@@ -61,6 +62,16 @@ def test_no_way_back_is_held(refund_script: bytes | None) -> None:
         "held",
         deposit("a", memo=None, refund_script=refund_script),
     )
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_bare_key_is_refunded(compressed: bool) -> None:
+    """Catches the money of a miner with an old wallet, which is held although daemons relay it."""
+    key = key_of("user").public_key.format(compressed)
+    script = bytes([len(key)]) + key + b"\xac"
+    verdict = classify(deposit("a", memo=None, refund_script=script), policy(), HRP, CUSTODY)
+    assert isinstance(verdict, Transfer)
+    assert (verdict.kind, verdict.script) == ("refund", script)
 
 
 def test_dust_is_ignored_at_the_boundary() -> None:

@@ -41,13 +41,16 @@ def paying(chain: Chain, *outputs: tuple[int, bytes]) -> bytes:
 # --- amounts --------------------------------------------------------------------------------------
 
 SCRIPTS = {
+    "p2pk": b"\x21" + key_of("bare").public_key.format() + b"\xac",
+    "p2pk of a long key": b"\x41" + key_of("bare").public_key.format(False) + b"\xac",
     "p2pkh": script_of(PAYEE, "p2pkh"),
     "p2sh": script_of(PAYEE, "p2sh-p2wpkh"),
     "p2wpkh": HOME,
     "p2wsh": witness_script(0, bytes(32)),
     "p2tr": witness_script(1, bytes(32)),
 }
-SPENDING = {"p2pkh": 148, "p2sh": 148}  # vB of an input; of a witness program 67
+OLD = ("p2pk", "p2pk of a long key", "p2pkh", "p2sh")
+SPENDING = dict.fromkeys(OLD, 148)  # vB of an input; of a witness program 67
 
 
 def dust(kind: str, short: int) -> Make:

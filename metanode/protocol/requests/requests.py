@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import define, evolve, field
 
 from metanode.custody.payout import custody_address
+from metanode.custody.release import LABEL as RELEASE_LABEL
 from metanode.errors import LocalFault, Malformed, PeerFault, UserError
 from metanode.protocol.context import Context
 from metanode.protocol.events.event_book import FINISHED, EventBook
@@ -69,10 +70,13 @@ class Requests(Purpose):
 
     # --- what an operator asks ---
 
-    def check(self, kind: str, given: Mapping[str, object]) -> Request:
+    def check(
+        self, kind: str, given: Mapping[str, object], *, of_release: bool = False
+    ) -> Request:
         """Return the request that ``given`` describes, in hex, or the finished one that it repeats.
 
         UserError names cause and mend when it cannot be met now; nothing is changed either way.
+        Only a release that this node has built itself has the label of one.
         """
         if kind == "sign":
             if self.ctx.key is None:
@@ -86,7 +90,13 @@ class Requests(Purpose):
         if known is not None and self.book.status(event) == DONE:
             return known
         if self.book.status(event) == "EXPIRED" or self.has_renounced(event):
-            raise UserError("this node has renounced the request permanently: use another --label")
+            other = "fee rate" if of_release else "--label"
+            raise UserError(f"this node has renounced the request permanently: use another {other}")
+        if not of_release and str(request.fields.get("label", "")).startswith(RELEASE_LABEL):
+            raise UserError(
+                f"labels that begin with {RELEASE_LABEL!r} are for what this node has built itself:"
+                " use `custody release`, or another --label"
+            )
         if known is None and len(self.open()) >= OPEN_LIMIT:
             raise UserError(f"{OPEN_LIMIT} requests are open here: wait until `events` shows fewer")
         {

@@ -7,26 +7,33 @@ the answer waits until what was asked is on disk.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 from attrs import frozen
 
+from metanode.chains.base import Broadcasted
 from metanode.errors import UserError
 from metanode.protocol.node import NodeCore
+from metanode.protocol.requests.request import Request
 
 EVENT_HEX = 64
+STEPS = ("check", "ask", "send")
 Answer = TypeVar("Answer")
+Send = Callable[[bytes, bytes], Awaitable[Broadcasted]]
+"""From a signed transaction and its id to what became of it; UserError when nobody can say."""
 
 
 @frozen
 class Desk:
     """``put`` hands an input to the core; an input is taken when the effects of those before it
-    have been carried out.
+    have been carried out. ``send`` hands a transaction to the chain's daemon.
     """
 
     core: NodeCore
     put: Callable[[Callable[[float], None]], Awaitable[None]]
+    send: Send | None = None
 
     async def ask(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Put a request: ``kind``, its fields, and ``check`` if nothing is to be changed.
@@ -45,6 +52,42 @@ class Desk:
             request = await self._queued(lambda now: core.on_request(now, kind, fields))
         event = request.event(core.settings.network_id)
         return {"event": event.hex()} if check else core.operator_view.event(event) or {}
+
+    async def release(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Build a release; then, as ``step`` says, ask this node for what is not signed of it
+        ("ask"), or send it ("send"), or change nothing ("check").
+
+        Returns the release and the events of what is not signed. UserError says why the node
+        refuses: it checks every coin, whatever the step.
+        """
+        fields = dict(wanted)
+        step = fields.pop("step", None)
+        if step not in STEPS:
+            raise UserError(f"the step of a release is one of {', '.join(STEPS)}")
+        core = self.core
+        release = await self._queued(lambda _now: core.releases.check(fields))
+
+        def request(now: float, place: int) -> Request:
+            asks = step == "ask"
+            return core.on_release(now, fields, place) if asks else core.releases.ask(fields, place)
+
+        asked = [
+            await self._queued(partial(request, place=place))
+            for place in core.releases.missing(release)
+        ]
+        shown = core.releases.describe(release)
+        network_id = core.settings.network_id
+        shown["events"] = [each.event(network_id).hex() for each in asked]
+        if step == "send":
+            if shown["raw"] is None or self.send is None:
+                raise UserError("the release is not signed yet: wait until it is")
+            sent = await self.send(bytes.fromhex(shown["raw"]), release.txid)
+            shown["sent"] = {"result": sent.result, "reason": sent.reason}
+        return shown
+
+    def held(self, rest: str) -> dict[str, Any] | None:
+        """Return the coins that no round pays; there is one such page."""
+        return None if rest else self.core.releases.held()
 
     async def pardon(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Lift the ban of a ``node_id`` (hex) and return it; UserError says why it stays."""
