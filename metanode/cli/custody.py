@@ -201,16 +201,18 @@ def release(
         shown = releasing.ask()
         releasing.say(f"the other operators run: {releasing.command}")
         shown = releasing.wait(shown, wait)
-    done = shown["raw"] is not None or shown["block"] is not None
-    if done and send and shown["block"] is None:
+    done = signed = shown["raw"] is not None or shown["block"] is not None
+    for line in () if as_json else release_lines(shown, address):
+        click.echo(line)
+    if signed and send and shown["block"] is None:
         shown = releasing.send()
-        done = shown["sent"]["result"] in TAKEN
+        result, reason = shown["sent"]["result"], shown["sent"]["reason"]
+        done = result in TAKEN
+        if not as_json:
+            click.echo(f"daemon:      {result}{': ' + reason if reason else ''}")
     if as_json:
         click.echo(json.dumps(shown, sort_keys=True))
-    else:
-        for line in release_lines(shown, address):
-            click.echo(line)
-    if not done and "sent" not in shown:
+    if not signed:
         click.echo(
             f"not signed yet: {releasing.waits_for(shown)}. It goes on; the same command shows how",
             err=True,
@@ -231,6 +233,3 @@ def release_lines(shown: Mapping[str, Any], address: str) -> Iterator[str]:
         yield f"raw:         {shown['raw']}"
     if shown["block"] is not None:
         yield f"in block:    {shown['block']}"
-    if "sent" in shown:
-        result, reason = shown["sent"]["result"], shown["sent"]["reason"]
-        yield f"daemon:      {result}{': ' + reason if reason else ''}"

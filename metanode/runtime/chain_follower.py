@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from metanode.chains.base import Broadcasted, ChainAdapter, ChainUpdate, Cursor, TooDeep
@@ -108,18 +109,34 @@ class ChainFollower:
         self.log.info("payout.broadcast", txid=request.txid.hex(), result=sent.result, **said)
         await self._tell_status(request.event, request.txids, sent.reason)
 
-    async def send(self, raw: bytes, txid: bytes) -> Broadcasted:
-        """Send what the operators have signed; UserError when the daemon gives no answer."""
-        try:
-            with anyio.fail_after(SEND_S):
-                sent = await self.chain.broadcast(raw, txid)
-        except (Unavailable, RpcError, TimeoutError) as fault:
+    async def send(self, tasks: TaskGroup, raw: bytes, txid: bytes) -> Broadcasted:
+        """Send what the operators have signed; UserError when the daemon gives no answer in time.
+
+        A daemon that takes longer is not cut off: the call goes on among the ``tasks``.
+        """
+        answers: list[Broadcasted] = []
+        over = anyio.Event()
+
+        async def ask() -> None:
+            sent = await self.chain.broadcast(raw, txid)
+            self.log.info(
+                "release.broadcast", txid=txid.hex(), result=sent.result, reason=sent.reason
+            )
+            answers.append(sent)
+
+        async def work() -> None:
+            await self.outside(("release", txid), ask)
+            over.set()
+
+        tasks.start_soon(work)
+        with anyio.move_on_after(SEND_S):
+            await over.wait()
+        if not answers:
             raise UserError(
-                f"the chain daemon gives no answer ({str(fault) or 'it takes too long'}): "
-                "look at `chain_fault` in `status`, then send it again"
-            ) from fault
-        self.log.info("release.broadcast", txid=txid.hex(), result=sent.result, reason=sent.reason)
-        return sent
+                f"the chain daemon gives no answer ({self.fault or 'it takes too long'}): look at "
+                "`chain_fault` in `status`, then run the same command again"
+            )
+        return answers[0]
 
     async def look_up(self, request: LookUp) -> None:
         """Ask where a payout stands."""

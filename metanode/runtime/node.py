@@ -119,7 +119,7 @@ class NodeShell:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
-            desk = Desk(self.core, self._input, self.chain.send)
+            desk = Desk(self.core, self._input, partial(self.chain.send, tasks))
             admin = AdminServer(
                 self.home, self.config.admin.listen, self.status, self.metrics.render,
                 pages={"events": desk.events, "blame": desk.blame, "held": desk.held},

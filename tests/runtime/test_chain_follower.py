@@ -13,11 +13,11 @@ import pytest
 import structlog
 from attrs import define, evolve, field
 
-from metanode.chains.base import DEVNET
+from metanode.chains.base import DEVNET, Broadcasted
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
 from metanode.devnet.server import DevnetSettings, serve_ledger
-from metanode.errors import Unavailable
+from metanode.errors import Unavailable, UserError
 from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Reindex, Watch
 from metanode.runtime import chain_follower
@@ -349,3 +349,44 @@ async def test_what_was_seen_unconfirmed_is_remembered_until_it_is_settled(
         core = again.core
         assert core.candidates.seen_by(core.ctx.me) == [made.outpoint]
         assert [t.deposit.outpoint for t in core.candidates.eligible()] == [made.outpoint]
+
+
+class Daemons:
+    """A chain whose daemon takes what it is sent, fails, or gives no answer until it is let go."""
+
+    def __init__(self, mood: str) -> None:
+        self.mood = mood
+        self.goes_on = anyio.Event()
+        self.sent: list[bytes] = []
+
+    async def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
+        """Answer by its mood."""
+        if self.mood == "away":
+            raise Unavailable("no answer from its port")
+        if self.mood == "slow":
+            await self.goes_on.wait()
+        self.sent.append(raw)
+        return Broadcasted("rejected", "dust")
+
+
+@pytest.mark.parametrize(
+    ("mood", "complaint"),
+    [("", ""), ("away", "no answer from its port"), ("slow", "it takes too long")],
+)
+async def test_what_operators_send_is_answered_in_time(
+    monkeypatch: pytest.MonkeyPatch, mood: str, complaint: str
+) -> None:
+    """Catches an operator who is not told what the daemon said, and a call that is cut off."""
+    monkeypatch.setattr(chain_follower, "SEND_S", 0.05 if mood == "slow" else 20.0)
+    daemons = Daemons(mood)
+    log = structlog.wrap_logger(None, processors=[structlog.testing.LogCapture()])
+    follower = ChainFollower(daemons, None, None, None, log, 0, 1)  # type: ignore[arg-type]
+    async with anyio.create_task_group() as tasks:
+        if complaint:
+            with pytest.raises(UserError, match=complaint):
+                await follower.send(tasks, b"raw", bytes(32))
+        else:
+            sent = await follower.send(tasks, b"raw", bytes(32))
+            assert (sent.result, sent.reason) == ("rejected", "dust")
+        daemons.goes_on.set()
+    assert daemons.sent == ([] if mood == "away" else [b"raw"])
