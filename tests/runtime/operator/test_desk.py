@@ -13,6 +13,7 @@ from metanode.protocol.blame.book import Ban
 from metanode.runtime.operator.desk import Desk
 from tests.protocol.blame.support import ban
 from tests.simulation.asking import DIGEST, quiet
+from tests.simulation.releasing import wanted, with_dust
 from tests.simulation.simulator import Simulation
 
 Input = Callable[[float], None]
@@ -126,3 +127,28 @@ def test_a_pardon_of_nobody_is_refused(asked: dict[str, object]) -> None:
     sim = quiet(9)
     with pytest.raises(UserError, match="a pardon is"):
         at(sim, lambda desk: desk.pardon(asked))
+
+
+@pytest.mark.parametrize("step", [None, "", "sign", 1])
+def test_a_release_without_a_known_step_is_refused(step: object) -> None:
+    """Catches a release that is asked for where it was to be looked at."""
+    sim, outpoints = with_dust(10, 3_000)
+    with pytest.raises(UserError, match="the step of a release is one of check, ask, send"):
+        at(sim, lambda desk: desk.release({**wanted(outpoints), "step": step}))
+    assert not sim.core(0).requests.asked
+
+
+def test_a_release_is_sent_when_it_is_signed_and_not_before() -> None:
+    """Catches a transaction without signatures on its way, and a check that asks."""
+    sim, outpoints = with_dust(11, 3_000)
+    given = wanted(outpoints)
+    checked = at(sim, lambda desk: desk.release({**given, "step": "check"}))
+    assert not sim.core(0).requests.asked
+    asked = at(sim, lambda desk: desk.release({**given, "step": "ask"}))
+    assert asked == checked
+    assert [event.hex() for event in sim.core(0).requests.asked] == asked["events"]
+    with pytest.raises(UserError, match="the release is not signed yet"):
+        at(sim, lambda desk: desk.release({**given, "step": "send"}))
+    desk = Desk(sim.core(0), None)  # type: ignore[arg-type]  # nothing is asked
+    assert [coin["outpoint"] for coin in desk.held("")["coins"]] == outpoints  # type: ignore[index]
+    assert desk.held("more") is None
