@@ -91,7 +91,13 @@ class Releasing:
                 "your nodes do not build the same transaction: compare [custody] of their "
                 "configurations"
             )
-        self.fields["fee_rate"] = shown[0]["fee_rate"]
+        self.fields["fee_rate"] = rate = shown[0]["fee_rate"]
+        wanted = max(each["daemon_rate"] for each in shown)
+        if shown[0]["raw"] is None and wanted > rate:
+            self.say(
+                f"note: a daemon takes no less than {wanted} a vB now: it will refuse this release "
+                "until fees fall, or name another --fee-rate"
+            )
         return shown[0]
 
     def ask(self) -> dict[str, Any]:

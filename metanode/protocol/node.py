@@ -93,7 +93,7 @@ class NodeCore:
         self.chain = EpochChain(ctx, book, self.handover, self.keygen)
         self.payouts = Payouts(ctx, book, self.candidates, self.inbox)
         self.waiting = Waiting(ctx, self.candidates, self.payouts)
-        self.releases = Releases(ctx, self.windows, self.requests)
+        self.releases = Releases(ctx, self.candidates, self.requests)
         self.swaps = Swaps(ctx, self.candidates)
         self.rounds = Rounds(
             ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.waiting,

@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from metanode.chains.base import Broadcasted
-from metanode.cli.custody import held_lines
+from metanode.cli.custody import Releasing, held_lines
 from metanode.custody.scripts import address_of, key_script
 from metanode.errors import UserError
 from metanode.protocol.peers.endpoints import Endpoint
@@ -194,6 +194,33 @@ def test_nodes_that_build_another_transaction_are_not_asked(tmp_path: Path, run:
         code, _, errors = run("custody", "release", *at(*homes[:2]), coin, ADDRESS)
         assert (code, "your nodes do not build the same transaction" in errors) == (2, True)
     assert not sim.core(0).requests.asked
+
+
+def test_a_rate_that_the_daemon_refuses_is_told_before_it_is_signed(
+    tmp_path: Path, run: Run
+) -> None:
+    """Catches operators who sign what they cannot send, and ask each other anew."""
+    sim, (coin,) = with_dust(5, 3_000)
+    with serving(sim, tmp_path) as homes:
+        sim.core(1).candidates.fee_floor = 3
+        command = ["custody", "release", *at(*homes[:2]), coin, ADDRESS, "--wait", 0.3]
+        assert "note: a daemon takes no less than 3 a vB now" in run(*command)[2]
+        assert "note: " not in run(*command, "--fee-rate", 3)[2]
+
+
+def test_progress_tells_how_many_operators_have_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches an operator who cannot see whom the release waits for, or is told it ten times."""
+    entry = {"attempt": {"number": 7, "votes": 2, "votes_needed": 3}, "status": "PENDING"}
+    monkeypatch.setattr("metanode.runtime.operator.admin.fetch_json", lambda _home, _page: entry)
+    releasing, shown = Releasing([Home(Path("n1"))], {}), {"events": ["ab"]}
+    for _ in range(2):
+        releasing._show(shown)
+    assert capsys.readouterr().err == "attempt 7: 2 of 3 operators have asked\n"
+    assert releasing.waits_for(shown).startswith("2 of 3 have voted: other operators must ask")
+    entry["status"] = "EXPIRED"
+    assert releasing.waits_for(shown).endswith("expired: ask again with another --fee-rate")
 
 
 def test_a_long_list_says_how_much_it_leaves_out() -> None:

@@ -21,6 +21,7 @@ from metanode.protocol.context import Context
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.requests.request import NO_KEY, Request
 from metanode.protocol.requests.requests import Requests
+from metanode.protocol.rounds.candidate import Candidates
 
 SHOWN = 1000
 """Coins of a list: more than anybody reads. Dust is cheap to send."""
@@ -61,8 +62,13 @@ class Releases:
     """Lists what nobody is paid, and builds what takes it out."""
 
     ctx: Context
-    windows: Windows
+    candidates: Candidates
     requests: Requests
+
+    @property
+    def windows(self) -> Windows:
+        """The coins of the custody, and the payouts that take some of them."""
+        return self.candidates.windows
 
     # --- what there is ---
 
@@ -196,6 +202,7 @@ class Releases:
             "paid": release.paid,
             "fee": transaction.fee,
             "fee_rate": release.fee_rate,
+            "daemon_rate": self.candidates.fee_floor,
             "inputs": [str(spent.outpoint) for spent in transaction.inputs],
             "signed": len(found),
             "raw": release.sign(found).hex() if whole else None,

@@ -23,7 +23,7 @@ DUST: dict[str, Any] = {"amount": 9_999}
 def releases_of(node: Holder) -> Releases:
     """Return the core under test, at a holder."""
     requests = Requests(node.ctx, node.book, PeerList(node.ctx, BlockList(node.ctx)))
-    return Releases(node.ctx, node.windows, requests)
+    return Releases(node.ctx, node.candidates, requests)
 
 
 def at(confirmations: int = 1, blocks: int = 1, **asks: Any) -> tuple[Holder, Releases]:
