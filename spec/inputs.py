@@ -116,7 +116,8 @@ STEPS = {each.name: each for each in (
     step("round_over", f"peer.Deadline session.Expire {_RETRY}", "a phase that takes too long"),
     # payouts and swaps
     step("payout_followed",
-         "payout.Conflict payout.Accepted payout.Refused payout.Outbid payout.Dropped payout.Final",
+         "payout.Conflict payout.Accepted payout.Returned payout.Refused payout.Outbid"
+         " payout.Dropped payout.Final",
          "the chain's answer about a payout; a tick of the clock only asks for it"),
     step("payout_resumed", "payout.Finish", "payouts that were signed before a restart"),
     step("deposits_gone", "swap.Removed", "deposits in a block that was disconnected"),

@@ -37,7 +37,7 @@ NETWORK = Network(
             "Dropped",
             "Final",
             "Conflict",
-            "Reorg",
+            "Reorg", "Returned",
         )
     ),
     cells=(
@@ -65,6 +65,11 @@ NETWORK = Network(
             "a block has a payout of the deposit",
         ),
         Definition(
+            "bound(e: Event, s: Swap)",
+            "any(x != e and signed[x] and spends[x, s] and not dead(x) for x in Event)",
+            "another payout that can be mined spends the deposit",
+        ),
+        Definition(
             "free(s: Swap)",
             "not gone[s] and not any(spends[x, s] and not dead(x) for x in Event)",
             "nothing live spends the deposit",
@@ -88,8 +93,20 @@ NETWORK = Network(
             fair=True,
         ),
         Move(
+            "Drop(e: Event, s: Swap)",
+            ("not signed[e]", "spends[e, s]"),
+            {"spends[e, s]": "False"},
+            "the round comes to nothing",
+            fair=True,
+        ),
+        Move(
             "Sign(e: Event)",
-            ("not signed[e]", "any(spends[e, s] for s in Swap)", "not dead(e)"),
+            (
+                "not signed[e]",
+                "any(spends[e, s] for s in Swap)",
+                "not dead(e)",
+                "all(implies(spends[e, s], not bound(e, s)) for s in Swap)",
+            ),
             {"signed[e]": "True"},
             "a round signs it",
             fair=True,
@@ -138,6 +155,12 @@ NETWORK = Network(
             fair=True,
         ),
         Move(
+            "Reappear(s: Swap)",
+            ("gone[s]",),
+            {"gone[s]": "False"},
+            "another reorganisation brings the deposit back",
+        ),
+        Move(
             "Vanish(s: Swap)",
             (
                 "not gone[s]",
@@ -160,12 +183,6 @@ NETWORK = Network(
             "for s in Swap for e in Event for x in Event for a in Attempt for b in Attempt "
             "if e != x or a != b)",
             doc="of all versions of all payouts that pay one deposit, at most one is mined",
-        ),
-        Property(
-            "NoInputTwice",
-            "all(not (spends[e, s] and spends[x, s] and not dead(e) and not dead(x)) "
-            "for s in Swap for e in Event for x in Event if e != x)",
-            doc="no two payouts that can still be mined spend one deposit",
         ),
         Property(
             "EndIsTrue",
@@ -211,7 +228,7 @@ ONE_AT_A_TIME = evolve(
     properties=tuple(
         each
         for each in NETWORK.properties
-        if each.name not in ("CanRevert", "CanOutbid", "PaidBeside", "NoInputTwice")
+        if each.name not in ("CanRevert", "CanOutbid", "PaidBeside")
     ),
 )
 ONE_FEE = evolve(
@@ -236,9 +253,9 @@ MODEL = Model(
             NETWORK,
             {"Peer": 1, "Event": 3, "Swap": 2, "Attempt": 2},
             quorum(1, 0, 1),
-            (),
+            ("Event", "Swap"),
             pinned=Counts(
-                distinct=39909, generated=118362, depth=25, reached={"CanOutbid": 9, "CanRevert":
+                distinct=60623, generated=306582, depth=38, reached={"CanOutbid": 9, "CanRevert":
                 5, "PaidBeside": 9},
             ),
         ),
@@ -249,8 +266,8 @@ MODEL = Model(
             (),
             refuted=("EveryDepositEnds",),
             pinned=Counts(
-                distinct=5302, generated=14411, depth=21, violated={"EveryDepositEnds": 4},
-                stuck={"EveryDepositEnds": 156},
+                distinct=52864, generated=242931, depth=33, violated={"EveryDepositEnds": 4},
+                stuck={"EveryDepositEnds": 5040},
             ),
         ),
         Case(
@@ -260,8 +277,8 @@ MODEL = Model(
             (),
             refuted=("EveryDepositEnds",),
             pinned=Counts(
-                distinct=162, generated=254, depth=12, reached={"CanRevert": 5},
-                violated={"EveryDepositEnds": 0}, stuck={"EveryDepositEnds": 9},
+                distinct=194, generated=397, depth=12, reached={"CanRevert": 5},
+                violated={"EveryDepositEnds": 0}, stuck={"EveryDepositEnds": 13},
             ),
         ),
     ),

@@ -34,6 +34,9 @@ TABLE = Table("payout", "settlement[p, e]", "a signed payout and the chain", row
         "on_chain[e] in (present, final)",
         why="the chain was asked: the reply to a broadcast alone is never trusted; a payout that"
             " was given up may still be mined, and then the chain is right"),
+    Row("REVERTED", "Returned(p: Peer, e: Event)", "SIGNED",
+        "on_chain[e] in (unseen, rejected, passed_over)",
+        why="its coins are in the chain again, so it can be mined after all: it is sent again"),
     Row("SIGNED", "Refused(p: Peer, e: Event)", "REFUSED", "on_chain[e] == rejected",
         why="the reason is kept and shown; it is sent again, ever more rarely, and nothing else"
             " waits for it"),

@@ -9,11 +9,13 @@ import pytest
 from metanode.custody.payout import custody_script
 from metanode.devnet.types import ChainTransaction, DevnetError, RpcCode
 from model_checks.conformance import check_traces
+from spec import messages as m
 from tests.conformance.recording import recorded
 from tests.model_checks.trace_files import Traces, written
 from tests.simulation.chain import Paid
+from tests.simulation.expiring import loses
 from tests.simulation.reorganisations import reorganised
-from tests.simulation.simulator import Simulation, at_fees, with_key
+from tests.simulation.simulator import Simulation, at_fees, turns, with_key
 from tests.simulation.throughput import SPARE_ROUNDS, sign_all
 
 
@@ -133,3 +135,23 @@ def test_many_deposits_are_signed_before_the_first_payout_is_mined() -> None:
     sim, rounds = sign_all(70, versions=1)
     assert len(sim.core(0).payouts.payouts) == 3
     assert rounds <= 3 + SPARE_ROUNDS
+
+
+def test_a_member_that_missed_a_signature_learns_of_it_from_who_has_it() -> None:
+    """Catches a member that stays behind in a window, though its links never fall."""
+    sim = with_key(7, begin_s=98.1)
+    sim.run(0.4)
+    outsider = turns(sim)[-1]
+    for number in range(sim.members):
+        sim.tamper[number] = loses(m.SignatureFound)
+    paid = sim.deposit(1_000_000)
+    sim.run(0.4)
+    sim.users.mine()
+    sim.run_until(lambda: len(sim.noted("payout.signed")) == 3, 8.0, "the others sign")
+    sim.run(0.5)
+    assert not sim.core(outsider).payouts.payouts
+    sim.tamper.clear()
+    sim.run_until(lambda: bool(sim.core(outsider).payouts.payouts), 5.0, "it has been told")
+    sim.mine_every(0.7)
+    sim.settle()
+    assert sim.users.is_settled(paid)

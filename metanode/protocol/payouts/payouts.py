@@ -19,11 +19,11 @@ from metanode.custody.document import (
     decode_document,
 )
 from metanode.errors import Malformed, MetanodeError
-from metanode.protocol.context import Context
+from metanode.protocol.context import Context, outpoint_of
 from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.events.purpose import Purpose, Task, signatures_of
 from metanode.protocol.events.run import Run, SignPlan, instance_of, lane_nonce
-from metanode.protocol.inputs import ChainNews, Input, LinkUp, PayoutAnswer, Tick
+from metanode.protocol.inputs import ChainNews, Input, LinkUp, PayoutAnswer, Received, Tick
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox
@@ -31,7 +31,7 @@ from metanode.protocol.tables.effects import Broadcast, LookUp
 from metanode.protocol.tables.registry import fact, handles
 from metanode.tss.sign import LanesSession
 from metanode.tss.verify import verify_signature
-from spec.messages import Certificate, SignatureFound
+from spec.messages import Certificate, Ping, SignatureFound
 
 TO_SEND = ("SIGNED", "REFUSED", "REORGED")
 OPEN = (*TO_SEND, "BROADCAST")
@@ -50,6 +50,7 @@ class Payout:
     ``version`` is the dearest version that was sent, ``since`` the height of the chain when that
     was; ``send_at`` is when it may be sent again at the earliest (unix seconds), ``pause`` how long
     the next pause is, and ``reason`` why the chain's daemon refused it last.
+    ``learned_in`` is the round in which this node learned of it; -1 if that was before a restart.
     """
 
     document: PayoutDocument
@@ -61,6 +62,7 @@ class Payout:
     send_at: float = 0.0
     pause: float = 0.0
     reason: str = ""
+    learned_in: int = -1
 
     @property
     def sent(self) -> SignedVersion:
@@ -84,6 +86,7 @@ class Payouts(Purpose):
     kind: str = "payout"
     payouts: dict[bytes, Payout] = field(factory=dict)
     _verified: SignatureFound | None = None
+    _told: dict[bytes, int] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.ctx.tables.bind(self)
@@ -178,13 +181,33 @@ class Payouts(Purpose):
             self._take(found)
 
     def tells(self, entry: Input) -> Iterable[tuple[bytes, bytes]]:
-        """Return the newest payouts for a peer that came up, and all that are on their way: it may
-        have missed them, and then it votes for no later part of their windows.
+        """Return what a peer may have missed, without which it votes for no later part of a window:
+        when it comes up the newest payouts and all that are on their way, and later on those whose
+        deposits it offers.
         """
-        if not isinstance(entry, LinkUp):
-            return ()
-        newest = dict.fromkeys([*self.windows.signed, *list(self.payouts)[-TOLD_AGAIN:]])
-        return [(event, entry.peer) for event in list(newest)[-TOLD_AT_ONCE:]]
+        if isinstance(entry, LinkUp):
+            newest = dict.fromkeys([*self.windows.signed, *list(self.payouts)[-TOLD_AGAIN:]])
+            return [(event, entry.peer) for event in list(newest)[-TOLD_AT_ONCE:]]
+        if isinstance(entry, Received) and isinstance(entry.message, Ping):
+            return self._missed_by(entry.sender)
+        return ()
+
+    def _missed_by(self, peer: bytes) -> list[tuple[bytes, bytes]]:
+        """Return, once a round, the payouts of deposits that a peer still offers in it."""
+        number = self.ctx.round_number()
+        offer = self.inbox.book(number).offers.get(peer)
+        if offer is None or self._told.get(peer) == number:
+            return []
+        offered = {outpoint_of(reference) for reference in offer.transfers}
+        missed = [
+            (event, peer)
+            for event, document in self.windows.signed.items()
+            if offered.intersection(document.transfers)
+            and self.payouts[event].learned_in != number  # else its offer came before that
+        ]
+        if missed:
+            self._told[peer] = number
+        return missed[:TOLD_AT_ONCE]
 
     # --- the chain ---
 
@@ -235,6 +258,7 @@ class Payouts(Purpose):
         if ctx.tries("payout.Accepted", e=event):
             payout.pause = payout.send_at = 0.0
             self.windows.signed[event] = payout.document
+        ctx.tries("payout.Returned", e=event)
         ctx.tries("payout.Refused", e=event)
         if ctx.tries("payout.Outbid", e=event):
             payout.version += 1
@@ -289,15 +313,14 @@ class Payouts(Purpose):
         return mined if mined in payout.document.txids else payout.sent.txid
 
     def _look_up(self) -> None:
-        """Ask the chain about open payouts, and about those that it has taken after all."""
+        """Ask the chain about open payouts, and those given up whose coins are there again."""
         signed = [self.payouts[event] for event in self.windows.signed if event in self.payouts]
         period = self.ctx.preset.payout_query_s * (1 + len(signed) // LOOKED_UP_AT_ONCE)
         for payout in signed:
             if payout.looked_up + period > self.ctx.now:
                 continue
             document = payout.document
-            open_ = self._state(document.event) in OPEN
-            if open_ or self.windows.mined_at(document) is not None:
+            if self._state(document.event) in OPEN or not self.windows.is_dead(document):
                 payout.looked_up = self.ctx.now
                 self.ctx.ask(LookUp(document.event, document.txids[::-1]))
 
@@ -333,6 +356,7 @@ class Payouts(Purpose):
         payout = self._keep(found)
         if payout is None:
             return
+        payout.learned_in = ctx.round_number()
         self._broadcast(payout)
         ctx.note(
             "payout.signed",

@@ -337,6 +337,58 @@ def test_a_payout_that_was_given_up_may_be_mined_all_the_same() -> None:
     assert state(node, document) == "COMPLETED"
 
 
+def test_a_payout_whose_coins_come_back_is_sent_again() -> None:
+    """F-40: catches a deposit that is taken for ever by a payout which nobody sends any more."""
+    node = waiting("a")
+    document = node.paid()
+    (before,) = node.blocks[-1:]
+    gone = node.block(branch="other", parent=node.blocks[-2])
+    node.news(gone, gone=[before])
+    node.answer(document.event, "unknown")
+    assert state(node, document) == "REVERTED"
+    node.tick()
+    assert not node.asked(LookUp), "it can never be mined"
+    node.news(before, gone=[gone])
+    node.ctx.now += 60
+    node.tick()
+    assert node.asked(LookUp)
+    node.answer(document.event, "unknown")
+    assert node.rows() == ["payout.Returned"]
+    assert node.asked(Broadcast)
+    node.answer(document.event, "pending")
+    assert state(node, document) == "BROADCAST"
+
+
+def test_a_payout_whose_coins_come_back_may_be_refused_at_once() -> None:
+    """Catches a refusal that is not booked because the payout was given up until then."""
+    node = waiting("a")
+    document = node.paid()
+    (before,) = node.blocks[-1:]
+    gone = node.block(branch="other", parent=node.blocks[-2])
+    node.news(gone, gone=[before])
+    node.answer(document.event, "unknown")
+    node.news(before, gone=[gone])
+    node.answer(document.event, "unknown", "dust")
+    assert node.rows() == ["payout.Returned", "payout.Refused"]
+    assert state(node, document) == "REFUSED"
+
+
+def test_who_offers_what_is_signed_away_is_told_once_a_round() -> None:
+    """Catches a member that missed a signature, and votes for no later part of that window."""
+    node = waiting("a", "b")
+    offer = node.offer_of(1)
+    document = node.paid()
+    assert node.payouts._missed_by(IDS[1]) == [], "it offered that before it was signed"
+    node.tick(0.01, ROUND + 1)
+    node.hear(1, evolve(offer, round=ROUND + 1))
+    assert node.payouts._missed_by(IDS[1]) == [(document.event, IDS[1])]
+    assert node.payouts._missed_by(IDS[1]) == []
+    node.hear(2, evolve(offer, round=ROUND + 1, transfers=()))
+    assert node.payouts._missed_by(IDS[2]) == [], "it offers nothing that is taken"
+    node.tick(0.01, ROUND + 2)
+    assert node.payouts._missed_by(IDS[1]) == [], "it has not offered in this round"
+
+
 def test_a_payout_may_be_final_when_it_is_first_looked_up() -> None:
     """Catches a payout that needs one answer for each of its states."""
     node = waiting()
