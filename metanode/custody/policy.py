@@ -7,17 +7,22 @@ from typing import Any
 from attrs import Attribute, field, fields, frozen
 
 from metanode.custody.document import MAX_VERSIONS
-from metanode.custody.scripts import is_witness_script
-from metanode.custody.types import MAX_MONEY, whole
+from metanode.custody.scripts import data_script, is_witness_script, witness_script
+from metanode.custody.transaction import virtual_size
+from metanode.custody.types import ID_BYTES, MAX_MONEY, whole
 from spec.chains import family
 from spec.messages import INPUTS_LIMIT
 from spec.parameters import Preset
 
 BASIS_POINTS = 10_000
-P2PKH_SCRIPT_BYTES = 25
+LONGEST_SCRIPT_BYTES = 67  # of those that a payout pays: P2PK with an uncompressed key
 OUTPUT_BYTES = 8 + 1  # the amount, and the length of a script that is shorter than 253 bytes
 SPENDING_BYTES = 148  # what Bitcoin Core counts for the input that spends an output
 WITNESS_SPENDING_BYTES = 67  # the same for a witness program: GetDustThreshold, policy/policy.cpp
+DEAREST_TRANSFER_VBYTES = virtual_size(
+    1, [bytes(LONGEST_SCRIPT_BYTES), data_script(bytes(ID_BYTES)), witness_script(0, bytes(20))]
+)
+"""Virtual bytes of a payout of one transfer with change, at most."""
 MAX_TRANSFERS = 100  # keeps a payout far under the 100 000 vB that nodes relay
 MAX_CHANGE_INPUTS = 100
 MAX_FEE_RATE = 10_000  # sat/vB; above it a transaction of one input would cost more than it moves
@@ -56,9 +61,18 @@ class CustodyPolicy:
 
     @dust_rate.validator
     def _minimum_leaves_something(self, _attribute: Attribute[int], value: Any) -> None:
-        limit = value * (OUTPUT_BYTES + P2PKH_SCRIPT_BYTES + SPENDING_BYTES)
+        limit = value * (OUTPUT_BYTES + LONGEST_SCRIPT_BYTES + SPENDING_BYTES)
         if self.minimum_deposit < limit:
             raise ValueError(f"minimum_deposit must be at least the dust limit, {limit}")
+
+    @fee_share_cap_bps.validator
+    def _minimum_bears_the_floor(self, _attribute: Attribute[int], value: Any) -> None:
+        share = self.fee_rate_floor * DEAREST_TRANSFER_VBYTES
+        if share * BASIS_POINTS > self.minimum_deposit * value:
+            raise ValueError(
+                f"a deposit of minimum_deposit would wait for ever: at fee_rate_floor mining costs "
+                f"{share}, more than fee_share_cap_bps of it"
+            )
 
     @fee_versions.validator
     def _signatures_fit(self, _attribute: Attribute[int], value: Any) -> None:

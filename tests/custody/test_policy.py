@@ -19,6 +19,7 @@ from tests.custody.support import policy
         {"fee_versions": 0},
         {"fee_versions": 8, "transfers_per_payout": 100},
         {"fee_share_cap_bps": 0},
+        {"fee_share_cap_bps": 2500, "fee_rate_floor": 20},
         {"payout_window_blocks": 0},
         {"refund_cost": -1},
         {"dust_rate": 0},
