@@ -37,8 +37,8 @@ def challenged() -> tuple[Node, Node, Link, Link, bytes, bytes]:
 HELLO = Hello(VERSION, NETWORK, Node("bob").node_id, b"\x07" * 32)
 BAD_HELLOS: dict[str, tuple[Hello, str]] = {
     "version 0": (evolve(HELLO, version=0), "old_version"),
-    "version 1": (evolve(HELLO, version=1), "old_version"),
-    "version 3": (evolve(HELLO, version=3), "old_version"),
+    "the version before": (evolve(HELLO, version=VERSION - 1), "old_version"),
+    "the next version": (evolve(HELLO, version=VERSION + 1), "old_version"),
     "another network": (evolve(HELLO, network=bytes(32)), "wrong_network"),
     "our own id": (evolve(HELLO, node_id=Node("alice").node_id), "own_id"),
     "a third node's id": (evolve(HELLO, node_id=Node("carol").node_id), "other_identity"),
