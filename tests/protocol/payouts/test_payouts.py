@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from metanode.custody.payout import PayoutDocument
 from metanode.protocol import inputs
 from metanode.protocol.events.run import lane_nonce
 from metanode.protocol.payouts.payouts import TOLD_AGAIN
@@ -13,31 +12,11 @@ from metanode.tss.parameters import LANES
 from spec import messages as m
 from spec.parameters import MAINNET
 from tests.custody.support import ident
+from tests.protocol.payouts.support import spends, state, waiting
 from tests.protocol.rounds.support import IDS, ME, ROUND, SHARES, Holder
 from tests.tss.support import deliver, lanes_sessions
 
 THIEF = ident("thief")
-
-
-def waiting(*names: str, confirmations: int = 1) -> Holder:
-    """Return a node with a chain on which deposits wait."""
-    node = Holder.make(confirmations)
-    for _ in range(3):
-        node.mine()
-    node.mine(*(names or ("a deposit",)))
-    for _ in range(confirmations - 1):
-        node.mine()
-    return node
-
-
-def state(node: Holder, document: PayoutDocument) -> str:
-    """Return where a payout stands."""
-    return node.ctx.state("payout", document.event)
-
-
-def spends(document: PayoutDocument, txid: bytes) -> list:
-    """Return a transaction that spends all inputs of a payout."""
-    return [(spent.outpoint, txid) for spent in document.transaction.inputs]
 
 
 # --- runs ---
@@ -268,55 +247,6 @@ def test_a_refused_payout_is_sent_less_and_less_and_says_why() -> None:
     node.answer(document.event, "pending")
     assert node.payouts.report()[0]["reason"] == ""
     assert state(node, document) == "BROADCAST"
-
-
-def test_a_payout_that_waits_too_long_is_sent_at_the_next_fee() -> None:
-    """F-41: catches a payout that waits for ever since fees rose, or one outbid at once."""
-    node = waiting()
-    document = node.paid()
-    patience = node.ctx.preset.fee_patience_blocks
-    for version in range(1, len(document.versions)):
-        for _ in range(patience - 1):
-            node.mine()
-            node.answer(document.event, "pending", version=version - 1)
-            assert state(node, document) == "BROADCAST"
-        node.mine()
-        node.answer(document.event, "pending", version=version - 1)
-        assert node.rows()[-1] == "payout.Outbid"
-        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[version]]
-        assert node.payouts.report()[0]["version"] == version
-    for _ in range(2 * patience):
-        node.mine()
-        node.answer(document.event, "pending", version=len(document.versions) - 1)
-    assert state(node, document) == "BROADCAST", "there is no dearer one"
-    node.mine(spends=spends(document, document.txids[0]))
-    node.answer(document.event, "unknown")
-    assert state(node, document) == "COMPLETED", "the chain took the first one after all"
-
-
-def test_a_payout_that_offers_too_little_is_sent_at_the_next_fee_at_once() -> None:
-    """F-41: catches a payout below what daemons demand, which nothing would ever bring in."""
-    node = waiting()
-    document = node.paid()
-    for version in range(1, len(document.versions)):
-        node.answer(document.event, "unknown", "min relay fee not met, 282 < 1410")
-        assert node.rows() == ["payout.Outbid"]
-        assert state(node, document) == "SIGNED", "the next one is not refused yet"
-        assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[version]]
-    node.answer(document.event, "unknown", "min relay fee not met, 282 < 1410")
-    assert state(node, document) == "REFUSED", "there is no dearer one"
-    node.answer(document.event, "pending", version=version)
-    assert state(node, document) == "BROADCAST"
-
-
-def test_a_restart_goes_on_with_the_version_that_the_chain_has() -> None:
-    """Catches a node that sends the cheapest again and takes the refusal for its payout's end."""
-    node = waiting()
-    document = node.paid()
-    node.answer(document.event, "pending", version=1)
-    assert node.payouts.report()[0]["version"] == 1
-    node.answer(document.event, "replaced")
-    assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[1]]
 
 
 def test_a_payout_that_was_given_up_may_be_mined_all_the_same() -> None:
