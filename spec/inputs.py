@@ -221,8 +221,8 @@ INPUTS = {each.kind: each for each in (
     Input("endpoints", "itself", "always", ("endpoints_told",)),
     # the chain
     Input("chain", "itself", "always", (
-        "sightings_told", "deposits_gone", "payouts_gone", "signature_taken", "deposits_found",
-        "deposits_settled", "payout_resumed",
+        "sightings_told", "deposits_gone", "payouts_gone", "deposits_found", "deposits_settled",
+        "payout_resumed",
     )),
     Input("stake_answer", "itself", "always", ("stake_judged",)),
     Input("payout_answer", "itself", "always", ("payout_followed",)),
