@@ -72,7 +72,8 @@ def program_at(path: str) -> Program:
     try:
         said = subprocess.run([path, "-version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as fault:
-        raise DaemonError(f"{path} does not run: {fault}") from fault
+        why = fault.strerror if isinstance(fault, OSError) else f"`-version` fails: {fault.stderr}"
+        raise DaemonError(f"{path} does not run: {why}: name a litecoind or bitcoind") from fault
     version = said.stdout.split("\n", 1)[0]
     if "Litecoin" in version:
         return Program(path, "litecoin", version)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from metanode.custody.payout import PayoutDocument
+from metanode.custody.types import BlockSummary
 from metanode.protocol import inputs
 from metanode.protocol.events.run import lane_nonce
 from metanode.protocol.payouts.payouts import TOLD_AGAIN
@@ -267,15 +269,21 @@ def test_a_payout_that_was_given_up_may_be_mined_all_the_same() -> None:
     assert state(node, document) == "COMPLETED"
 
 
-def test_a_payout_whose_coins_come_back_is_sent_again() -> None:
-    """F-40: catches a deposit that is taken for ever by a payout which nobody sends any more."""
+def given_up() -> tuple[Holder, PayoutDocument, BlockSummary, BlockSummary]:
+    """Return a node that gave up a payout, the block that left with its deposit, and the other."""
     node = waiting("a")
     document = node.paid()
     (before,) = node.blocks[-1:]
-    gone = node.block(branch="other", parent=node.blocks[-2])
-    node.news(gone, gone=[before])
+    other = node.block(branch="other", parent=node.blocks[-2])
+    node.news(other, gone=[before])
     node.answer(document.event, "unknown")
     assert state(node, document) == "REVERTED"
+    return node, document, before, other
+
+
+def test_a_payout_whose_coins_come_back_is_sent_again() -> None:
+    """F-40: catches a deposit that is taken for ever by a payout which nobody sends any more."""
+    node, document, before, gone = given_up()
     node.tick()
     assert not node.asked(LookUp), "it can never be mined"
     node.news(before, gone=[gone])
@@ -291,12 +299,7 @@ def test_a_payout_whose_coins_come_back_is_sent_again() -> None:
 
 def test_a_payout_whose_coins_come_back_may_be_refused_at_once() -> None:
     """Catches a refusal that is not booked because the payout was given up until then."""
-    node = waiting("a")
-    document = node.paid()
-    (before,) = node.blocks[-1:]
-    gone = node.block(branch="other", parent=node.blocks[-2])
-    node.news(gone, gone=[before])
-    node.answer(document.event, "unknown")
+    node, document, before, gone = given_up()
     node.news(before, gone=[gone])
     node.answer(document.event, "unknown", "dust")
     assert node.rows() == ["payout.Returned", "payout.Refused"]

@@ -10,20 +10,10 @@ from metanode.protocol.rounds.inbox import proposal_id_hash, share_proof_context
 from metanode.protocol.rounds.threshold_set import signing_order
 from spec import messages as m
 from spec.parameters import MAINNET
+from tests.protocol.payouts.support import waiting
 from tests.protocol.rounds.support import IDS, ME, ROUND, THRESHOLD, Holder, deposit, epoch
 
 OTHER = bytes([7]) * 32
-
-
-def waiting(*names: str, confirmations: int = 1) -> Holder:
-    """Return a node with a chain on which deposits wait."""
-    node = Holder.make(confirmations)
-    for _ in range(3):
-        node.mine()
-    node.mine(*(names or ("a deposit",)))
-    for _ in range(confirmations - 1):
-        node.mine()
-    return node
 
 
 def test_a_signer_goes_through_all_phases_in_one_round() -> None:
