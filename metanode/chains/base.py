@@ -70,10 +70,12 @@ class ChainUpdate:
 class Cursor:
     """Where an adapter stands: the blocks behind it, the oldest first, and the custody coins made
     in them or before. Coins that were spent before the first of these blocks may be missing.
+    ``stakes`` are those that are followed.
     """
 
     blocks: Sequence[BlockSummary] = ()
     coins: Iterable[Outpoint] = ()
+    stakes: Iterable[Outpoint] = ()
 
 
 @frozen
@@ -82,7 +84,8 @@ class StakeVerdict:
 
     ``spent``: it does not exist, or is spent, if only in the mempool. ``unconfirmed``: too few
     confirmations. ``foreign``: not P2WPKH of the owner's key. ``short``: too little. ``young``:
-    moved too recently. ``height`` is that of its block, for a valid stake: the owner's seniority.
+    moved too recently. ``height`` and ``since`` (unix seconds) are those of its block, for a valid
+    stake; the height is the owner's seniority.
     """
 
     ok: bool
@@ -90,6 +93,7 @@ class StakeVerdict:
     amount: int = 0
     age_s: int = 0
     height: int = 0
+    since: int = 0
 
 
 @frozen
@@ -149,7 +153,10 @@ class ChainAdapter(Protocol):
     async def check_stake(
         self, outpoint: Outpoint, owner_node_id: bytes, minimum: int, min_age_s: int
     ) -> StakeVerdict:
-        """Judge a stake by chain data alone, so that nodes with the same tip agree."""
+        """Judge a stake by chain data alone, so that nodes with the same tip agree.
+
+        One that is good is followed: blocks tell from then on when it is spent.
+        """
 
     async def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
         """Send a transaction; the result is what the chain shows, not what the daemon replied."""

@@ -45,6 +45,7 @@ from metanode.chains.replies import (
     UnspentOutput,
 )
 from metanode.chains.rpc import Daemon, RpcError
+from metanode.custody.ledger import MEDIAN_BLOCKS
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
 from metanode.custody.types import BlockSummary, Outpoint
@@ -64,7 +65,6 @@ BLOCK_CLOCK_S = 24 * 3600
 """How far the clocks of miners may be behind. In seldom blocks, medians of them are hours behind.
 """
 WEIGHT_OF_A_BYTE = 4  # at most
-MEDIAN_BLOCKS = 11  # of whose times a block's median is
 NOT_FOUND = -5  # rpc/protocol.h, RPC_INVALID_ADDRESS_OR_KEY
 OUT_OF_RANGE = -8  # rpc/protocol.h, RPC_INVALID_PARAMETER
 GONE = (NOT_FOUND, OUT_OF_RANGE)  # what a daemon says of a block when there is another by now
@@ -96,6 +96,8 @@ class BitcoinAdapter:
         self._birth_height = 0
         self._visited: list[_Visited] = []
         self._coins: set[Outpoint] = set()  # custody coins, spent ones until they leave the window
+        self._stakes: set[Outpoint] = set()  # those that are followed
+        self._asking: list[Outpoint] = []  # those that may be
         self._sightings: dict[Id, tuple[Outpoint, ...]] = {}  # by id of the mempool's transactions
         self._fee_floor = 0
         self._polling = anyio.Lock()
@@ -119,6 +121,7 @@ class BitcoinAdapter:
         self._birth_height = birth_height
         self._visited = [_Visited.of(block) for block in cursor.blocks]
         self._coins = set(cursor.coins)
+        self._stakes = set(cursor.stakes)
         self._sightings = {}
 
     async def check_daemon(self) -> None:
@@ -225,8 +228,20 @@ class BitcoinAdapter:
         """Judge a stake: unspent, confirmed, made out to the owner, enough, and old enough.
 
         The age is the median time of the tip less the time of the coin's block, never a local
-        clock.
+        clock. It is followed before it is asked for: no block comes in between unseen.
         """
+        self._asking.append(outpoint)
+        try:
+            verdict = await self._judge(outpoint, owner_node_id, minimum, min_age_s)
+            if verdict.ok:
+                self._stakes.add(outpoint)
+        finally:
+            self._asking.remove(outpoint)
+        return verdict
+
+    async def _judge(
+        self, outpoint: Outpoint, owner_node_id: bytes, minimum: int, min_age_s: int
+    ) -> StakeVerdict:
         coin = await self._unspent(outpoint)
         if coin is None:
             return StakeVerdict(False, "spent")
@@ -242,7 +257,7 @@ class BitcoinAdapter:
         age_s = max(0, tip.mediantime - block.time)
         if age_s < min_age_s:
             return StakeVerdict(False, "young", coin.value, age_s)
-        return StakeVerdict(True, "ok", coin.value, age_s, height)
+        return StakeVerdict(True, "ok", coin.value, age_s, height, block.time)
 
     async def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
         """Send a transaction and look up what became of it.
@@ -348,7 +363,8 @@ class BitcoinAdapter:
             if len(raw) * WEIGHT_OF_A_BYTE >= FULL_BLOCK_WEIGHT:
                 asked = block_hash.hex(), ["feerate_percentiles", "total_weight"]
                 price = (await rpc.ask(BlockStats, "getblockstats", *asked)).price
-            if not may_concern(raw, key):
+            stakes = self._stakes.union(self._asking)
+            if not may_concern(raw, key, stakes):
                 return empty_summary(height, block_hash, raw, price)
             block = await rpc.ask(Block, "getblock", block_hash.hex(), WITH_SPENT_OUTPUTS)
         except RpcError as fault:
@@ -357,7 +373,7 @@ class BitcoinAdapter:
             raise Unavailable(f"cannot read block {height}: {fault}") from fault
         if (block.height, block.hash) != (height, block_hash):
             raise Unavailable(f"the chain daemon answers block {block.height} for {height}")
-        summary, sources = scan_block(block, price, key_script(key), coins)
+        summary, sources = scan_block(block, price, key_script(key), coins, stakes)
         return with_refunds(
             summary, {outpoint: await self._script_of(src) for outpoint, src in sources.items()}
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 from attrs import evolve, frozen
 
@@ -14,6 +15,7 @@ from spec.parameters import COINBASE_MATURITY_BLOCKS, PEGOUT_MATURITY_BLOCKS
 _NO_PARENT = bytes(32)
 _HEADER_BYTES = 80
 _VERSION_BYTES = 4
+_TIME_AT = 4 + 32 + 32  # in a header, after version, parent and root
 _WITNESS_COMMITMENT = bytes.fromhex("aa21a9ed")
 _MWEB_HEADER = bytes([0x58, 32])  # OP_8 and 32 bytes: the first output of Litecoin's HogEx
 
@@ -33,47 +35,58 @@ def is_header_of(raw: bytes, block_hash: bytes) -> bool:
     return hashlib.sha256(hashlib.sha256(header).digest()).digest() == block_hash[::-1]
 
 
-def may_concern(raw: bytes, public_key: bytes) -> bool:
-    """Return False only when a serialised block has nothing to do with a key.
+def may_concern(raw: bytes, public_key: bytes, stakes: Collection[Outpoint] = ()) -> bool:
+    """Return False only when a serialised block has nothing to do with a key, nor with stakes.
 
     What pays the key holds its script, and what spends its coins shows the public key in a witness.
     A block that commits to witnesses, and whose first transaction comes without, was robbed of all.
+    An input holds the id of the transaction that it spends.
     """
     # The number of transactions is written in 1, 3, 5 or 9 bytes, as its first byte says.
     counted = {0xFD: 3, 0xFE: 5, 0xFF: 9}.get(raw[_HEADER_BYTES], 1)
     marker = _HEADER_BYTES + counted + _VERSION_BYTES
     has_witness = raw[marker:marker + 1] == bytes(1)  # where else its number of inputs stands
     is_robbed = not has_witness and _WITNESS_COMMITMENT in raw
-    return is_robbed or key_script(public_key) in raw or public_key in raw
+    if is_robbed or key_script(public_key) in raw or public_key in raw:
+        return True
+    return any(stake.txid[::-1] in raw for stake in stakes)
+
+
+def time_of(raw: bytes) -> int:
+    """Return the time (unix seconds) in a serialised block's header."""
+    return int.from_bytes(raw[_TIME_AT:_TIME_AT + 4], "little")
 
 
 def empty_summary(height: int, block_hash: bytes, raw: bytes, fee_rate: int) -> BlockSummary:
     """Return the summary of a serialised block that has nothing to do with us."""
     return BlockSummary(
         height=height, hash=block_hash, parent=raw[4:36][::-1], fee_rate=fee_rate,
-        deposits=(), change=(), spends=(),
+        deposits=(), change=(), spends=(), time=time_of(raw),
     )
 
 
 def scan_block(
-    block: Block, fee_rate: int, script: bytes, coins: set[Outpoint]
+    block: Block, fee_rate: int, script: bytes, coins: set[Outpoint],
+    stakes: Collection[Outpoint] = (),
 ) -> tuple[BlockSummary, dict[Outpoint, Source]]:
     """Return the summary of a block, and for each deposit where it came from.
 
-    ``coins`` are the custody coins made before this block. An output to ``script`` is change when
-    its transaction spends a custody coin, else a deposit. The deposits' refund scripts are still
-    None: they are those of the returned sources, which the caller looks up where they are not told
-    (:func:`with_refunds`).
+    ``coins`` are the custody coins made before this block, ``stakes`` those that are followed. An
+    output to ``script`` is change when its transaction spends a custody coin, else a deposit. The
+    deposits' refund scripts are still None: they are those of the returned sources, which the
+    caller looks up where they are not told (:func:`with_refunds`).
     """
     known = set(coins)
     deposits: list[Deposit] = []
     change: list[Coin] = []
     spends: list[Spend] = []
+    moved: list[Outpoint] = []
     sources: dict[Outpoint, Source] = {}
     for position, transaction in enumerate(block.tx):
         txid, spent = transaction.txid, transaction.spent
         own = [outpoint for outpoint in spent if outpoint in known]
         spends.extend(Spend(outpoint, txid) for outpoint in own)
+        moved.extend(outpoint for outpoint in spent if outpoint in stakes)
         for output in transaction.vout:
             if output.script != script:
                 continue
@@ -93,6 +106,7 @@ def scan_block(
     summary = BlockSummary(
         height=block.height, hash=block.hash, parent=block.previousblockhash or _NO_PARENT,
         fee_rate=fee_rate, deposits=tuple(deposits), change=tuple(change), spends=tuple(spends),
+        time=block.time, stakes=tuple(moved),
     )
     return summary, sources
 

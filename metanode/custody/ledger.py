@@ -13,12 +13,14 @@ from attrs import frozen
 
 from metanode.custody.errors import LedgerMismatch, OutsideWindow
 from metanode.custody.policy import CustodyPolicy
+from metanode.custody.stakes import Stake, StakeBook
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Snapshot, Spend
 from metanode.errors import check
 
 DEFAULT_WINDOW_BLOCKS = (
     1000  # deeper than any reorganisation that has happened outside of test chains
 )
+MEDIAN_BLOCKS = 11  # of whose times a block's median is: consensus/chain.h, nMedianTimeSpan
 
 
 @frozen
@@ -34,7 +36,8 @@ class Ledger:
     """Deposits and change of one custody script, as of any of the last ``window_blocks`` blocks.
 
     A coin whose spending has left the window is looked up in ``past``, so that :meth:`spent_by`
-    never mistakes an old spend for an unspent coin; without it, all are remembered.
+    never mistakes an old spend for an unspent coin; without it, all are remembered. ``stakes`` are
+    those that are followed in the same blocks.
     """
 
     def __init__(
@@ -51,10 +54,11 @@ class Ledger:
         self._blocks: deque[BlockSummary] = deque()
         self._unspent: dict[Outpoint, Deposit | Coin] = {}
         self._spent: dict[Outpoint, Spent] = {}
+        self.stakes = StakeBook()
 
     def restore(
         self, blocks: Iterable[BlockSummary], unspent: Iterable[Deposit | Coin],
-        spent: Iterable[Spent],
+        spent: Iterable[Spent], stakes: Iterable[Stake] = (),
     ) -> None:
         """Begin with what was kept: the window, the unspent coins, and those spent within it.
 
@@ -76,6 +80,7 @@ class Ledger:
         if unspent_by.keys() & spent_by.keys():
             raise LedgerMismatch("a coin is spent and unspent")
         self._unspent, self._spent = unspent_by, spent_by
+        self.stakes = StakeBook(stakes)
 
     @property
     def blocks(self) -> tuple[BlockSummary, ...]:
@@ -124,6 +129,7 @@ class Ledger:
             del self._unspent[outpoint]
         self._spent.update(spent)
         self._blocks.append(block)
+        self.stakes.connect(block)
         if len(self._blocks) > self._window_blocks:
             oldest = self._blocks.popleft()
             for spend in oldest.spends if self._past is not None else ():
@@ -141,6 +147,7 @@ class Ledger:
             self._unspent[spend.outpoint] = self._spent.pop(spend.outpoint).coin
         for coin in block.coins:
             del self._unspent[coin.outpoint]
+        self.stakes.disconnect(block)
         return block
 
     def snapshot(self, height: int) -> Snapshot:
@@ -169,6 +176,19 @@ class Ledger:
             change=tuple(sorted(change, key=lambda coin: (coin.height, coin.outpoint))),
             fee_rate=self._fee_rate(height - first),
         )
+
+    def median_time(self, height: int) -> int | None:
+        """Return the median time (unix seconds) of the block at a height, None outside the window.
+
+        It is that of eleven blocks, the upper one of an even number: as daemons compute it.
+        """
+        if self.block_hash(height) is None:
+            return None
+        oldest, first = self._blocks[0].height, max(0, height + 1 - MEDIAN_BLOCKS)
+        if first < oldest:
+            return None
+        times = sorted(self._blocks[at - oldest].time for at in range(first, height + 1))
+        return times[len(times) // 2]
 
     def deposits_at(self, height: int) -> tuple[Deposit, ...]:
         """Return the deposits that the block at ``height`` made, spent since or not."""

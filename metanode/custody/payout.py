@@ -6,7 +6,8 @@ Money flow, all in base units. Let F(x) be the agreed fee rate times the virtual
   share)``, where ``share`` is an equal part, rounded up, of F(transfers with their own inputs).
 * Releases and refunds receive their deposit less the charge; never less than the dust limit.
 * Charges less the mining fee are the profit; ``reserve_bps`` of it stays in custody, the rest is
-  split equally over the roster. Rewards below the dust limit are not paid: they stay as change.
+  split equally over the members whose stake holds at the agreed block. Rewards below the dust limit
+  are not paid: they stay as change.
 * Change coins of earlier payouts are swept in when they are worth more than their input costs. Each
   goes with the first deposit after it that waits to be paid, so that payouts that are on their way
   at once, and spend no deposit in common, spend no change in common either.
@@ -94,13 +95,15 @@ def build_payout(
     snapshot: Snapshot, transfers: Sequence[Transfer], roster: Sequence[bytes],
     policy: CustodyPolicy, *, network_id: bytes, chain: str, key_id: bytes, key_epoch: int,
     public_key: bytes, part: int = 0, fee_floor: int = 0, waiting: Sequence[Transfer] = (),
+    rewarded: Sequence[bytes] | None = None,
 ) -> PayoutDocument:
     """Build the payout of ``transfers`` from the coins of ``snapshot``.
 
     The same arguments give the same bytes on every node; the order of ``transfers``, ``roster``
     and of the snapshot's coins does not matter. ``part`` is its number among the payouts of the
     window in which all its deposits lie, ``fee_floor`` the least rate (sat/vB) that daemons take,
-    ``waiting`` all that the snapshot's deposits ask for.
+    ``waiting`` all that the snapshot's deposits ask for, ``rewarded`` the members of the roster
+    whose stake holds at the snapshot (all of them by default).
     Raises :class:`Unpayable` (with the outpoints to leave out) when a transfer cannot bear its
     charge or its deposit is not in the snapshot, :class:`LocalFault` for a wrong roster, and for
     deposits of several windows.
@@ -132,7 +135,9 @@ def build_payout(
         + [Input(coin.outpoint, coin.amount) for coin in change_coins],
         key=lambda spent: spent.outpoint,
     )
-    rewards = _rewards(shares, roster, policy, fee_rate, len(transfers))
+    paid = roster if rewarded is None else rewarded
+    check(set(paid) <= set(roster), "a payout rewards members of its roster only")
+    rewards = _rewards(shares, paid, policy, fee_rate, len(transfers)) if paid else []
     outputs = [*shares.payments, *rewards, Output(0, data_script(terms.commitment))]
     versions = _versions(tuple(inputs), tuple(outputs), terms, policy)
     return PayoutDocument(**asdict(terms, recurse=False), versions=versions)
@@ -206,14 +211,14 @@ def _charge(transfers: Sequence[Transfer], policy: CustodyPolicy, fee_rate: int)
 
 
 def _rewards(
-    shares: _Shares, roster: Sequence[bytes], policy: CustodyPolicy, fee_rate: int,
+    shares: _Shares, rewarded: Sequence[bytes], policy: CustodyPolicy, fee_rate: int,
     transfer_count: int,
 ) -> list[Output]:
-    """Split the profit equally over the roster, to each member's own key; nothing if dust."""
-    scripts = [key_script(node_id) for node_id in sorted(roster)]
+    """Split the profit equally over members, to each one's own key; nothing if dust."""
+    scripts = [key_script(node_id) for node_id in sorted(rewarded)]
     with_rewards = [*(p.script for p in shares.payments), *_FIXED_SCRIPTS, *scripts]
     profit = shares.charged - fee_rate * virtual_size(transfer_count, with_rewards)
-    reward = profit * (BASIS_POINTS - policy.reserve_bps) // BASIS_POINTS // len(roster)
+    reward = profit * (BASIS_POINTS - policy.reserve_bps) // BASIS_POINTS // len(rewarded)
     if reward < policy.dust_limit(scripts[0]):
         return []
     return [Output(reward, script) for script in scripts]

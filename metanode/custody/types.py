@@ -106,7 +106,8 @@ class Spend:
 class BlockSummary:
     """Everything of one block that custody needs.
 
-    ``fee_rate`` is the median fee rate of the block's transactions in sat/vB, 0 when it has none.
+    ``fee_rate`` is the median fee rate of the block's transactions in sat/vB, 0 when it has none;
+    ``time`` is that of its header (unix seconds), ``stakes`` are followed stakes that it spent.
     """
 
     height: int = field(validator=[instance_of(int), ge(0)])
@@ -116,6 +117,10 @@ class BlockSummary:
     deposits: tuple[Deposit, ...] = field(validator=deep_iterable(instance_of(Deposit)))
     change: tuple[Coin, ...] = field(validator=deep_iterable(instance_of(Coin)))
     spends: tuple[Spend, ...] = field(validator=deep_iterable(instance_of(Spend)))
+    time: int = field(default=0, validator=[instance_of(int), ge(0)])
+    stakes: tuple[Outpoint, ...] = field(
+        default=(), validator=deep_iterable(instance_of(Outpoint))
+    )
 
     @property
     def coins(self) -> tuple[Deposit | Coin, ...]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from attrs import define, frozen
 
-from metanode.chains.base import ChainUpdate, StakeReason, TxState
+from metanode.chains.base import ChainUpdate, StakeVerdict, TxState
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation
 from metanode.protocol.requests.request import Request
@@ -81,13 +81,12 @@ class ChainNews:
 
 @frozen
 class StakeAnswer:
-    """What the chain says of a peer's stake; ``height`` is its seniority."""
+    """What the chain says of a peer's stake."""
 
     kind: ClassVar[str] = "stake_answer"
     peer: bytes
     stake: Outpoint
-    verdict: StakeReason
-    height: int
+    found: StakeVerdict
 
 
 @frozen

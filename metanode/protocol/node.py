@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from metanode.chains.base import ChainUpdate, StakeReason, TxState
+from metanode.chains.base import ChainUpdate, StakeVerdict, TxState
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
 from metanode.errors import Equivocation, MetanodeError, PeerFault
@@ -37,6 +37,7 @@ from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.peers.peer_list import PeerList
+from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.requests.expiry import Expiry
 from metanode.protocol.requests.request import Request
 from metanode.protocol.requests.requests import Requests
@@ -75,10 +76,11 @@ class NodeCore:
         purposes = Purposes(ctx)
         book = self.book = EventBook(ctx, purposes)
         self.votes, self.blocks, self.inbox = VoteBook(ctx), BlockList(ctx), Inbox(ctx)
-        self.peers = PeerList(ctx, self.blocks)
         self.blames = BlameBook(ctx, self.blocks)
         self.windows = Windows(ctx, Ledger(settings.custody), book)
-        self.candidates = Candidates(ctx, self.windows)
+        self.stakes = Stakes(ctx, lambda: self.windows.ledger)
+        self.peers = PeerList(ctx, self.blocks, self.stakes)
+        self.candidates = Candidates(ctx, self.windows, self.stakes)
         self.sessions = Sessions(ctx, book, purposes, self.blames)
         self.coordinators = Coordinators(ctx, book, self.votes, purposes, self.sessions)
         self.signatures = Signatures(ctx, book, purposes)
@@ -207,11 +209,10 @@ class NodeCore:
         if self.candidates.resume(ledger, seen):
             self.take_in(now, inputs.ChainNews(ChainUpdate((), (), True), ()))
 
-    def on_stake(
-        self, now: float, peer: bytes, stake: Outpoint, verdict: StakeReason, height: int
-    ) -> None:
+    def on_stake(self, now: float, peer: bytes, stake: Outpoint, found: StakeVerdict) -> None:
         """Take the chain's answer about a stake."""
-        self.take_in(now, inputs.StakeAnswer(peer, stake, verdict, height))
+        self.stakes.note(peer, stake, found)
+        self.take_in(now, inputs.StakeAnswer(peer, stake, found))
 
     def on_payout(
         self, now: float, event: bytes, txid: bytes, state: TxState, reason: str = ""

@@ -58,6 +58,7 @@ class OperatorView:
             "phase": ctx.state("peer"),
             "round": ctx.round_number(),
             "links": sorted(peer.hex() for peer in ctx.links),
+            "stake": core.stakes.report(),
             "peers": core.peers.report(),
             "key": None if key is None else _key(key, ctx.settings.hrp),
             "regroup": core.regroups.report(),

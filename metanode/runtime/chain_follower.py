@@ -94,13 +94,13 @@ class ChainFollower:
         self._asked.set()
 
     async def check_stake(self, request: CheckStake) -> None:
-        """Ask about a stake."""
-        await self._check()
+        """Tell what blocks say of a stake that is followed; ask the daemon about any other."""
         peer, stake, age_s = request.peer, request.stake, self.core.ctx.preset.stake_age_s
-        verdict = await self.chain.check_stake(stake, peer, self.stake_minimum, age_s)
-        await self.put(
-            lambda now: self.core.on_stake(now, peer, stake, verdict.reason, verdict.height)
-        )
+        verdict = self.core.stakes.known(peer, stake)
+        if verdict is None:
+            await self._check()
+            verdict = await self.chain.check_stake(stake, peer, self.stake_minimum, age_s)
+        await self.put(lambda now: self.core.on_stake(now, peer, stake, verdict))
 
     async def broadcast(self, request: Broadcast) -> None:
         """Send a payout, then tell what became of it."""
@@ -230,7 +230,10 @@ class ChainFollower:
         else:
             self.log.info("index.resumed", start=start, tip=ledger.blocks[-1].height)
         await self._in_turn(lambda now: self.core.on_index(now, ledger, stored.seen))
-        cursor = Cursor(ledger.blocks, [coin.outpoint for coin in ledger.coins])
+        cursor = Cursor(
+            ledger.blocks, [coin.outpoint for coin in ledger.coins],
+            [stake.outpoint for stake in ledger.stakes.all],
+        )
         self.chain.watch(wanted.public_key, start, cursor)
         self.watching, self._fee_floor = True, -1
         if self._wanted is wanted:
@@ -238,7 +241,7 @@ class ChainFollower:
 
     def _ledger_of(self, stored: Stored) -> Ledger:
         ledger = Ledger(self.core.settings.custody, past=self.index.spent)
-        ledger.restore(stored.blocks, stored.unspent, stored.spent)
+        ledger.restore(stored.blocks, stored.unspent, stored.spent, stored.stakes)
         return ledger
 
     async def _birth(self) -> int:
@@ -262,8 +265,9 @@ class ChainFollower:
 
         So the index never knows more than the other stores: after a crash the core is told again.
         """
-        seen = self.core.candidates.seen_by(self.core.ctx.me)
-        await anyio.to_thread.run_sync(self.index.flush, seen)
+        core = self.core
+        seen, stakes = core.candidates.seen_by(core.ctx.me), core.windows.ledger.stakes.all
+        await anyio.to_thread.run_sync(self.index.flush, seen, stakes)
 
     async def _tell(self, update: ChainUpdate, sightings: tuple[Outpoint, ...] = ()) -> None:
         """Hand news to the core and wait until it has taken them.

@@ -16,7 +16,7 @@ from metanode.chains.base import (
     Broadcasted,
     ChainParameters,
     ChainUpdate,
-    StakeReason,
+    StakeVerdict,
     TxState,
 )
 from metanode.chains.bitcoin import BitcoinAdapter
@@ -100,10 +100,9 @@ class ChainClient:
         seen = at_once(self._adapter.mempool_deposits()) if update.caught_up else ()
         return update, seen
 
-    def check_stake(self, peer: bytes, stake: Outpoint, minimum: int) -> tuple[StakeReason, int]:
-        """Return the reason and the height of a stake verdict."""
-        verdict = at_once(self._adapter.check_stake(stake, peer, minimum, 72 * 3600))
-        return verdict.reason, verdict.height
+    def check_stake(self, peer: bytes, stake: Outpoint, minimum: int) -> StakeVerdict:
+        """Judge a stake."""
+        return at_once(self._adapter.check_stake(stake, peer, minimum, 72 * 3600))
 
     def broadcast(self, raw: bytes, txid: bytes) -> Broadcasted:
         """Send a payout."""

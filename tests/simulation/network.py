@@ -388,8 +388,10 @@ class Simulation(Clockwork):
         try:
             if isinstance(request, CheckStake):
                 peer, stake = request.peer, request.stake
-                reason, height = node.chain.check_stake(peer, stake, STAKE)
-                self._input(node, lambda core, now: core.on_stake(now, peer, stake, reason, height))
+                found = node.core.stakes.known(peer, stake)
+                if found is None:
+                    found = node.chain.check_stake(peer, stake, STAKE)
+                self._input(node, lambda core, now: core.on_stake(now, peer, stake, found))
                 return
             reason = ""
             if isinstance(request, Broadcast):

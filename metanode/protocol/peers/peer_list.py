@@ -18,6 +18,7 @@ from metanode.protocol.context import Context, outpoint_of, outpoint_ref, whole
 from metanode.protocol.inputs import Endpoints, StakeAnswer
 from metanode.protocol.keys.epoch import Member
 from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
 from metanode.protocol.tables.registry import admits, fact, handles, message
 from metanode.tss.proofs import prove_share, verify_share
@@ -48,6 +49,7 @@ class PeerList:
 
     ctx: Context
     blocks: BlockList
+    stakes: Stakes
     heard: dict[bytes, Heard] = field(factory=dict)
     _at_hand: dict[bytes, Ping] = field(factory=dict)
     _sequence: int = 0
@@ -71,7 +73,7 @@ class PeerList:
         answer = self._answer()
         if answer is None or answer.peer != q:
             return "stake_unconfirmed"
-        return "stake_good" if answer.verdict == "ok" else f"stake_{answer.verdict}"
+        return "stake_good" if answer.found.ok else f"stake_{answer.found.reason}"
 
     @fact
     def pings_missed(self, p: bytes, q: bytes) -> bool:
@@ -161,6 +163,7 @@ class PeerList:
 
     @handles("list_cleared")
     def on_boundary(self) -> None:
+        self.stakes.look()
         # Without a key the list names the members: it stays, or a set-up would come too early.
         if self.ctx.boundary and self.ctx.key is not None:
             for peer in self.ctx.each(self.heard):
@@ -171,13 +174,13 @@ class PeerList:
         answer = self._answer()
         if answer is None:
             return
-        peer, verdict = answer.peer, answer.verdict
+        peer, verdict = answer.peer, answer.found.reason
         heard = self.heard[peer]
         heard.asked = 0.0
         if not self.ctx.tries("ping.Stake", q=peer):
             return  # the list was cleared meanwhile: the next ping asks again
         if self.is_listed(peer):
-            heard.member, heard.refused = Member(peer, heard.stake, answer.height), None
+            heard.member, heard.refused = Member(peer, heard.stake, answer.found.height), None
         elif heard.refused != verdict:
             heard.refused = verdict
             self.ctx.note("stake.refused", peer=peer.hex()[:16], reason=verdict)

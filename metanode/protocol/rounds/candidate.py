@@ -26,6 +26,7 @@ from metanode.custody.types import BlockSummary, Deposit, Outpoint, Snapshot
 from metanode.protocol.context import Context, outpoint_of, outpoint_ref
 from metanode.protocol.inputs import LinkUp
 from metanode.protocol.payouts.windows import Windows, turn_of
+from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.tables.effects import Reindex
 from metanode.protocol.tables.registry import admits, handles, message
 from spec.messages import TRANSFERS_LIMIT, LockedCandidate, Offer, Publish
@@ -51,6 +52,7 @@ class Candidates:
 
     ctx: Context
     windows: Windows
+    stakes: Stakes
     fee_floor: int = 0
     seen: dict[Outpoint, set[bytes]] = field(factory=dict)
     undone: list[BlockSummary] = field(factory=list)
@@ -291,6 +293,7 @@ class Candidates:
                 chain=settings.chain, key_id=key.key_id, key_epoch=key.number,
                 public_key=key.public_key, part=self.windows.next_part(window),
                 fee_floor=fee_floor, waiting=cutoff.transfers,
+                rewarded=self.stakes.rewarded(height),
             )
         except (Unpayable, OutsideWindow):
             return None

@@ -22,13 +22,15 @@ from attrs import astuple, field, fields, frozen
 
 from metanode.chains.base import ChainUpdate
 from metanode.custody.ledger import Spent
+from metanode.custody.stakes import Stake
 from metanode.custody.types import ID_BYTES, BlockSummary, Coin, Deposit, Outpoint, Spend
 from metanode.errors import LocalFault, MetanodeError, Unavailable, UserError
 from metanode.runtime.home.owner import Owner
 from metanode.runtime.store.sqlite import Database
 
-FIELDS = (each.name for kind in (BlockSummary, Deposit, Coin, Spend) for each in fields(kind))
-KIND = f"metanode chain index 1 of {' '.join(FIELDS)}"
+STORED = (BlockSummary, Deposit, Coin, Spend, Stake)
+FIELDS = (each.name for kind in STORED for each in fields(kind))
+KIND = f"metanode chain index 2 of {' '.join(FIELDS)}"
 TITLE = "chain index"
 CHECK_BYTES = 8
 COIN_FIELDS = len(fields(Coin)) - 1  # beside its outpoint; a deposit has more
@@ -52,6 +54,11 @@ _sightings = sa.Table(
     "sightings", _tables, sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("outpoint", sa.LargeBinary, nullable=False, unique=True),
 )
+_stakes = sa.Table(
+    "stakes", _tables, sa.Column("outpoint", sa.LargeBinary, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 
 class Unfit(MetanodeError):
@@ -63,7 +70,7 @@ class Stored:
     """What a file holds: the newest ``blocks``, the unspent coins, those spent in these blocks.
 
     ``start`` is the height of the oldest block in the file; None when there is none. ``seen`` are
-    the deposits that this node saw unconfirmed, the oldest first.
+    the deposits that this node saw unconfirmed, the oldest first; ``stakes`` those it follows.
     """
 
     start: int | None = None
@@ -71,6 +78,7 @@ class Stored:
     unspent: Sequence[Deposit | Coin] = ()
     spent: Sequence[Spent] = ()
     seen: Sequence[Outpoint] = field(default=(), repr=False)
+    stakes: Sequence[Stake] = field(default=(), repr=False)
 
 
 class ChainIndex:
@@ -82,6 +90,7 @@ class ChainIndex:
         self._database: Database | None = None
         self._pending: list[ChainUpdate] = []
         self._seen: dict[Outpoint, None] = {}
+        self._followed: dict[Outpoint, Stake] = {}
         self._answers: dict[Outpoint, Spent | None] = {}
 
     def open(
@@ -108,6 +117,7 @@ class ChainIndex:
         with self._transaction(self._database) as connection:
             found = _load(connection, window_blocks)
         self._seen = dict.fromkeys(found.seen)
+        self._followed = {stake.outpoint: stake for stake in found.stakes}
         return found
 
     def renew(self, public_key: bytes, genesis: bytes, _window: int | None = None) -> Stored:
@@ -126,14 +136,16 @@ class ChainIndex:
         if update.connected or update.disconnected:
             self._pending.append(update)
 
-    def flush(self, seen: Iterable[Outpoint]) -> None:
-        """Write all that was told, and the sightings that count now; on disk when this returns.
+    def flush(self, seen: Iterable[Outpoint], stakes: Iterable[Stake] = ()) -> None:
+        """Write all that was told, and the sightings and stakes that count now; on disk when this
+        returns.
 
         Raises Unavailable when the disk fails (what was told waits for the next time), and
         :class:`Unfit` when the file does not fit what was told.
         """
-        wanted = dict.fromkeys(seen)
-        if not self._pending and wanted.keys() == self._seen.keys():
+        wanted, followed = dict.fromkeys(seen), {stake.outpoint: stake for stake in stakes}
+        same = wanted.keys() == self._seen.keys() and followed == self._followed
+        if not self._pending and same:
             return
         if self._database is None:
             raise LocalFault(f"{TITLE} is not open")
@@ -150,7 +162,12 @@ class ChainIndex:
             new = [{"outpoint": o.encode()} for o in wanted if o not in self._seen]
             if new:
                 connection.execute(sa.insert(_sightings), new)
-        self._pending, self._seen = [], wanted
+            if followed != self._followed:
+                connection.execute(sa.delete(_stakes))
+                if followed:
+                    rows = [_stake_row(stake) for stake in followed.values()]
+                    connection.execute(sa.insert(_stakes), rows)
+        self._pending, self._seen, self._followed = [], wanted, followed
         self._answers.clear()
 
     def spent(self, outpoint: Outpoint) -> Spent | None:
@@ -172,7 +189,7 @@ class ChainIndex:
         """Close the file."""
         if self._database is not None:
             self._database.close()
-        self._database, self._pending, self._seen = None, [], {}
+        self._database, self._pending, self._seen, self._followed = None, [], {}, {}
         self._answers.clear()
 
     def _remove(self) -> None:
@@ -205,6 +222,7 @@ def _load(connection: sa.Connection, window_blocks: int | None) -> Stored:
     sightings = [_outpoint(encoded) for encoded in seen.scalars()]
     if start is None:
         return Stored(seen=sightings)
+    stakes = [_stake(*row) for row in connection.execute(sa.select(_stakes))]
     first = start if window_blocks is None else max(start, tip - window_blocks + 1)
     rows = sa.select(_blocks).where(_blocks.c.height >= first).order_by(_blocks.c.height)
     blocks = [_block(height, body) for height, body in connection.execute(rows)]
@@ -214,7 +232,7 @@ def _load(connection: sa.Connection, window_blocks: int | None) -> Stored:
     coins = [_coin(*row) for row in connection.execute(sa.select(_coins).where(where))]
     spent = [coin for coin in coins if isinstance(coin, Spent)]
     unspent = [coin for coin in coins if not isinstance(coin, Spent)]
-    return Stored(start, blocks, unspent, spent, sightings)
+    return Stored(start, blocks, unspent, spent, sightings, stakes)
 
 
 def _add(connection: sa.Connection, block: BlockSummary) -> None:
@@ -279,13 +297,25 @@ def _coin(key: bytes, spent_at: int | None, body: bytes) -> Deposit | Coin | Spe
 
 
 def _block(height: int, body: bytes) -> BlockSummary:
-    number, block_hash, parent, fee_rate, deposits, change, spends = _opened(height, body)
+    opened = _opened(height, body)
+    number, block_hash, parent, fee_rate, deposits, change, spends, at, stakes = opened
     return BlockSummary(
         number, block_hash, parent, fee_rate,
         tuple(Deposit(Outpoint(*outpoint), *rest) for outpoint, *rest in deposits),
         tuple(Coin(Outpoint(*outpoint), *rest) for outpoint, *rest in change),
         tuple(Spend(Outpoint(*outpoint), txid) for outpoint, txid in spends),
+        at, tuple(Outpoint(*outpoint) for outpoint in stakes),
     )
+
+
+def _stake_row(stake: Stake) -> dict[str, Any]:
+    key = stake.outpoint.encode()
+    return {"outpoint": key, "body": _sealed(key, astuple(stake))}
+
+
+def _stake(key: bytes, body: bytes) -> Stake:
+    outpoint, *rest = _opened(key, body)
+    return Stake(Outpoint(*outpoint), *rest)
 
 
 def _outpoint(encoded: bytes) -> Outpoint:

@@ -22,7 +22,8 @@ DUST: dict[str, Any] = {"amount": 9_999}
 
 def releases_of(node: Holder) -> Releases:
     """Return the core under test, at a holder."""
-    requests = Requests(node.ctx, node.book, PeerList(node.ctx, BlockList(node.ctx)))
+    peers = PeerList(node.ctx, BlockList(node.ctx), node.candidates.stakes)
+    requests = Requests(node.ctx, node.book, peers)
     return Releases(node.ctx, node.candidates, requests)
 
 

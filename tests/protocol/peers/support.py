@@ -6,10 +6,12 @@ from typing import Any
 
 from attrs import evolve
 
+from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
 from metanode.protocol.context import Context
 from metanode.protocol.inputs import Input, Received
 from metanode.protocol.keys.epoch import KeyEpoch, Member
+from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.tables.effects import Note
 from metanode.protocol.wire.envelope import open_envelope, seal
 from tests.protocol.support import CODEC, IDENTITIES, NETWORK_ID, START, Alone, ids
@@ -36,6 +38,12 @@ def context(*, key: KeyEpoch | None = None, now: float = START) -> Context:
         ctx.use(key)
         ctx.tables.view.put("holding", (ME, key.number), "active")
     return ctx
+
+
+def stakes_of(ctx: Context) -> Stakes:
+    """Return the stakes core of a node that has read no block."""
+    ledger = Ledger(ctx.settings.custody)
+    return Stakes(ctx, lambda: ledger)
 
 
 def take_in(ctx: Context, entry: Input, *cores: object, after: float = 0.0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from metanode.chains.base import StakeReason
+from metanode.chains.base import StakeReason, StakeVerdict
 from metanode.custody.types import Outpoint
 from metanode.protocol.context import Context, outpoint_ref
 from metanode.protocol.inputs import Endpoints, StakeAnswer, Tick
@@ -18,7 +18,17 @@ from metanode.protocol.peers.peer_list import PeerList, ping_proof_context
 from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
 from metanode.tss.proofs import prove_share
 from spec import messages as m
-from tests.protocol.peers.support import ME, PEER, THIRD, context, epoch, notes, received, take_in
+from tests.protocol.peers.support import (
+    ME,
+    PEER,
+    THIRD,
+    context,
+    epoch,
+    notes,
+    received,
+    stakes_of,
+    take_in,
+)
 from tests.protocol.support import IDENTITIES, PRESET
 from tests.protocol.support import NETWORK_ID as NETWORK
 from tests.protocol.support import START as NOW
@@ -31,7 +41,7 @@ MS = int(NOW * 1000)
 def alone(key: KeyEpoch | None = None, **options: Any) -> tuple[Context, PeerList]:
     """Return a node's peer list, with its block list, and nothing else of the node."""
     ctx = context(key=key, **options)
-    return ctx, PeerList(ctx, BlockList(ctx))
+    return ctx, PeerList(ctx, BlockList(ctx), stakes_of(ctx))
 
 
 def cores(peers: PeerList) -> tuple[PeerList, BlockList]:
@@ -62,7 +72,8 @@ def answered(
     peer: bytes = PEER, height: int = 100,
 ) -> None:
     """Let the chain answer about a stake."""
-    take_in(ctx, StakeAnswer(peer, stake, verdict, height), *cores(peers))
+    found = StakeVerdict(verdict == "ok", verdict, height=height)
+    take_in(ctx, StakeAnswer(peer, stake, found), *cores(peers))
 
 
 def listed(*places: int) -> tuple[Context, PeerList]:

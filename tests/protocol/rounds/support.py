@@ -29,6 +29,7 @@ from metanode.protocol.payouts.swaps import Swaps
 from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.rounds.candidate import Candidates
 from metanode.protocol.rounds.inbox import Inbox, proposal_id_hash, share_proof_context
 from metanode.protocol.rounds.round import Rounds
@@ -116,7 +117,8 @@ class Holder(Alone):
         node.book = EventBook(ctx, Purposes(ctx))
         node.votes = VoteBook(ctx)
         node.windows = Windows(ctx, Ledger(ctx.settings.custody), node.book)
-        node.candidates = Candidates(ctx, node.windows)
+        stakes = Stakes(ctx, lambda: node.windows.ledger)
+        node.candidates = Candidates(ctx, node.windows, stakes)
         node.inbox = Inbox(ctx)
         node.payouts = Payouts(ctx, node.book, node.candidates, node.inbox)
         node.waiting = Waiting(ctx, node.candidates, node.payouts)
