@@ -89,13 +89,14 @@ STEPS = {each.name: each for each in (
     step("run_begun", "keygen.Start session.Release", "a session that has begun"),
     step("run_moved", "session.Step", "messages of runs: the one at hand, and those that waited"),
     step("run_aborted", "session.Expire session.Abort block_list.Blame block_list.Block"
-         " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Miss",
+         " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Accuse"
+         " regroup.Miss",
          "a run that ends without a result; then the runs that sign with a peer banned for it"),
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
          " event.KeyMade event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
-    step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Miss",
-         "attempts whose time is over"),
+    step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Accuse"
+         " regroup.Miss", "attempts whose time is over"),
     # signatures that come from others
     step("signature_taken", "event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "finished signatures: those at hand, and those that"
@@ -140,6 +141,10 @@ STEPS = {each.name: each for each in (
          " came up, or for holders that have not stepped back"),
     step("caught_up", _TELL, "a member of the epoch in force that was away when it began"),
     step("unready_missed", "regroup.Miss", "members that never said that they have their share"),
+    step("attested", "regroup.Attest regroup.AttestAgain", "whom this node heard before the night"),
+    step("complained", "regroup.Complain", "members whose messages in a dealing do not come"),
+    step("complaint_answered", "regroup.Answer", "a complaint of this node"),
+    step("answer_opened", "regroup.Open", "an answer to this node that holds no message"),
     # requests
     step("asked", "event.Create event.Ask event.Signature", "the operator's request"),
     step("requests_met", "event.KeyMade", "requests that the key in force answers"),
@@ -206,17 +211,23 @@ INPUTS = {each.kind: each for each in (
     Input("lock_shown", "part", "always", ()),
     Input("handed_over", "part", "always", _KEY_CHANGES),
     Input("missed", "part", "always", ()),
+    Input("attendance", "holder", "always", ("evidence",)),
+    Input("complaint", "part", "always", ("begun", *_RUNS, "complaint_answered")),
+    Input("answer", "part", "always", ("answer_opened", *_RUNS[1:], *_KEY_CHANGES)),
+    Input("opened", "part", "always", ()),
+    Input("withheld", "holder", "always", ()),
     # the clock
     Input("tick", "itself", "always", (
         "list_cleared", "keys_shown", "attempts_over", "renounced_again", "ping_sent", "ping_taken",
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
-        "unready_missed", "slot_begun", "slot_over", "attempt_proposed", "setup_judged", "convened",
-        "round_next", "offered", "round_proposed", "proposal_heard", "matched", "set_heard",
-        "set_settled", *_CERTIFIED, "run_finished", "round_signed", "round_over", "payout_followed",
+        "unready_missed", "attested", "complained", "slot_begun", "slot_over", "attempt_proposed",
+        "setup_judged", "convened", "round_next", "offered", "round_proposed", "proposal_heard",
+        "matched", "set_heard", "set_settled", *_CERTIFIED, "run_finished", "round_signed",
+        "round_over", "payout_followed",
     )),
     # links
-    Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "signature_told",
-                                          "renounced_told", "sightings_told")),
+    Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "attested",
+                                          "signature_told", "renounced_told", "sightings_told")),
     Input("link_down", "itself", "always", ()),
     Input("endpoints", "itself", "always", ("endpoints_told",)),
     # the chain

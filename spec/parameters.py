@@ -63,6 +63,22 @@ class Preset:
         3, "attempts", "rule: F-26, a member that spoilt so many attempts of a night is missed"
     )
 
+    complaint_share: float = quantity(
+        0.25, "of a round", "rule: F-43, who waits longer for a message of a dealing complains"
+    )
+    absent_nights: int = quantity(
+        3, "nights", "rule: F-44, a holder that was silent for so many may be replaced"
+    )
+    seats_a_night: int = quantity(
+        1, "seats", "rule: F-44, newcomers a night: a cartel pays in stake and in weeks"
+    )
+    members_least: int = quantity(
+        3, "members", "rule: nights leave so many holders, whatever becomes of their stakes"
+    )
+    cutoff_slack_blocks: int = quantity(
+        3, "blocks", "rule: how far the block that an attempt names may be from one's own cut-off"
+    )
+
     # stakes and the block list
     stake_age_s: int = quantity(259200, "s", "M: staked for at least 72 hours and never moved")
     stake_query_s: float = quantity(5.0, "s", "rule: an unanswered question is asked again")

@@ -67,6 +67,8 @@ class Settings:
     custody: CustodyPolicy
     keygen: str = "clock"
     """"clock": keys are made until ``keygen_until``; "command": when the operators ask."""
+    seats: int = 0
+    """The holders that nights bring the roster up to; 0 is ``members``."""
 
     def keygen_window(self, now: float) -> bool:
         """Return whether keys are made by the clock, whatever there is already."""

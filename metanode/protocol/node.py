@@ -41,8 +41,11 @@ from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.requests.expiry import Expiry
 from metanode.protocol.requests.request import Request
 from metanode.protocol.requests.requests import Requests
+from metanode.protocol.reshare.attendance import Attendances
+from metanode.protocol.reshare.complaints import Complaints
 from metanode.protocol.reshare.drafts import Drafts
 from metanode.protocol.reshare.handover import Handover
+from metanode.protocol.reshare.plans import Plans
 from metanode.protocol.reshare.regroup import Regroups
 from metanode.protocol.reshare.wishes import Wishes
 from metanode.protocol.restored import Restored
@@ -91,7 +94,12 @@ class NodeCore:
         self.wishes = Wishes(ctx, self.requests)
         self.drafts = Drafts(ctx, self.wishes)
         self.handover = Handover(ctx, book, self.votes, self.wishes, self.drafts)
-        self.regroups = Regroups(ctx, book, self.peers, self.wishes, self.handover)
+        self.attendance = Attendances(ctx, self.peers, self.stakes, self.wishes)
+        self.plans = Plans(ctx, self.peers, self.stakes, self.attendance, self.wishes)
+        self.complaints = Complaints(ctx, self.sessions, self.coordinators)
+        self.regroups = Regroups(
+            ctx, book, self.wishes, self.handover, self.plans, self.complaints
+        )
         self.chain = EpochChain(ctx, book, self.handover, self.keygen)
         self.payouts = Payouts(ctx, book, self.candidates, self.inbox)
         self.waiting = Waiting(ctx, self.candidates, self.payouts)
@@ -149,7 +157,9 @@ class NodeCore:
         holder = key is not None and sender in key.roster
         if rule in ("anyone", "holder"):
             return rule == "anyone" or (holder and sender != self.ctx.me)
-        if key is not None and (holder or sender in self.wishes.parties()):
+        if key is not None and (
+            holder or sender in self.wishes.parties() or sender in self.plans.parties()
+        ):
             return True
         return (rule == "listed" or key is None) and self.peers.is_listed(sender)
 
@@ -175,6 +185,7 @@ class NodeCore:
         shares = (*restored.keys, *restored.epochs)
         self.blames.restore(restored.blames, restored.bans, shares)
         self.requests.restore(restored.requests)
+        self.attendance.restore(now, restored.attested)
         self.keygen.restore(restored.keys, restored.announcement)
         self.chain.restore(restored.signatures)
         self.handover.restore(restored.epochs, self.chain.successors())

@@ -32,3 +32,4 @@ class Restored:
     requests: Sequence[Request] = ()
     blames: Mapping[bytes, BlameList] = field(factory=dict)
     bans: Mapping[bytes, Ban] = field(factory=dict)
+    attested: Mapping[int, m.Attendance] = field(factory=dict)

@@ -167,6 +167,10 @@ class Session(ABC, Generic[Result]):
             self._broadcasts[number, sender] = payload
         return True
 
+    def says(self, number: int, sender: int, recipient: int | None) -> bool:
+        """Return whether a party has something to say in a round, to one party or to all."""
+        return 0 < number <= self._run.rounds and self._shape(number, sender, recipient) is not None
+
     def _shape(self, number: int, sender: int, recipient: int | None) -> Shape | None:
         """Return what ``sender`` says in a round to one party, or to all; None is nothing."""
         return self._run.shape(number, sender, recipient)

@@ -17,8 +17,19 @@ to follow the same epoch, and only one of them may (F-37):
 Until step 2 the old epoch signs on, and an attempt that fails costs nothing: it is tried again in
 later rounds. A later attempt goes on without members that T holders missed (F-26), but only if
 n - f >= t holds without them, too, with the same f: a member that is missed may be correct, and all
-liars may remain (F-38). With t = floor(2n/3) + 1 this never holds; then the operators decide which
-members stay (``quorumchange``), and meanwhile the old shares sign. No block list is asked.
+liars may remain (F-38). With t = floor(2n/3) + 1 this never holds.
+
+So a member that gets no message complains of the one that sends none, before all. Whoever is
+accused shows the message to all, sealed to the one that complained, and any member passes it on. A
+member that T holders saw not answering is one of the liars: the attempts go on without it, and f
+falls by one (F-43). No block list is asked.
+
+Who holds shares after a night follows from three things that every voter checks: the epoch in
+force, stakes at a block that the attempt names, and statements of T holders about whom they heard
+(F-44, ``metanode/protocol/reshare/night.py``). Holders whose stake is spent go, seats that are free
+go to candidates that T holders heard, the oldest stake first, and a holder that T holders did not
+hear for several nights is replaced, never dropped. Of what one night may change there is a limit.
+Operators' ``quorumchange`` stays, and wins.
 """
 
 from __future__ import annotations
@@ -52,6 +63,42 @@ CELLS = (
          " verifies"),
     Cell("locks_taken", "bool", _SHARE, "False", "given",
          "of each event, p's lock is as new as those that T holders handed over to h"),
+    Cell("attended", "bool", ("Peer", "Attempt"), "False", "network",
+         "Attendance: whom p heard in the day before night n"),
+    Cell("attested", "bool", ("Peer", "Attempt"), "False", "disk", "what p stated for night n"),
+    Cell("night_begun", "bool", ("Attempt",), "False", "given",
+         "clock: the hour of night n has passed, and no epoch was made since"),
+    Cell("says_heard", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "in p's statement, which attempt h shows, q is heard, with its stake"),
+    Cell("says_silent", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "in p's statement, which attempt h shows, q was not heard for so many nights that it may "
+         "be replaced"),
+    Cell("says_missed", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "attempt h shows p's word that it missed q in an earlier attempt to follow this epoch"),
+    Cell("says_withheld", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "attempt h shows p's word that q left complaints unanswered"),
+    Cell("stake_holds", "bool", _SHARE, "False", "given",
+         "chain: p's stake is unspent at the block that attempt h names; that of a newcomer is 72 h"
+         " old there, enough, and of a node that was not put out with it"),
+    Cell("asked_for", "bool", ("Epoch",), "False", "given",
+         "the operator here asks for the holders of h"),
+    Cell("complained", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
+         "Complaint: p has not got q's part in the run of attempt h"),
+    Cell("answered", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
+         "Answer: p shows all what q complained not to have got in attempt h"),
+    Cell("opened", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
+         "Opened: p shows what q has sealed to it in attempt h, which is no message of the run"),
+    Cell("answer_void", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "what q's answer to p in attempt h holds is no message of the run"),
+    Cell("withheld", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
+         "Withheld: p heard members complain of q up to attempt h, and q not answering"),
+    Cell("lacks", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "clock: p waits for q's message in the run of attempt h longer than one takes to come"),
+    Cell("part_sent", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "p has sent what q complains of in attempt h, and can show it again"),
+    Cell("unanswered", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "clock: in so many attempts to follow this epoch, of which h is the last, p heard a member"
+         " complain of q, and q not answer until the end"),
     Cell("locks_all_shown", "bool", _SHARE, "False", "given",
          "p has shown to the members of h each lock that it has, but for events whose payout is"
          " final on the chain (SAFE-SIGN 6), those whose id fixes the digest (requests), and those"
@@ -78,13 +125,36 @@ DEFINITIONS = (
     Definition("left_out(q: Peer, h: Epoch)",
                "count(p for p in Peer if missed[p, q, h]) >= T",
                "T holders missed q in attempt h, so at least one correct holder did"),
+    Definition("present(q: Peer, h: Epoch)",
+               "count(p for p in Peer if says_heard[p, q, h]) >= T",
+               "T holders heard q, so at least one correct holder did"),
+    Definition("absent(q: Peer, h: Epoch)",
+               "count(p for p in Peer if says_silent[p, q, h]) >= T",
+               "T holders did not hear q for several nights; liars cannot hide its pings"),
+    Definition("spoilt(q: Peer, h: Epoch)",
+               "count(p for p in Peer if says_withheld[p, q, h]) >= T",
+               "T holders saw q not answering complaints"),
+    Definition("held_before(q: Peer, h: Epoch)",
+               "any(follows[h, g] and roster_has[q, g] for g in Epoch)",
+               "q is a holder of the epoch that attempt h follows"),
+    Definition("may_enter(q: Peer, h: Epoch)", "stake_holds[q, h] and present(q, h)",
+               "F-44: only the staked, and nobody by the word of fewer than T holders"),
+    Definition("may_go(q: Peer, h: Epoch)",
+               "not stake_holds[q, h] or absent(q, h) or spoilt(q, h) or "
+               "count(p for p in Peer if says_missed[p, q, h]) >= T",
+               "F-44: nobody loses its share by the word of fewer than T holders"),
+    Definition("seats_fair(h: Epoch)",
+               "asked_for[h] or all((implies(roster_has[q, h], held_before(q, h) or "
+               "may_enter(q, h))) and (implies(held_before(q, h) and not roster_has[q, h], "
+               "may_go(q, h))) for q in Peer)",
+               "who comes in and who goes in attempt h may do so"),
 )
 
 TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasure", rows=(
     Row("no_share", "Found(p: Peer, h: Epoch)", "active", ("first_epoch(h)", "roster_has[p, h]"),
         why="key generation has put this share in store; it works since the key is locked in"),
     Row("no_share", "Prepare(p: Peer, h: Epoch)", "prepared",
-        ("not first_epoch(h)", "roster_has[p, h]", "share_checked[p, h]"),
+        ("not first_epoch(h)", "roster_has[p, h]", "share_checked[p, h]", "seats_fair(h)"),
         {"ready_said[p, h]": "True"},
         why="the new share is on disk before anybody is told"),
     Row("prepared", "Tell(p: Peer, h: Epoch)", "same", "not first_epoch(h)",
@@ -93,6 +163,31 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
     Row(("no_share", "prepared"), "Miss(p: Peer, h: Epoch, q: Peer)", "same",
         ("not first_epoch(h)", "overdue[p, q, h]"), {"missed[p, q, h]": "True"},
         why="F-26: one silent member costs one attempt, not the night"),
+
+    Row("active", "Attest(p: Peer, h: Epoch, n: Attempt)", "same",
+        ("night_begun[n]", "not attested[p, n]"),
+        {"attested[p, n]": "True", "attended[p, n]": "True"},
+        why="F-44: whom p heard decides about seats; one statement a night, on disk before it is"
+            " sent"),
+    Row("active", "AttestAgain(p: Peer, h: Epoch, n: Attempt)", "same",
+        ("night_begun[n]", "attested[p, n]"), {"attended[p, n]": "True"},
+        why="the same statement, for a peer that was away"),
+
+    Row(("no_share", "prepared"), "Complain(p: Peer, h: Epoch, q: Peer)", "same",
+        ("not first_epoch(h)", "lacks[p, q, h]"), {"complained[p, q, h]": "True"},
+        why="F-43: a liar that hides a message from one member makes all others miss that member"),
+    Row("any", "Answer(p: Peer, h: Epoch, q: Peer)", "same",
+        ("not first_epoch(h)", "complained[q, p, h]", "part_sent[p, q, h]"),
+        {"answered[p, q, h]": "True"},
+        why="F-43: shown to all, so that nobody can say that it was not; a false complaint costs"
+            " traffic"),
+    Row("any", "Open(p: Peer, h: Epoch, q: Peer)", "same",
+        ("not first_epoch(h)", "answered[q, p, h]", "answer_void[p, q, h]"),
+        {"opened[p, q, h]": "True"},
+        why="F-43: an answer that only its receiver could read would be worth nothing to others"),
+    Row(("no_share", "prepared"), "Accuse(p: Peer, h: Epoch, q: Peer)", "same",
+        ("not first_epoch(h)", "unanswered[p, q, h]"), {"withheld[p, q, h]": "True"},
+        why="F-43: who spoils a dealing is named, and out in the same night"),
 
     Row("active", "Fence(p: Peer, h: Epoch, k: Epoch)", "fenced",
         ("follows[k, h]", "all_ready(k) or succession_signed[k]"),

@@ -121,6 +121,7 @@ class FakeDisk:
                 for index, data in attached.get("pair_banned", {}).items()
                 if cells["pair_banned"].get(index)
             },
+            attested={i[1]: CODEC.decode(d) for i, d in attached.get("attested", {}).items()},
         )
 
     def clone(self) -> FakeDisk:
@@ -163,6 +164,6 @@ def _stored(attachment: object) -> Stored:
         return attachment.document, CODEC.encode(m.Begin(attachment.certificate))
     if isinstance(attachment, Block | Request | BlameList | Ban):
         return attachment.encode()
-    if isinstance(attachment, m.KeyLocked | m.SignatureFound):
+    if isinstance(attachment, m.KeyLocked | m.SignatureFound | m.Attendance):
         return CODEC.encode(attachment)
     raise LocalFault(f"nothing is known of storing a {type(attachment).__name__}")

@@ -50,16 +50,22 @@ __all__ = [
 
 
 @lru_cache
-def _locked_in(members: int, threshold: int, byzantine: int) -> tuple[tuple[FakeDisk, ...], bytes]:
-    """Run key generation and lock-in once; return the disks and the public key."""
+def _locked_in(
+    members: int, threshold: int, byzantine: int, joiners: int
+) -> tuple[tuple[FakeDisk, ...], bytes]:
+    """Run key generation and lock-in once; return the disks and the public key.
+
+    The chain is founded with the stakes of all, so that they are the same ones later.
+    """
     sim = Simulation(
-        seed=0, members=members, threshold=threshold, byzantine=byzantine, keygen_s=2.0
+        seed=0, members=members, threshold=threshold, byzantine=byzantine, joiners=joiners,
+        keygen_s=2.0,
     )
     sim.start_all()
-    everyone = {node.node_id for node in sim.nodes}
+    everyone = {node.node_id for node in sim.nodes[:members]}
     sim.run_until(lambda: set(sim.checkers.locked_keys) == everyone, 30.0, "a key is locked in")
     sim.run(0.1)
-    return tuple(node.disk for node in sim.nodes), sim.public_key
+    return tuple(node.disk for node in sim.nodes[:members]), sim.public_key
 
 
 def with_key(
@@ -74,7 +80,7 @@ def with_key(
     which they start. ``watch`` gets the network before any node runs.
     """
     sim = Simulation(seed=seed, begin=START + begin_s, **options)
-    disks, public_key = _locked_in(sim.members, sim.threshold, sim.byzantine)
+    disks, public_key = _locked_in(sim.members, sim.threshold, sim.byzantine, sim.joiners)
     for node, disk in zip(sim.nodes[: sim.members], disks, strict=True):
         copied = disk.clone()
         node.disk.cells, node.disk.attachments = copied.cells, copied.attachments

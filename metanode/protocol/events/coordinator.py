@@ -108,7 +108,7 @@ class Coordinators:
         self.ctx.received.waits = True
         key = message.event, message.attempt
         if self.ctx.state("session", *key) == "absent":
-            task = self.purposes.rebuild(message.purpose, *key)
+            task = self.purposes.consider(message.purpose, *key, message.document)
             if task is not None:
                 fault = self._lock_fault(task, message)
                 if fault is not None:
@@ -133,7 +133,8 @@ class Coordinators:
 
     def _judge(self, sender: bytes, message: Setup) -> str | None:
         """Acknowledge a set-up if the tables allow it; return what its sender is to blame for."""
-        task = self.purposes.rebuild(message.purpose, message.event, message.attempt)
+        about = message.event, message.attempt, message.document
+        task = self.purposes.consider(message.purpose, *about)
         if task is None:
             return None
         fault = self._lock_fault(task, message)
@@ -249,6 +250,18 @@ class Coordinators:
             return False
         if sender != task.coordinator:
             raise PeerFault("BEGIN from a node that does not coordinate the attempt", sender)
+        return self.take(sender, task, certificate)
+
+    def take_shown(self, sender: bytes, certificate: Certificate) -> bool:
+        """Take the certificate that a member shows of an attempt of all members: it proves itself.
+        """
+        task = self.tasks.get((certificate.event, certificate.attempt))
+        if task is None or not task.needs_all or self._state(task) != "acked":
+            return False
+        return self.take(sender, task, certificate)
+
+    def take(self, sender: bytes, task: Task, certificate: Certificate) -> bool:
+        """Begin an attempt with a certificate; PeerFault if it is none."""
         network_id = self.ctx.settings.network_id
         fault = certificate_fault(
             certificate, self.ctx.codec, network_id, task.quorum, task.needs_all
@@ -267,7 +280,11 @@ class Coordinators:
     @handles("begun")
     def begin(self) -> None:
         certificate = self.ctx.received.message.certificate
-        task = self.tasks[certificate.event, certificate.attempt]
+        task = None if certificate is None else self.tasks.get(
+            (certificate.event, certificate.attempt)
+        )
+        if task is None or self._state(task) != "acked":
+            return
         if self.ctx.tries("session.Begin", **task.about):
             return
         refusal = self.ctx.tables.refusal

@@ -34,7 +34,7 @@ class Task:
     """An attempt as this node itself would set it up.
 
     ``members`` may all vote, in ascending order; ``quorum`` says how many votes are enough, or all
-    of them are (``needs_all``).
+    of them are (``needs_all``). ``leaders`` are those who take turns in setting it up, if not all.
     """
 
     purpose: str
@@ -46,11 +46,12 @@ class Task:
     members: tuple[bytes, ...]
     quorum: Quorum
     needs_all: bool = False
+    leaders: tuple[bytes, ...] = ()
 
     @property
     def coordinator(self) -> bytes:
         """The member whose turn this attempt is."""
-        return coordinator_of(self.members, self.key_epoch, self.attempt)
+        return coordinator_of(self.leaders or self.members, self.key_epoch, self.attempt)
 
     @property
     def vote(self) -> Vote:
@@ -84,6 +85,13 @@ class Purpose(ABC):
     @abstractmethod
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt that another node sets up, as this node would set it up (F-17)."""
+
+    def consider(self, event: bytes, attempt: int, document: bytes) -> Task | None:
+        """Return an attempt as this node would set it up, given what the document shows.
+
+        Only a regroup's document shows anything: the statements on which its roster rests.
+        """
+        return self.rebuild(event, attempt)
 
     @abstractmethod
     def oldest(self) -> int:
@@ -155,10 +163,10 @@ class Purposes:
         kinds = self.by_kind.items()
         return next((k for k, p in kinds if p.concerns(event, document, attempt)), None)
 
-    def rebuild(self, kind: str, event: bytes, attempt: int) -> Task | None:
-        """Return an attempt of a kind as this node would set it up."""
+    def consider(self, kind: str, event: bytes, attempt: int, document: bytes) -> Task | None:
+        """Return an attempt of a kind as this node would set it up, given its document."""
         purpose = self.by_kind.get(kind)
-        return None if purpose is None else purpose.rebuild(event, attempt)
+        return None if purpose is None else purpose.consider(event, attempt, document)
 
 
 def signing_run(ctx: Context, task: Task, certificate: Certificate, keyshare: Keyshare) -> Run:

@@ -203,6 +203,8 @@ class Run:
     started: float = 0.0
     out: list[tuple[bytes, Any]] = field(factory=list, repr=False)
     """What this node is about to send: messages with their recipients."""
+    sent: list[Any] = field(factory=list, repr=False)
+    """What this node has sent in a dealing, each message once: it may have to be shown again."""
 
     def __attrs_post_init__(self) -> None:
         self.instance = instance_of(self.event, self.attempt, self.digest, self.plan, self.members)

@@ -172,7 +172,12 @@ class Sessions:
         return self._admit(sender, message)
 
     def _admit(self, sender: bytes, message: Release | Step) -> bool:
-        moved = (sender, message, self.ctx.received.envelope.raw)
+        return self.take(sender, message, self.ctx.received.envelope.raw)
+
+    def take(self, sender: bytes, message: Release | Step, frame: bytes) -> bool:
+        """Take a signing message, whoever has passed its frame on; return whether its run goes on.
+        """
+        moved = (sender, message, frame)
         run = self._runs.get(message.instance)
         if run is not None:
             self._check(run, sender, message)
@@ -299,6 +304,10 @@ class Sessions:
         """Return the run of an event, if there is one."""
         return next((run for run in self._runs.values() if run.event == event), None)
 
+    def dealings(self) -> list[Run]:
+        """Return the runs that make shares."""
+        return [run for run in self._runs.values() if not isinstance(run.plan, SignPlan)]
+
     def forget(self, oldest: Mapping[str, int]) -> None:
         """Drop the certificates of attempts that are over; ``oldest`` still go on, by purpose."""
         self._entered = {
@@ -332,4 +341,6 @@ class Sessions:
             wire = kind(run.instance, lane, each.round, each.payload, to)
             targets = others if each.recipient is None else [run.roster[each.recipient - 1]]
             carried += [(target, wire) for target in targets]
+            if not isinstance(run.plan, SignPlan):
+                run.sent.append(wire)
         return carried

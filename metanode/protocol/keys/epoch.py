@@ -49,6 +49,7 @@ class KeyEpoch:
 
     ``slot`` is the keygen slot that made the key; ``follows`` the number of the epoch before, 0 for
     the first; ``members`` are in ascending order of node ids, which gives the party indices 1..n.
+    ``barred`` are stakes of nodes that spoilt dealings: they bring nobody in again.
     """
 
     slot: int
@@ -56,6 +57,7 @@ class KeyEpoch:
     members: tuple[Member, ...]
     byzantine: int
     package: PublicPackage
+    barred: tuple[Outpoint, ...] = ()
     keyshare: Keyshare | None = field(default=None, repr=False, eq=False)
 
     @property
@@ -120,8 +122,9 @@ class KeyEpoch:
     @cached_property
     def _document(self) -> bytes:
         package = self.package
+        barred: dict[str, Plain] = {"barred": outpoints_plain(self.barred)} if self.barred else {}
         return encode_canonical(
-            {
+            barred | {
                 "byzantine": self.byzantine,
                 "chain_code": package.chain_code,
                 "epoch": package.epoch,
@@ -148,6 +151,11 @@ def members_plain(members: tuple[Member, ...]) -> list[Plain]:
     ]
 
 
+def outpoints_plain(outpoints: tuple[Outpoint, ...]) -> list[Plain]:
+    """Return outputs as they stand in documents."""
+    return [{"index": outpoint.index, "txid": outpoint.txid} for outpoint in outpoints]
+
+
 def decode_epoch(document: bytes, keyshare: Keyshare | None = None) -> KeyEpoch:
     """Return the epoch of a document, with a share of it; raises Malformed naming what is wrong.
 
@@ -171,6 +179,7 @@ def decode_epoch(document: bytes, keyshare: Keyshare | None = None) -> KeyEpoch:
             _point(fields.octets("public_key", NODE_ID_OCTETS)), shares,
             fields.octets("chain_code", HASH_OCTETS),
         ),
+        barred=tuple(_outpoint(item) for item in fields.items("barred", optional=True)),
         keyshare=keyshare,
     )
     ids = list(epoch.roster)
@@ -203,8 +212,8 @@ class _Fields:
             raise Malformed(f"an epoch's {name} has not {length} octets")
         return value
 
-    def items(self, name: str) -> list[Any]:
-        value = self._plain.get(name)
+    def items(self, name: str, *, optional: bool = False) -> list[Any]:
+        value = self._plain.get(name, [] if optional else None)
         if type(value) is not list or len(value) > MEMBERS_LIMIT:
             raise Malformed(f"an epoch's {name} is no list of at most {MEMBERS_LIMIT}")
         return value
@@ -212,9 +221,13 @@ class _Fields:
 
 def _member(item: Any) -> Member:
     fields = _Fields(item)
-    stake = Outpoint(fields.octets("txid", HASH_OCTETS), fields.number("index", INDEX_LIMIT))
     node_id = fields.octets("node", NODE_ID_OCTETS)
-    return Member(node_id, stake, fields.number("height", INDEX_LIMIT))
+    return Member(node_id, _outpoint(item), fields.number("height", INDEX_LIMIT))
+
+
+def _outpoint(item: Any) -> Outpoint:
+    fields = _Fields(item)
+    return Outpoint(fields.octets("txid", HASH_OCTETS), fields.number("index", INDEX_LIMIT))
 
 
 def _point(item: Any) -> bytes:

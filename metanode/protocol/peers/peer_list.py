@@ -30,6 +30,10 @@ def ping_proof_context(network_id: bytes, peer: bytes, sequence: int) -> bytes:
     return tagged_hash("ping-proof", network_id, peer, whole(sequence))
 
 
+PRESENCE_KEPT = 4096
+"""Peers whose pings are remembered; those that were silent longest are forgotten first."""
+
+
 @define
 class Heard:
     """The last good ping of a peer, and what the chain said of its stake."""
@@ -45,12 +49,17 @@ class Heard:
 
 @define
 class PeerList:
-    """The ping core of a node; ``heard`` by peer."""
+    """The ping core of a node; ``heard`` by peer.
+
+    ``presence`` says when each peer's last good ping came, and with which stake: also of those that
+    are blocked, because blocks have no say in who holds a share.
+    """
 
     ctx: Context
     blocks: BlockList
     stakes: Stakes
     heard: dict[bytes, Heard] = field(factory=dict)
+    presence: dict[bytes, tuple[float, Outpoint]] = field(factory=dict)
     _at_hand: dict[bytes, Ping] = field(factory=dict)
     _sequence: int = 0
     _last: float = 0.0
@@ -77,9 +86,8 @@ class PeerList:
 
     @fact
     def pings_missed(self, p: bytes, q: bytes) -> bool:
-        heard, preset = self.heard.get(q), self.ctx.preset
-        patience = preset.ping_period_s * preset.pings_missed_limit
-        return heard is not None and self.ctx.now - heard.at > patience
+        heard = self.heard.get(q)
+        return heard is not None and self.ctx.now - heard.at > self.patience()
 
     # --- what is said ---
 
@@ -112,10 +120,22 @@ class PeerList:
     @admits("ping")
     def admit_ping(self, sender: bytes, ping: Ping) -> bool:
         """Keep a peer's ping until its step, unless the peer is blocked."""
-        if self.blocks.is_blocked(sender):
-            return False
         self._at_hand[sender] = ping
-        return True
+        if not self.blocks.is_blocked(sender):
+            return True
+        if self.ping_good(self.ctx.me, sender):
+            self._note_presence(sender, ping)
+        del self._at_hand[sender]
+        return False
+
+    def _note_presence(self, sender: bytes, ping: Ping) -> None:
+        stake = outpoint_of(ping.stake)
+        self.presence.pop(sender, None)
+        self.presence[sender] = (self.ctx.now, stake)
+        if len(self.presence) > PRESENCE_KEPT:
+            del self.presence[next(iter(self.presence))]
+        if self.blocks.is_blocked(sender):
+            self.stakes.ask([(sender, stake)])
 
     @admits("keepalive")
     def admit_keepalive(self, sender: bytes, keepalive: Keepalive) -> bool:
@@ -149,6 +169,7 @@ class PeerList:
         if heard is None or heard.stake != stake:
             heard = self.heard[peer] = Heard(0, 0.0, stake, "")
         heard.sequence, heard.at, heard.phase = ping.sequence, ctx.now, ping.phase
+        self._note_presence(peer, ping)
         in_question = self._listing(peer) == "checking"
         if in_question and ctx.now - heard.asked >= ctx.preset.stake_query_s:
             heard.asked = ctx.now
@@ -210,6 +231,10 @@ class PeerList:
             return False
         context = ping_proof_context(self.ctx.settings.network_id, sender, ping.sequence)
         return verify_share(key.public_share(sender), context, ping.share_proof)
+
+    def patience(self) -> float:
+        """Return after how many seconds without a ping a peer is missing."""
+        return self.ctx.preset.ping_period_s * self.ctx.preset.pings_missed_limit
 
     # --- who is there ---
 

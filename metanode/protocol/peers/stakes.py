@@ -68,6 +68,11 @@ class Stakes:
         old = now - found.time >= self.ctx.preset.stake_age_s
         return Member(peer, stake, found.height) if old else None
 
+    def settled(self) -> int:
+        """Return the height of the newest block that this node treats as settled; -1 if none."""
+        tip = self.ledger().tip
+        return -1 if tip is None else tip[0] - self.ctx.settings.confirmations + 1
+
     def ask(self, wanted: Iterable[tuple[bytes, Outpoint]]) -> None:
         """Ask for stakes that this node does not know yet, each now and then."""
         ctx, book = self.ctx, self.ledger().stakes

@@ -1,58 +1,36 @@
-"""When new shares are due, with whom, and the attempts to make them.
+"""When new shares are due, and the attempts to make them.
 
 They are due at the nightly hour, or when the operator asks. An attempt is a key generation in all
 but its name: every member votes, the session runs, and what comes of it is a draft of the next
 epoch. A member that spoils attempt after attempt is left out of the next one when T holders have
-signed that they missed it (F-26) and the others can do without it (F-38); no block list is asked.
+signed that they missed it (F-26) and the others can do without it (F-38), or that it left
+complaints unanswered (F-43); no block list is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, regroup_event, succession_event, whole
 from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.events.purpose import Purpose, Task
 from metanode.protocol.events.run import RefreshPlan, ResharePlan, Run, instance_of
-from metanode.protocol.keys.epoch import KeyEpoch, Member, members_plain
-from metanode.protocol.peers.peer_list import PeerList
+from metanode.protocol.keys.epoch import KeyEpoch
+from metanode.protocol.reshare.complaints import Complaints
 from metanode.protocol.reshare.handover import Handover
-from metanode.protocol.reshare.wishes import Wish, Wishes
+from metanode.protocol.reshare.plans import Plan, Plans, document_digest
+from metanode.protocol.reshare.wishes import Wishes
 from metanode.protocol.tables.registry import admits, fact, handles, message
 from metanode.protocol.tables.view import Quorum
-from metanode.protocol.wire.codec import encode_canonical
+from metanode.protocol.wire.envelope import seal
 from metanode.tss.dealing import Dealing
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import FINISHED
-from spec.messages import Certificate, Missed
-from spec.parameters import quorum_fault
-
-
-@frozen
-class Plan:
-    """One attempt: the epoch that it would follow, who deals, who will hold (in ascending order of
-    ids), and their t and f.
-    """
-
-    follows: int
-    dealers: tuple[bytes, ...]
-    members: tuple[Member, ...]
-    threshold: int
-    byzantine: int
-
-    @property
-    def holders(self) -> tuple[bytes, ...]:
-        """The ids of those who will hold shares."""
-        return tuple(member.node_id for member in self.members)
-
-    @property
-    def parties(self) -> tuple[bytes, ...]:
-        """Everybody who takes part, in ascending order."""
-        return tuple(sorted({*self.dealers, *self.holders}))
+from spec.messages import Certificate, Missed, Withheld
 
 
 @define
@@ -61,14 +39,14 @@ class Regroups(Purpose):
 
     ctx: Context
     book: EventBook
-    peers: PeerList
     wishes: Wishes
     handover: Handover
+    plans: Plans
+    complaints: Complaints
     kind: str = "regroup"
-    _plans: dict[int, Plan] = field(factory=dict)
     _ended: Run | None = None
-    _missed: dict[bytes, set[bytes]] = field(factory=dict)
-    _failures: dict[bytes, set[int]] = field(factory=dict)
+    _words: dict[tuple[type, bytes], dict[bytes, bytes]] = field(factory=dict)
+    _failures: dict[tuple[type, bytes], set[int]] = field(factory=dict)
     _failed: set[int] = field(factory=set)
     _epoch_seen: int = 0
 
@@ -79,7 +57,7 @@ class Regroups(Purpose):
 
     @fact
     def follows(self, k: int, h: int) -> bool:
-        known = self.ctx.epoch_of(k) or self._plans.get(k)
+        known = self.ctx.epoch_of(k) or self.plans.of(k)
         return known is not None and known.follows == h
 
     @fact
@@ -90,12 +68,23 @@ class Regroups(Purpose):
 
     @fact
     def overdue(self, p: bytes, q: bytes, h: int) -> bool:
-        failures = self._failures.get(q, set())
-        return h in failures and len(failures) >= self.ctx.preset.regroup_patience
+        return self._is_often(Missed, q, h)
+
+    @fact
+    def unanswered(self, p: bytes, q: bytes, h: int) -> bool:
+        return self._is_often(Withheld, q, h)
+
+    def _is_often(self, kind: type, peer: bytes, attempt: int) -> bool:
+        failures = self._failures.get((kind, peer), set())
+        return attempt in failures and len(failures) >= self.ctx.preset.regroup_patience
 
     @message("missed")
     def missed(self, p: bytes, q: bytes, h: int) -> Missed:
         return Missed(h, q)
+
+    @message("withheld")
+    def withheld(self, p: bytes, q: bytes, h: int) -> Withheld:
+        return Withheld(h, q)
 
     # --- an attempt: the purpose ---
 
@@ -115,14 +104,29 @@ class Regroups(Purpose):
     def _may_try(self, number: int) -> bool:
         """Return whether this node would begin an attempt in a round: more seldom after failures.
 
-        Each attempt that fails late leaves a share on every disk until the epoch is over.
+        Each attempt that fails late leaves a share on every disk until the epoch is over. In the
+        first round of a night, statements are on their way.
         """
         self._begin_anew()
+        ctx, night = self.ctx, self.wishes.night()
+        begins = None if night is None else night * ctx.preset.regroup_period_s
+        early = begins is not None and number * ctx.preset.round_period_s < (
+            begins + ctx.preset.round_period_s
+        )
+        if early and not self.wishes.asked(ctx.epoch):
+            return False
         spacing = 1 << min(max(0, len(self._failed) - self.ctx.preset.regroup_patience), 6)
         return tagged_hash("regroup-turn", whole(number))[0] % spacing == 0
 
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt as this node would set it up, or None when there is none to make."""
+        return self._task(event, attempt, b"")
+
+    def consider(self, event: bytes, attempt: int, document: bytes) -> Task | None:
+        """Return another node's attempt, if this node comes to the same by what it shows."""
+        return self._task(event, attempt, document)
+
+    def _task(self, event: bytes, attempt: int, document: bytes) -> Task | None:
         ctx, key = self.ctx, self.ctx.key
         if key is None or not 0 <= ctx.round_number() - attempt <= 1:
             return None
@@ -132,19 +136,27 @@ class Regroups(Purpose):
         wish = self.wishes.wish()
         if wish is None or stepped_back or attempt <= key.number or self.handover.ready():
             return None
-        plan = self._plan(wish, key)
+        plan = self.plans.make(wish, key, self._said())
+        if plan is not None and document and wish.members is None:
+            plan = self.plans.judged(key, document, plan)
         if plan is None or ctx.me not in plan.parties:
             return None
         if ctx.me in plan.dealers and not ctx.holds_share:
             return None  # its share is lost: the others miss it and leave it out
-        document = self._document(plan, key)
-        self._plans[attempt] = plan
-        self._plans = {number: self._plans[number] for number in sorted(self._plans)[-4:]}
+        encoded = self._document(plan, key)
+        digest = document_digest(encoded)
+        self.plans.keep(attempt, plan, digest)
         return Task(
             purpose=self.kind, event=event, attempt=attempt, key_epoch=key.number,
-            document=document, digest=tagged_hash("regroup-document", document),
-            members=plan.parties, quorum=Quorum(plan.parties, len(plan.parties), 0), needs_all=True,
+            document=encoded, digest=digest, members=plan.parties,
+            quorum=Quorum(plan.parties, len(plan.parties), 0), needs_all=True,
+            leaders=plan.dealers,
         )
+
+    def _said(self) -> list[bytes]:
+        """Return the words of holders about those who spoilt attempts to follow this epoch."""
+        self._begin_anew()
+        return [frame for said in self._words.values() for _, frame in sorted(said.items())]
 
     def oldest(self) -> int:
         """Return the attempt of the round before: an attempt may take two."""
@@ -158,49 +170,7 @@ class Regroups(Purpose):
         return event == regroup_event(self.ctx.settings.network_id, key.key_id, attempt)
 
     def _document(self, plan: Plan, key: KeyEpoch) -> bytes:
-        return encode_canonical(
-            {
-                "byzantine": plan.byzantine,
-                "dealers": list(plan.dealers),
-                "follows": key.digest(self.ctx.settings.network_id),
-                "members": members_plain(plan.members),
-                "threshold": plan.threshold,
-            }
-        )
-
-    def _plan(self, wish: Wish, key: KeyEpoch) -> Plan | None:
-        """Return who deals and who will hold; the same at all nodes that know the same."""
-        if wish.members is None:
-            out = self._left_out(key)
-            members = tuple(m for m in key.members if m.node_id not in out)
-            dealers = tuple(member.node_id for member in members)
-            return Plan(key.number, dealers, members, key.threshold, key.byzantine)
-        known = {m.node_id: m for m in (*self.peers.staked(), *key.members)}
-        if not all(member in known for member in wish.members):
-            return None
-        staying = [member for member in key.roster if member in wish.members]
-        leaving = [member for member in key.seniority if member not in wish.members]
-        missing = max(0, key.threshold - len(staying))
-        return Plan(
-            key.number,
-            tuple(sorted([*staying, *leaving[:missing]])),
-            tuple(known[member] for member in wish.members),
-            wish.threshold,
-            wish.byzantine,
-        )
-
-    def _left_out(self, key: KeyEpoch) -> set[bytes]:
-        """Return those whom T holders missed, if the others can go on without them.
-
-        A liar that withholds its messages from one member makes all others miss that member. So a
-        member left out may be correct, and all liars may stay: f is not lowered (F-38).
-        """
-        out = {
-            absent for absent, told in self._missed.items()
-            if len(told & set(key.roster)) >= key.threshold
-        }
-        rest = len(key.roster) - len(out)
-        return out if quorum_fault(rest, key.threshold, key.byzantine) is None else set()
+        return plan.document(key.digest(self.ctx.settings.network_id))
 
     def going_on(self) -> bytes | None:
         """Return the event that is being worked at: the succession, or the newest attempt."""
@@ -210,12 +180,12 @@ class Regroups(Purpose):
         network_id = ctx.settings.network_id
         if self.handover.holding(key.number) == "fenced":
             return succession_event(network_id, key.key_id, key.number)
-        newest = max((n for n in self._plans if n > key.number), default=None)
+        newest = max((n for n, _ in self.plans.kept if n > key.number), default=None)
         return None if newest is None else regroup_event(network_id, key.key_id, newest)
 
     def run_plan(self, task: Task) -> RefreshPlan | ResharePlan:
         """Return the public parameters of an attempt's run."""
-        key, plan = self.ctx.epoch, self._plans[task.attempt]
+        key, plan = self.ctx.epoch, self.plans.kept[task.attempt, task.digest]
         same = plan.dealers == plan.holders == key.roster and plan.threshold == key.threshold
         if same:
             return RefreshPlan(key.roster, key.package, task.attempt)
@@ -263,37 +233,44 @@ class Regroups(Purpose):
 
     def _draft_of(self, run: Run) -> KeyEpoch | None:
         """Return the epoch that a run has made, with this node's share of it, if it gets one."""
-        plan, lane, key = self._plans.get(run.attempt), run.lanes[0], self.ctx.epoch
+        plan, lane = self.plans.kept.get((run.attempt, run.digest)), run.lanes[0]
+        key = self.ctx.epoch
         if plan is None or not isinstance(lane, Dealing) or lane.package is None:
             return None
-        voted_for = tagged_hash("regroup-document", self._document(plan, key)) == run.digest
+        voted_for = document_digest(self._document(plan, key)) == run.digest
         if lane.state != FINISHED or lane.package.epoch <= key.number or not voted_for:
             return None  # another epoch came into force meanwhile, or another wish
         return KeyEpoch(
             slot=key.slot, follows=plan.follows, members=plan.members, byzantine=plan.byzantine,
-            package=lane.package, keyshare=lane.result,
+            package=lane.package, keyshare=lane.result, barred=plan.barred,
         )
 
-    # --- who was missed ---
+    # --- who has spoilt attempts ---
 
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
-        """Count a failed attempt; miss the members that have spoilt several (F-26).
+        """Count a failed attempt, and against whom: members who left complaints unanswered (F-43),
+        else those that were waited for (F-26).
 
-        Fires ``regroup.Miss``.
+        Fires ``regroup.Accuse`` and ``regroup.Miss``.
         """
+        spoilers = self.complaints.spoilers(attempt)
         self.ctx.note(
-            "regroup.failed", attempt=attempt, missed=[peer.hex()[:16] for peer in missed]
+            "regroup.failed", attempt=attempt, missed=[peer.hex()[:16] for peer in missed],
+            spoilt_by=[peer.hex()[:16] for peer in spoilers],
         )
         self._begin_anew()
         self._failed.add(attempt)
-        for peer in missed:
-            self._count(peer, attempt)
+        for peer in spoilers:
+            self._count(Withheld, peer, attempt)
+        for peer in () if spoilers else missed:
+            self._count(Missed, peer, attempt)
+        self.complaints.forget(attempt - 1)
 
     @handles("unready_missed")
     def count_unready(self) -> None:
         for peer, number in self.ctx.each(self._unready()):
             self._failed.add(number)
-            self._count(peer, number)
+            self._count(Missed, peer, number)
 
     def _unready(self) -> Iterator[tuple[bytes, int]]:
         """Yield members of drafts of two or more rounds ago that never said they have a share."""
@@ -302,37 +279,54 @@ class Regroups(Purpose):
                 for peer in self.handover.drafts.unready(draft):
                     yield peer, draft.number
 
-    def _count(self, peer: bytes, attempt: int) -> None:
-        """Count a failure of a holder, and miss it when they are too many."""
+    def _count(self, kind: type[Missed] | type[Withheld], peer: bytes, attempt: int) -> None:
+        """Count a failure of a member, and say so when they are too many."""
         ctx, key = self.ctx, self.ctx.key
         self._begin_anew()
-        if key is None or attempt <= key.number or peer == ctx.me or peer not in key.roster:
+        known = key is not None and (peer in key.roster or kind is Missed)
+        if key is None or attempt <= key.number or peer == ctx.me or not known:
             return
-        self._failures.setdefault(peer, set()).add(attempt)
-        told = self._missed.setdefault(peer, set())
-        said = ctx.me in told or not ctx.holds_share
-        if not said and ctx.tries("regroup.Miss", h=attempt, q=peer):
-            told.add(ctx.me)
+        self._failures.setdefault((kind, peer), set()).add(attempt)
+        said = self._words.setdefault((kind, peer), {})
+        if ctx.me in said or not ctx.holds_share:
+            return
+        trigger = "regroup.Miss" if kind is Missed else "regroup.Accuse"
+        if ctx.tries(trigger, h=attempt, q=peer):
+            word = kind(attempt, peer)
+            said[ctx.me] = seal(ctx.identity, ctx.settings.network_id, ctx.codec, word)
+            ctx.note(f"regroup.{kind.KIND}", epoch=attempt, of=peer.hex()[:16])
 
     @admits("missed")
     def hear(self, sender: bytes, word: Missed) -> bool:
-        """Take a holder's word that it missed another one in an attempt to follow this epoch."""
+        """Take a holder's word that it missed another member in an attempt to follow this epoch."""
+        return self._take(sender, word, word.absent)
+
+    @admits("withheld")
+    def hear_withheld(self, sender: bytes, word: Withheld) -> bool:
+        """Take a holder's word that another one left complaints unanswered."""
+        return self._take(sender, word, word.accused)
+
+    def _take(self, sender: bytes, word: Missed | Withheld, about: bytes) -> bool:
         key = self.ctx.key
         self._begin_anew()
-        if key is None or {sender, word.absent} - set(key.roster):
+        if key is None or sender not in key.roster or about == sender:
             return False
-        told = self._missed.setdefault(word.absent, set())
-        if sender in told or not key.number < word.epoch <= self.ctx.round_number():
+        if about not in key.roster and (
+            isinstance(word, Withheld) or about not in self.plans.parties()
+        ):
             return False
-        told.add(sender)
+        said = self._words.setdefault((type(word), about), {})
+        if sender in said or not key.number < word.epoch <= self.ctx.round_number():
+            return False
+        said[sender] = self.ctx.received.envelope.raw
         return True
 
     def _begin_anew(self) -> None:
-        """Forget the members missed before the epoch that is in force now."""
+        """Forget what was said of members before the epoch that is in force now."""
         key = self.ctx.key
         if key is not None and key.number != self._epoch_seen:
             self._epoch_seen = key.number
-            self._missed, self._failures, self._failed = {}, {}, set()
+            self._words, self._failures, self._failed = {}, {}, set()
 
     def report(self) -> Mapping[str, object]:
         """Return what goes on, for the operator."""
@@ -344,5 +338,11 @@ class Regroups(Purpose):
                  "members": len(d.roster)}
                 for d in self.ctx.drafts.values()
             ],
-            "missed": {peer.hex(): len(told) for peer, told in self._missed.items() if told},
+            "missed": self._said_about(Missed),
+            "withheld": self._said_about(Withheld),
+            **self.plans.report(),
         }
+
+    def _said_about(self, wanted: type) -> dict[str, int]:
+        found = ((peer, said) for (kind, peer), said in self._words.items() if kind is wanted)
+        return {peer.hex(): len(said) for peer, said in found if said}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import define, frozen
+from typing import Any
+
+from attrs import define, field, frozen
 
 from metanode.protocol.context import Context
 from metanode.protocol.keys.epoch import KeyEpoch
@@ -33,16 +35,20 @@ class Wish:
         if self.members is not None:
             numbers = (draft.roster, draft.threshold, draft.byzantine)
             return numbers == (self.members, self.threshold, self.byzantine)
-        same = (draft.threshold, draft.byzantine) == (key.threshold, key.byzantine)
-        return same and set(draft.members) <= set(key.members)
+        found = (draft.members, draft.threshold, draft.byzantine, draft.barred)
+        return found == (key.members, key.threshold, key.byzantine, key.barred)
 
 
 @define
 class Wishes:
-    """What somebody here wants to follow the epoch in force."""
+    """What somebody here wants to follow the epoch in force.
+
+    ``agreed`` are the outcomes of the attempts that this node has a plan for, by number.
+    """
 
     ctx: Context
     requests: Requests
+    agreed: dict[int, set[tuple[Any, ...]]] = field(factory=dict)
 
     def asked(self, key: KeyEpoch) -> list[Wish]:
         """Return what the operator asks for in the place of an epoch, the oldest request first."""
@@ -58,7 +64,18 @@ class Wishes:
         key = self.ctx.key
         if key is None or draft.follows != key.number:
             return False
-        return any(wish.is_met_by(draft, key) for wish in self._all())
+        if any(wish.is_met_by(draft, key) for wish in self._all()):
+            return True
+        refresh = any(wish.members is None for wish in self._all())
+        return refresh and self._is_nights(draft)
+
+    def _is_nights(self, draft: KeyEpoch) -> bool:
+        """Return whether a draft is what the night came to; this node may have lost its plan in a
+        crash, and not the share that it made.
+        """
+        outcome = (draft.members, draft.threshold, draft.byzantine, draft.barred)
+        made = self.ctx.state("regroup", draft.number) == "prepared"
+        return made or outcome in self.agreed.get(draft.number, ())
 
     def parties(self) -> set[bytes]:
         """Return the peers that take part now without holding a share: their messages are heard."""
@@ -71,6 +88,13 @@ class Wishes:
         if key is None:
             return []
         return [*self.asked(key), *([Wish(key.number)] if self._night_is_due(key) else [])]
+
+    def night(self) -> int | None:
+        """Return the number of the night whose work is still to be done, or None."""
+        key = self.ctx.key
+        if key is None or not self._night_is_due(key):
+            return None
+        return int(self.ctx.now // self.ctx.preset.regroup_period_s)
 
     def _night_is_due(self, key: KeyEpoch) -> bool:
         """Return whether the nightly hour has passed since the shares in force were made."""

@@ -114,6 +114,11 @@ class Disk:
             requests=[decoded(Request, data) for data in attached.get("asked", {}).values()],
             blames=blames_in(attached),
             bans=bans_in(cells, attached),
+            attested={
+                night: self._message(data, m.Attendance)
+                for (_, night), data in attached.get("attested", {}).items()
+                if isinstance(night, int)
+            },
         )
 
     def close(self) -> None:
@@ -130,7 +135,7 @@ class Disk:
             data = attachment.encode()
         elif isinstance(attachment, Block | Request | BlameList | Ban):
             data = attachment.encode()
-        elif isinstance(attachment, m.KeyLocked | m.SignatureFound):
+        elif isinstance(attachment, m.KeyLocked | m.SignatureFound | m.Attendance):
             data = self.codec.encode(attachment)
         elif attachment is not None:
             raise LocalFault(f"nothing is known of storing a {type(attachment).__name__}")
