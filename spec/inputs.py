@@ -89,8 +89,8 @@ STEPS = {each.name: each for each in (
     step("run_begun", "keygen.Start session.Release", "a session that has begun"),
     step("run_moved", "session.Step", "messages of runs: the one at hand, and those that waited"),
     step("run_aborted", "session.Expire session.Abort block_list.Blame block_list.Block"
-         " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver regroup.Accuse"
-         " regroup.Miss",
+         " block_list.Ban event.ProtocolError keygen.Fail peer.KeygenOver"
+         " regroup.ShowProof regroup.Accuse regroup.Miss",
          "a run that ends without a result; then the runs that sign with a peer banned for it"),
     step("run_finished", "session.Finish keygen.Store keygen.Certify keygen.Outdate regroup.Prepare"
          " event.KeyMade event.Signature payout.Finish keygen.LockIn regroup.Found"
@@ -215,6 +215,7 @@ INPUTS = {each.kind: each for each in (
     Input("complaint", "part", "always", ("begun", *_RUNS, "complaint_answered")),
     Input("answer", "part", "always", ("answer_opened", *_RUNS[1:], *_KEY_CHANGES)),
     Input("opened", "part", "always", ()),
+    Input("proven", "part", "always", ()),
     Input("withheld", "holder", "always", ()),
     # the clock
     Input("tick", "itself", "always", (

@@ -507,8 +507,24 @@ class Opened:
 
 
 @frozen
+class Proven:
+    """A record of blame (``metanode/protocol/blame/record.py``): frames that the accused signed in
+    the dealing of an attempt show that it has spoilt it.
+    """
+
+    KIND: ClassVar[str] = "proven"
+    CELL: ClassVar[str] = "proof_shown"
+    INDEX: ClassVar[tuple[str, ...]] = ("accused", "epoch")
+    epoch: int = natural()
+    accused: bytes = octets(NODE_ID_OCTETS)
+    record: bytes = octets(at_most=PAYLOAD_OCTETS)
+
+
+@frozen
 class Withheld:
-    """A member complained of another one in attempts up to this, and the sender heard no answer."""
+    """Members complained of another one in attempts up to this, and the sender heard no answer, or
+    it was shown a proof.
+    """
 
     KIND: ClassVar[str] = "withheld"
     CELL: ClassVar[str] = "withheld"
@@ -522,7 +538,7 @@ ENVELOPED: tuple[type, ...] = (
     Ping, Keepalive, Publish, Offer, Proposal, SigningSet, Vote, Setup, Begin, Release, Step,
     SignatureFound, Renounced, Confirmation, Confirmations, KeyLocked,
     SharePrepared, LockShown, HandedOver, Missed,
-    Attendance, Complaint, Answer, Opened, Withheld,
+    Attendance, Complaint, Answer, Opened, Proven, Withheld,
 )
 _Class = TypeVar("_Class", bound=type)
 

@@ -96,7 +96,7 @@ class NodeCore:
         self.handover = Handover(ctx, book, self.votes, self.wishes, self.drafts)
         self.attendance = Attendances(ctx, self.peers, self.stakes, self.wishes)
         self.plans = Plans(ctx, self.peers, self.stakes, self.attendance, self.wishes)
-        self.complaints = Complaints(ctx, self.sessions, self.coordinators)
+        self.complaints = Complaints(ctx, self.sessions, self.coordinators, self.blames)
         self.regroups = Regroups(
             ctx, book, self.wishes, self.handover, self.plans, self.complaints
         )

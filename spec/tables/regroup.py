@@ -90,6 +90,10 @@ CELLS = (
          "Opened: p shows what q has sealed to it in attempt h, which is no message of the run"),
     Cell("answer_void", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
          "what q's answer to p in attempt h holds is no message of the run"),
+    Cell("proof_shown", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
+         "Proven: p shows what q has signed in attempt h, and nobody may sign"),
+    Cell("proof_held", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
+         "p has a record of attempt h that convicts q before a stranger"),
     Cell("withheld", "bool", ("Peer", "Peer", "Epoch"), "False", "network",
          "Withheld: p heard members complain of q up to attempt h, and q not answering"),
     Cell("lacks", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
@@ -98,7 +102,7 @@ CELLS = (
          "p has sent what q complains of in attempt h, and can show it again"),
     Cell("unanswered", "bool", ("Peer", "Peer", "Epoch"), "False", "given",
          "clock: in so many attempts to follow this epoch, of which h is the last, p heard a member"
-         " complain of q, and q not answer until the end"),
+         " complain of q, and q not answer until the end; or p holds a proof against q"),
     Cell("locks_all_shown", "bool", _SHARE, "False", "given",
          "p has shown to the members of h each lock that it has, but for events whose payout is"
          " final on the chain (SAFE-SIGN 6), those whose id fixes the digest (requests), and those"
@@ -185,6 +189,9 @@ TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasu
         ("not first_epoch(h)", "answered[q, p, h]", "answer_void[p, q, h]"),
         {"opened[p, q, h]": "True"},
         why="F-43: an answer that only its receiver could read would be worth nothing to others"),
+    Row("any", "ShowProof(p: Peer, h: Epoch, q: Peer)", "same",
+        ("not first_epoch(h)", "proof_held[p, q, h]"), {"proof_shown[p, q, h]": "True"},
+        why="F-43: a wrong message stops its receiver like a hidden one, and convicts its sender"),
     Row(("no_share", "prepared"), "Accuse(p: Peer, h: Epoch, q: Peer)", "same",
         ("not first_epoch(h)", "unanswered[p, q, h]"), {"withheld[p, q, h]": "True"},
         why="F-43: who spoils a dealing is named, and out in the same night"),

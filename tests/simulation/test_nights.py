@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+from attrs import evolve
+
 from metanode.custody.scripts import key_script
-from tests.simulation.nights import hold, network, roster, spend_stake
+from spec import messages as m
+from tests.simulation.nights import DAY_S, SHORT_DAYS, hold, network, roster, spend_stake
+from tests.simulation.simulator import Simulation
 from tests.simulation.test_regroup import pays
 
 
@@ -35,4 +42,112 @@ def test_a_holder_whose_stake_is_spent_gets_no_reward_and_is_replaced() -> None:
     sim.run_until(hold(sim, (0, 1, 2, 4), epoch), 40.0, "the newcomer has the seat")
     assert roster(sim, 3) == [0, 1, 2, 4]
     assert not sim.core(3).ctx.holds_share
+    pays(sim)
+
+
+def test_a_holder_that_is_gone_is_replaced_after_so_many_nights() -> None:
+    """Catches a holder that is dropped at once, and one that keeps its seat for ever."""
+    sim = network(73, joiners=1, preset=evolve(SHORT_DAYS, absent_nights=2))
+    sim.join(4)
+    sim.run(1.0)
+    sim.crash(3)
+    epoch, began = sim.core(0).ctx.epoch.number, sim.now
+    sim.run_until(hold(sim, (0, 1, 2, 4), epoch), 150.0, "the newcomer has the seat")
+    assert sim.now - began > 2 * DAY_S
+    pays(sim)
+
+
+def test_without_a_candidate_nobody_who_is_silent_loses_a_seat() -> None:
+    """Catches F-38 by the back door: a holder that is away is dropped, and the liars stay."""
+    sim = network(74, preset=evolve(SHORT_DAYS, absent_nights=1))
+    sim.run(1.0)
+    sim.crash(3)
+    sim.run(2.5 * DAY_S)
+    assert roster(sim) == [0, 1, 2, 3]
+
+
+def hides(sim: Simulation, victim: int, *kinds: type) -> Callable[[bytes, object], list[object]]:
+    """Return what a liar sends that hides messages of dealings from one member."""
+    hidden = sim.nodes[victim].node_id
+
+    def tamper(to: bytes, message: object) -> list[object]:
+        return [] if to == hidden and isinstance(message, kinds) else [message]
+
+    return tamper
+
+
+@pytest.mark.parametrize("kinds", [(m.Release,), (m.Step,), (m.Release, m.Step)])
+def test_a_liar_that_hides_messages_of_a_dealing_is_out_the_same_night(
+    kinds: tuple[type, ...]
+) -> None:
+    """Catches a night that one liar can stop by starving one member, and a victim that is blamed.
+
+    It answers no complaint.
+    """
+    sim = network(75, dishonest={3})
+    liar = hides(sim, 1, *kinds)
+    sim.tamper[3] = lambda to, said: [] if isinstance(said, m.Answer) else liar(to, said)
+    sim.run(10.0)
+    epoch = sim.core(0).ctx.epoch.number
+    sim.run_until(hold(sim, (0, 1, 2), epoch - 1), 28.0, "the others go on the same night")
+    key = sim.core(0).ctx.epoch
+    assert (key.threshold, key.byzantine) == (3, 0)
+    assert key.barred == (sim.nodes[3].settings.stake,)
+    told = {note["of"] for note in sim.noted("regroup.withheld")}
+    assert told == {sim.nodes[3].node_id.hex()[:16]}
+    pays(sim)
+
+
+def test_an_answer_that_holds_rubbish_is_none() -> None:
+    """Catches a liar that goes free because only its victim can read what it has sealed."""
+    sim = network(76, dishonest={3})
+    liar = hides(sim, 1, m.Step)
+    sim.tamper[3] = lambda to, said: (
+        [evolve(said, sealed=said.sealed[:40] + bytes(30))] if isinstance(said, m.Answer)
+        else liar(to, said)
+    )
+    sim.run(10.0)
+    epoch = sim.core(0).ctx.epoch.number
+    sim.run_until(hold(sim, (0, 1, 2), epoch - 1), 28.0, "the others go on the same night")
+    assert sim.noted("dealing.opened")
+    pays(sim)
+
+
+def test_a_false_complaint_costs_traffic_and_nothing_else() -> None:
+    """Catches a complaint that is believed: a liar would put out whom it likes."""
+    sim = network(77, dishonest={3})
+    sim.run(7.0)
+    for number in range(900):
+        sim.after(0.01 * number, lambda: complain_falsely(sim))
+    epoch = sim.core(0).ctx.epoch.number
+    sim.run_until(hold(sim, range(4), epoch), 30.0, "all go on")
+    assert not sim.noted("regroup.withheld")
+    assert sim.sent.get("Answer", 0) <= 200
+
+
+def complain_falsely(sim: Simulation) -> None:
+    """Let node 3 complain of node 0, whatever goes on."""
+    core = sim.core(0)
+    runs = core.sessions.dealings()
+    instance = runs[0].instance if runs else bytes(32)
+    word = m.Complaint(core.ctx.round_number(), sim.nodes[0].node_id, instance, 2, None)
+    for to in (0, 1, 2):
+        sim.inject(3, word, to)
+
+
+def test_a_liar_that_deals_a_wrong_share_to_one_member_is_out_the_same_night() -> None:
+    """Catches evidence that only its holder acts on: to all others the victim is silent."""
+    sim = network(78, dishonest={3})
+
+    def deal_wrongly(to: bytes, message: object) -> list[object]:
+        wrong = isinstance(message, m.Step) and message.stage == 3 and message.recipient
+        if wrong and to == sim.nodes[1].node_id:
+            return [evolve(message, payload=bytes(32) + message.payload[32:])]
+        return [message]
+
+    sim.tamper[3] = deal_wrongly
+    sim.run(10.0)
+    epoch = sim.core(0).ctx.epoch.number
+    sim.run_until(hold(sim, (0, 1, 2), epoch - 1), 28.0, "the others go on the same night")
+    assert sim.core(2).ctx.epoch.barred == (sim.nodes[3].settings.stake,)
     pays(sim)

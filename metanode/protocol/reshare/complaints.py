@@ -14,7 +14,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from metanode.errors import LocalFault, Malformed, PeerFault
-from metanode.protocol.context import Context
+from metanode.protocol.blame.book import BlameBook
+from metanode.protocol.blame.record import BlameRecord, judge
+from metanode.protocol.context import Context, regroup_event
 from metanode.protocol.events.coordinator import Coordinators
 from metanode.protocol.events.run import Run
 from metanode.protocol.events.sessions import Sessions
@@ -23,7 +25,7 @@ from metanode.protocol.wire.codec import decode_canonical, encode_canonical
 from metanode.protocol.wire.envelope import open_envelope, seal
 from metanode.sealing import open_sealed, opened_before_all, opening_of, seal_to
 from metanode.tss.dealing import Dealing
-from spec.messages import Answer, Complaint, Opened, Release, Step
+from spec.messages import Answer, Complaint, Opened, Proven, Release, Step
 
 KEPT_PER_SENDER = 512
 """Complaints and answers of one sender that are kept in a round or two: n members, four stages."""
@@ -48,9 +50,11 @@ class Complaints:
     ctx: Context
     sessions: Sessions
     coordinators: Coordinators
+    blames: BlameBook
     _made: dict[About, float] = field(factory=dict)
     _answers: dict[About, Answer] = field(factory=dict, repr=False)
     _void: set[About] = field(factory=set)
+    _proven: dict[tuple[int, bytes], BlameRecord] = field(factory=dict, repr=False)
     _waits: dict[bytes, tuple[str, float]] = field(factory=dict)
     _at_hand: About | None = None
 
@@ -82,7 +86,15 @@ class Complaints:
             return False
         return about in self._answers and not self._frames(about)
 
+    @fact
+    def proof_held(self, p: bytes, q: bytes, h: int) -> bool:
+        return (h, q) in self._proven
+
     # --- what is said ---
+
+    @message("proof_shown")
+    def proof_shown(self, p: bytes, q: bytes, h: int) -> Proven:
+        return Proven(h, q, self._proven[h, q].encode())
 
     @message("complained")
     def complained(self, p: bytes, q: bytes, h: int) -> Complaint:
@@ -188,7 +200,44 @@ class Complaints:
         self._void.add(about)
         return True
 
+    def show_proof(self, epoch: int, culprit: bytes) -> None:
+        """Show what convicts a member of an attempt that this node has just given up.
+
+        Fires ``regroup.ShowProof``.
+        """
+        known = self.blames.lists.get(culprit)
+        for record in known.records if known is not None else ():
+            if self._convicts(record, culprit, epoch) and (epoch, culprit) not in self._proven:
+                self._proven[epoch, culprit] = record
+                self.ctx.tries("regroup.ShowProof", h=epoch, q=culprit)
+
+    @admits("proven")
+    def hear_proof(self, sender: bytes, word: Proven) -> bool:
+        """Judge a record that a member shows; one that does not convict is its own fault."""
+        if not self._is_now(word.epoch) or (word.epoch, word.accused) in self._proven:
+            return False
+        try:
+            record = BlameRecord.decode(word.record)
+        except Malformed as fault:
+            raise PeerFault(f"a proof that is no record: {fault.reason}", sender) from fault
+        if not self._convicts(record, word.accused, word.epoch):
+            raise PeerFault("a proof that proves nothing", sender)
+        self._proven[word.epoch, word.accused] = record
+        return True
+
+    def _convicts(self, record: BlameRecord, culprit: bytes, epoch: int) -> bool:
+        ctx, key = self.ctx, self.ctx.key
+        if key is None or (record.culprit, record.attempt) != (culprit, epoch):
+            return False
+        event = regroup_event(ctx.settings.network_id, key.key_id, epoch)
+        ours = (record.network_id, record.event) == (ctx.settings.network_id, event)
+        return ours and judge(record).convicted
+
     # --- who has spoilt an attempt ---
+
+    def is_proven(self, epoch: int, accused: bytes) -> bool:
+        """Return whether a proof against a member in an attempt is at hand."""
+        return (epoch, accused) in self._proven
 
     def spoilers(self, epoch: int) -> list[bytes]:
         """Return those with an open complaint against them that excuses nobody else's silence.
@@ -199,7 +248,7 @@ class Complaints:
             about for about in self._made
             if about.epoch == epoch and (about not in self._answers or about in self._void)
         ]
-        found = set()
+        found = {accused for attempt, accused in self._proven if attempt == epoch}
         for about in still:
             excused = any(
                 other.complainer == about.accused and other.stage < about.stage
@@ -209,15 +258,12 @@ class Complaints:
                 found.add(about.accused)
         return sorted(found)
 
-    def complainers(self, epoch: int) -> set[bytes]:
-        """Return those who have complained in an attempt."""
-        return {about.complainer for about in self._made if about.epoch == epoch}
-
     def forget(self, before: int) -> None:
         """Drop what is about attempts that are over."""
         self._made = {about: at for about, at in self._made.items() if about.epoch >= before}
         self._answers = {a: word for a, word in self._answers.items() if a.epoch >= before}
         self._void = {about for about in self._void if about.epoch >= before}
+        self._proven = {key: held for key, held in self._proven.items() if key[0] >= before}
 
     # --- helpers ---
 

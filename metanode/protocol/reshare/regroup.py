@@ -72,7 +72,7 @@ class Regroups(Purpose):
 
     @fact
     def unanswered(self, p: bytes, q: bytes, h: int) -> bool:
-        return self._is_often(Withheld, q, h)
+        return self.complaints.is_proven(h, q) or self._is_often(Withheld, q, h)
 
     def _is_often(self, kind: type, peer: bytes, attempt: int) -> bool:
         failures = self._failures.get((kind, peer), set())
@@ -251,8 +251,10 @@ class Regroups(Purpose):
         """Count a failed attempt, and against whom: members who left complaints unanswered (F-43),
         else those that were waited for (F-26).
 
-        Fires ``regroup.Accuse`` and ``regroup.Miss``.
+        Fires ``regroup.ShowProof``, ``regroup.Accuse`` and ``regroup.Miss``.
         """
+        for peer in missed:
+            self.complaints.show_proof(attempt, peer)
         spoilers = self.complaints.spoilers(attempt)
         self.ctx.note(
             "regroup.failed", attempt=attempt, missed=[peer.hex()[:16] for peer in missed],
