@@ -143,7 +143,8 @@ STEPS = {each.name: each for each in (
     step("unready_missed", "regroup.Miss", "members that never said that they have their share"),
     step("attested", "regroup.Attest regroup.AttestAgain", "whom this node heard before the night"),
     step("complained", "regroup.Complain", "members whose messages in a dealing do not come"),
-    step("complaint_answered", "regroup.Answer", "a complaint of this node"),
+    step("complaint_answered", "regroup.Answer", "complaints of this node, as soon as it has sent"
+         " what they ask for"),
     step("answer_opened", "regroup.Open", "an answer to this node that holds no message"),
     # requests
     step("asked", "event.Create event.Ask event.Signature", "the operator's request"),
@@ -221,8 +222,8 @@ INPUTS = {each.kind: each for each in (
     Input("tick", "itself", "always", (
         "list_cleared", "keys_shown", "attempts_over", "renounced_again", "ping_sent", "ping_taken",
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
-        "unready_missed", "attested", "complained", "slot_begun", "slot_over", "attempt_proposed",
-        "setup_judged", "convened", "round_next", "offered", "round_proposed", "proposal_heard",
+        "unready_missed", "attested", "complained", "complaint_answered", "slot_begun", "slot_over",
+        "attempt_proposed", "setup_judged", "convened", "round_next", "offered", "round_proposed", "proposal_heard",
         "matched", "set_heard", "set_settled", *_CERTIFIED, "run_finished", "round_signed",
         "round_over", "payout_followed",
     )),

@@ -84,6 +84,7 @@ NETWORK = Network(
         ONE_PAYOUT,
         *ANYBODY_ASKS,
         Definition("all_ready(k: Epoch)", "True", "at any time, which only adds runs"),
+        Definition("seats_fair(h: Epoch)", "True", "who comes and goes is `night_seats`"),
         Definition(
             "holds(q: Peer, a: Attempt)",
             "any(epoch_of[a] == h and roster_has[q, h] for h in Epoch)",

@@ -54,6 +54,7 @@ NETWORK = Network(
         "locks_taken[p, h]": "True",
     },
     definitions=(
+        Definition("seats_fair(h: Epoch)", "True", "who comes and goes is `night_seats`"),
         Definition(
             "left_out(q: Peer, h: Epoch)",
             "count(p for p in Peer if faulty[p] or missed[p, q, h]) >= T",

@@ -15,17 +15,22 @@ from spec.messages import (
     HANDSHAKE_MESSAGES,
     MESSAGE_OF_CELL,
     MESSAGES,
+    Candidacy,
     Certificate,
     EcdsaSignature,
     LockedCandidate,
     OutpointRef,
     SignedConfirmation,
     SignedVote,
+    Silence,
 )
 from spec.protocol import PROTOCOL
 from tests.spec.support import GOOD, good
 
-PARTS = (OutpointRef, SignedVote, Certificate, LockedCandidate, EcdsaSignature, SignedConfirmation)
+PARTS = (
+    OutpointRef, SignedVote, Certificate, LockedCandidate, EcdsaSignature, SignedConfirmation,
+    Candidacy, Silence,
+)
 CLASSES = (*PARTS, *HANDSHAKE, *ENVELOPED)
 FRAME_BOUND_ONLY = {("Keepalive", "endpoints")}
 """Texts whose own length only the frame bounds, and the parser of whoever reads them."""

@@ -53,6 +53,7 @@ class Complaints:
     blames: BlameBook
     _made: dict[About, float] = field(factory=dict)
     _answers: dict[About, Answer] = field(factory=dict, repr=False)
+    _answered: set[About] = field(factory=set)
     _void: set[About] = field(factory=set)
     _proven: dict[tuple[int, bytes], BlameRecord] = field(factory=dict, repr=False)
     _waits: dict[bytes, tuple[str, float]] = field(factory=dict)
@@ -138,25 +139,26 @@ class Complaints:
 
     @admits("complaint")
     def hear(self, sender: bytes, word: Complaint) -> bool:
-        """Note a complaint; one about this node is answered, and may bring the certificate."""
+        """Note a complaint; it may bring the certificate."""
         about = About(word.epoch, word.instance, word.stage, sender, word.accused)
         if not self._is_now(word.epoch) or sender == word.accused or self._is_full(sender):
             return False
         self._made.setdefault(about, self.ctx.now)
-        if word.accused == self.ctx.me:
-            self._at_hand = about
         if word.certificate is not None:
             self.coordinators.take_shown(sender, word.certificate)
         return True
 
     @handles("complaint_answered")
     def answer(self) -> None:
-        about, self._at_hand = self._at_hand, None
-        if about is None:
-            return
-        for _ in self.ctx.each((about,)):
+        """What this node could not show at once, because it lacked a message itself, it shows when
+        it has sent it.
+        """
+        me = self.ctx.me
+        owed = [a for a in self._made if a.accused == me and a not in self._answered]
+        for about in self.ctx.each([a for a in owed if self._part(a)]):
             self._at_hand = about
             if self.ctx.tries("regroup.Answer", h=about.epoch, q=about.complainer):
+                self._answered.add(about)
                 self.ctx.note("dealing.answered", epoch=about.epoch, to=about.complainer.hex()[:16])
         self._at_hand = None
 
@@ -263,6 +265,7 @@ class Complaints:
         self._made = {about: at for about, at in self._made.items() if about.epoch >= before}
         self._answers = {a: word for a, word in self._answers.items() if a.epoch >= before}
         self._void = {about for about in self._void if about.epoch >= before}
+        self._answered = {about for about in self._answered if about.epoch >= before}
         self._proven = {key: held for key, held in self._proven.items() if key[0] >= before}
 
     # --- helpers ---
@@ -321,11 +324,11 @@ class Complaints:
         return found if slots == set(_slots(run, about)) else []
 
     def _messages(self, about: About, frames: Iterable[Any]) -> Iterator[tuple[bytes, Any]]:
-        network_id, codec, run = self.ctx.settings.network_id, self.ctx.codec, self._run(about.epoch)
+        ctx, run = self.ctx, self._run(about.epoch)
         for frame in frames:
             if type(frame) is not bytes or run is None:
                 raise Malformed("an answer holds what is no frame")
-            sender, inner, _ = open_envelope(network_id, codec, frame)
+            sender, inner, _ = open_envelope(ctx.settings.network_id, ctx.codec, frame)
             if sender != about.accused or not isinstance(inner, Release | Step):
                 raise Malformed("an answer holds another node's message")
             place = (inner.instance, inner.stage)

@@ -134,18 +134,18 @@ class _Seating:
         return [each for each, by in said.items() if len(by & holders) >= self._key.threshold]
 
     def put_out(self) -> None:
-        """Take away the seats of those whom T holders saw withholding their part."""
-        for node in sorted(self._said_by_quorum(self._words.withheld)):
-            member = next((m for m in self.members if m.node_id == node), None)
-            if member is not None and len(self.members) > self._preset.members_least:
+        """Take away the seats of those whom T holders saw withholding their part (F-43), and of
+        those whom T holders missed, if the others bear all liars among them (F-38).
+        """
+        withheld = self._said_by_quorum(self._words.withheld)
+        for member in [m for m in self.members if m.node_id in withheld]:
+            if len(self.members) > self._preset.members_least:
                 self.members.remove(member)
                 self._barred.append(member.stake)
-        for node in sorted(self._said_by_quorum(self._words.missed)):
-            member = next((m for m in self.members if m.node_id == node), None)
-            rest = len(self.members) - 1
-            bears = quorum_fault(rest, self._key.threshold, self._key.byzantine) is None
-            if member is not None and bears:
-                self.members.remove(member)
+        missed = self._said_by_quorum(self._words.missed)
+        rest = [m for m in self.members if m.node_id not in missed]
+        if quorum_fault(len(rest), self._key.threshold, self._key.byzantine) is None:
+            self.members = rest
 
     def is_absent(self, member: Member) -> bool:
         """Return whether T holders did not hear a member for several nights."""
@@ -181,7 +181,8 @@ class _Seating:
         key, n = self._key, len(self.members)
         numbers = (threshold(n), faults_tolerated(n))
         usual = key.threshold == threshold(len(key.members))
-        if n == len(key.members) or (not usual and quorum_fault(n, key.threshold, key.byzantine) is None):
+        kept = not usual and quorum_fault(n, key.threshold, key.byzantine) is None
+        if n == len(key.members) or kept:
             numbers = (key.threshold, key.byzantine)
-        members = tuple(sorted(self.members, key=lambda m: m.node_id))
+        members = tuple(sorted(self.members, key=lambda member: member.node_id))
         return Roster(members, *numbers, tuple(self._barred[-BARRED_KEPT:]))

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from metanode.custody.document import decode_document
+from metanode.custody.ledger import Ledger
 from metanode.custody.payout import document_digest, roster_checksum
 from metanode.custody.types import Outpoint
 from metanode.errors import Malformed
@@ -18,11 +19,15 @@ from metanode.protocol.events.votes import VoteBook
 from metanode.protocol.keys.epoch import KeyEpoch, Member
 from metanode.protocol.keys.epoch_chain import EpochChain
 from metanode.protocol.keys.epoch_name import naming_event
+from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.requests.expiry import Expiry
 from metanode.protocol.requests.request import Request, holders_id, make_document
 from metanode.protocol.requests.requests import Requests
+from metanode.protocol.reshare.attendance import Attendances
+from metanode.protocol.reshare.complaints import Complaints
 from metanode.protocol.reshare.drafts import Drafts
 from metanode.protocol.reshare.handover import Handover
+from metanode.protocol.reshare.plans import Plans
 from metanode.protocol.reshare.regroup import Regroups
 from metanode.protocol.reshare.wishes import Wishes
 from metanode.protocol.tables.effects import Effects
@@ -178,6 +183,11 @@ class Peers:
     """Who is listed, with stakes proved: all nodes of the test, but those that a test takes out."""
 
     unproved: set[bytes] = field(factory=set)
+    presence: dict[bytes, tuple[float, Outpoint]] = field(factory=dict)
+
+    def patience(self) -> float:
+        """Return after how many seconds a peer is missing."""
+        return 3.0
 
     def members(self) -> tuple[Member, ...]:
         """Return those who may make a key."""
@@ -197,6 +207,21 @@ class Maker:
     """Stands for key generation: no key was announced here."""
 
     announcement: m.KeyLocked | None = None
+
+
+class NoRuns:
+    """Stands for the sessions: no dealing goes on."""
+
+    def dealings(self) -> list[Any]:
+        """Return nothing."""
+        return []
+
+
+@define
+class NoBlame:
+    """Stands for the blame book: nobody did anything."""
+
+    lists: dict[bytes, Any] = field(factory=dict)
 
 
 class Payouts:
@@ -256,14 +281,19 @@ class Holder:
         votes, requests = VoteBook(ctx), Requests(ctx, book, peers)  # type: ignore[arg-type]
         expiry, wishes = Expiry(ctx, book, requests), Wishes(ctx, requests)
         handover = Handover(ctx, book, votes, wishes, Drafts(ctx, wishes))
-        regroups = Regroups(ctx, book, peers, wishes, handover)  # type: ignore[arg-type]
+        ledger = Ledger(ctx.settings.custody)
+        stakes = Stakes(ctx, lambda: ledger)
+        attendance = Attendances(ctx, peers, stakes, wishes)  # type: ignore[arg-type]
+        plans = Plans(ctx, peers, stakes, attendance, wishes)  # type: ignore[arg-type]
+        complaints = Complaints(ctx, NoRuns(), None, NoBlame())  # type: ignore[arg-type]
+        regroups = Regroups(ctx, book, wishes, handover, plans, complaints)
         chain = EpochChain(ctx, book, handover, Maker())  # type: ignore[arg-type]
         for purpose in (regroups, handover, requests):
             book.purposes.add(purpose)
         signatures = Signatures(ctx, book, book.purposes)
         node.cores += [
             votes, requests, expiry, wishes, handover, handover.drafts, handover.books, regroups,
-            chain, signatures, Pinged(),
+            chain, signatures, attendance, plans, complaints, Pinged(),
         ]
         ctx.tables.view.providers["key_made"] = requests.is_met
         if key is not None:

@@ -244,10 +244,7 @@ def missed(holder: Holder, by: int, absent: int, epoch: int | None = None) -> No
     """Let a node say that it missed another one; the node itself does so as well."""
     number = holder.node.ctx.round_number() if epoch is None else epoch
     said = m.Missed(number, IDENTITIES[absent].node_id)
-    if IDENTITIES[by].node_id == holder.node.ctx.me:
-        holder.regroups.hear(IDENTITIES[by].node_id, said)
-    else:
-        holder.node.receive(by, said)
+    holder.node.receive(by, said)
 
 
 def test_who_t_holders_missed_is_left_out() -> None:

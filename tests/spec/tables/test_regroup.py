@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from model_checks.models import regroup_handover, regroup_retry
+from model_checks.models import (
+    night_seats,
+    regroup_complaints,
+    regroup_handover,
+    regroup_retry,
+)
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 from spec.tables import regroup
@@ -27,7 +32,10 @@ def test_an_erased_share_stays_erased_and_a_fence_stays_up() -> None:
 def test_members_hear_of_every_step() -> None:
     """Catches a step that others wait for and that no message tells."""
     told = {cell.name for cell in regroup.CELLS if cell.kept == "network"}
-    assert told == {"ready_said", "lock_shown", "handed_over", "missed"}
+    assert told == {
+        "ready_said", "lock_shown", "handed_over", "missed", "attended", "complained", "answered",
+        "opened", "proof_shown", "withheld",
+    }
     assert told <= set(MESSAGE_OF_CELL)
 
 
@@ -35,7 +43,10 @@ def test_the_networks_run_every_row() -> None:
     """Catches a row that nothing checks."""
     run = {
         event
-        for network in (regroup_handover.NETWORK, regroup_retry.NETWORK)
+        for network in (
+            regroup_handover.NETWORK, regroup_retry.NETWORK, regroup_complaints.NETWORK,
+            night_seats.NETWORK,
+        )
         for table, event in network.rows
         if table == "regroup"
     }
