@@ -12,12 +12,29 @@ _FIRST = "all(not follows[h, g] for g in Epoch)"
 _READY = "all(ready_said[q, k] or not roster_has[q, k] for q in Peer)"
 _STEPPED_BACK = "all(implies(follows[h, g], holding[p, g] != active) for g in Epoch)"
 
+_BY_T = "count(x for x in Peer if {}[x, q, h]) >= T"
+_FAIR = (
+    "(asked_for[h] or all((not roster_has[q, h] or any(follows[h, g] and roster_has[q, g] "
+    f"for g in Epoch) or stake_holds[q, h] and {_BY_T.format('says_heard')}) and "
+    "(roster_has[q, h] or all(not follows[h, g] or not roster_has[q, g] for g in Epoch) or "
+    f"not stake_holds[q, h] or {_BY_T.format('says_silent')} or {_BY_T.format('says_withheld')} or "
+    f"{_BY_T.format('says_missed')}) for q in Peer))"
+)
+_MEMBER_YET = f"{_HOLDING} in (no_share, prepared) and not {_FIRST}"
+
 REGROUP = Record(
     table="regroup",
     taken={
         "Found": f"{_HOLDING} == no_share and roster_has[p, h] and {_FIRST}",
         "Prepare": f"{_HOLDING} == no_share and roster_has[p, h] and share_checked[p, h] "
-        f"and not {_FIRST}",
+        f"and not {_FIRST} and {_FAIR}",
+        "Attest": f"{_HOLDING} == active and night_begun[n] and not attested[p, n]",
+        "AttestAgain": f"{_HOLDING} == active and night_begun[n] and attested[p, n]",
+        "Complain": f"{_MEMBER_YET} and lacks[p, q, h]",
+        "Answer": f"not {_FIRST} and complained[q, p, h] and part_sent[p, q, h]",
+        "Open": f"not {_FIRST} and answered[q, p, h] and answer_void[p, q, h]",
+        "ShowProof": f"not {_FIRST} and proof_held[p, q, h]",
+        "Accuse": f"{_MEMBER_YET} and unanswered[p, q, h]",
         "Miss": f"{_HOLDING} in (no_share, prepared) and overdue[p, q, h] and not {_FIRST}",
         "Tell": f"{_HOLDING} == prepared and not {_FIRST}",
         "Fence": f"{_HOLDING} == active and follows[k, h] and ({_READY} or succession_signed[k])",
@@ -39,6 +56,13 @@ REGROUP = Record(
         "Found": f"after({_HOLDING}) == active",
         "Prepare": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
         "Tell": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
+        "Attest": f"after({_HOLDING}) == active and after(attested[p, n]) and after(attended[p, n])",
+        "AttestAgain": f"after({_HOLDING}) == active and after(attended[p, n])",
+        "Complain": f"after({_HOLDING}) == {_HOLDING} and after(complained[p, q, h])",
+        "Answer": f"after({_HOLDING}) == {_HOLDING} and after(answered[p, q, h])",
+        "Open": f"after({_HOLDING}) == {_HOLDING} and after(opened[p, q, h])",
+        "ShowProof": f"after({_HOLDING}) == {_HOLDING} and after(proof_shown[p, q, h])",
+        "Accuse": f"after({_HOLDING}) == {_HOLDING} and after(withheld[p, q, h])",
         "Miss": f"after({_HOLDING}) == {_HOLDING} and after(missed[p, q, h])",
         "Fence": f"after({_HOLDING}) == fenced",
         "ShowLock": f"after({_HOLDING}) == {_HOLDING} and after(lock_shown[p, k, e, a, d])",
@@ -54,6 +78,9 @@ REGROUP = Record(
         "FencedForGood": f"implies({_HOLDING} == fenced, after({_HOLDING}) in (fenced, erased))",
         "OthersAreNotMissed": "all(implies(after(missed[p, q, h]), "
         "missed[p, q, h] or overdue[p, q, h]) for q in Peer)",
+        "OthersAreNotAccused": "all(implies(after(withheld[p, q, h]), "
+        "withheld[p, q, h] or unanswered[p, q, h]) for q in Peer)",
+        "StatementsStay": "all(implies(attested[p, n], after(attested[p, n])) for n in Attempt)",
         "LocksMoveForward": "all(lock_attempt[p, e] == after(lock_attempt[p, e]) or "
         "lock_attempt[p, e] < after(lock_attempt[p, e]) for e in Event)",
         "OneShareWorks": f"implies({_HOLDING} == prepared and after({_HOLDING}) == active, "
@@ -61,7 +88,7 @@ REGROUP = Record(
         "HandedOverIfSteppedBack": "all(implies(after(handed_over[p, k]), "
         f"handed_over[p, k] or {_HOLDING} in (fenced, erased)) for k in Epoch)",
     },
-    crash="all(after(holding[p, h]) == holding[p, h] and "
+    crash="all(after(attested[p, n]) == attested[p, n] for n in Attempt) and all(after(holding[p, h]) == holding[p, h] and "
     "after(ready_said[p, h]) == ready_said[p, h] and "
     "after(handed_over[p, h]) == handed_over[p, h] and "
     "all(after(missed[p, q, h]) == missed[p, q, h] for q in Peer) and "
