@@ -79,6 +79,10 @@ STEPS = {each.name: each for each in (
     step("pardon", "block_list.Pardon", "the operator lifts the ban of a peer"),
     step("endpoints_told", "peer.Keepalive", "peering has endpoints to tell"),
     step("sightings_told", "peer.Publish", "deposits that this node has seen and has not told yet"),
+    step("confirms_asked", "peer.ConfirmReq", "what this node lacks of open events, and the peers"
+         " that must show that they are alive"),
+    step("confirm_answered", "peer.ConfirmAck", "the question at hand"),
+    step("begin_told", "session.TellBegin", "the attempts of this node that the question is about"),
     # attempts and their runs
     step("attempt_proposed", f"{_TAKE_UP} session.Coordinate event.Setup session.Ack",
          "an attempt that is this node's to coordinate"),
@@ -193,6 +197,8 @@ INPUTS = {each.kind: each for each in (
     Input("ping", "anyone", "always", ("ping_taken", "key_told", "signature_told", "caught_up")),
     Input("keepalive", "anyone", "always", ()),
     Input("publish", "part", "always", ()),
+    Input("confirm_req", "anyone", "always", ("confirm_answered", "begin_told", "signature_told")),
+    Input("confirm_ack", "anyone", "always", ()),
     Input("offer", "holder", "round", ("round_proposed", "proposal_heard")),
     Input("proposal", "holder", "round", ("evidence", "proposal_heard", "matched")),
     Input("signing_set", "holder", "round", ("evidence", "set_heard", "set_settled",
@@ -226,6 +232,7 @@ INPUTS = {each.kind: each for each in (
         "attempt_proposed", "setup_judged", "convened", "round_next", "offered", "round_proposed", "proposal_heard",
         "matched", "set_heard", "set_settled", *_CERTIFIED, "run_finished", "round_signed",
         "round_over", "payout_followed",
+        "confirms_asked",
     )),
     # links
     Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "attested",

@@ -36,6 +36,10 @@ ATTENDANCE_LIMIT = 12
 """Candidates, and silent holders, that one statement names: T statements fit into a document."""
 NIGHTS_LIMIT = 1 << 16
 PAYLOAD_OCTETS = (1 << 20) - 4096
+CONFIRMS_ASKED = 255
+"""Pairs of event and digest in one question, as many as Nano's has."""
+CONFIRMS_ANSWERED = 8
+"""Pairs that one answer is about: their votes fit into a frame."""
 
 
 # --- parts of messages --------------------------------------------------------------------------
@@ -70,6 +74,14 @@ class Certificate:
     digest: bytes = octets(HASH_OCTETS)
     members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
     votes: tuple[SignedVote, ...] = many(MEMBERS_LIMIT)
+
+
+@frozen
+class EventDigest:
+    """An event, and the digest that a statement about it is asked for."""
+
+    event: bytes = octets(HASH_OCTETS)
+    digest: bytes = octets(HASH_OCTETS)
 
 
 @frozen
@@ -160,6 +172,35 @@ class Publish:
     CELL: ClassVar[str] = "published"
     INDEX: ClassVar[tuple[str, ...]] = ()
     seen: tuple[OutpointRef, ...] = many(TRANSFERS_LIMIT)
+
+
+@frozen
+class ConfirmReq:
+    """What the sender lacks of open events: votes, a certificate, signatures.
+
+    ``nonce`` binds the answer to the question: one that answers is alive now. The crawler asks for
+    nothing else.
+    """
+
+    KIND: ClassVar[str] = "confirm_req"
+    CELL: ClassVar[str] = "confirm_asked"
+    INDEX: ClassVar[tuple[str, ...]] = ()
+    nonce: bytes = octets(HASH_OCTETS)
+    asked: tuple[EventDigest, ...] = many(CONFIRMS_ASKED)
+
+
+@frozen
+class ConfirmAck:
+    """The answer to one question: votes as their voters signed them, however few they are.
+
+    Signatures and certificates are told in messages of their own, ``SignatureFound`` and ``Begin``.
+    """
+
+    KIND: ClassVar[str] = "confirm_ack"
+    CELL: ClassVar[str] = "confirm_answered"
+    INDEX: ClassVar[tuple[str, ...]] = ()
+    nonce: bytes = octets(HASH_OCTETS)
+    votes: tuple[Certificate, ...] = many(CONFIRMS_ANSWERED)
 
 
 # --- a signing round ----------------------------------------------------------------------------
@@ -535,7 +576,8 @@ class Withheld:
 
 HANDSHAKE: tuple[type, ...] = (Hello, Proof, Ready)
 ENVELOPED: tuple[type, ...] = (
-    Ping, Keepalive, Publish, Offer, Proposal, SigningSet, Vote, Setup, Begin, Release, Step,
+    Ping, Keepalive, Publish, ConfirmReq, ConfirmAck, Offer, Proposal, SigningSet, Vote, Setup,
+    Begin, Release, Step,
     SignatureFound, Renounced, Confirmation, Confirmations, KeyLocked,
     SharePrepared, LockShown, HandedOver, Missed,
     Attendance, Complaint, Answer, Opened, Proven, Withheld,
@@ -563,29 +605,3 @@ _READERS = {
 def index_of(message: object) -> tuple[Any, ...]:
     """Return the index under which a message stands in its cell, without the sender."""
     return tuple(read(message) for read in _READERS[type(message)])
-
-
-@frozen
-class Attachment:
-    """How what is stored beside a disk cell is tied to the row that writes the cell.
-
-    ``index`` names its fields that are the cell's index, without the node's own place; ``values``
-    maps a cell that the same row writes to the field that must equal what is written.
-    """
-
-    index: tuple[str, ...] = ()
-    values: Mapping[str, str] = field(factory=dict)
-
-
-ATTACHED: Mapping[str, Attachment] = {
-    "lock": Attachment(
-        ("certificate.event",),
-        {"lock": "certificate.digest", "lock_attempt": "certificate.attempt"},
-    ),
-    "signature_kept": Attachment(("event", "digest")),
-    "key": Attachment(("key",)),
-    "key_share": Attachment(("slot",)),
-    "holding": Attachment(("number",)),
-    "attested": Attachment(("night",)),
-}
-"""What is stored beside a disk cell, where the node's stores keep more than the cell."""

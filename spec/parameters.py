@@ -93,6 +93,12 @@ class Preset:
     convene_share: float = quantity(
         0.05, "of a round", "rule: F-34, how long a coordinator waits for linked members' votes"
     )
+    confirm_share: float = quantity(
+        0.05, "of a round", "rule: so long a node waits for a vote before it asks, and asks again"
+    )
+    confirm_answers: int = quantity(
+        40, "answers a round", "rule: to one peer, which asks 20 times for all that it lacks"
+    )
     request_lifetime_s: int = quantity(
         86400, "s", "rule: an operator's request is tried so long; asking again gives it more"
     )
@@ -115,6 +121,8 @@ class Preset:
     peer_forget_s: float = quantity(3600.0, "s", "N: erased after 1 h unseen")
     crawl_fast_s: float = quantity(3.0, "s", "N: crawler until enough weight is known")
     crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
+    crawl_patience_s: float = quantity(60.0, "s", "N: a question of the crawler is unanswered then")
+    principal_share: float = quantity(0.001, "of the known stake", "N: a principal has 0.1 % of it")
     weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
     full_mesh_peers: int = quantity(60, "peers", "rule: measured, 12 % of a core for a full mesh")
     degree_beyond: int = quantity(12, "links", "rule: measured, floods reach all with 10 % dead")

@@ -21,6 +21,7 @@ from metanode.protocol.blame.book import Ban, BlameBook
 from metanode.protocol.context import Context, Settings
 from metanode.protocol.events.coordinator import Coordinators
 from metanode.protocol.events.event_book import EventBook
+from metanode.protocol.events.inquiry import Inquiry
 from metanode.protocol.events.purpose import Purposes
 from metanode.protocol.events.sessions import Sessions
 from metanode.protocol.events.signatures import Signatures
@@ -36,6 +37,7 @@ from metanode.protocol.payouts.swaps import Swaps
 from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.peers.crawler import Crawler
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.requests.expiry import Expiry
@@ -108,6 +110,10 @@ class NodeCore:
         self.rounds = Rounds(
             ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.waiting,
             self.sessions,
+        )
+        self.crawler = Crawler(ctx, self.peers)
+        self.inquiry = Inquiry(
+            ctx, book, self.votes, self.coordinators, self.inbox, self.crawler
         )
         for purpose in (
             self.keygen, self.lock_in, self.regroups, self.handover, self.requests, self.payouts

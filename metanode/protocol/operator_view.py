@@ -59,7 +59,11 @@ class OperatorView:
             "round": ctx.round_number(),
             "links": sorted(peer.hex() for peer in ctx.links),
             "stake": core.stakes.report(),
-            "peers": core.peers.report(),
+            "peers": [
+                {**peer, **core.crawler.describe(bytes.fromhex(peer["node_id"]))}
+                for peer in core.peers.report()
+            ],
+            "weight": core.crawler.report(),
             "key": None if key is None else _key(key, ctx.settings.hrp),
             "regroup": core.regroups.report(),
             "keys": core.keygen.status(),

@@ -219,7 +219,7 @@ class NodeShell:
         while True:
             await self._input(self.core.on_tick)
             listed = len(self.core.peers.members())
-            self.dialer.known_weight_share = listed / self.config.network.members
+            self.dialer.known_weight_share = self.core.crawler.known_share()
             self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
 

@@ -21,6 +21,8 @@ PEER = Record(
         "Ping": "True",
         "Keepalive": "True",
         "Publish": "True",
+        "ConfirmReq": "True",
+        "ConfirmAck": "True",
         "KeygenTick": f"phase[p] == Idle and keygen_open[p] and not {_LOCKED_IN}",
         "KeygenOver": "phase[p] == Keygen",
         "Offer": f"phase[p] == Idle and round[p] < r and not offered[p, r] and {_SHARE} "
@@ -46,6 +48,8 @@ PEER = Record(
         "Ping": "after(phase[p]) == phase[p] and after(pinged[p])",
         "Keepalive": "after(phase[p]) == phase[p] and after(kept_alive[p])",
         "Publish": "after(phase[p]) == phase[p] and after(published[p])",
+        "ConfirmReq": "after(phase[p]) == phase[p] and after(confirm_asked[p])",
+        "ConfirmAck": "after(phase[p]) == phase[p] and after(confirm_answered[p])",
         "KeygenTick": "after(phase[p]) == Keygen",
         "KeygenOver": "after(phase[p]) == Idle",
         "Offer": "after(phase[p]) == Idle and after(offered[p, r])",

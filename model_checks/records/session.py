@@ -32,6 +32,7 @@ SESSION = Record(
         f"and {works()} and {first_vote()} and {lock_permits()}",
         "Convene": f"{_SESSION} == acked and {_MINE} and {_MINE_TO_LEAD} and {works()} "
         f"and {may_lock()}",
+        "TellBegin": f"{_SESSION} in (begun, stepping, finished) and begin_sent[p, e, a, d]",
         "Begin": f"{_SESSION} == acked and {_MINE} and not {_MINE_TO_LEAD} "
         f"and {_led('begin_sent')} and is_member[p, e, a] and {works()} and {may_lock()}",
         "NotChosen": f"{_SESSION} == acked and {_MINE} and {_led('begin_sent')} "
@@ -54,6 +55,7 @@ SESSION = Record(
         "Ack": f"after({_SESSION}) == acked and after(voted[p, e, a]) == d "
         "and after(vote[p, e, a, d])",
         "Convene": f"after({_SESSION}) == begun and {_LOCKS} and after(begin_sent[p, e, a, d])",
+        "TellBegin": f"after({_SESSION}) == {_SESSION} and after(begin_sent[p, e, a, d])",
         "Begin": f"after({_SESSION}) == begun and {_LOCKS}",
         "NotChosen": f"after({_SESSION}) == expired",
         "Certified": f"after({_SESSION}) == begun and after(session_digest[p, e, a]) == d",

@@ -19,6 +19,10 @@ CELLS = (
     Cell("pinged", "bool", ("Peer",), "False", "network", "Ping"),
     Cell("kept_alive", "bool", ("Peer",), "False", "network", "Keepalive"),
     Cell("published", "bool", ("Peer",), "False", "network", "Publish: a deposit seen unconfirmed"),
+    Cell("confirm_asked", "bool", ("Peer",), "False", "network",
+         "ConfirmReq: what p lacks of open events, or only whether a peer is alive"),
+    Cell("confirm_answered", "bool", ("Peer",), "False", "network",
+         "ConfirmAck: votes as their voters signed them, for who asked p"),
     Cell("offered", "bool", ("Peer", "Attempt"), "False", "network",
          "Offer: the transfers that p can validate, and the lock it holds"),
     Cell("proposed", "bool", ("Peer", "Attempt", "Digest"), "False", "network", "Proposal"),
@@ -56,6 +60,10 @@ TABLE = Table("peer", "phase[p]", "the lifecycle of a node", rows=(
         why="peers find each other through eight endpoints at a time"),
     Row("any", "Publish(p: Peer)", "same", then={"published[p]": "True"},
         why="a deposit counts when it was seen before it was confirmed, so sightings are shared"),
+    Row("any", "ConfirmReq(p: Peer)", "same", then={"confirm_asked[p]": "True"},
+        why="a lost message is asked for, and a newly linked peer must show that it is alive"),
+    Row("any", "ConfirmAck(p: Peer)", "same", then={"confirm_answered[p]": "True"},
+        why="p shows what others have signed, and claims nothing itself"),
 
     # key generation
     Row("Idle", "KeygenTick(p: Peer)", "Keygen",

@@ -10,7 +10,7 @@ from metanode.protocol.events.event_book import FINISHED, EventBook
 from metanode.protocol.events.purpose import Purposes
 from metanode.protocol.inputs import Received
 from metanode.protocol.tables.registry import admits, handles
-from spec.messages import SignatureFound
+from spec.messages import CONFIRMS_ANSWERED, ConfirmReq, SignatureFound
 
 
 @define
@@ -49,6 +49,17 @@ class Signatures:
         entry = self.ctx.input
         if entry is None:
             return
-        told = [pair for p in self.purposes.by_kind.values() for pair in p.tells(entry)]
+        if isinstance(entry, Received) and isinstance(entry.message, ConfirmReq):
+            told = self._asked_for(entry.sender, entry.message)
+        else:
+            told = [pair for p in self.purposes.by_kind.values() for pair in p.tells(entry)]
         for event, peer in self.ctx.each(told):
             self.book.tell(event, peer)
+
+    def _asked_for(self, sender: bytes, question: ConfirmReq) -> list[tuple[bytes, bytes]]:
+        """Return the finished events among those that a peer asks about, with the peer."""
+        found = [
+            pair.event for pair in question.asked
+            if pair.event in self.book.found and self.book.found[pair.event].digest == pair.digest
+        ]
+        return [(event, sender) for event in dict.fromkeys(found)][:CONFIRMS_ANSWERED]

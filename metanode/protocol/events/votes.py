@@ -6,7 +6,8 @@ the fields of the vote, convinces anyone; t of them for equal fields are a certi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -64,6 +65,20 @@ def certificate_fault(
         return f"{len(voters)} votes, {needed} are needed"
     body = codec.encode(vote_of(certificate))
     for vote in certificate.votes:
+        if not verify(vote.voter, vote.signature, SIGNATURE_TAG, network_id, vote.voter, body):
+            return "a vote's signature is wrong"
+    return None
+
+
+def shown_fault(shown: Certificate, codec: Codec, network_id: bytes) -> str | None:
+    """Return what is wrong with votes that a peer shows, however few they are, or None."""
+    voters = {vote.voter for vote in shown.votes}
+    if len(voters) != len(shown.votes):
+        return "a voter appears twice"
+    if not voters <= set(shown.members):
+        return "a voter is not among the members"
+    body = codec.encode(vote_of(shown))
+    for vote in shown.votes:
         if not verify(vote.voter, vote.signature, SIGNATURE_TAG, network_id, vote.voter, body):
             return "a vote's signature is wrong"
     return None
@@ -161,13 +176,41 @@ class VoteBook:
         Without one it was verified by the holders of its own epoch.
         """
         vote, known = vote_of(certificate), quorum or self.ctx.quorum_of(certificate.key_epoch)
-        if known is None or not self.taken_up(vote, known, shown=True):
-            return
+        if known is not None and self.taken_up(vote, known, shown=True):
+            self.take_shown(certificate)
+
+    # --- votes that are shown on demand ---
+
+    def newest(self, asked: Iterable[tuple[bytes, bytes]], at_most: int) -> tuple[Certificate, ...]:
+        """Return the votes that are kept for pairs of event and digest: of each the newest attempt,
+        as their voters signed them.
+        """
+        wanted, found = dict.fromkeys(asked), dict[tuple[bytes, bytes], int]()
+        for (event, attempt), votes in self._votes.items():
+            for digest in {vote.digest for vote, _ in votes.values()}:
+                if (event, digest) in wanted:
+                    found[event, digest] = max(attempt, found.get((event, digest), 0))
+        shown = []
+        for event, digest in [pair for pair in wanted if pair in found][:at_most]:
+            votes = self._votes[event, found[event, digest]]
+            equal = Counter(vote for vote, _ in votes.values() if vote.digest == digest)
+            vote, _ = equal.most_common(1)[0]
+            signed = tuple(mine for other, mine in votes.values() if other == vote)
+            shown.append(Certificate(
+                vote.key_epoch, vote.event, vote.attempt, vote.digest, vote.members, signed
+            ))
+        return tuple(shown)
+
+    def take_shown(self, shown: Certificate) -> None:
+        """Note votes that a peer shows and that the caller has checked."""
+        vote = vote_of(shown)
         kept = self._votes.setdefault((vote.event, vote.attempt), {})
-        for signed in certificate.votes:
+        for signed in shown.votes:
             kept.setdefault(signed.voter, (vote, signed))
             # A peer that showed this node another vote has voted for this digest all the same.
             self.ctx.hear(vote, signed.voter)
+
+    # --- what is there ---
 
     def of(self, event: bytes, attempt: int) -> Mapping[bytes, tuple[Vote, SignedVote]]:
         """Return the votes of one attempt by voter, in the order in which they came."""

@@ -45,6 +45,7 @@ class Heard:
     asked: float = 0.0
     member: Member | None = None
     refused: StakeReason | None = None
+    amount: int = 0
 
 
 @define
@@ -202,6 +203,7 @@ class PeerList:
             return  # the list was cleared meanwhile: the next ping asks again
         if self.is_listed(peer):
             heard.member, heard.refused = Member(peer, heard.stake, answer.found.height), None
+            heard.amount = answer.found.amount
         elif heard.refused != verdict:
             heard.refused = verdict
             self.ctx.note("stake.refused", peer=peer.hex()[:16], reason=verdict)
@@ -249,6 +251,12 @@ class PeerList:
         """Return the peers whose stake held when the chain was last asked, also between rounds."""
         found = self.heard.values()
         return tuple(h.member for h in found if h.member is not None and h.refused is None)
+
+    def weight(self, peer: bytes) -> int:
+        """Return the amount of a peer's stake, in base units; nothing if none is proved."""
+        heard = self.heard.get(peer)
+        good = heard is not None and heard.member is not None and heard.refused is None
+        return heard.amount if heard is not None and good else 0
 
     def is_listed(self, peer: bytes) -> bool:
         """Return whether a peer's stake has been proved and it is alive."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import comb
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 SEARCH_LIMIT = 20_000
 """Steps of the search; with t of n all alive the first branch succeeds after t steps."""
@@ -27,7 +30,7 @@ def prune_copies(seniority: Sequence[bytes], proofs: Mapping[bytes, bytes]) -> t
     return tuple(kept)
 
 
-def in_turn(peers: Sequence[bytes], number: int) -> tuple[bytes, ...]:
+def in_turn(peers: Sequence[Item], number: int) -> tuple[Item, ...]:
     """Return the peers in their order, beginning with another one in each round (F-34).
 
     Else the same senior peers would be chosen in every round, and one of them that never signs

@@ -26,9 +26,10 @@ from metanode.protocol.tables.effects import Effects, Send, Write
 from metanode.protocol.tables.registry import ATTACHMENT, FACT, MESSAGE, homes_in
 from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView
+from spec.attached import ATTACHED
 from spec.language.assembly import Guard, Machine, Protocol, Rule
 from spec.language.interpreter import Change, Environment, Index, Value, holds, outcome
-from spec.messages import ATTACHED, MESSAGE_OF_CELL, index_of
+from spec.messages import MESSAGE_OF_CELL, index_of
 from spec.trace_format import reference, show
 
 

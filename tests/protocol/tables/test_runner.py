@@ -25,10 +25,11 @@ from metanode.protocol.tables.runner import (
 from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView, Quorum
 from spec import messages
+from spec.attached import Attachment
 from spec.language.assembly import Protocol, Rule
 from spec.language.declarations import Definition, Row, Sort
 from spec.language.interpreter import Value
-from spec.messages import MESSAGE_OF_CELL, Attachment, Certificate, LockedCandidate, Step
+from spec.messages import MESSAGE_OF_CELL, Certificate, LockedCandidate, Step
 from spec.protocol import PROTOCOL
 from tests.protocol.tables.support import HOLDERS, QUORUM, disagreements
 from tests.spec.support import DEFINITIONS, SORTS, build, good

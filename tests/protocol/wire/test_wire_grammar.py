@@ -21,7 +21,6 @@ CLASSES = [
     cls
     for cls in vars(messages).values()
     if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == messages.__name__
-    and cls is not messages.Attachment
 ]
 
 

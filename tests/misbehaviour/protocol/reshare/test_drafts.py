@@ -85,7 +85,7 @@ def test_the_true_word_to_one_and_a_false_one_to_the_rest_fences_nobody_alone() 
 
     They hold the liar to its first word; what all members signed must count all the same.
     """
-    sim = network(24, deposit=False)
+    sim = network(28, deposit=False)
     deceived = [sim.nodes[number].node_id for number in HONEST[1:]]
     sim.tamper[OLDEST] = changes(m.SharePrepared, lambda word: [other(word)], to=deceived)
     refreshed(sim)
