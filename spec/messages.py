@@ -20,12 +20,15 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from spec.fields import exactly, many, natural, octets, optional_octets, part, text
+from spec.parameters import LARGEST_ROSTER
 
 NODE_ID_OCTETS = 33
 HASH_OCTETS = 32
 SIGNATURE_OCTETS = 64
 SHARE_PROOF_OCTETS = 65
-MEMBERS_LIMIT = 256
+MEMBERS_LIMIT = LARGEST_ROSTER
+PARTIES_LIMIT = 2 * LARGEST_ROSTER
+"""Old and new holders, who make new shares together."""
 TRANSFERS_LIMIT = 256
 INPUTS_LIMIT = 512
 """Signatures of one payout: inputs times versions."""
@@ -68,8 +71,8 @@ class Certificate:
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
     digest: bytes = octets(HASH_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
-    votes: tuple[SignedVote, ...] = many(MEMBERS_LIMIT)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
+    votes: tuple[SignedVote, ...] = many(PARTIES_LIMIT)
 
 
 @frozen
@@ -222,7 +225,7 @@ class Vote:
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
     digest: bytes = octets(HASH_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
 
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -241,7 +244,7 @@ class Setup:
     digest: bytes = octets(HASH_OCTETS)
     purpose: str = text(16)
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
     locked: LockedCandidate | None = field(
         default=None, validator=optional(exactly(LockedCandidate))
     )
@@ -272,7 +275,7 @@ class Release:
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
     payload: bytes = octets(at_most=PAYLOAD_OCTETS)
-    recipient: int = natural(MEMBERS_LIMIT)
+    recipient: int = natural(PARTIES_LIMIT + 1)
 
 
 @frozen
@@ -286,7 +289,7 @@ class Step:
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
     payload: bytes = octets(at_most=PAYLOAD_OCTETS)
-    recipient: int = natural(MEMBERS_LIMIT)
+    recipient: int = natural(PARTIES_LIMIT + 1)
 
 
 @frozen

@@ -29,6 +29,11 @@ PEGOUT_MATURITY_BLOCKS = 6
 consensus/consensus.h, PEGOUT_MATURITY."""
 
 
+LARGEST_ROSTER = 100
+"""Members of a network at most; rule: with the largest batch of deposits, every count in a payout
+then stays below 253, where one octet encodes it."""
+
+
 def quantity(value: float | str, unit: str, source: str) -> Any:
     """Declare a constant with its unit and its source."""
     return field(default=value, metadata={"unit": unit, "source": source})

@@ -28,10 +28,9 @@ from metanode.protocol.peers.endpoints import Endpoint, parse_endpoint
 from metanode.runtime.store.files import read_bounded
 from metanode.tss.curve import parse_point
 from spec.chains import CHAINS
-from spec.parameters import PRESETS, Preset, quorum_fault
+from spec.parameters import LARGEST_ROSTER, PRESETS, Preset, quorum_fault
 
 MAX_CONFIG_BYTES = 64 << 10
-MAX_MEMBERS = 300
 MAX_AMOUNT = MAX_MONEY
 MAX_TIME = 2**40
 PRESET_NAMES = ("mainnet", "devnet")
@@ -79,9 +78,9 @@ class NetworkSection:
 
     name: str = field(validator=_matches(_NAME, "a name of 1 to 32 characters a-z, 0-9, -"))
     preset: str = field(validator=_one_of(*PRESET_NAMES))
-    members: int = field(validator=_between(1, MAX_MEMBERS, "members"))
-    threshold: int = field(validator=_between(1, MAX_MEMBERS, "members"))
-    byzantine: int = field(validator=_between(0, MAX_MEMBERS, "members"))
+    members: int = field(validator=_between(2, LARGEST_ROSTER, "members"))
+    threshold: int = field(validator=_between(2, LARGEST_ROSTER, "members"))
+    byzantine: int = field(validator=_between(0, LARGEST_ROSTER, "members"))
     keygen_until: int = field(validator=_between(0, MAX_TIME, "unix seconds"))
     keygen: str = field(default="clock", validator=_one_of(*KEYGEN_MODES))
 
