@@ -121,8 +121,9 @@ class Preset:
     crawl_fast_s: float = quantity(3.0, "s", "N: crawler until enough weight is known")
     crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
     weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
-    full_mesh_peers: int = quantity(60, "peers", "rule: measured, 12 % of a core for a full mesh")
-    degree_beyond: int = quantity(12, "links", "rule: measured, floods reach all with 10 % dead")
+    degree_beyond: int = quantity(
+        12, "links", "rule: of nodes that hold no share; measured, floods reach all with 10 % dead"
+    )
     backoff_first_s: float = quantity(3.0, "s", "rule: first wait after a failed dial")
     backoff_longest_s: float = quantity(300.0, "s", "rule: longest wait between dials")
     stable_link_s: float = quantity(30.0, "s", "rule: a link that lived so long was a good one")

@@ -36,6 +36,7 @@ from metanode.protocol.payouts.swaps import Swaps
 from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.peers.mesh import Circle
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.requests.expiry import Expiry
@@ -259,6 +260,20 @@ class NodeCore:
     def reset_ledger(self) -> None:
         """Forget the chain index; the shell scans the chain again."""
         self.windows.ledger = Ledger(self.settings.custody)
+
+    def circle(self) -> Circle:
+        """Return who must be linked with whom: the holders, and those who are to become holders.
+
+        Before there is a key, these are the founders: the oldest of the members that are listed.
+        """
+        ctx, settings = self.ctx, self.ctx.settings
+        if ctx.key is not None:
+            holders = frozenset(ctx.key.roster) | self.wishes.parties()
+            return Circle(holders, ctx.me in holders, complete=True)
+        listed = [member.node_id for member in self.peers.members()[: settings.members]]
+        complete = len(listed) == settings.members
+        may_found = settings.joins is None and (ctx.me in listed or not complete)
+        return Circle(frozenset(listed), may_found, complete)
 
     def take(self) -> Effects:
         """Return the effects since the last call."""

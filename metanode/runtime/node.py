@@ -137,7 +137,7 @@ class NodeShell:
             on_frame=self._on_frame,
             on_up=self._on_up,
             on_down=self._on_down,
-            admit=lambda host, outbound: self.dialer.admit(host, outbound),
+            admit=lambda *args: self.dialer.admit(*args),
             admit_connection=lambda host: self.dialer.admit_connection(host),
             on_trace=self._trace,
         )
@@ -220,6 +220,7 @@ class NodeShell:
             await self._input(self.core.on_tick)
             listed = len(self.core.peers.members())
             self.dialer.known_weight_share = listed / self.config.network.members
+            self.dialer.know(self.core.circle())
             self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
 

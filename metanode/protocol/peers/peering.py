@@ -23,6 +23,7 @@ from metanode.protocol.peers.endpoints import (
     subnet_group,
 )
 from metanode.protocol.peers.exclusion import ExclusionTable
+from metanode.protocol.peers.mesh import Circle
 from spec.parameters import Preset
 
 Entropy = Callable[[int], bytes]
@@ -52,7 +53,14 @@ class SendKeepalive:
     endpoints: tuple[Endpoint, ...]
 
 
-Decision = Dial | SendKeepalive
+@frozen
+class Drop:
+    """Decision: end the link with ``node_id``, which is one too many."""
+
+    node_id: bytes
+
+
+Decision = Dial | SendKeepalive | Drop
 
 
 @frozen
@@ -100,6 +108,7 @@ class Peering:
         """
         self.preset = preset
         self.exclusions = ExclusionTable(preset)
+        self.circle = Circle()
         self._allow_private = allow_private
         self._listening = listening
         self._preconfigured = tuple(dict.fromkeys(preconfigured))
@@ -202,14 +211,24 @@ class Peering:
 
     # --------------------------------------------------------------------------------- questions
 
-    def admits(self, host: str, outbound: bool, now: float) -> str | None:
+    def admits(
+        self, host: str, outbound: bool, now: float, node_id: bytes | None = None
+    ) -> str | None:
         """Return why no further link with ``host`` may be made, or None when it may.
 
+        ``node_id`` is who has proved to be there, once that is known. A holder is never crowded
+        out by others (``mesh.py``).
         The half-open connections are bounded by the transport, not here: they must not use up the
         places of authenticated peers behind the same address.
         """
         if self.exclusions.excluded(ip_group(host), now):
             return "excluded after misbehaviour"
+        if self.circle.needs(node_id):
+            return None
+        if node_id is not None:
+            refusal = self.circle.refuses(self.preset, node_id, self._linked, outbound)
+            if refusal is not None:
+                return refusal
         same_way = sum(peer.outbound == outbound for peer in self._linked.values())
         if same_way >= (self.preset.links_outbound if outbound else self.preset.links_inbound):
             return "too many links"
@@ -243,6 +262,8 @@ class Peering:
             self._next_crawl = now + period
             self._forget(now)
             decisions += self._dials(now, enough)
+            too_many = self.circle.excess(self.preset, len(self._linked))
+            decisions += [Drop(peer) for peer in self._shuffled(sorted(self._linked))[:too_many]]
             if not enough:  # news travels at the crawler's pace until enough weight is known
                 decisions += self._keepalives()
         if _due(self._next_keepalive, self.preset.keepalive_period_s, now):
@@ -257,9 +278,6 @@ class Peering:
         return self._dials(now, known_weight_share >= self.preset.weight_known_share)
 
     def _dials(self, now: float, enough_weight: bool) -> tuple[Decision, ...]:
-        # A small network is a full mesh; a large one floods over a bounded number of links.
-        large = len(self._known) > self.preset.full_mesh_peers
-        wanted = self.preset.degree_beyond if large else math.inf
         candidates = [
             endpoint
             for endpoint, known in self._known.items()
@@ -270,20 +288,33 @@ class Peering:
         ]
         dials: list[Decision] = []
         by_ip = Counter(ip_group(endpoint.host) for endpoint in self._attempts)
-        for endpoint in self._shuffled(candidates):
+        seeks = self._seeks_holders()
+        # Holders come first: they are dialled however many links there are.
+        needs = {e for e in candidates if self.circle.needs(self._known[e].node_id)}
+        for endpoint in sorted(self._shuffled(candidates), key=lambda e: e not in needs):
             if len(self._attempts) >= self.preset.attempts_at_once:
                 break
-            if len(self._linked) + len(self._attempts) >= wanted:
-                break
+            room = self.circle.room(self.preset, len(self._linked) + len(self._attempts))
+            unknown = self._known[endpoint].node_id is None
+            if not (room or endpoint in needs or (seeks and unknown)):
+                continue
             group = ip_group(endpoint.host)
             if by_ip[group] >= self.preset.attempts_per_address:
                 continue
-            if self.admits(endpoint.host, outbound=True, now=now) is not None:
+            node_id = self._known[endpoint].node_id if endpoint in needs else None
+            if self.admits(endpoint.host, outbound=True, now=now, node_id=node_id) is not None:
                 continue
             by_ip[group] += 1
             self._attempts.add(endpoint)
             dials.append(Dial(endpoint))
         return tuple(dials)
+
+    def _seeks_holders(self) -> bool:
+        """Return whether there is a holder to be linked whose endpoint is not known here."""
+        if not self.circle.inside:
+            return False
+        found = {known.node_id for known in self._known.values()} | self._linked.keys()
+        return bool(self.circle.members - found)
 
     def _keepalives(self) -> list[SendKeepalive]:
         root = math.sqrt(len(self._linked))
@@ -301,13 +332,18 @@ class Peering:
         return [each for each in decisions if each.endpoints]  # nothing to say, nothing sent
 
     def _endpoints_for(self, node_id: bytes, with_self: bool) -> tuple[Endpoint, ...]:
-        """Return endpoints that we reached ourselves, never the receiver's own."""
+        """Return endpoints that we reached ourselves, never the receiver's own.
+
+        A holder is told of holders first: it must have a link with each of them.
+        """
         own = (self._listening,) if with_self and self._listening is not None else ()
         others = self._shuffled(
             endpoint
             for endpoint, known in self._known.items()
             if known.node_id not in (None, node_id) and endpoint.address is not None
         )
+        if node_id in self.circle.members:
+            others.sort(key=lambda e: self._known[e].node_id not in self.circle.members)
         return (*own, *others[: self.preset.keepalive_endpoints - len(own)])
 
     # ------------------------------------------------------------------------------- bookkeeping

@@ -11,7 +11,8 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from metanode.protocol.peers.endpoints import Endpoint, ip_group
-from metanode.protocol.peers.peering import Decision, Dial, Peering, SendKeepalive
+from metanode.protocol.peers.mesh import NO_ROOM, Circle
+from metanode.protocol.peers.peering import Decision, Dial, Drop, Peering, SendKeepalive
 from metanode.runtime.net.links import REACHED_SELF, LinkManager
 from metanode.runtime.net.peer_store import PeerStore
 
@@ -76,9 +77,13 @@ class Dialer:
         self._dial_more(now)
         return refused
 
-    def admit(self, host: str, outbound: bool) -> str | None:
-        """Return why no link with ``host`` may be made, or None (for ``LinkCallbacks``)."""
-        return self._peering.admits(host, outbound, self._clock())
+    def admit(self, host: str, outbound: bool, node_id: bytes) -> str | None:
+        """Return why a link with a peer is not kept, or None (for ``LinkCallbacks``)."""
+        return self._peering.admits(host, outbound, self._clock(), node_id)
+
+    def know(self, circle: Circle) -> None:
+        """Take up who must be linked with whom, as the node knows it now."""
+        self._peering.circle = circle
 
     def admit_connection(self, host: str) -> str | None:
         """Return why a connection is not worth a handshake, or None (for ``LinkCallbacks``)."""
@@ -95,6 +100,8 @@ class Dialer:
                     self._start_dial(endpoint)
                 case SendKeepalive(node_id=node_id, endpoints=endpoints):
                     self._send_keepalive(node_id, tuple(str(each) for each in endpoints))
+                case Drop(node_id=node_id):
+                    self._links.close(node_id, NO_ROOM)
 
     def _start_dial(self, endpoint: Endpoint) -> None:
         if self._task_group is None:

@@ -26,6 +26,7 @@ from metanode.protocol.links.handshake import (
     LinkTerms,
 )
 from metanode.protocol.peers.endpoints import Endpoint
+from metanode.protocol.peers.mesh import NO_ROOM
 from metanode.protocol.wire.framing import FrameReader, encode_frame
 from metanode.runtime.net.certificates import Credentials
 from metanode.runtime.net.transport import (
@@ -48,7 +49,10 @@ BATCH_BYTES: Final = 65_536
 
 @frozen
 class DialOutcome:
-    """How a dial ended: the node that answered, or why none did."""
+    """How a dial ended: the node that answered, or why none did.
+
+    Both are there when the node answered and no link with it is wanted.
+    """
 
     node_id: bytes | None
     reason: str | None = None
@@ -59,15 +63,17 @@ class LinkCallbacks:
     """What the node wants to hear; only ``on_frame`` may wait, and it holds back that link alone.
 
     ``on_up(node_id, host, dialled)`` comes with the first link to a peer, ``on_down(node_id,
-    reason)`` with the end of the last. ``admit(host, outbound)`` returns why no link with that
-    address may be made, or None; ``admit_connection(host)`` is asked before any work is spent on
-    it.
+    reason)`` with the end of the last. ``admit(host, outbound, node_id)`` returns why a link with
+    that peer is not kept, or None; ``admit_connection(host)`` is asked before any work is spent on
+    a connection that comes in.
     """
 
     on_frame: Callable[[bytes, bytes], Awaitable[None]]
     on_up: Callable[[bytes, str, Endpoint | None], None]
     on_down: Callable[[bytes, str], None]
-    admit: Callable[[str, bool], str | None] = field(default=lambda host, outbound: None)
+    admit: Callable[[str, bool, bytes], str | None] = field(
+        default=lambda host, outbound, node_id: None
+    )
     admit_connection: Callable[[str], str | None] = field(default=lambda host: None)
     on_trace: Callable[[list[dict[str, Any]]], None] | None = field(default=None)
 
@@ -137,9 +143,6 @@ class LinkManager:
 
     async def dial(self, endpoint: Endpoint) -> DialOutcome:
         """Try to make a link; returns when the handshake is over, the link lives on."""
-        refusal = self._callbacks.admit(endpoint.host, True)
-        if refusal is not None:
-            return DialOutcome(None, refusal)
         try:
             channel = await open_channel(
                 self._network, self._credentials, endpoint, self._preset.connect_timeout_s
@@ -153,7 +156,7 @@ class LinkManager:
         if channel.peer_id == self._credentials.identity.node_id:
             reason = REACHED_SELF
         if connection is None:
-            return DialOutcome(None, reason)
+            return DialOutcome(channel.peer_id if reason == NO_ROOM else None, reason)
         self._tasks().start_soon(self._run, connection)
         return DialOutcome(channel.peer_id)
 
@@ -272,7 +275,7 @@ class LinkManager:
     def _not_admitted(self, channel: Channel, link: Link) -> str | None:
         if channel.peer_id in self._peers:
             return None
-        return self._callbacks.admit(channel.host, link.outbound)
+        return self._callbacks.admit(channel.host, link.outbound, channel.peer_id)
 
     async def _discard(self, channel: Channel, link: Link) -> None:
         self._handshakes.end(link)

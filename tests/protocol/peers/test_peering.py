@@ -183,13 +183,6 @@ def test_our_own_endpoint_is_dialled_once() -> None:
     assert core.known == ()
 
 
-def test_small_networks_are_a_full_mesh_and_large_ones_have_a_degree() -> None:
-    """Catches 300 nodes in full mesh, which breaks on CPU."""
-    for size, expected in ((60, 60), (61, FREE.degree_beyond)):
-        core = peering(*(public(number) for number in range(size)), preset=FREE)
-        assert len(dials(core.tick(0.0))) == expected
-
-
 def test_attempts_at_once_are_bounded_in_all_and_per_address() -> None:
     """Catches a dialler that floods the net or one host."""
     many = evolve(FREE, attempts_at_once=5)
