@@ -124,6 +124,17 @@ class Preset:
     degree_beyond: int = quantity(
         12, "links", "rule: of nodes that hold no share; measured, floods reach all with 10 % dead"
     )
+    flood_memory_s: float = quantity(60.0, "s", "N: duplicates of what is passed on are known")
+    flood_entries: int = quantity(1 << 16, "envelopes", "rule: bounds the duplicate filter")
+    flood_signer: int = quantity(
+        64, "envelopes a round", "rule: of one signer so many are passed on, pings aside"
+    )
+    flood_wasted: int = quantity(
+        256, "envelopes a round", "rule: a relayer of so much that counts for nothing is not heard"
+    )
+    flood_strangers: int = quantity(
+        8, "envelopes a round", "rule: so many of unknown signers are taken from one relayer"
+    )
     backoff_first_s: float = quantity(3.0, "s", "rule: first wait after a failed dial")
     backoff_longest_s: float = quantity(300.0, "s", "rule: longest wait between dials")
     stable_link_s: float = quantity(30.0, "s", "rule: a link that lived so long was a good one")

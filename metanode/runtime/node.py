@@ -34,12 +34,13 @@ from metanode.protocol.tables.effects import (
     LearnEndpoints,
     LookUp,
     Note,
+    PassOn,
     Reindex,
     Request,
     Watch,
 )
 from metanode.protocol.tables.runner import TransitionError
-from metanode.protocol.wire.envelope import open_envelope, seal
+from metanode.protocol.wire.envelope import seal
 from metanode.runtime.chain_follower import ChainFollower
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home
@@ -190,14 +191,7 @@ class NodeShell:
     async def _on_frame(self, node_id: bytes, frame: bytes) -> None:
         self.metrics.frame("in", len(frame))
 
-        def take(now: float) -> None:
-            network_id = self.core.settings.network_id
-            sender, message, envelope = open_envelope(network_id, self.core.codec, frame, node_id)
-            if sender != node_id:
-                raise Malformed("an envelope of another sender than the link's peer", node_id)
-            self.core.on_message(now, sender, message, envelope)
-
-        await self._input(take)
+        await self._input(partial(self.core.on_frame, frame=frame, peer=node_id))
 
     def _on_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         self.dialer.link_up(node_id, host, dialled)
@@ -236,10 +230,13 @@ class NodeShell:
             )
             targets = self.links.established() if send.to is None else (send.to,)
             for target in targets:
-                if self.links.send(target, frame):
-                    self.metrics.frame("out", len(frame))
+                self._send(target, frame)
         for request in effects.requests:
             self._meet(request)
+
+    def _send(self, target: bytes, frame: bytes) -> None:
+        if self.links.send(target, frame):
+            self.metrics.frame("out", len(frame))
 
     def _trace(self, records: list[dict[str, Any]]) -> None:
         """Write the transitions of one input."""
@@ -277,6 +274,9 @@ class NodeShell:
                 self.disk.keystore.erase(request.key_id, request.epoch, request.public_key)
             case LearnEndpoints():
                 self.dialer.keepalive_received(request.peer, request.endpoints)
+            case PassOn():
+                for target in request.to:
+                    self._send(target, request.frame)
 
     def _note(self, event: str, fields: Mapping[str, Any]) -> None:
         quiet = event in ("round.not_yet", "attempt.refused", "ping.refused")

@@ -94,7 +94,17 @@ class LearnEndpoints:
     endpoints: tuple[str, ...]
 
 
-Request = Note | CheckStake | Broadcast | LookUp | Watch | Reindex | EraseShare | LearnEndpoints
+@frozen
+class PassOn:
+    """Pass a frame that another node signed on to these peers, as it is."""
+
+    frame: bytes = field(repr=False)
+    to: tuple[bytes, ...]
+
+
+Request = (
+    Note | CheckStake | Broadcast | LookUp | Watch | Reindex | EraseShare | LearnEndpoints | PassOn
+)
 """What a core asks of its shell that is neither a write nor a send."""
 
 
