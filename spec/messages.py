@@ -38,6 +38,8 @@ OPENING_OCTETS = 97
 ATTENDANCE_LIMIT = 12
 """Candidates, and silent holders, that one statement names: T statements fit into a document."""
 NIGHTS_LIMIT = 1 << 16
+ADDRESS_CHARACTERS = 45
+"""The longest text of an IPv6 address."""
 PAYLOAD_OCTETS = (1 << 20) - 4096
 
 
@@ -147,12 +149,15 @@ class Ping:
 
 @frozen
 class Keepalive:
-    """Up to eight endpoints that the sender knows, its own first."""
+    """Up to eight endpoints that the sender knows, its own first, and the receiver's address as the
+    sender sees it (empty: it does not say).
+    """
 
     KIND: ClassVar[str] = "keepalive"
     CELL: ClassVar[str] = "kept_alive"
     INDEX: ClassVar[tuple[str, ...]] = ()
     endpoints: tuple[str, ...] = many(8)
+    seen_as: str = text(ADDRESS_CHARACTERS, default="")
 
 
 @frozen

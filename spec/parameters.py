@@ -117,7 +117,18 @@ class Preset:
     connect_timeout_s: float = quantity(60.0, "s", "N: connecting")
     idle_timeout_s: float = quantity(120.0, "s", "N: silent link")
     peer_store_period_s: float = quantity(15.0, "s", "N: known peers are stored")
-    peer_forget_s: float = quantity(3600.0, "s", "N: erased after 1 h unseen")
+    peer_forget_s: float = quantity(
+        3600.0, "s", "N: erased after 1 h unseen; rule: only what is known from hearsay"
+    )
+    hearsay_per_source: int = quantity(
+        16, "endpoints", "rule: a peer's word counts for so many endpoints that have not answered"
+    )
+    own_address_witnesses: int = quantity(
+        3, "peers", "rule: of as many networks must agree on what our address is"
+    )
+    reachable_after_s: float = quantity(
+        600.0, "s", "rule: a node that nobody has dialled for so long asks whether anybody can"
+    )
     crawl_fast_s: float = quantity(3.0, "s", "N: crawler until enough weight is known")
     crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
     weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
@@ -142,6 +153,9 @@ class Preset:
     write_queue_messages: int = quantity(128, "messages", "N: per-link write queue")
     exclusion_score: int = quantity(2, "-", "N: excluded from this score")
     exclusion_first_s: float = quantity(3600.0, "s", "N: 1 h, then 1 h * score * 2")
+    exclusion_forget_s: float = quantity(
+        86400.0, "s", "rule: an offence without another one for so long was an accident"
+    )
     exclusion_entries: int = quantity(5000, "entries", "N: exclusion table")
 
     # frames

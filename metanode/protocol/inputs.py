@@ -65,11 +65,12 @@ class LinkDown:
 
 @frozen
 class Endpoints:
-    """Peering has endpoints to tell a peer."""
+    """Peering has endpoints to tell a peer, which is ``seen`` at an address."""
 
     kind: ClassVar[str] = "endpoints"
     peer: bytes
     addresses: tuple[str, ...]
+    seen: str = ""
 
 
 @frozen

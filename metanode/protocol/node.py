@@ -262,9 +262,11 @@ class NodeCore:
         """Take the chain's answer about a payout."""
         self.take_in(now, inputs.PayoutAnswer(event, txid, state, reason))
 
-    def on_endpoints(self, now: float, peer: bytes, addresses: tuple[str, ...]) -> None:
-        """Tell a peer the endpoints that peering has for it."""
-        self.take_in(now, inputs.Endpoints(peer, addresses))
+    def on_endpoints(
+        self, now: float, peer: bytes, addresses: tuple[str, ...], seen: str = ""
+    ) -> None:
+        """Tell a peer the endpoints that peering has for it, and where it is ``seen``."""
+        self.take_in(now, inputs.Endpoints(peer, addresses, seen))
 
     def on_request(self, now: float, kind: str, fields: dict[str, Any]) -> Request:
         """Take a request of this node's operator; UserError says why it cannot be met."""

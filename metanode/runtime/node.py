@@ -50,11 +50,13 @@ from metanode.runtime.home.wiring import chain_parameters, open_disk, rpc_client
 from metanode.runtime.net.certificates import make_credentials
 from metanode.runtime.net.dialer import Dialer
 from metanode.runtime.net.links import LinkCallbacks, LinkManager
+from metanode.runtime.net.names import loopback_fault, resolve_own
 from metanode.runtime.net.peer_store import PeerStore
 from metanode.runtime.operator.admin import AdminServer
 from metanode.runtime.operator.desk import Desk
 from metanode.runtime.operator.logs import logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
+from metanode.runtime.operator.peers import PeersDesk
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
@@ -120,11 +122,18 @@ class NodeShell:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
+            peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
             desk = Desk(self.core, self._input, partial(self.chain.send, tasks))
             admin = AdminServer(
                 self.home, self.config.admin.listen, self.status, self.metrics.render,
-                pages={"events": desk.events, "blame": desk.blame, "held": desk.held},
-                actions={"requests": desk.ask, "releases": desk.release, "pardon": desk.pardon},
+                pages={
+                    "events": desk.events, "blame": desk.blame, "held": desk.held,
+                    "peers": peers.page,
+                },
+                actions={
+                    "requests": desk.ask, "releases": desk.release, "pardon": desk.pardon,
+                    "peers": peers.act,
+                },
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)
@@ -140,23 +149,30 @@ class NodeShell:
             on_down=self._on_down,
             admit=lambda *args: self.dialer.admit(*args),
             admit_connection=lambda host: self.dialer.admit_connection(host),
+            on_fault=lambda *args: self.dialer.misbehaved(*args),
             on_trace=self._trace,
         )
         self.links = LinkManager(
             make_credentials(self.identity, network_id), preset, callbacks, os.urandom
         )
         self.links.start(tasks)
-        listen = self.config.node.listen
-        advertised = self.config.node.advertise or listen
+        listen, advertised = self.config.node.listen, self.config.node.advertise
         peering = Peering(
-            preset=preset, listening=advertised, preconfigured=self.config.node.peers,
-            entropy=os.urandom, now=self.clock(),
-            allow_private=self.config.network.preset == "devnet",
+            preset=preset, listening=listen, advertised=advertised, seeds=self.config.network.seeds,
+            preconfigured=self.config.node.peers, entropy=os.urandom, now=self.clock(),
         )
+        key = "node.listen" if advertised is None else "node.advertise"
+        await resolve_own(key, advertised or listen)
         store = PeerStore(self.home.peers, lambda text: self.log.warning(text))
-        self.dialer = Dialer(peering, self.links, self._send_keepalive, self.clock, store)
+        self.dialer = Dialer(
+            peering, self.links, self._send_keepalive, self.clock, store, say=self._note
+        )
         self.port = await self.links.listen(listen.host, listen.port)
+        peering.bound_to(self.port)
         self.log.info("listening", host=listen.host, port=self.port)
+        fault = loopback_fault(self.config.network.preset, listen, advertised)
+        if fault is not None:
+            self.log.warning("address.loopback", reason=fault)
 
     # --- inputs ---
 
@@ -191,7 +207,16 @@ class NodeShell:
     async def _on_frame(self, node_id: bytes, frame: bytes) -> None:
         self.metrics.frame("in", len(frame))
 
-        await self._input(partial(self.core.on_frame, frame=frame, peer=node_id))
+        def take(now: float) -> None:
+            try:
+                self.core.on_frame(now, frame, node_id)
+            except PeerFault as fault:
+                # What others signed and this peer passed on may be old: it is no offence of theirs.
+                if node_id in fault.culprits():
+                    self.dialer.misbehaved(node_id, None, fault.reason)
+                raise
+
+        await self._input(take)
 
     def _on_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         self.dialer.link_up(node_id, host, dialled)
@@ -214,7 +239,7 @@ class NodeShell:
             await self._input(self.core.on_tick)
             listed = len(self.core.peers.members())
             self.dialer.known_weight_share = listed / self.config.network.members
-            self.dialer.know(self.core.circle())
+            self.dialer.know(self.core.circle(), self.core.blocks.blocked())
             self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
 
@@ -273,7 +298,7 @@ class NodeShell:
             case EraseShare():
                 self.disk.keystore.erase(request.key_id, request.epoch, request.public_key)
             case LearnEndpoints():
-                self.dialer.keepalive_received(request.peer, request.endpoints)
+                self.dialer.keepalive_received(request.peer, request.endpoints, request.seen)
             case PassOn():
                 for target in request.to:
                     self._send(target, request.frame)
@@ -288,8 +313,10 @@ class NodeShell:
         elif event == "payout.signed":
             self.metrics.round("signed")
 
-    def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...]) -> None:
-        self._input_now(partial(self.core.on_endpoints, peer=node_id, addresses=addresses))
+    def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...], host: str) -> None:
+        self._input_now(
+            partial(self.core.on_endpoints, peer=node_id, addresses=addresses, seen=host)
+        )
 
     def status(self) -> dict[str, Any]:
         """Return what the operator sees: no secrets."""
@@ -302,6 +329,8 @@ class NodeShell:
             "frames_in": statistics.frames_received,
             "frames_out": statistics.frames_sent,
             "refused": dict(statistics.refusals),
+            **self.dialer.peering.report(self.clock()),
+            "blocked": self.core.blocks.report(),
             "trace": {"seq": self.trace.end.seq, "hash": self.trace.end.hash},
             "recent": self._recent[-60:],
         }

@@ -47,8 +47,10 @@ OWN_ID: Final = "own_id"
 """The refusal of a hello with this node's own id: it has dialled itself."""
 _VERSION_BYTES: Final = 2
 _DIALLER, _LISTENER = b"dialler", b"listener"
+GARBAGE: Final = "malformed"
+"""The refusal of frames that are no messages of the handshake."""
 _REFUSALS: Final = {
-    "Garbage": "malformed",
+    "Garbage": GARBAGE,
     "Overdue": "timeout",
     "Quiet": "idle",
     "Supersede": "duplicate",

@@ -114,7 +114,8 @@ class PeerList:
     @message("kept_alive")
     def kept_alive(self, p: bytes) -> Keepalive:
         entry = self.ctx.input
-        return Keepalive(entry.addresses if isinstance(entry, Endpoints) else ())
+        said = entry if isinstance(entry, Endpoints) else Endpoints(p, ())
+        return Keepalive(said.addresses, said.seen)
 
     # --- what happens ---
 
@@ -141,7 +142,7 @@ class PeerList:
     @admits("keepalive")
     def admit_keepalive(self, sender: bytes, keepalive: Keepalive) -> bool:
         """Hand the endpoints that a peer knows to the shell."""
-        self.ctx.ask(LearnEndpoints(sender, keepalive.endpoints))
+        self.ctx.ask(LearnEndpoints(sender, keepalive.endpoints, keepalive.seen_as))
         return True
 
     @handles("ping_sent")

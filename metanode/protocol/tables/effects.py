@@ -88,10 +88,11 @@ class EraseShare:
 
 @frozen
 class LearnEndpoints:
-    """A peer has told where others listen."""
+    """A peer has told where others listen, and at which address it sees this node."""
 
     peer: bytes
     endpoints: tuple[str, ...]
+    seen: str = ""
 
 
 @frozen

@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 
 from metanode.errors import LocalFault, Malformed, PeerFault, Unavailable
 from metanode.protocol.links.handshake import (
+    GARBAGE,
     MAX_LINKS_PER_PEER,
     OWN_ID,
     Handshakes,
@@ -30,6 +31,7 @@ from metanode.protocol.peers.mesh import NO_ROOM
 from metanode.protocol.wire.framing import FrameReader, encode_frame
 from metanode.runtime.net.certificates import Credentials
 from metanode.runtime.net.transport import (
+    OTHER_NETWORK,
     STREAM_ERRORS,
     Channel,
     HalfOpenPlaces,
@@ -65,7 +67,8 @@ class LinkCallbacks:
     ``on_up(node_id, host, dialled)`` comes with the first link to a peer, ``on_down(node_id,
     reason)`` with the end of the last. ``admit(host, outbound, node_id)`` returns why a link with
     that peer is not kept, or None; ``admit_connection(host)`` is asked before any work is spent on
-    a connection that comes in.
+    a connection that comes in. ``on_fault(node_id, host, reason)`` tells of bytes that are no
+    protocol; the node id is None when the other end has not proved one.
     """
 
     on_frame: Callable[[bytes, bytes], Awaitable[None]]
@@ -75,6 +78,7 @@ class LinkCallbacks:
         default=lambda host, outbound, node_id: None
     )
     admit_connection: Callable[[str], str | None] = field(default=lambda host: None)
+    on_fault: Callable[[bytes | None, str, str], None] = field(default=lambda *_: None)
     on_trace: Callable[[list[dict[str, Any]]], None] | None = field(default=None)
 
 
@@ -214,6 +218,8 @@ class LinkManager:
                 self.statistics.refusals["hung up"] += 1
             except Malformed as error:
                 self.statistics.refusals[error.reason] += 1
+                if error.reason not in OTHER_NETWORK:
+                    self._callbacks.on_fault(None, host, error.reason)
         if connection is None:
             # The scope may have been cancelled before anything owned the stream.
             await anyio.aclose_forcefully(stream)
@@ -245,6 +251,8 @@ class LinkManager:
             if reason is not None or not self._handshakes.established(link):
                 reason = link.refusal or reason or "ended"
                 self.statistics.refusals[reason] += 1
+                if reason == GARBAGE:
+                    self._callbacks.on_fault(channel.peer_id, channel.host, reason)
                 await self._discard(channel, link)
         return None, reason
 
@@ -345,6 +353,7 @@ class LinkManager:
                     return
         except Malformed as error:
             self._handshakes.garbage(link)
+            self._callbacks.on_fault(node_id, connection.channel.host, error.reason)
             connection.drop(error.reason)
         except PeerFault as error:
             connection.drop(error.reason)

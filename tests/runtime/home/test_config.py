@@ -184,6 +184,7 @@ def test_network_id_covers_exactly_the_shared_keys() -> None:
         "network.byzantine": 1,
         "network.keygen_until": 1,
         "network.keygen": "command",
+        "network.seeds": ["seeds.example.org:7000"],
         "node.listen": "127.0.0.1:1",
         "node.peers": [],
         "stake.outpoint": "cd" * 32 + ":0",

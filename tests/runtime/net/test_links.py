@@ -187,19 +187,19 @@ async def test_five_nodes_find_each_other_from_one_preconfigured_peer(
             manager = LinkManager(credentials, preset, callbacks, entropy(name))
             managers.append(manager)
             manager.start(tasks)
-            listening = Endpoint("0.0.0.0", await manager.listen(HOST, 0))
+            listening = Endpoint(HOST, await manager.listen(HOST, 0))
             peering = Peering(
                 preset=preset,
                 listening=listening,
                 preconfigured=() if first is None else (first,),
                 entropy=entropy(f"{name} peering"),
                 now=anyio.current_time(),
-                allow_private=True,
             )
             first = first or Endpoint(HOST, listening.port)
 
             def send(
-                node_id: bytes, endpoints: tuple[str, ...], manager: LinkManager = manager
+                node_id: bytes, endpoints: tuple[str, ...], seen: str,
+                manager: LinkManager = manager,
             ) -> None:
                 manager.send(node_id, " ".join(endpoints).encode())
 
