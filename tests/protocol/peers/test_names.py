@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.names import MAX_ADDRESSES, Names, Resolve
 from metanode.protocol.peers.peering import Dial, Peering, SendKeepalive
@@ -65,7 +67,7 @@ def test_a_name_that_does_not_resolve_is_asked_about_with_growing_pauses_and_sho
             news = core.names.unresolved(NAME, "it does not resolve", now)
             assert news == (len(asked) == 1)
         now += 1.0
-    gaps = [later - sooner for sooner, later in zip(asked, asked[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(asked)]
     assert gaps == sorted(gaps)
     assert gaps[0] < 10
     assert gaps[-1] == MAINNET.backoff_longest_s
