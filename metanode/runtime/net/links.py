@@ -19,8 +19,8 @@ from attrs import define, field, frozen
 
 from metanode.errors import LocalFault, Malformed, PeerFault, Unavailable
 from metanode.protocol.links.handshake import (
-    GARBAGE,
     MAX_LINKS_PER_PEER,
+    OFFENCES,
     OWN_ID,
     Handshakes,
     Link,
@@ -251,7 +251,7 @@ class LinkManager:
             if reason is not None or not self._handshakes.established(link):
                 reason = link.refusal or reason or "ended"
                 self.statistics.refusals[reason] += 1
-                if reason == GARBAGE:
+                if reason in OFFENCES:
                     self._callbacks.on_fault(channel.peer_id, channel.host, reason)
                 await self._discard(channel, link)
         return None, reason
