@@ -24,6 +24,7 @@ from metanode.chains.rpc import RpcClient
 from metanode.errors import Malformed, PeerFault
 from metanode.identity import Identity
 from metanode.protocol.node import NodeCore
+from metanode.protocol.peers.conduct import Conduct
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.peering import Peering
 from metanode.protocol.tables.effects import (
@@ -87,6 +88,7 @@ class NodeShell:
     dialer: Dialer = field(init=False)
     chain: ChainFollower = field(init=False)
     metrics: Metrics = field(factory=Metrics)
+    conduct: Conduct = field(factory=Conduct)
     log: Any = field(init=False, repr=False)
     port: int = 0
     _tasks: TaskGroup = field(init=False, repr=False)
@@ -184,7 +186,7 @@ class NodeShell:
                 entry(self.clock())
             except Malformed as fault:
                 self.metrics.refused_frame("malformed")
-                self.log.warning("peer.malformed", reason=str(fault), culprits=_ids(fault))
+                self._tell("peer.malformed", fault)
                 self._close(fault)
             except TransitionError as refusal:
                 # A pair (state, event) that the tables do not allow has changed nothing.
@@ -192,8 +194,13 @@ class NodeShell:
                 self.log.warning("refused", reason=str(refusal))
             except PeerFault as fault:
                 self.metrics.refused_frame("fault")
-                self.log.warning("peer.fault", reason=str(fault), culprits=_ids(fault))
+                self._tell("peer.fault", fault)
             await self._carry_out(self.core.take())
+
+    def _tell(self, event: str, fault: PeerFault) -> None:
+        """Write a peer's fault into the log, unless it has many."""
+        if self.conduct.is_told(b"".join(fault.culprits()), self.clock()):
+            self.log.warning(event, reason=str(fault), culprits=_ids(fault))
 
     async def _input(self, entry: Input) -> None:
         await self._send_input.send(entry)
@@ -208,7 +215,12 @@ class NodeShell:
         self.metrics.frame("in", len(frame))
 
         def take(now: float) -> None:
+            repeats = self.conduct.repeats(node_id, frame, now)
+            if repeats > 1:
+                return  # it has been said, and the peer has been scored for it
             try:
+                if repeats:
+                    raise PeerFault("the same frame again and again", node_id)
                 self.core.on_frame(now, frame, node_id)
             except PeerFault as fault:
                 # What others signed and this peer passed on may be old: it is no offence of theirs.

@@ -114,8 +114,9 @@ class Dialer:
         if not peering.standing.offend(now, why, node_id, host):
             return
         who = host if node_id is None else node_id.hex()[:16]
-        self._say("peer.excluded", {"peer": who, "reason": why})
-        if node_id is not None and node_id not in peering.circle.members:
+        stays = node_id in peering.circle.members
+        self._say("peer.misbehaves" if stays else "peer.excluded", {"peer": who, "reason": why})
+        if node_id is not None and not stays:
             self._links.close(node_id, EXCLUDED)
 
     def dial_more(self) -> None:

@@ -38,7 +38,7 @@ class PeersDesk:
         """Return the peers, and what `status` says of own address, names and exclusions."""
         peering, core, now = self.dialer.peering, self.core, self.clock()
         linked = peering.linked()
-        known = {peer["node_id"]: peer for peer in core.peers.report()}
+        known = {peer["node_id"]: peer for peer in core.report()["peers"]}
         answered = (entry.node_id for entry in peering.book.entries.values())
         reached = {node_id for node_id in answered if node_id is not None}
         ids = {*linked, *(bytes.fromhex(each) for each in known), *reached} - {core.ctx.me}

@@ -121,8 +121,10 @@ async def test_misbehaviour_ends_a_strangers_link_and_not_a_holders() -> None:
         for _ in range(50):
             stage.dialer.misbehaved(node_id, None, "a bad frame")
     assert stage.links.closed == [(STRANGER, EXCLUDED)]
-    told = [fields for event, fields in stage.said if event == "peer.excluded"]
-    assert [fields["peer"] for fields in told] == [HOLDER.hex()[:16], STRANGER.hex()[:16]]
+    told = [(event, fields["peer"]) for event, fields in stage.said if event.startswith("peer.")]
+    assert told == [
+        ("peer.misbehaves", HOLDER.hex()[:16]), ("peer.excluded", STRANGER.hex()[:16])
+    ]
     assert stage.dialer.admit("20.2.1.1", False, STRANGER) == EXCLUDED
     assert stage.dialer.admit("20.1.1.1", False, HOLDER) is None
 

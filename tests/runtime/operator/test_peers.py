@@ -23,11 +23,10 @@ CONFIGURED = Endpoint("20.50.1.1", 7000)
 def desk(stage: Stage) -> PeersDesk:
     """Return the desk of a node that pings itself and has heard one holder."""
     heard = [
-        {"node_id": HOLDER.hex(), "listing": "listed"}, {"node_id": ME.hex(), "listing": "listed"}
+        {"node_id": HOLDER.hex(), "listing": "listed", "weight": 7},
+        {"node_id": ME.hex(), "listing": "listed"},
     ]
-    core: Any = SimpleNamespace(
-        peers=SimpleNamespace(report=lambda: heard), ctx=SimpleNamespace(me=ME)
-    )
+    core: Any = SimpleNamespace(report=lambda: {"peers": heard}, ctx=SimpleNamespace(me=ME))
     links: Any = stage.links
     clock: Callable[[], float] = lambda: stage.now  # noqa: E731 - it has a type this way
     return PeersDesk(core, stage.dialer, links, clock)
@@ -50,7 +49,7 @@ async def test_the_list_has_every_peer_once_and_not_this_node() -> None:
     by_id = {peer["node_id"]: peer for peer in shown["peers"]}
     assert len(shown["peers"]) == len(by_id) == 2
     assert by_id[HOLDER.hex()] == {
-        "node_id": HOLDER.hex(), "address": "20.1.1.1", "version": VERSION, "weight": None,
+        "node_id": HOLDER.hex(), "address": "20.1.1.1", "version": VERSION, "weight": 7,
         "since": 100, "dialled": False, "listing": "listed", "holder": True, "refused": None,
     }
     stranger = by_id[STRANGER.hex()]
