@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import Attribute, field
+from attrs import NOTHING, Attribute, field
 
 NUMBER_LIMIT = 1 << 63
 
@@ -38,14 +38,14 @@ def natural(below: int = NUMBER_LIMIT) -> Any:
     return field(validator=bound)
 
 
-def text(at_most: int) -> Any:
-    """Declare a text of bounded length."""
+def text(at_most: int, default: Any = NOTHING) -> Any:
+    """Declare a text of bounded length; a ``default`` is what a sender says who leaves it out."""
 
     def bound(_: object, attribute: Attribute[str], value: str) -> None:
         if type(value) is not str or len(value) > at_most:
             raise ValueError(f"{attribute.name} must be text of at most {at_most} characters")
 
-    return field(validator=bound)
+    return field(validator=bound, default=default)
 
 
 def many(at_most: int, octets_each: int | None = None) -> Any:

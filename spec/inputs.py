@@ -46,6 +46,15 @@ WINDOWS: Mapping[str, str] = {
 }
 """When a message is taken: each name is a rule that the node's dispatch has under this name."""
 
+PASSED_ON: Mapping[str, str] = {
+    "ping": "of a holder or of a listed peer, one a round: that it is there",
+    "publish": "a deposit that its signer had not named before",
+    "signature_found": "signatures that have just been stored here",
+}
+"""What a node passes on to those that have no link with the signer, and when: what all must hear.
+Who may send is a rule about the signer, not about who passes the message on. What else is said
+concerns holders and those who are to become holders, who are linked with each other."""
+
 
 @frozen
 class Step:
@@ -324,5 +333,7 @@ def _refusal(text: str, reason: str) -> SpecError:
 
 
 check_inputs(STEPS, INPUTS)
+if unknown_kinds := sorted(PASSED_ON.keys() - INPUTS.keys()):
+    raise _refusal("PASSED_ON: ", f"there is no input {unknown_kinds[0]} to be passed on")
 for _message in (*HANDSHAKE, *ENVELOPED):
     check_message(_message, INPUTS)

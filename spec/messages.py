@@ -20,12 +20,15 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from spec.fields import exactly, many, natural, octets, optional_octets, part, text
+from spec.parameters import LARGEST_ROSTER
 
 NODE_ID_OCTETS = 33
 HASH_OCTETS = 32
 SIGNATURE_OCTETS = 64
 SHARE_PROOF_OCTETS = 65
-MEMBERS_LIMIT = 256
+MEMBERS_LIMIT = LARGEST_ROSTER
+PARTIES_LIMIT = 2 * LARGEST_ROSTER
+"""Old and new holders, who make new shares together."""
 TRANSFERS_LIMIT = 256
 INPUTS_LIMIT = 512
 """Signatures of one payout: inputs times versions."""
@@ -35,6 +38,8 @@ OPENING_OCTETS = 97
 ATTENDANCE_LIMIT = 12
 """Candidates, and silent holders, that one statement names: T statements fit into a document."""
 NIGHTS_LIMIT = 1 << 16
+ADDRESS_CHARACTERS = 45
+"""The longest text of an IPv6 address."""
 PAYLOAD_OCTETS = (1 << 20) - 4096
 CONFIRMS_ASKED = 255
 """Pairs of event and digest in one question, as many as Nano's has."""
@@ -72,8 +77,8 @@ class Certificate:
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
     digest: bytes = octets(HASH_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
-    votes: tuple[SignedVote, ...] = many(MEMBERS_LIMIT)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
+    votes: tuple[SignedVote, ...] = many(PARTIES_LIMIT)
 
 
 @frozen
@@ -156,12 +161,15 @@ class Ping:
 
 @frozen
 class Keepalive:
-    """Up to eight endpoints that the sender knows, its own first."""
+    """Up to eight endpoints that the sender knows, its own first, and the receiver's address as the
+    sender sees it (empty: it does not say).
+    """
 
     KIND: ClassVar[str] = "keepalive"
     CELL: ClassVar[str] = "kept_alive"
     INDEX: ClassVar[tuple[str, ...]] = ()
     endpoints: tuple[str, ...] = many(8)
+    seen_as: str = text(ADDRESS_CHARACTERS, default="")
 
 
 @frozen
@@ -263,7 +271,7 @@ class Vote:
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
     digest: bytes = octets(HASH_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
 
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -282,7 +290,7 @@ class Setup:
     digest: bytes = octets(HASH_OCTETS)
     purpose: str = text(16)
     document: bytes = octets(at_most=DOCUMENT_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
     locked: LockedCandidate | None = field(
         default=None, validator=optional(exactly(LockedCandidate))
     )
@@ -313,7 +321,7 @@ class Release:
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
     payload: bytes = octets(at_most=PAYLOAD_OCTETS)
-    recipient: int = natural(MEMBERS_LIMIT)
+    recipient: int = natural(PARTIES_LIMIT + 1)
 
 
 @frozen
@@ -327,7 +335,7 @@ class Step:
     lane: int = natural(INPUTS_LIMIT)
     stage: int = natural(16)
     payload: bytes = octets(at_most=PAYLOAD_OCTETS)
-    recipient: int = natural(MEMBERS_LIMIT)
+    recipient: int = natural(PARTIES_LIMIT + 1)
 
 
 @frozen

@@ -29,6 +29,11 @@ PEGOUT_MATURITY_BLOCKS = 6
 consensus/consensus.h, PEGOUT_MATURITY."""
 
 
+LARGEST_ROSTER = 100
+"""Members of a network at most; rule: with the largest batch of deposits, every count in a payout
+then stays below 253, where one octet encodes it."""
+
+
 def quantity(value: float | str, unit: str, source: str) -> Any:
     """Declare a constant with its unit and its source."""
     return field(default=value, metadata={"unit": unit, "source": source})
@@ -118,14 +123,37 @@ class Preset:
     connect_timeout_s: float = quantity(60.0, "s", "N: connecting")
     idle_timeout_s: float = quantity(120.0, "s", "N: silent link")
     peer_store_period_s: float = quantity(15.0, "s", "N: known peers are stored")
-    peer_forget_s: float = quantity(3600.0, "s", "N: erased after 1 h unseen")
+    peer_forget_s: float = quantity(
+        3600.0, "s", "N: erased after 1 h unseen; rule: only what is known from hearsay"
+    )
+    hearsay_per_source: int = quantity(
+        16, "endpoints", "rule: a peer's word counts for so many endpoints that have not answered"
+    )
+    own_address_witnesses: int = quantity(
+        3, "peers", "rule: of as many networks must agree on what our address is"
+    )
+    reachable_after_s: float = quantity(
+        600.0, "s", "rule: a node that nobody has dialled for so long asks whether anybody can"
+    )
     crawl_fast_s: float = quantity(3.0, "s", "N: crawler until enough weight is known")
     crawl_slow_s: float = quantity(7.0, "s", "N: crawler afterwards")
     crawl_patience_s: float = quantity(60.0, "s", "N: a question of the crawler is unanswered then")
     principal_share: float = quantity(0.001, "of the known stake", "N: a principal has 0.1 % of it")
     weight_known_share: float = quantity(0.67, "of the known stake", "N: 67 %; rule F-31: a share")
-    full_mesh_peers: int = quantity(60, "peers", "rule: measured, 12 % of a core for a full mesh")
-    degree_beyond: int = quantity(12, "links", "rule: measured, floods reach all with 10 % dead")
+    degree_beyond: int = quantity(
+        12, "links", "rule: of nodes that hold no share; measured, floods reach all with 10 % dead"
+    )
+    flood_memory_s: float = quantity(60.0, "s", "N: duplicates of what is passed on are known")
+    flood_entries: int = quantity(1 << 16, "envelopes", "rule: bounds the duplicate filter")
+    flood_signer: int = quantity(
+        64, "envelopes a round", "rule: of one signer so many are passed on, pings aside"
+    )
+    flood_wasted: int = quantity(
+        256, "envelopes a round", "rule: a relayer of so much that counts for nothing is not heard"
+    )
+    flood_strangers: int = quantity(
+        8, "envelopes a round", "rule: so many of unknown signers are taken from one relayer"
+    )
     backoff_first_s: float = quantity(3.0, "s", "rule: first wait after a failed dial")
     backoff_longest_s: float = quantity(300.0, "s", "rule: longest wait between dials")
     stable_link_s: float = quantity(30.0, "s", "rule: a link that lived so long was a good one")
@@ -133,6 +161,9 @@ class Preset:
     write_queue_messages: int = quantity(128, "messages", "N: per-link write queue")
     exclusion_score: int = quantity(2, "-", "N: excluded from this score")
     exclusion_first_s: float = quantity(3600.0, "s", "N: 1 h, then 1 h * score * 2")
+    exclusion_forget_s: float = quantity(
+        86400.0, "s", "rule: an offence without another one for so long was an accident"
+    )
     exclusion_entries: int = quantity(5000, "entries", "N: exclusion table")
 
     # frames

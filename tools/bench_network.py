@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Measure a network of four nodes on the loopback: a round in its phases, frames/s, memory.
 
-    python tools/bench_network.py [--json FILE] [--rounds 6]
+    python tools/bench_network.py [--json FILE] [--rounds 6] [--nodes 4,16,60 [--shares 32]]
 
 The nodes are processes of their own with a devnet chain, as in the demo; the times of a round come
 from the traces of the nodes. Frames are counted on one link between two link managers that share
-this process. Times are wall-clock time: all processes share the cores of this machine.
+this process. Times are wall-clock time: all processes share the cores of this machine. With ``--nodes``
+whole networks of these sizes are measured instead (``tools/network_sizes.py``).
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ from metanode.runtime.net.links import LinkCallbacks, LinkManager
 from metanode.runtime.store.trace import read_trace
 from metanode.tss.verify import verify_signature
 from spec.messages import MESSAGES, Keepalive
-from spec.parameters import DEVNET, MAINNET
+from spec.parameters import DEVNET, LARGEST_ROSTER, MAINNET
+from tools import network_sizes
 
 DEFAULT_ROUNDS = 6
+SMALLEST = 4
 PATIENCE_S = 120.0
 AMOUNT = 3_000_000
 FRAMES = 20_000
@@ -325,9 +328,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to FILE")
     parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS, help="deposits to pay")
+    parser.add_argument("--nodes", metavar="N,N", help="measure whole networks of these sizes")
+    parser.add_argument("--shares", type=int, help="t of the largest of them")
+    parser.add_argument("--no-night", action="store_true", help="leave the refresh out")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds: at least 1 is needed")
+    if arguments.nodes is not None:
+        sizes = [int(each) if each.isdecimal() else 0 for each in arguments.nodes.split(",")]
+        if not all(SMALLEST <= size <= LARGEST_ROSTER for size in sizes):
+            parser.error(f"--nodes: numbers from {SMALLEST} to {LARGEST_ROSTER}, as in 4,16,60")
+        found = network_sizes.run(sizes, arguments.shares, not arguments.no_night)
+        if arguments.json is not None:
+            Path(arguments.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        return
     run(arguments.json, arguments.rounds)
 
 

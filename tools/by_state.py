@@ -14,7 +14,7 @@ from pathlib import Path
 import spec
 from model_checks.report.protocol_part import reference, values
 from model_checks.report.state_chart import everywhere
-from spec.inputs import INPUTS, SENDERS, STEPS, WINDOWS
+from spec.inputs import INPUTS, PASSED_ON, SENDERS, STEPS, WINDOWS
 from spec.language.assembly import Machine, Protocol, Rule
 from spec.language.declarations import KEPT
 from spec.messages import MESSAGE_OF_CELL
@@ -106,6 +106,8 @@ def _inputs() -> Iterator[str]:
     yield from (f"| {name} | {rule} |" for name, rule in SENDERS.items())
     yield "\n| window | when that is |\n|---|---|"
     yield from (f"| {name} | {rule or 'at any time'} |" for name, rule in WINDOWS.items())
+    yield "\n| passed on | when |\n|---|---|"
+    yield from (f"| {kind} | {rule} |" for kind, rule in PASSED_ON.items())
     yield "\n## Steps\n"
     yield "A step tries its events in order, for each individual that is at hand.\n"
     yield "| step | events | at hand |\n|---|---|---|"

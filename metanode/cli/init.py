@@ -76,16 +76,16 @@ def _defaults(preset: object, chain: Chain | None, now: int) -> dict[str, dict[s
 def _take_shared(
     document: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]], source: str
 ) -> None:
-    """Put the shared keys that ``found`` has into ``document``; UserError when ``found`` is bad."""
+    """Put the keys for all members into ``document``; UserError when ``found`` is bad."""
     from metanode.runtime.home.config import parse_config
-    from metanode.runtime.home.config_template import SHARED
+    from metanode.runtime.home.config_template import PASSED_ON
 
-    # All of it is checked (it may be another member's config.toml), only shared keys are kept.
+    # All of it is checked (it may be another member's config.toml), only those keys are kept.
     whole = copy.deepcopy(document)
     for section, keys in found.items():
         whole.setdefault(section, {}).update(keys)
     parse_config(whole, source)
-    for path in SHARED:
+    for path in PASSED_ON:
         section, key = path.split(".")
         if key in found.get(section, {}):
             document.setdefault(section, {})[key] = found[section][key]
@@ -119,10 +119,11 @@ def build_config(options: dict[str, Any], now: int) -> Config:
         given = options.get(f"{section}_{key}" if section in SPELT_OUT else key)
         if given is not None:
             document.setdefault(section, {})[key] = given
-    if options.get("peer"):
-        document["node"]["peers"] = [
-            str(parse_endpoint("--peer", text)) for text in options["peer"]
-        ]
+    for option, section, key in (("peer", "node", "peers"), ("seed", "network", "seeds")):
+        if options.get(option):
+            document[section][key] = [
+                str(parse_endpoint(f"--{option}", text)) for text in options[option]
+            ]
     passphrase_file = options.get("passphrase_file") or options.get("new_passphrase_file")
     if passphrase_file is not None:
         document["node"]["passphrase_file"] = str(passphrase_file.absolute())
@@ -150,6 +151,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--listen", metavar="HOST:PORT", help="Endpoint to listen on.")
 @click.option("--advertise", metavar="HOST:PORT", help="Endpoint others dial, if another.")
 @click.option("--peer", multiple=True, metavar="HOST:PORT", help="A peer to dial; may repeat.")
+@click.option("--seed", multiple=True, metavar="HOST:PORT", help="Asked by all; may repeat.")
 @click.option("--network-file", type=_FILE, help="Shared keys, e.g. a member's config.toml.")
 @click.option("--passphrase-file", type=_FILE, help="File with the passphrase (mode 0600).")
 @click.option("--new-passphrase-file", type=_FILE, help="Make a random passphrase in this file.")

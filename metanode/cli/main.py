@@ -37,6 +37,7 @@ COMMANDS = {
     "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
     "custody": ("metanode.cli.custody", "List the coins that no round pays, and release them."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
+    "peers": ("metanode.cli.peers", "List the peers, add one, drop or pardon one."),
     "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),
     "history": ("metanode.cli.history", "Export and import what this node has signed."),
     "chain": ("metanode.cli.chain", "Run the embedded devnet chain, for trials and tests."),

@@ -21,6 +21,7 @@ def command(home: Path, passphrase_file: Path | None = None) -> int:
     """Run the node of a home until SIGINT or SIGTERM."""
     from metanode.runtime.home.config import load_config
     from metanode.runtime.home.home import Home
+    from metanode.runtime.net.names import loopback_fault
 
     place = Home(home)
     place.check_complete()
@@ -30,6 +31,9 @@ def command(home: Path, passphrase_file: Path | None = None) -> int:
             f"{place.config}: stake.outpoint is missing: pay the stake to this node's address and "
             'write outpoint = "txid:index" into [stake]'
         )
+    fault = loopback_fault(config.network.preset, config.node.listen, config.node.advertise)
+    if fault is not None:
+        click.echo(f"warning: {fault}", err=True)
     settle_passphrase(place)
     passphrase = obtain_passphrase(home, config, passphrase_file)
     from metanode.runtime.node import run_node

@@ -43,14 +43,13 @@ from metanode.custody.transaction import Input, Output, UnsignedTransaction, vir
 from metanode.custody.transfers import Transfer
 from metanode.custody.types import Coin, Deposit, Snapshot
 from metanode.errors import check
+from spec.parameters import LARGEST_ROSTER
 
 __all__ = [
     "PayoutDocument", "PayoutTerms", "SignedVersion", "attach", "build_payout", "custody_address",
     "custody_script", "decode_document", "document_digest", "ordered_transfers",
     "payable_transfers", "payout_event", "roster_checksum",
 ]
-
-MAX_ROSTER = 100  # with the largest batch, all counts stay below 253, where one byte encodes them
 
 # What every payout has besides its payments: a hash in OP_RETURN, and change. Only their lengths
 # matter where this stands in for them.
@@ -110,7 +109,7 @@ def build_payout(
     """
     transfers = ordered_transfers(transfers)
     _check_transfers(snapshot, transfers, policy)
-    check(0 < len(roster) <= MAX_ROSTER, f"a payout rewards 1..{MAX_ROSTER} members")
+    check(0 < len(roster) <= LARGEST_ROSTER, f"a payout rewards 1..{LARGEST_ROSTER} members")
     windows = {policy.window_of(t.deposit.height) for t in transfers}
     check(len(windows) == 1, "a payout settles deposits of one window")
     fee_rate = agreed_fee_rate(snapshot, policy, fee_floor)

@@ -48,7 +48,8 @@ STOP_PATIENCE_S = 5.0
 @define
 class LocalNetwork:
     """A devnet chain and ``size`` founders below ``directory``; ``keygen_after_s`` from the
-    preparation. ``spares`` more homes have a stake and can join later.
+    preparation. ``spares`` more homes have a stake and can join later; ``shares`` and ``faulty``
+    are t and f where they are not those of the formulas.
     """
 
     directory: Path
@@ -58,6 +59,8 @@ class LocalNetwork:
     keygen: str = "clock"
     chain_name: str = "devnet"
     spares: int = 0
+    shares: int | None = None
+    faulty: int | None = None
     homes: list[Home] = field(factory=list)
     rpc_url: str = ""
     started: float = 0.0
@@ -72,8 +75,10 @@ class LocalNetwork:
         self.started = time.time()
         until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
         shared = _options(
-            preset="devnet", name="local", members=self.size, threshold=threshold(self.size),
-            byzantine=faults_tolerated(self.size), chain=self.chain_name, keygen=self.keygen,
+            preset="devnet", name="local", members=self.size,
+            threshold=self.shares or threshold(self.size),
+            byzantine=faults_tolerated(self.size) if self.faulty is None else self.faulty,
+            chain=self.chain_name, keygen=self.keygen,
             keygen_until=until * DEVNET.keygen_period_s + 1, stake_minimum=STAKE // 2,
             rpc_url=self.rpc_url, confirmations=1, **self._rpc_options(),
         )
@@ -143,6 +148,10 @@ class LocalNetwork:
             if code is not None and code != -signal.SIGKILL:
                 said[number] = (self.homes[number].path / "output.log").read_text().strip()
         return said
+
+    def pids(self) -> list[int]:
+        """Return the processes of the nodes that run."""
+        return [process.pid for process in self._nodes.values() if process.poll() is None]
 
     def memory(self, number: int) -> int:
         """Return the peak resident memory of a node in octets (Linux), or 0."""

@@ -23,7 +23,8 @@ class Received:
     """A message that ``sender`` signed; ``evidence`` is what it contradicts, if it does.
 
     A message that ``waits`` cannot be judged yet: a step notes it in its cell when it can be, so
-    that nobody fills the view with messages about nothing.
+    that nobody fills the view with messages about nothing. ``via`` is the peer that passed the
+    message on, None if the sender's own link brought it.
     """
 
     sender: bytes
@@ -31,6 +32,7 @@ class Received:
     envelope: Envelope
     evidence: Equivocation | None = None
     waits: bool = False
+    via: bytes | None = None
 
     @property
     def kind(self) -> str:
@@ -63,11 +65,12 @@ class LinkDown:
 
 @frozen
 class Endpoints:
-    """Peering has endpoints to tell a peer."""
+    """Peering has endpoints to tell a peer, which is ``seen`` at an address."""
 
     kind: ClassVar[str] = "endpoints"
     peer: bytes
     addresses: tuple[str, ...]
+    seen: str = ""
 
 
 @frozen

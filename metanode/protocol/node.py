@@ -14,7 +14,7 @@ from typing import Any
 from metanode.chains.base import ChainUpdate, StakeVerdict, TxState
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
-from metanode.errors import Equivocation, MetanodeError, PeerFault
+from metanode.errors import Equivocation, Malformed, MetanodeError, PeerFault
 from metanode.identity import Identity
 from metanode.protocol import inputs
 from metanode.protocol.blame.book import Ban, BlameBook
@@ -38,6 +38,8 @@ from metanode.protocol.payouts.waiting import Waiting
 from metanode.protocol.payouts.windows import Windows
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.peers.crawler import Crawler
+from metanode.protocol.peers.flood import Flood
+from metanode.protocol.peers.mesh import Circle
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.requests.expiry import Expiry
@@ -60,9 +62,9 @@ from metanode.protocol.tables.runner import Tables, TransitionError
 from metanode.protocol.tables.turn import Turn
 from metanode.protocol.tables.view import NodeView
 from metanode.protocol.wire.codec import Codec
-from metanode.protocol.wire.envelope import Envelope
+from metanode.protocol.wire.envelope import Envelope, open_parsed, parse_envelope
 from spec import messages as m
-from spec.inputs import INPUTS
+from spec.inputs import INPUTS, PASSED_ON
 from spec.protocol import PROTOCOL
 
 check_complete()  # every fact, message, step and admission has its home, or nothing starts
@@ -85,6 +87,7 @@ class NodeCore:
         self.windows = Windows(ctx, Ledger(settings.custody), book)
         self.stakes = Stakes(ctx, lambda: self.windows.ledger)
         self.peers = PeerList(ctx, self.blocks, self.stakes)
+        self.flood = Flood(ctx, book, self.peers)
         self.candidates = Candidates(ctx, self.windows, self.stakes)
         self.sessions = Sessions(ctx, book, purposes, self.blames)
         self.coordinators = Coordinators(ctx, book, self.votes, purposes, self.sessions)
@@ -138,9 +141,11 @@ class NodeCore:
         fault: MetanodeError | None = None
         if isinstance(entry, inputs.Received):
             if not (self._may_send(text.sender, entry) and self._in_window(text.window, entry)):
+                self.flood.took(entry, counted=False)
                 return
             try:
                 if not self._admissions[entry.kind](entry.sender, entry.message):
+                    self.flood.took(entry, counted=False)
                     return
                 if not entry.waits:
                     ctx.hear(entry.message, entry.sender)
@@ -154,6 +159,8 @@ class NodeCore:
             except (TransitionError, PeerFault) as found:
                 fault = fault or found
         ctx.tables.turn = None
+        if isinstance(entry, inputs.Received):
+            self.flood.took(entry, counted=fault is None)
         if fault is not None:
             raise fault
 
@@ -208,11 +215,35 @@ class NodeCore:
         (self.ctx.links.add if up else self.ctx.links.discard)(peer)
         self.take_in(now, inputs.LinkUp(peer) if up else inputs.LinkDown(peer))
 
-    def on_message(self, now: float, sender: bytes, message: Any, envelope: Envelope) -> None:
-        """Take a message that ``sender`` signed; raises PeerFault when it must not have sent it."""
+    def on_frame(self, now: float, frame: bytes, peer: bytes) -> None:
+        """Take a frame that came over the link with ``peer``, signed by it or passed on by it.
+
+        Raises Malformed, naming the peer, for what it must not have passed on.
+        """
+        envelope = parse_envelope(frame, peer)
+        passed_on = envelope.sender != peer
+        self.ctx.now = now
+        if passed_on and not self.flood.expects(envelope, peer):
+            return
+        try:
+            message = open_parsed(self.settings.network_id, self.codec, envelope, peer)
+        except Malformed as fault:  # who passes on what is no message has not read it
+            raise Malformed(fault.reason, peer) from fault
+        if passed_on and getattr(message, "KIND", None) not in PASSED_ON:
+            raise Malformed("an envelope of another sender than the link's peer", peer)
+        self.on_message(now, envelope.sender, message, envelope, peer if passed_on else None)
+
+    def on_message(
+        self, now: float, sender: bytes, message: Any, envelope: Envelope,
+        via: bytes | None = None,
+    ) -> None:
+        """Take a message that ``sender`` signed; raises PeerFault when it must not have sent it.
+
+        ``via`` is the peer that passed it on, None if it came over the sender's own link.
+        """
         if type(message) not in m.ENVELOPED:
             raise PeerFault("a message that does not belong inside an envelope", sender)
-        self.take_in(now, inputs.Received(sender, message, envelope))
+        self.take_in(now, inputs.Received(sender, message, envelope, via=via))
 
     def on_chain(self, now: float, update: ChainUpdate, sightings: Sequence[Outpoint]) -> None:
         """Take new blocks and unconfirmed deposits of the custody address."""
@@ -237,9 +268,11 @@ class NodeCore:
         """Take the chain's answer about a payout."""
         self.take_in(now, inputs.PayoutAnswer(event, txid, state, reason))
 
-    def on_endpoints(self, now: float, peer: bytes, addresses: tuple[str, ...]) -> None:
-        """Tell a peer the endpoints that peering has for it."""
-        self.take_in(now, inputs.Endpoints(peer, addresses))
+    def on_endpoints(
+        self, now: float, peer: bytes, addresses: tuple[str, ...], seen: str = ""
+    ) -> None:
+        """Tell a peer the endpoints that peering has for it, and where it is ``seen``."""
+        self.take_in(now, inputs.Endpoints(peer, addresses, seen))
 
     def on_request(self, now: float, kind: str, fields: dict[str, Any]) -> Request:
         """Take a request of this node's operator; UserError says why it cannot be met."""
@@ -265,6 +298,20 @@ class NodeCore:
     def reset_ledger(self) -> None:
         """Forget the chain index; the shell scans the chain again."""
         self.windows.ledger = Ledger(self.settings.custody)
+
+    def circle(self) -> Circle:
+        """Return who must be linked with whom: the holders, and those who are to become holders.
+
+        Before there is a key, these are the founders: the oldest of the members that are listed.
+        """
+        ctx, settings = self.ctx, self.ctx.settings
+        if ctx.key is not None:
+            holders = frozenset(ctx.key.roster) | self.wishes.parties()
+            return Circle(holders, ctx.me in holders, complete=True)
+        listed = [member.node_id for member in self.peers.members()[: settings.members]]
+        complete = len(listed) == settings.members
+        may_found = settings.joins is None and (ctx.me in listed or not complete)
+        return Circle(frozenset(listed), may_found, complete)
 
     def take(self) -> Effects:
         """Return the effects since the last call."""

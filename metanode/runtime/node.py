@@ -24,6 +24,7 @@ from metanode.chains.rpc import RpcClient
 from metanode.errors import Malformed, PeerFault
 from metanode.identity import Identity
 from metanode.protocol.node import NodeCore
+from metanode.protocol.peers.conduct import Conduct
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.peering import Peering
 from metanode.protocol.tables.effects import (
@@ -34,12 +35,13 @@ from metanode.protocol.tables.effects import (
     LearnEndpoints,
     LookUp,
     Note,
+    PassOn,
     Reindex,
     Request,
     Watch,
 )
 from metanode.protocol.tables.runner import TransitionError
-from metanode.protocol.wire.envelope import open_envelope, seal
+from metanode.protocol.wire.envelope import seal
 from metanode.runtime.chain_follower import ChainFollower
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home
@@ -49,11 +51,13 @@ from metanode.runtime.home.wiring import chain_parameters, open_disk, rpc_client
 from metanode.runtime.net.certificates import make_credentials
 from metanode.runtime.net.dialer import Dialer
 from metanode.runtime.net.links import LinkCallbacks, LinkManager
+from metanode.runtime.net.names import loopback_fault, resolve_own
 from metanode.runtime.net.peer_store import PeerStore
 from metanode.runtime.operator.admin import AdminServer
 from metanode.runtime.operator.desk import Desk
 from metanode.runtime.operator.logs import logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
+from metanode.runtime.operator.peers import PeersDesk
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
@@ -84,6 +88,7 @@ class NodeShell:
     dialer: Dialer = field(init=False)
     chain: ChainFollower = field(init=False)
     metrics: Metrics = field(factory=Metrics)
+    conduct: Conduct = field(factory=Conduct)
     log: Any = field(init=False, repr=False)
     port: int = 0
     _tasks: TaskGroup = field(init=False, repr=False)
@@ -119,11 +124,18 @@ class NodeShell:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
+            peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
             desk = Desk(self.core, self._input, partial(self.chain.send, tasks))
             admin = AdminServer(
                 self.home, self.config.admin.listen, self.status, self.metrics.render,
-                pages={"events": desk.events, "blame": desk.blame, "held": desk.held},
-                actions={"requests": desk.ask, "releases": desk.release, "pardon": desk.pardon},
+                pages={
+                    "events": desk.events, "blame": desk.blame, "held": desk.held,
+                    "peers": peers.page,
+                },
+                actions={
+                    "requests": desk.ask, "releases": desk.release, "pardon": desk.pardon,
+                    "peers": peers.act,
+                },
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)
@@ -137,25 +149,32 @@ class NodeShell:
             on_frame=self._on_frame,
             on_up=self._on_up,
             on_down=self._on_down,
-            admit=lambda host, outbound: self.dialer.admit(host, outbound),
+            admit=lambda *args: self.dialer.admit(*args),
             admit_connection=lambda host: self.dialer.admit_connection(host),
+            on_fault=lambda *args: self.dialer.misbehaved(*args),
             on_trace=self._trace,
         )
         self.links = LinkManager(
             make_credentials(self.identity, network_id), preset, callbacks, os.urandom
         )
         self.links.start(tasks)
-        listen = self.config.node.listen
-        advertised = self.config.node.advertise or listen
+        listen, advertised = self.config.node.listen, self.config.node.advertise
         peering = Peering(
-            preset=preset, listening=advertised, preconfigured=self.config.node.peers,
-            entropy=os.urandom, now=self.clock(),
-            allow_private=self.config.network.preset == "devnet",
+            preset=preset, listening=listen, advertised=advertised, seeds=self.config.network.seeds,
+            preconfigured=self.config.node.peers, entropy=os.urandom, now=self.clock(),
         )
+        key = "node.listen" if advertised is None else "node.advertise"
+        await resolve_own(key, advertised or listen)
         store = PeerStore(self.home.peers, lambda text: self.log.warning(text))
-        self.dialer = Dialer(peering, self.links, self._send_keepalive, self.clock, store)
+        self.dialer = Dialer(
+            peering, self.links, self._send_keepalive, self.clock, store, say=self._note
+        )
         self.port = await self.links.listen(listen.host, listen.port)
+        peering.bound_to(self.port)
         self.log.info("listening", host=listen.host, port=self.port)
+        fault = loopback_fault(self.config.network.preset, listen, advertised)
+        if fault is not None:
+            self.log.warning("address.loopback", reason=fault)
 
     # --- inputs ---
 
@@ -167,7 +186,7 @@ class NodeShell:
                 entry(self.clock())
             except Malformed as fault:
                 self.metrics.refused_frame("malformed")
-                self.log.warning("peer.malformed", reason=str(fault), culprits=_ids(fault))
+                self._tell("peer.malformed", fault)
                 self._close(fault)
             except TransitionError as refusal:
                 # A pair (state, event) that the tables do not allow has changed nothing.
@@ -175,8 +194,13 @@ class NodeShell:
                 self.log.warning("refused", reason=str(refusal))
             except PeerFault as fault:
                 self.metrics.refused_frame("fault")
-                self.log.warning("peer.fault", reason=str(fault), culprits=_ids(fault))
+                self._tell("peer.fault", fault)
             await self._carry_out(self.core.take())
+
+    def _tell(self, event: str, fault: PeerFault) -> None:
+        """Write a peer's fault into the log, unless it has many."""
+        if self.conduct.is_told(b"".join(fault.culprits()), self.clock()):
+            self.log.warning(event, reason=str(fault), culprits=_ids(fault))
 
     async def _input(self, entry: Input) -> None:
         await self._send_input.send(entry)
@@ -191,11 +215,18 @@ class NodeShell:
         self.metrics.frame("in", len(frame))
 
         def take(now: float) -> None:
-            network_id = self.core.settings.network_id
-            sender, message, envelope = open_envelope(network_id, self.core.codec, frame, node_id)
-            if sender != node_id:
-                raise Malformed("an envelope of another sender than the link's peer", node_id)
-            self.core.on_message(now, sender, message, envelope)
+            repeats = self.conduct.repeats(node_id, frame, now)
+            if repeats > 1:
+                return  # it has been said, and the peer has been scored for it
+            try:
+                if repeats:
+                    raise PeerFault("the same frame again and again", node_id)
+                self.core.on_frame(now, frame, node_id)
+            except PeerFault as fault:
+                # What others signed and this peer passed on may be old: it is no offence of theirs.
+                if node_id in fault.culprits():
+                    self.dialer.misbehaved(node_id, None, fault.reason)
+                raise
 
         await self._input(take)
 
@@ -220,6 +251,7 @@ class NodeShell:
             await self._input(self.core.on_tick)
             listed = len(self.core.peers.members())
             self.dialer.known_weight_share = self.core.crawler.known_share()
+            self.dialer.know(self.core.circle(), self.core.blocks.blocked())
             self.metrics.listed(listed)
             await anyio.sleep(TICK_S)
 
@@ -235,10 +267,13 @@ class NodeShell:
             )
             targets = self.links.established() if send.to is None else (send.to,)
             for target in targets:
-                if self.links.send(target, frame):
-                    self.metrics.frame("out", len(frame))
+                self._send(target, frame)
         for request in effects.requests:
             self._meet(request)
+
+    def _send(self, target: bytes, frame: bytes) -> None:
+        if self.links.send(target, frame):
+            self.metrics.frame("out", len(frame))
 
     def _trace(self, records: list[dict[str, Any]]) -> None:
         """Write the transitions of one input."""
@@ -275,7 +310,10 @@ class NodeShell:
             case EraseShare():
                 self.disk.keystore.erase(request.key_id, request.epoch, request.public_key)
             case LearnEndpoints():
-                self.dialer.keepalive_received(request.peer, request.endpoints)
+                self.dialer.keepalive_received(request.peer, request.endpoints, request.seen)
+            case PassOn():
+                for target in request.to:
+                    self._send(target, request.frame)
 
     def _note(self, event: str, fields: Mapping[str, Any]) -> None:
         quiet = event in ("round.not_yet", "attempt.refused", "ping.refused")
@@ -287,8 +325,10 @@ class NodeShell:
         elif event == "payout.signed":
             self.metrics.round("signed")
 
-    def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...]) -> None:
-        self._input_now(partial(self.core.on_endpoints, peer=node_id, addresses=addresses))
+    def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...], host: str) -> None:
+        self._input_now(
+            partial(self.core.on_endpoints, peer=node_id, addresses=addresses, seen=host)
+        )
 
     def status(self) -> dict[str, Any]:
         """Return what the operator sees: no secrets."""
@@ -301,6 +341,8 @@ class NodeShell:
             "frames_in": statistics.frames_received,
             "frames_out": statistics.frames_sent,
             "refused": dict(statistics.refusals),
+            **self.dialer.peering.report(self.clock()),
+            "blocked": self.core.blocks.report(),
             "trace": {"seq": self.trace.end.seq, "hash": self.trace.end.hash},
             "recent": self._recent[-60:],
         }

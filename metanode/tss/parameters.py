@@ -67,7 +67,7 @@ PARTS_AT_ONCE = 2
 MIN_PARTIES = 2
 MIN_THRESHOLD = 2
 MAX_PARTIES = 255
-"""More than the design's largest roster (60); bounds the work a configuration can ask for."""
+"""More than the old and new holders of the largest roster: bounds what can be asked for."""
 
 
 @frozen

@@ -24,7 +24,7 @@ from spec import messages as m
 from spec.messages import HANDSHAKE_MESSAGES, Hello
 from spec.parameters import DEVNET
 from tests.integration.attacker import CODEC, MEMBER, TARGET, Attacker, member_gone_bad
-from tests.integration.support import SIZE, Live, wait_until
+from tests.integration.support import SIZE, Live, metanode, wait_until
 
 
 @pytest.fixture
@@ -138,6 +138,36 @@ def signed_junk(identity: Identity, network_id: bytes, body: bytes) -> bytes:
     return encode_canonical({"body": body, "sender": identity.node_id, "signature": signature})
 
 
+def excluded(live: Live, who: Identity) -> dict[str, Any] | None:
+    """Return what the target says of a peer's score, if it has one."""
+    status = live.status(TARGET)
+    assert status is not None
+    found = {entry["who"]: entry for entry in status["exclusions"]}
+    return found.get(who.node_id.hex())
+
+
+def test_a_stranger_that_goes_on_is_excluded_and_shown_until_it_is_pardoned(
+    stranger: Attacker,
+) -> None:
+    """Catches misbehaviour that costs a log line, and an operator who cannot mend a mistake."""
+    live, identity = stranger.live, stranger.identity
+    for _ in range(2):
+        stranger.on_a_link(broken_signature(identity, stranger.network_id))
+    wait_until("the exclusion", lambda: (excluded(live, identity) or {}).get("until"))
+    entry = excluded(live, identity)
+    assert entry is not None
+    assert (entry["link"], entry["why"]) == ("refused", "envelope: signature is wrong")
+    stranger.on_a_link()  # it ends at once
+    home, name = live.network.homes[TARGET].path, identity.node_id.hex()
+    listed = metanode("peers", "--home", home)
+    assert listed.returncode == 0
+    assert f"{name}: envelope: signature is wrong" in listed.stdout
+    assert metanode("peers", "pardon", "--home", home, name).returncode == 0
+    assert metanode("peers", "pardon", "--home", home, name).returncode == 1
+    stranger.on_a_link(ends=False)
+    still_well(live)
+
+
 def test_a_member_with_broken_frames(member: Attacker) -> None:
     """Catches a link that survives a broken frame, or a node that does not."""
     identity, network_id = member.identity, member.network_id
@@ -161,6 +191,10 @@ def test_a_member_with_broken_frames(member: Attacker) -> None:
         before = member.refusals()
         member.on_a_link(raw=length.to_bytes(4, "big"))
         wait_until("the count of a prefix", lambda old=before: member.counted(old), patience_s=20)
+    entry = excluded(member.live, identity)
+    assert entry is not None
+    assert entry["link"] == "kept: it holds a share"
+    member.on_a_link(ends=False)
     still_well(member.live, SIZE - 2)
 
 

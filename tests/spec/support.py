@@ -122,6 +122,7 @@ GOOD: dict[str, Any] = {
     "key_id": None,
     "share_proof": bytes(65),
     "phase": "Idle",
+    "seen_as": "",
     "purpose": "keygen",
     "document": b"",
     "payload": b"",

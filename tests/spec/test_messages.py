@@ -10,6 +10,7 @@ import pytest
 
 from spec import messages
 from spec.messages import (
+    ADDRESS_CHARACTERS,
     ENVELOPED,
     HANDSHAKE,
     HANDSHAKE_MESSAGES,
@@ -57,7 +58,7 @@ def too_much(name: str, kind: str) -> list[Any]:
     if kind == "bytes | None":
         return [bytes(1 << 20), b"", "x"]
     if kind == "str":
-        return ["x" * 17, b"x", None]
+        return ["x" * (17 if name != "seen_as" else ADDRESS_CHARACTERS + 1), b"x", None]
     return [0, None if "None" not in kind else 1, object()]
 
 

@@ -24,16 +24,16 @@ from spec.fields import many, natural, octets, text
 from spec.messages import (
     HASH_OCTETS,
     INPUTS_LIMIT,
-    MEMBERS_LIMIT,
     MESSAGES,
     NODE_ID_OCTETS,
+    PARTIES_LIMIT,
     Release,
     Step,
 )
 
 VERSION: Final = 1
 RECORD_OCTETS: Final = 8 << 20
-"""More than two frames and all broadcasts of a roster of 256 have."""
+"""More than two frames and all broadcasts of the largest roster have."""
 FRAMES_LIMIT: Final = 8
 KIND_CHARACTERS: Final = 32
 REASON_CHARACTERS: Final = 160
@@ -61,7 +61,7 @@ class BlameRecord:
     event: bytes = octets(HASH_OCTETS)
     attempt: int = natural()
     digest: bytes = octets(HASH_OCTETS)
-    members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
+    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
     lane: int = natural(INPUTS_LIMIT)
     plan: bytes = octets(at_most=RECORD_OCTETS)
     kind: str = text(KIND_CHARACTERS)

@@ -30,7 +30,7 @@ from spec.fields import many, natural, octets, part, text
 from spec.messages import HASH_OCTETS, INPUTS_LIMIT, MEMBERS_LIMIT, NODE_ID_OCTETS
 
 PURPOSE_CHARACTERS: Final = 16
-PARTIES_LIMIT: Final = 1 << 16
+THRESHOLD_LIMIT: Final = 1 << 16
 
 
 class _Dealing:
@@ -63,7 +63,7 @@ class KeygenPlan(_OfOneRoster):
 
     KIND: ClassVar[str] = "keygen"
     roster: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
-    threshold: int = natural(PARTIES_LIMIT)
+    threshold: int = natural(THRESHOLD_LIMIT)
     epoch: int = natural()
 
     def lane(self, instance: bytes, number: int, members: Sequence[bytes]) -> PublicRun:
@@ -95,7 +95,7 @@ class ResharePlan(_Dealing):
     old_members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
     dealers: tuple[int, ...] = many(MEMBERS_LIMIT)
     new_members: tuple[bytes, ...] = many(MEMBERS_LIMIT, NODE_ID_OCTETS)
-    threshold: int = natural(PARTIES_LIMIT)
+    threshold: int = natural(THRESHOLD_LIMIT)
     epoch: int = natural()
 
     @property

@@ -47,8 +47,13 @@ OWN_ID: Final = "own_id"
 """The refusal of a hello with this node's own id: it has dialled itself."""
 _VERSION_BYTES: Final = 2
 _DIALLER, _LISTENER = b"dialler", b"listener"
+_GARBAGE: Final = "malformed"
+OFFENCES: Final = frozenset({
+    _GARBAGE, "other_identity", "second_hello", "second_proof", "proof_bad", "out_of_turn"
+})
+"""The refusals that only the other end's misbehaviour can bring about."""
 _REFUSALS: Final = {
-    "Garbage": "malformed",
+    "Garbage": _GARBAGE,
     "Overdue": "timeout",
     "Quiet": "idle",
     "Supersede": "duplicate",

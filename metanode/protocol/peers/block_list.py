@@ -7,6 +7,7 @@ a stranger. Whatever it rests on is judged here again before a row believes it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -67,6 +68,18 @@ class BlockList:
     def is_blocked(self, peer: bytes) -> bool:
         """Return whether a peer is on the block list: its pings count for nothing (F-08)."""
         return self.standing(peer) == "blocked"
+
+    def blocked(self) -> frozenset[bytes]:
+        """Return the peers that are blocked."""
+        return frozenset(peer for peer in self.entries if self.is_blocked(peer))
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return who is blocked, of what, and until when."""
+        return [
+            {"node_id": peer.hex(), "reason": entry.reason, "until": round(entry.until)}
+            for peer, entry in sorted(self.entries.items())
+            if self.is_blocked(peer)
+        ]
 
     # --- what the tables are told ---
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import evolve, frozen
@@ -22,6 +23,10 @@ _PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 _IPV4_SUBNET_BITS: Final = 24
 _IPV6_SITE_BITS: Final = 48
 _IPV6_SUBNET_BITS: Final = 32
+
+GLOBAL: Final = "global"
+PRIVATE: Final = "private"
+LOOPBACK: Final = "loopback"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -104,25 +109,44 @@ def parse_endpoint(text: str, allow_names: bool = False, any_port: bool = False)
     return endpoint
 
 
-def is_dialable(endpoint: Endpoint, allow_private: bool) -> bool:
-    """Tell whether an endpoint heard from a peer may be dialled.
+def network_kind(host: str) -> str | None:
+    """Return which kind of network ``host`` lies in: global, private or loopback.
 
-    Never: unspecified, multicast, broadcast and reserved addresses, host names. Addresses of
-    private networks and the loopback only when ``allow_private``, or a stranger could point the
-    node at services inside the operator's network.
+    None where nobody can listen: a name, an unspecified, multicast, broadcast or reserved address.
     """
-    address = endpoint.address
+    address = _address(host)
     if address is None or address.is_unspecified or address.is_multicast:
-        return False
-    if address.is_loopback or address.is_private or address.is_link_local:
-        return allow_private and str(address) != "255.255.255.255"
-    return not address.is_reserved and address.is_global
+        return None
+    if address.is_loopback:
+        return LOOPBACK
+    if str(address) == "255.255.255.255":
+        return None
+    if address.is_private or address.is_link_local:
+        return PRIVATE
+    return GLOBAL if address.is_global and not address.is_reserved else None
+
+
+def kinds_of(endpoints: Iterable[Endpoint]) -> frozenset[str]:
+    """Return the kinds of network that a node with these endpoints takes part in.
+
+    That is the public one, and those in which its operator's own endpoints lie.
+    """
+    kinds = {network_kind(endpoint.host) for endpoint in endpoints}
+    return frozenset({GLOBAL, *(kind for kind in kinds if kind is not None)})
+
+
+def is_dialable(endpoint: Endpoint, kinds: frozenset[str]) -> bool:
+    """Tell whether an endpoint heard from a peer may be dialled by a node of these networks.
+
+    Private networks and the loopback only where the operator is in them, or a stranger could point
+    the node at services inside the operator's network.
+    """
+    return network_kind(endpoint.host) in kinds
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether ``host`` is an address of the machine itself."""
-    address = _address(host)
-    return address is not None and address.is_loopback
+    return network_kind(host) == LOOPBACK
 
 
 def ip_group(host: str) -> str:

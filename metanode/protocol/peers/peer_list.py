@@ -15,7 +15,7 @@ from metanode.chains.base import StakeReason
 from metanode.custody.types import Outpoint
 from metanode.hashing import tagged_hash
 from metanode.protocol.context import Context, outpoint_of, outpoint_ref, whole
-from metanode.protocol.inputs import Endpoints, StakeAnswer
+from metanode.protocol.inputs import Endpoints, Received, StakeAnswer
 from metanode.protocol.keys.epoch import Member
 from metanode.protocol.peers.block_list import BlockList
 from metanode.protocol.peers.stakes import Stakes
@@ -42,6 +42,7 @@ class Heard:
     at: float
     stake: Outpoint
     phase: str
+    relayed: bool = False
     asked: float = 0.0
     member: Member | None = None
     refused: StakeReason | None = None
@@ -88,7 +89,7 @@ class PeerList:
     @fact
     def pings_missed(self, p: bytes, q: bytes) -> bool:
         heard = self.heard.get(q)
-        return heard is not None and self.ctx.now - heard.at > self.patience()
+        return heard is not None and self.ctx.now - heard.at > self.patience(q)
 
     # --- what is said ---
 
@@ -114,7 +115,8 @@ class PeerList:
     @message("kept_alive")
     def kept_alive(self, p: bytes) -> Keepalive:
         entry = self.ctx.input
-        return Keepalive(entry.addresses if isinstance(entry, Endpoints) else ())
+        said = entry if isinstance(entry, Endpoints) else Endpoints(p, ())
+        return Keepalive(said.addresses, said.seen)
 
     # --- what happens ---
 
@@ -141,7 +143,7 @@ class PeerList:
     @admits("keepalive")
     def admit_keepalive(self, sender: bytes, keepalive: Keepalive) -> bool:
         """Hand the endpoints that a peer knows to the shell."""
-        self.ctx.ask(LearnEndpoints(sender, keepalive.endpoints))
+        self.ctx.ask(LearnEndpoints(sender, keepalive.endpoints, keepalive.seen_as))
         return True
 
     @handles("ping_sent")
@@ -170,6 +172,7 @@ class PeerList:
         if heard is None or heard.stake != stake:
             heard = self.heard[peer] = Heard(0, 0.0, stake, "")
         heard.sequence, heard.at, heard.phase = ping.sequence, ctx.now, ping.phase
+        heard.relayed = isinstance(ctx.input, Received) and ctx.input.via is not None
         self._note_presence(peer, ping)
         in_question = self._listing(peer) == "checking"
         if in_question and ctx.now - heard.asked >= ctx.preset.stake_query_s:
@@ -234,9 +237,12 @@ class PeerList:
         context = ping_proof_context(self.ctx.settings.network_id, sender, ping.sequence)
         return verify_share(key.public_share(sender), context, ping.share_proof)
 
-    def patience(self) -> float:
-        """Return after how many seconds without a ping a peer is missing."""
-        return self.ctx.preset.ping_period_s * self.ctx.preset.pings_missed_limit
+    def patience(self, peer: bytes) -> float:
+        """Return how long a peer may be silent: one without a link here is heard once a round."""
+        heard, preset = self.heard.get(peer), self.ctx.preset
+        far = heard is not None and heard.relayed
+        period = max(preset.ping_period_s, preset.round_period_s if far else 0)
+        return period * preset.pings_missed_limit
 
     # --- who is there ---
 

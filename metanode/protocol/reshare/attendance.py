@@ -67,7 +67,8 @@ class Attendances:
         """Yield the peers without a share whose stake is good, and who pinged a moment ago."""
         ctx, settled = self.ctx, self.stakes.settled()
         for peer, (at, stake) in self.peers.presence.items():
-            if ctx.now - at > self.peers.patience() or ctx.key is None or peer in ctx.key.roster:
+            silent = ctx.now - at > self.peers.patience(peer)
+            if silent or ctx.key is None or peer in ctx.key.roster:
                 continue
             member = self.stakes.member_at(peer, stake, settled)
             if member is not None:

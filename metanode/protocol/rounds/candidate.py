@@ -140,10 +140,9 @@ class Candidates:
 
     @admits("publish")
     def admit_publish(self, sender: bytes, message: Publish) -> bool:
-        """Note what a member saw; :meth:`note_seen` bounds it."""
-        for reference in message.seen:
-            self.note_seen(outpoint_of(reference), sender)
-        return True
+        """Note what a member saw, which counts if it is news; :meth:`note_seen` bounds it."""
+        news = [self.note_seen(outpoint_of(each), sender) for each in message.seen]
+        return any(news)
 
     def _settled(self, tip: int) -> int:
         """Return the height of the newest block that is deep enough below a tip."""

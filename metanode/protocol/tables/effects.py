@@ -88,13 +88,24 @@ class EraseShare:
 
 @frozen
 class LearnEndpoints:
-    """A peer has told where others listen."""
+    """A peer has told where others listen, and at which address it sees this node."""
 
     peer: bytes
     endpoints: tuple[str, ...]
+    seen: str = ""
 
 
-Request = Note | CheckStake | Broadcast | LookUp | Watch | Reindex | EraseShare | LearnEndpoints
+@frozen
+class PassOn:
+    """Pass a frame that another node signed on to these peers, as it is."""
+
+    frame: bytes = field(repr=False)
+    to: tuple[bytes, ...]
+
+
+Request = (
+    Note | CheckStake | Broadcast | LookUp | Watch | Reindex | EraseShare | LearnEndpoints | PassOn
+)
 """What a core asks of its shell that is neither a write nor a send."""
 
 

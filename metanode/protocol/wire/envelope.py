@@ -93,7 +93,11 @@ def open_envelope(
     sender's.
     """
     envelope = parse_envelope(frame, *link_peer)
+    return envelope.sender, open_parsed(network_id, codec, envelope, *link_peer), envelope
+
+
+def open_parsed(network_id: bytes, codec: Codec, envelope: Envelope, *link_peer: bytes) -> Any:
+    """Return the message of an envelope, as :func:`open_envelope`."""
     if not verify_signed(network_id, envelope.sender, envelope.body, envelope.signature):
         raise Malformed("envelope: signature is wrong", *link_peer)
-    message = codec.decode(envelope.body, envelope.sender)
-    return envelope.sender, message, envelope
+    return codec.decode(envelope.body, envelope.sender)

@@ -28,10 +28,11 @@ from metanode.protocol.peers.endpoints import Endpoint, parse_endpoint
 from metanode.runtime.store.files import read_bounded
 from metanode.tss.curve import parse_point
 from spec.chains import CHAINS
-from spec.parameters import PRESETS, Preset, quorum_fault
+from spec.parameters import LARGEST_ROSTER, PRESETS, Preset, quorum_fault
 
 MAX_CONFIG_BYTES = 64 << 10
-MAX_MEMBERS = 300
+MAX_SEEDS = 32
+MAX_PEERS = 1024
 MAX_AMOUNT = MAX_MONEY
 MAX_TIME = 2**40
 PRESET_NAMES = ("mainnet", "devnet")
@@ -46,6 +47,14 @@ def _between(low: int, high: int, unit: str) -> Any:
     def bounded(_instance: object, attribute: Attribute[Any], value: Any) -> None:
         if value is not None and not low <= value <= high:
             raise ValueError(f"{attribute.name}: {value} is out of bounds: {low}..{high} {unit}")
+
+    return bounded
+
+
+def _at_most(number: int, what: str) -> Any:
+    def bounded(_instance: object, attribute: Attribute[Any], value: tuple[object, ...]) -> None:
+        if len(value) > number:
+            raise ValueError(f"{attribute.name}: {len(value)} {what}, at most {number} are read")
 
     return bounded
 
@@ -75,15 +84,19 @@ def operators_endpoint(text: str) -> Endpoint:
 
 @frozen(kw_only=True)
 class NetworkSection:
-    """What all members agree on: the network's name, its preset, n, t, f and the keygen window."""
+    """What all members agree on: the network's name, its preset, n, t, f and the keygen window.
+
+    ``seeds`` goes from member to member with the rest, but nobody needs the same ones.
+    """
 
     name: str = field(validator=_matches(_NAME, "a name of 1 to 32 characters a-z, 0-9, -"))
     preset: str = field(validator=_one_of(*PRESET_NAMES))
-    members: int = field(validator=_between(1, MAX_MEMBERS, "members"))
-    threshold: int = field(validator=_between(1, MAX_MEMBERS, "members"))
-    byzantine: int = field(validator=_between(0, MAX_MEMBERS, "members"))
+    members: int = field(validator=_between(2, LARGEST_ROSTER, "members"))
+    threshold: int = field(validator=_between(2, LARGEST_ROSTER, "members"))
+    byzantine: int = field(validator=_between(0, LARGEST_ROSTER, "members"))
     keygen_until: int = field(validator=_between(0, MAX_TIME, "unix seconds"))
     keygen: str = field(default="clock", validator=_one_of(*KEYGEN_MODES))
+    seeds: tuple[Endpoint, ...] = field(default=(), validator=_at_most(MAX_SEEDS, "seeds"))
 
     def __attrs_post_init__(self) -> None:
         fault = quorum_fault(self.members, self.threshold, self.byzantine)
@@ -110,7 +123,7 @@ class NodeSection:
 
     listen: Endpoint
     advertise: Endpoint | None = None
-    peers: tuple[Endpoint, ...] = ()
+    peers: tuple[Endpoint, ...] = field(default=(), validator=_at_most(MAX_PEERS, "peers"))
     passphrase_file: str | None = None
     joins: str | None = field(default=None, validator=_optional_key)
 
@@ -227,7 +240,7 @@ class Config:
         """Return 32 bytes that are equal exactly for nodes whose shared settings are equal."""
         preset, network, chain = self.parameters(), self.network, self.chain
         shared = [
-            *attrs.astuple(network),
+            *attrs.astuple(network, filter=attrs.filters.exclude("seeds")),
             self.stake.minimum,
             chain.kind,
             chain.chain,
@@ -283,7 +296,9 @@ def _converter() -> cattrs.Converter:
 
     def endpoints(value: Any, _type: object) -> tuple[Endpoint, ...]:
         _expect(value, list)
-        return tuple(endpoint(item, Endpoint) for item in value)
+        for item in value:
+            _expect(item, str)
+        return tuple(parse_endpoint(item, allow_names=True) for item in value)
 
     def section(cls: type) -> Any:
         structure: Any = make_dict_structure_fn(

@@ -21,8 +21,8 @@ from spec.parameters import PRESETS
 HEADER = """\
 # Configuration of one metanode. Unknown keys are refused; a changed file counts at the next start.
 # The keys marked [shared] must be equal at all members: they make up the network id, and nodes
-# with another network id never connect. Amounts are in the chain's base unit (satoshi), times in
-# seconds.
+# with another network id never connect. Those marked [passed on] a new member takes over too.
+# Amounts are in the chain's base unit (satoshi), times in seconds.
 """
 
 SECTIONS = {
@@ -43,7 +43,8 @@ KEYS = {
     "network.byzantine": "[shared] f, members that may lie; 2t-n > f and n-f >= t must hold",
     "network.keygen_until": "[shared] unix seconds: after this moment no key is generated",
     "network.keygen": '[shared] "clock": a key is made at once; "command": when operators ask',
-    "node.listen": 'TCP endpoint to listen on, "host:port"',
+    "network.seeds": '[passed on] asked when too few are known, e.g. ["seeds.example.org:7000"]',
+    "node.listen": 'TCP endpoint to listen on, "host:port"; "[::]:port" serves IPv4 and IPv6',
     "node.advertise": "endpoint that other nodes dial, when it is not the one above",
     "node.peers": 'endpoints dialled first, e.g. ["10.0.0.1:7000"]; one is enough to find the rest',
     "node.passphrase_file": "file (mode 0600) with the passphrase; without it `run` asks",
@@ -71,6 +72,9 @@ KEYS = {
 
 SHARED = frozenset(path for path, text in KEYS.items() if text.startswith("[shared]"))
 """The keys that enter the network id."""
+
+PASSED_ON = SHARED | {path for path, text in KEYS.items() if text.startswith("[passed on]")}
+"""The keys that a new member takes from another one's file."""
 
 _PRESET_KEYS = {"block_list.duration_s": "block_duration_s"}
 

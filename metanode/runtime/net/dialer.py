@@ -4,40 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from metanode.protocol.peers.endpoints import Endpoint, ip_group
-from metanode.protocol.peers.peering import Decision, Dial, Peering, SendKeepalive
+from metanode.errors import Unavailable
+from metanode.protocol.peers.endpoints import Endpoint
+from metanode.protocol.peers.mesh import Circle
+from metanode.protocol.peers.names import Resolve
+from metanode.protocol.peers.peering import Decision, Dial, Drop, Peering, SendKeepalive
+from metanode.protocol.peers.standing import EXCLUDED
 from metanode.runtime.net.links import REACHED_SELF, LinkManager
+from metanode.runtime.net.names import Resolver, resolve
 from metanode.runtime.net.peer_store import PeerStore
 
 TICK_S: Final = 0.25
-SendEndpoints = Callable[[bytes, tuple[str, ...]], None]
+SendEndpoints = Callable[[bytes, tuple[str, ...], str], None]
 Clock = Callable[[], float]
+Say = Callable[[str, dict[str, Any]], None]
+"""What the operator should know: an event and its fields."""
 
 
 class Dialer:
     """Keeps the node linked with its peers.
 
     The node forwards ``LinkCallbacks`` to :meth:`link_up`, :meth:`link_down` and received
-    keepalives to :meth:`keepalive_received`; ``send_keepalive`` wraps endpoints into a signed
-    message and sends it.
+    keepalives to :meth:`keepalive_received`; ``send_keepalive`` wraps endpoints, and the address
+    that we see of the peer, into a signed message and sends it.
     """
 
     def __init__(
         self, peering: Peering, links: LinkManager, send_keepalive: SendEndpoints, clock: Clock,
-        store: PeerStore | None = None,
+        store: PeerStore | None = None, resolver: Resolver = resolve,
+        say: Say = lambda _event, _fields: None,
     ) -> None:
         """Take the peering core and its surroundings; ``clock()`` is unix time in seconds."""
-        self._peering = peering
+        self.peering = peering
         self._links = links
         self._send_keepalive = send_keepalive
         self._clock = clock
         self._store = store
+        self._resolver = resolver
+        self._say = say
+        self._said: str | None = None
         self._task_group: TaskGroup | None = None
         self.known_weight_share = 0.0
 
@@ -45,60 +56,102 @@ class Dialer:
         """Dial and keep alive until cancelled; saves the peer store regularly and at the end."""
         if self._store is not None:
             records = await anyio.to_thread.run_sync(self._store.load)
-            self._peering.restore(records, self._clock())
-        next_save = self._clock() + self._peering.preset.peer_store_period_s
+            self.peering.restore(records, self._clock())
+        next_save = self._clock() + self.peering.preset.peer_store_period_s
         try:
             async with anyio.create_task_group() as self._task_group:
                 while True:
                     now = self._clock()
-                    self._carry_out(self._peering.tick(now, self.known_weight_share))
+                    self._carry_out(self.peering.tick(now, self.known_weight_share))
+                    self._say_of_own_address()
                     if now >= next_save:
-                        next_save = now + self._peering.preset.peer_store_period_s
-                        await self._save()
+                        next_save = now + self.peering.preset.peer_store_period_s
+                        await self.save()
                     await anyio.sleep(TICK_S)
         finally:
             self._task_group = None
             with anyio.CancelScope(shield=True):
-                await self._save()
+                await self.save()
 
     def link_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         """Note a new link and greet the peer."""
-        self._carry_out(self._peering.link_up(node_id, host, dialled, self._clock()))
+        self._carry_out(self.peering.link_up(node_id, host, dialled, self._clock()))
 
     def link_down(self, node_id: bytes, reason: str) -> None:
         """Note the end of the last link to a peer."""
-        self._peering.link_down(node_id, self._clock())
+        self.peering.link_down(node_id, self._clock())
 
-    def keepalive_received(self, node_id: bytes, endpoints: Iterable[str]) -> tuple[str, ...]:
+    def keepalive_received(
+        self, node_id: bytes, endpoints: Iterable[str], seen: str = ""
+    ) -> tuple[str, ...]:
         """Learn from a peer's keepalive and dial what is new; returns the refused endpoints."""
         now = self._clock()
-        refused = self._peering.keepalive_received(node_id, endpoints, now)
-        self._dial_more(now)
+        refused = self.peering.keepalive_received(node_id, endpoints, now, seen)
+        self.dial_more()
         return refused
 
-    def admit(self, host: str, outbound: bool) -> str | None:
-        """Return why no link with ``host`` may be made, or None (for ``LinkCallbacks``)."""
-        return self._peering.admits(host, outbound, self._clock())
+    def admit(self, host: str, outbound: bool, node_id: bytes) -> str | None:
+        """Return why a link with a peer is not kept, or None (for ``LinkCallbacks``)."""
+        return self.peering.admits(host, outbound, self._clock(), node_id)
+
+    def know(self, circle: Circle, blocked: frozenset[bytes] = frozenset()) -> None:
+        """Take up who must be linked with whom, and who is blocked, as the node knows it now."""
+        self.peering.circle = circle
+        self.peering.standing.blocked = blocked
 
     def admit_connection(self, host: str) -> str | None:
         """Return why a connection is not worth a handshake, or None (for ``LinkCallbacks``)."""
-        excluded = self._peering.exclusions.excluded(ip_group(host), self._clock())
-        return "excluded after misbehaviour" if excluded else None
+        return self.peering.standing.refuses(host, self._clock(), None)
 
-    def _dial_more(self, now: float) -> None:
-        self._carry_out(self._peering.dial_now(now, self.known_weight_share))
+    def misbehaved(self, node_id: bytes | None, host: str | None, why: str) -> None:
+        """Score what a peer did; the link of a stranger that is excluded ends.
+
+        ``host`` may be left out when the peer has a link.
+        """
+        peering, now = self.peering, self._clock()
+        if node_id is not None and host is None:
+            host = peering.linked().get(node_id, (None,))[0]
+        if not peering.standing.offend(now, why, node_id, host):
+            return
+        who = host if node_id is None else node_id.hex()[:16]
+        stays = node_id in peering.circle.members
+        self._say("peer.misbehaves" if stays else "peer.excluded", {"peer": who, "reason": why})
+        if node_id is not None and not stays:
+            self._links.close(node_id, EXCLUDED)
+
+    def dial_more(self) -> None:
+        """Dial what may be dialled at once."""
+        self._carry_out(self.peering.dial_now(self._clock(), self.known_weight_share))
+
+    async def ask_name(self, name: Endpoint) -> str | None:
+        """Resolve a name and take the answer up; returns why it does not resolve, or None."""
+        try:
+            addresses = await self._resolver(name)
+        except Unavailable as error:
+            fault = str(error)
+            if self.peering.names.unresolved(name, fault, self._clock()):
+                self._say("name.unresolved", {"name": str(name), "reason": fault})
+            return fault
+        self.peering.word.resolved(name, addresses, self._clock())
+        self.dial_more()
+        return None
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
             match decision:
                 case Dial(endpoint=endpoint):
                     self._start_dial(endpoint)
-                case SendKeepalive(node_id=node_id, endpoints=endpoints):
-                    self._send_keepalive(node_id, tuple(str(each) for each in endpoints))
+                case SendKeepalive(node_id=node_id, endpoints=endpoints, host=host):
+                    self._send_keepalive(node_id, tuple(str(each) for each in endpoints), host)
+                case Drop(node_id=node_id, reason=reason):
+                    self._links.close(node_id, reason)
+                case Resolve(name=name):
+                    if self._task_group is not None:
+                        self._task_group.start_soon(self.ask_name, name)
 
     def _start_dial(self, endpoint: Endpoint) -> None:
         if self._task_group is None:
-            self._peering.dial_failed(endpoint, -math.inf)
+            self.peering.dial_failed(endpoint, -math.inf)
         else:
             self._task_group.start_soon(self._dial, endpoint)
 
@@ -106,14 +159,22 @@ class Dialer:
         outcome = await self._links.dial(endpoint)
         now = self._clock()
         if outcome.node_id is not None:
-            self._peering.dial_answered(endpoint, outcome.node_id, now)
+            self.peering.dial_answered(endpoint, outcome.node_id, now)
         elif outcome.reason == REACHED_SELF:
-            self._peering.dial_reached_self(endpoint)
+            self.peering.dial_reached_self(endpoint)
         else:
-            self._peering.dial_failed(endpoint, now)
-        self._dial_more(now)
+            self.peering.dial_failed(endpoint, now)
+        self.dial_more()
 
-    async def _save(self) -> None:
+    def _say_of_own_address(self) -> None:
+        """Say once what is wrong with the own address, and once that it is well again."""
+        fault = self.peering.own.fault(len(self.peering.linked()))
+        if fault != self._said:
+            self._said = fault
+            self._say("address.unreachable" if fault else "address.reached", {"reason": fault})
+
+    async def save(self) -> None:
+        """Replace the peer store."""
         if self._store is not None:
-            records = self._peering.snapshot(self._clock())
+            records = self.peering.snapshot(self._clock())
             await anyio.to_thread.run_sync(self._store.save, records)

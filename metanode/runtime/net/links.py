@@ -20,15 +20,18 @@ from attrs import define, field, frozen
 from metanode.errors import LocalFault, Malformed, PeerFault, Unavailable
 from metanode.protocol.links.handshake import (
     MAX_LINKS_PER_PEER,
+    OFFENCES,
     OWN_ID,
     Handshakes,
     Link,
     LinkTerms,
 )
 from metanode.protocol.peers.endpoints import Endpoint
+from metanode.protocol.peers.mesh import NO_ROOM
 from metanode.protocol.wire.framing import FrameReader, encode_frame
 from metanode.runtime.net.certificates import Credentials
 from metanode.runtime.net.transport import (
+    OTHER_NETWORK,
     STREAM_ERRORS,
     Channel,
     HalfOpenPlaces,
@@ -48,7 +51,10 @@ BATCH_BYTES: Final = 65_536
 
 @frozen
 class DialOutcome:
-    """How a dial ended: the node that answered, or why none did."""
+    """How a dial ended: the node that answered, or why none did.
+
+    Both are there when the node answered and no link with it is wanted.
+    """
 
     node_id: bytes | None
     reason: str | None = None
@@ -59,16 +65,20 @@ class LinkCallbacks:
     """What the node wants to hear; only ``on_frame`` may wait, and it holds back that link alone.
 
     ``on_up(node_id, host, dialled)`` comes with the first link to a peer, ``on_down(node_id,
-    reason)`` with the end of the last. ``admit(host, outbound)`` returns why no link with that
-    address may be made, or None; ``admit_connection(host)`` is asked before any work is spent on
-    it.
+    reason)`` with the end of the last. ``admit(host, outbound, node_id)`` returns why a link with
+    that peer is not kept, or None; ``admit_connection(host)`` is asked before any work is spent on
+    a connection that comes in. ``on_fault(node_id, host, reason)`` tells of bytes that are no
+    protocol; the node id is None when the other end has not proved one.
     """
 
     on_frame: Callable[[bytes, bytes], Awaitable[None]]
     on_up: Callable[[bytes, str, Endpoint | None], None]
     on_down: Callable[[bytes, str], None]
-    admit: Callable[[str, bool], str | None] = field(default=lambda host, outbound: None)
+    admit: Callable[[str, bool, bytes], str | None] = field(
+        default=lambda host, outbound, node_id: None
+    )
     admit_connection: Callable[[str], str | None] = field(default=lambda host: None)
+    on_fault: Callable[[bytes | None, str, str], None] = field(default=lambda *_: None)
     on_trace: Callable[[list[dict[str, Any]]], None] | None = field(default=None)
 
 
@@ -137,9 +147,6 @@ class LinkManager:
 
     async def dial(self, endpoint: Endpoint) -> DialOutcome:
         """Try to make a link; returns when the handshake is over, the link lives on."""
-        refusal = self._callbacks.admit(endpoint.host, True)
-        if refusal is not None:
-            return DialOutcome(None, refusal)
         try:
             channel = await open_channel(
                 self._network, self._credentials, endpoint, self._preset.connect_timeout_s
@@ -153,7 +160,7 @@ class LinkManager:
         if channel.peer_id == self._credentials.identity.node_id:
             reason = REACHED_SELF
         if connection is None:
-            return DialOutcome(None, reason)
+            return DialOutcome(channel.peer_id if reason == NO_ROOM else None, reason)
         self._tasks().start_soon(self._run, connection)
         return DialOutcome(channel.peer_id)
 
@@ -211,6 +218,8 @@ class LinkManager:
                 self.statistics.refusals["hung up"] += 1
             except Malformed as error:
                 self.statistics.refusals[error.reason] += 1
+                if error.reason not in OTHER_NETWORK:
+                    self._callbacks.on_fault(None, host, error.reason)
         if connection is None:
             # The scope may have been cancelled before anything owned the stream.
             await anyio.aclose_forcefully(stream)
@@ -242,6 +251,8 @@ class LinkManager:
             if reason is not None or not self._handshakes.established(link):
                 reason = link.refusal or reason or "ended"
                 self.statistics.refusals[reason] += 1
+                if reason in OFFENCES:
+                    self._callbacks.on_fault(channel.peer_id, channel.host, reason)
                 await self._discard(channel, link)
         return None, reason
 
@@ -272,7 +283,7 @@ class LinkManager:
     def _not_admitted(self, channel: Channel, link: Link) -> str | None:
         if channel.peer_id in self._peers:
             return None
-        return self._callbacks.admit(channel.host, link.outbound)
+        return self._callbacks.admit(channel.host, link.outbound, channel.peer_id)
 
     async def _discard(self, channel: Channel, link: Link) -> None:
         self._handshakes.end(link)
@@ -342,6 +353,7 @@ class LinkManager:
                     return
         except Malformed as error:
             self._handshakes.garbage(link)
+            self._callbacks.on_fault(node_id, connection.channel.host, error.reason)
             connection.drop(error.reason)
         except PeerFault as error:
             connection.drop(error.reason)

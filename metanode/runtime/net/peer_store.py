@@ -1,7 +1,8 @@
-"""The peer store: endpoints that were reached, kept in a file across restarts.
+"""The peer store: endpoints that were reached or added, kept in a file across restarts.
 
-It only saves time at the next start. A file that is missing, damaged, too long or written by
-another version is therefore ignored with a warning, never an error.
+After an outage of any length it is what a node finds the others by. A file that is missing,
+damaged, too long or written by another version is ignored with a warning, never an error: the
+configured peers and the seeds are left.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import ClassVar, Final
 from attrs import frozen
 
 from metanode.errors import Malformed, Unavailable, UserError
+from metanode.identity import NODE_ID_BYTES
+from metanode.protocol.peers.address_book import PeerRecord
 from metanode.protocol.peers.endpoints import parse_endpoint
-from metanode.protocol.peers.peering import PeerRecord
 from metanode.protocol.wire.codec import Codec
 from metanode.runtime.store.files import atomic_write, read_bounded
 
@@ -27,17 +29,21 @@ Warn = Callable[[str], None]
 
 @frozen
 class StoredPeer:
-    """One line of the store: an endpoint as text, and when it was last seen (unix ms)."""
+    """One line of the store: an endpoint as text, when it was last seen (unix ms), who answered
+    there, and whether the operator added it.
+    """
 
     endpoint: str
     seen_ms: int
+    node_id: bytes | None
+    added: bool
 
 
 @frozen
 class StoredPeers:
     """The whole file."""
 
-    KIND: ClassVar[str] = "peer_store_1"
+    KIND: ClassVar[str] = "peer_store_2"
     peers: tuple[StoredPeer, ...]
 
 
@@ -68,13 +74,19 @@ class PeerStore:
             except ValueError as error:
                 self._warn(f"peer store: {peer.endpoint!r} is ignored: {error}")
                 continue
-            records.append(PeerRecord(endpoint, peer.seen_ms / 1000))
+            node_id = peer.node_id
+            if node_id is not None and len(node_id) != NODE_ID_BYTES:
+                self._warn(f"peer store: {peer.endpoint!r} is ignored: no node id")
+                continue
+            records.append(PeerRecord(endpoint, peer.seen_ms / 1000, node_id, peer.added))
         return tuple(records)
 
     def save(self, records: tuple[PeerRecord, ...]) -> None:
         """Replace the file by the first ``MAX_STORED`` records; warns when the disk refuses."""
         peers = tuple(
-            StoredPeer(str(record.endpoint), int(record.seen_at * 1000))
+            StoredPeer(
+                str(record.endpoint), int(record.seen_at * 1000), record.node_id, record.added
+            )
             for record in records[:MAX_STORED]
         )
         try:

@@ -40,6 +40,9 @@ STREAM_ERRORS: Final = (
 )
 """What a stream may raise because of the other end or the net; ssl.SSLError is an OSError."""
 
+OTHER_NETWORK: Final = frozenset({"TLS: CERTIFICATE_VERIFY_FAILED", "TLS: TLSV1_ALERT_UNKNOWN_CA"})
+"""How a peer of another network fails: by mistake rather than by intent."""
+
 Handler = Callable[[AnyByteStream, str], Coroutine[Any, Any, None]]
 
 
@@ -131,9 +134,15 @@ class TcpNetwork:
     """The real network."""
 
     async def listen(self, host: str, port: int) -> TcpListening:
-        """Bind ``host:port``; raises UserError naming the port when it is taken or not ours."""
+        """Bind ``host:port``; raises UserError naming the port when it is taken or not ours.
+
+        ``::`` is all addresses of both families, where the machine has both.
+        """
+        everywhere = host in ("", "::")
         try:
-            multi = await anyio.create_tcp_listener(local_host=host or None, local_port=port)
+            multi = await anyio.create_tcp_listener(
+                local_host=None if everywhere else host, local_port=port
+            )
         except OSError as error:
             raise UserError(_bind_fault(host, port, error)) from error
         sockets = [each for each in multi.listeners if isinstance(each, SocketListener)]

@@ -9,6 +9,7 @@ from metanode.protocol.peers.endpoints import (
     ip_group,
     is_dialable,
     is_loopback,
+    kinds_of,
     parse_endpoint,
     subnet_group,
 )
@@ -59,8 +60,8 @@ def test_groups_bound_what_one_network_can_take() -> None:
 )
 def test_private_addresses_are_dialled_in_local_networks_only(host: str) -> None:
     """Catches a stranger who points the node at services inside the operator's network."""
-    assert not is_dialable(Endpoint(host, 1), allow_private=False)
-    assert is_dialable(Endpoint(host, 1), allow_private=True)
+    assert not is_dialable(Endpoint(host, 1), kinds_of([]))
+    assert is_dialable(Endpoint(host, 1), kinds_of([Endpoint(host, 2)]))
 
 
 @pytest.mark.parametrize(
@@ -68,10 +69,19 @@ def test_private_addresses_are_dialled_in_local_networks_only(host: str) -> None
 )
 def test_some_hosts_are_never_dialled(host: str) -> None:
     """Catches a dial to everybody or to nobody."""
-    assert not is_dialable(Endpoint(host, 1), allow_private=True)
+    own = kinds_of([Endpoint(host, 1), Endpoint("127.0.0.1", 1), Endpoint("10.0.0.1", 1)])
+    assert not is_dialable(Endpoint(host, 1), own)
 
 
 def test_public_addresses_are_dialled() -> None:
     """Catches a filter that lets nothing through."""
-    assert is_dialable(Endpoint("8.8.8.8", 1), allow_private=False)
-    assert is_dialable(Endpoint("2606:4700::1", 1), allow_private=False)
+    assert is_dialable(Endpoint("8.8.8.8", 1), kinds_of([]))
+    assert is_dialable(Endpoint("2606:4700::1", 1), kinds_of([]))
+
+
+def test_a_private_network_opens_itself_and_not_the_loopback() -> None:
+    """Catches a stranger in the operator's network who points the node at its own services."""
+    inside = kinds_of([Endpoint("0.0.0.0", 7000), Endpoint("10.0.0.1", 7000)])
+    assert is_dialable(Endpoint("192.168.1.1", 7000), inside)
+    assert not is_dialable(Endpoint("127.0.0.1", 22), inside)
+    assert not is_dialable(Endpoint("10.0.0.1", 1), kinds_of([Endpoint("127.0.0.1", 7000)]))

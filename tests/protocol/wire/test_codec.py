@@ -71,9 +71,11 @@ def test_a_message_survives_the_round_trip() -> None:
 def test_the_payload_is_a_map_of_kind_and_body() -> None:
     """Catches a changed wire format."""
     payload = Codec(MESSAGES).encode(Keepalive(("[::1]:1",)))
-    assert cbor2.loads(payload) == {"k": "keepalive", "b": {"endpoints": ["[::1]:1"]}}
+    body = {"endpoints": ["[::1]:1"], "seen_as": ""}
+    assert cbor2.loads(payload) == {"k": "keepalive", "b": body}
     assert payload.hex() == (
-        "a26162a169656e64706f696e747381675b3a3a315d3a31616b696b656570616c697665"
+        "a26162a2677365656e5f61736069656e64706f696e747381675b3a3a315d3a31"
+        "616b696b656570616c697665"
     )
 
 

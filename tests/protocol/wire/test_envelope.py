@@ -8,7 +8,7 @@ from metanode.errors import LocalFault
 from metanode.identity import Identity
 from metanode.protocol.wire.codec import Codec, decode_canonical
 from metanode.protocol.wire.envelope import open_envelope, parse_envelope, seal, verify_signed
-from spec.messages import MESSAGES, PAYLOAD_OCTETS, Keepalive, Release
+from spec.messages import MESSAGES, PARTIES_LIMIT, PAYLOAD_OCTETS, Keepalive, Release
 
 NETWORK = bytes(range(32))
 CODEC = Codec(MESSAGES)
@@ -58,7 +58,7 @@ def test_the_frame_has_the_keys_of_the_grammar() -> None:
 
 def test_the_longest_payload_of_the_catalogue_fits_a_frame() -> None:
     """Catches bounds of messages that together are over the bound of a frame."""
-    release = Release(bytes(32), 0, 0, bytes(PAYLOAD_OCTETS), 255)
+    release = Release(bytes(32), 0, 0, bytes(PAYLOAD_OCTETS), PARTIES_LIMIT)
     assert open_envelope(NETWORK, CODEC, seal(ALICE, NETWORK, CODEC, release))[1] == release
 
 

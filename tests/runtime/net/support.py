@@ -39,6 +39,7 @@ class RunningNode:
     frames: list[tuple[bytes, bytes]] = field(factory=list)
     ups: list[bytes] = field(factory=list)
     downs: list[tuple[bytes, str]] = field(factory=list)
+    faults: list[tuple[bytes | None, str, str]] = field(factory=list)
     on_frame: Callable[[bytes, bytes], None] | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -47,6 +48,7 @@ class RunningNode:
             on_frame=self._frame,
             on_up=lambda node_id, host, dialled: self.ups.append(node_id),
             on_down=lambda node_id, reason: self.downs.append((node_id, reason)),
+            on_fault=lambda *fault: self.faults.append(fault),
         )
         self.links = LinkManager(self.credentials, self.preset, callbacks, entropy(self.name))
 

@@ -139,7 +139,7 @@ async def test_admission_is_asked_before_work_and_before_a_link() -> None:
             on_frame=ignore,
             on_up=lambda *_: None,
             on_down=lambda *_: None,
-            admit=lambda host, outbound: verdict["link"],
+            admit=lambda host, outbound, node_id: verdict["link"],
             admit_connection=lambda host: verdict["connection"],
         )
         credentials = make_credentials(identity("alice"), NETWORK)
@@ -149,7 +149,7 @@ async def test_admission_is_asked_before_work_and_before_a_link() -> None:
         verdict["link"] = "too many links"
         assert (await alice.dial(bob.endpoint)).reason == "too many links"
         await bob.links.dial(endpoint)
-        await until(lambda: alice.statistics.refusals["too many links"] == 1)
+        await until(lambda: alice.statistics.refusals["too many links"] == 2)
         verdict["connection"] = "excluded"
         assert (await bob.links.dial(endpoint)).node_id is None
         assert alice.statistics.refusals["excluded"] == 1
@@ -187,19 +187,19 @@ async def test_five_nodes_find_each_other_from_one_preconfigured_peer(
             manager = LinkManager(credentials, preset, callbacks, entropy(name))
             managers.append(manager)
             manager.start(tasks)
-            listening = Endpoint("0.0.0.0", await manager.listen(HOST, 0))
+            listening = Endpoint(HOST, await manager.listen(HOST, 0))
             peering = Peering(
                 preset=preset,
                 listening=listening,
                 preconfigured=() if first is None else (first,),
                 entropy=entropy(f"{name} peering"),
                 now=anyio.current_time(),
-                allow_private=True,
             )
             first = first or Endpoint(HOST, listening.port)
 
             def send(
-                node_id: bytes, endpoints: tuple[str, ...], manager: LinkManager = manager
+                node_id: bytes, endpoints: tuple[str, ...], seen: str,
+                manager: LinkManager = manager,
             ) -> None:
                 manager.send(node_id, " ".join(endpoints).encode())
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from metanode.protocol.peers.address_book import PeerRecord
 from metanode.protocol.peers.endpoints import Endpoint
-from metanode.protocol.peers.peering import PeerRecord
 from metanode.runtime.net.peer_store import MAX_STORED, PeerStore
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metanode.protocol.peers.address_book import MAX_KNOWN
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.protocol.peers.exclusion import ExclusionTable
-from metanode.protocol.peers.peering import KEEPALIVES_READ_A_PERIOD, MAX_KNOWN, Peering
-from spec.parameters import MAINNET
+from metanode.protocol.peers.peering import KEEPALIVES_READ_A_PERIOD, Peering
+from spec.parameters import MAINNET, Preset
 from tests.support import node
 
 SMALL = 512
 
 
-def peering(*preconfigured: Endpoint) -> Peering:
+def peering(*preconfigured: Endpoint, preset: Preset = MAINNET) -> Peering:
     """Return peering at time 0, with no randomness."""
     return Peering(
-        preset=MAINNET,
+        preset=preset,
         listening=None,
         preconfigured=preconfigured,
         entropy=bytes,
@@ -42,9 +44,9 @@ def test_bad_endpoints_are_refused_one_by_one() -> None:
     assert core.known == (Endpoint("8.8.8.8", 1),)
 
 
-def test_a_keepalive_is_read_up_to_eight_and_four_a_period() -> None:
+def test_a_keepalive_is_read_up_to_eight_and_eight_a_period() -> None:
     """Catches a peer that fills our table with one message, or with many."""
-    core = peering()
+    core = peering(preset=evolve(MAINNET, hearsay_per_source=1000))
     core.link_up(node(1), "9.9.9.9", None, 0.0)
     core.tick(0.0)
     for message in range(20):
@@ -55,7 +57,7 @@ def test_a_keepalive_is_read_up_to_eight_and_four_a_period() -> None:
 
 def test_gossip_cannot_displace_peers_that_we_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches an eclipse: the table, a small one here, is flushed with the attacker's endpoints."""
-    monkeypatch.setattr("metanode.protocol.peers.peering.MAX_KNOWN", SMALL)
+    monkeypatch.setattr("metanode.protocol.peers.address_book.MAX_KNOWN", SMALL)
     configured = Endpoint("8.8.8.8", 1)
     core = peering(configured)
     reached = Endpoint("8.8.4.4", 1)

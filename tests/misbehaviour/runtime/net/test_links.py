@@ -131,6 +131,8 @@ async def test_bad_first_words_close_the_link_and_are_counted(words: bytes, labe
         await hung_up(channel)
         await until(lambda: alice.links.statistics.refusals[label] == 1)
         assert alice.ups == []
+        mistake = label in ("wrong_network", "old_version")
+        assert alice.faults == ([] if mistake else [(MALLORY.node_id, HOST, label)])
         await still_serving(alice, bob)
 
 
@@ -175,6 +177,9 @@ async def test_raw_tcp_garbage_is_survived(monkeypatch: pytest.MonkeyPatch) -> N
             await close(stream)
         silent = await anyio.connect_tcp(HOST, alice.endpoint.port)
         await until(lambda: sum(alice.links.statistics.refusals.values()) == 5)
+        # What is no TLS is an offence of its address; to hang up or say nothing is none.
+        assert {(who, host) for who, host, _ in alice.faults} == {(None, HOST)}
+        assert len(alice.faults) == 2
         await still_serving(alice, bob)
         await close(silent)
 
@@ -195,6 +200,7 @@ async def test_a_bad_frame_on_an_established_link_closes_it(words: bytes) -> Non
             await hung_up(channel)
         await until(lambda: alice.downs)
         assert alice.frames == [(MALLORY.node_id, b"good")]
+        assert [(who, host) for who, host, _ in alice.faults] == [(MALLORY.node_id, HOST)]
         await still_serving(alice, bob)
 
 
@@ -298,6 +304,8 @@ async def test_dialling_a_node_of_another_network_fails_cleanly() -> None:
             assert (await alice.links.dial(stranger.endpoint)).node_id is None
             assert (await stranger.links.dial(alice.endpoint)).node_id is None
             assert (alice.ups, stranger.ups) == ([], [])
+            # Another network is a mistake of whoever set it up, not misbehaviour.
+            assert (alice.faults, stranger.faults) == ([], [])
             tasks.cancel_scope.cancel()
 
 

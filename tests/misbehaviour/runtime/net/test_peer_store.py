@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from metanode.protocol.peers.address_book import PeerRecord
 from metanode.protocol.peers.endpoints import Endpoint
-from metanode.protocol.peers.peering import PeerRecord
 from metanode.protocol.wire.codec import encode_canonical
 from metanode.runtime.net.peer_store import MAX_FILE_BYTES, PeerStore
 
@@ -22,8 +22,8 @@ RECORD = PeerRecord(Endpoint("1.2.3.4", 5), 1.0)
         b"\xff" * 100,
         b"{}",
         bytes(MAX_FILE_BYTES + 1),
-        encode_canonical({"k": "peer_store_2", "b": {"peers": []}}),
-        encode_canonical({"k": "peer_store_1", "b": {"peers": [{"endpoint": 1, "seen_ms": 1}]}}),
+        encode_canonical({"k": "peer_store_0", "b": {"peers": []}}),
+        encode_canonical({"k": "peer_store_2", "b": {"peers": [{"endpoint": 1, "seen_ms": 1}]}}),
     ],
 )
 def test_a_damaged_file_starts_empty_with_a_warning(tmp_path: Path, content: bytes) -> None:
@@ -53,10 +53,10 @@ def test_bad_endpoints_in_a_good_file_are_skipped(tmp_path: Path) -> None:
     """Catches one bad line that loses the others."""
     path = tmp_path / "peers"
     peers = [
-        {"endpoint": "nonsense", "seen_ms": 1000},
-        {"endpoint": "1.2.3.4:5", "seen_ms": 1000},
+        {"endpoint": "nonsense", "seen_ms": 1000, "node_id": None, "added": False},
+        {"endpoint": "1.2.3.4:5", "seen_ms": 1000, "node_id": None, "added": False},
     ]
-    path.write_bytes(encode_canonical({"k": "peer_store_1", "b": {"peers": peers}}))
+    path.write_bytes(encode_canonical({"k": "peer_store_2", "b": {"peers": peers}}))
     warnings: list[str] = []
     assert PeerStore(path, warnings.append).load() == (RECORD,)
     assert len(warnings) == 1
