@@ -61,7 +61,6 @@ from metanode.runtime.store.disk import Disk
 from metanode.runtime.store.trace import TraceWriter
 from spec.trace_format import STARTED
 
-TICK_S = 0.05
 QUEUE = 4096
 
 Input = Callable[[float], object]
@@ -216,7 +215,7 @@ class NodeShell:
             self.dialer.known_weight_share = listed / self.config.network.members
             self.dialer.know(self.core.circle())
             self.metrics.listed(listed)
-            await anyio.sleep(TICK_S)
+            await anyio.sleep(self.core.ctx.preset.tick_s)
 
     # --- effects ---
 
