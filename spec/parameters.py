@@ -8,6 +8,7 @@ what the real one does in minutes; ``TOY`` is for models.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
@@ -92,6 +93,23 @@ class Preset:
         60.0, "s", "rule: the pauses between sends of a refused payout double up to this"
     )
     block_duration_s: int = quantity(259200, "s", "M: block-list entry of 72 h, configurable")
+
+    # what takes longer with more members (see ``sized``)
+    tick_s: float = quantity(0.05, "s", "rule: how often a node looks at its clock")
+    attempt_rounds: int = quantity(1, "rounds", "rule: an attempt at new shares may take so many")
+    dealing_pair_s: float = quantity(
+        0.06, "s a pair", "rule: measured, two members of a dealing on a machine of two cores"
+    )
+    round_pair_s: float = quantity(
+        0.005, "s a pair", "rule: measured, two members of a round on a machine of two cores"
+    )
+    ping_member_s: float = quantity(
+        0.05, "s a member", "rule: measured, pings of a full mesh on a machine of two cores"
+    )
+    tick_member_s: float = quantity(
+        0.005, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
+    )
+    members_a_machine: int = quantity(1, "members", "rule: each member has a machine of its own")
 
     # sessions
     session_idle_s: int = quantity(180, "s", "T: sessions expire after 3 minutes without activity")
@@ -200,9 +218,36 @@ class Preset:
 
 
 MAINNET = Preset()
-DEVNET = evolve(MAINNET, name="devnet", ping_period_s=1.0, round_period_s=6, keygen_period_s=6)
+DEVNET = evolve(
+    MAINNET, name="devnet", ping_period_s=1.0, round_period_s=6, keygen_period_s=6,
+    members_a_machine=LARGEST_ROSTER,
+)
+"""All members of a local network share one machine."""
 TOY = evolve(MAINNET, name="toy", ping_period_s=1.0, round_period_s=10, keygen_period_s=10)
 PRESETS = {preset.name: preset for preset in (MAINNET, DEVNET, TOY)}
+
+
+def sized(preset: Preset, members: int) -> Preset:
+    """Return the constants of a network of so many members: no period is too short for its work.
+
+    Each of n members has work with every other one, and the members on one machine share it. A
+    key generation must fit between the latest set-up and the end of its slot; an attempt at new
+    shares may take several rounds.
+    """
+    together = min(members, preset.members_a_machine)
+    pairs = members * together
+    dealing_s = preset.dealing_pair_s * pairs
+    round_s = max(preset.round_period_s, ceil(preset.round_pair_s * pairs))
+    slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
+    pings_s = min(MAINNET.ping_period_s, preset.ping_member_s * together)
+    return evolve(
+        preset,
+        round_period_s=round_s,
+        keygen_period_s=max(preset.keygen_period_s, slot_s),
+        attempt_rounds=max(preset.attempt_rounds, ceil(dealing_s / round_s)),
+        ping_period_s=max(preset.ping_period_s, pings_s),
+        tick_s=max(preset.tick_s, preset.tick_member_s * together),
+    )
 
 
 def constants() -> tuple[Attribute[Any], ...]:

@@ -32,7 +32,7 @@ from metanode.devnet.wallet import deposit, faucet
 from metanode.errors import MetanodeError
 from metanode.runtime.operator.admin import fetch, post
 from metanode.runtime.store.trace import read_trace
-from spec.parameters import DEVNET, faults_tolerated, threshold
+from spec.parameters import DEVNET, faults_tolerated, sized, threshold
 
 AMOUNT = 3_000_000
 IDLE_S = 20.0
@@ -102,6 +102,8 @@ class Bench:
 
         The slot's beginning is waited for and does not count.
         """
+        for home in self.network.homes:
+            await anyio.to_thread.run_sync(post, home, "/requests", {"kind": "keygen"})
         await self.until("a key locked in", lambda status: status["key"])
         status = await self.network.status(0) or {}
         self.key = bytes.fromhex(status["key"]["public_key"])
@@ -138,7 +140,7 @@ class Bench:
                 for _ in range(deposits)
             }
         await self.until(f"{deposits} deposits paid", lambda s: wanted <= signed(s))
-        period = sized().round_period_s
+        period = sized(DEVNET, self.network.size).round_period_s
         rows = {("event", "Signature")}
         firsts = [min(self._moments(n, rows, begun), default=0.0) for n in self._all()]
         first = min(moment for moment in firsts if moment)
@@ -193,11 +195,6 @@ class Bench:
         return used / spent, (heavier - octets) / spent_all, (more - frames) / spent_all
 
 
-def sized() -> Any:
-    """Return the constants of the network that is measured."""
-    return DEVNET
-
-
 def signed(status: Mapping[str, Any]) -> set[str]:
     """Return the deposits of payouts whose signatures a node has."""
     states = ("COMPLETED", "SENT", "SIGNED", "PENDING", "BROADCAST")
@@ -208,7 +205,7 @@ async def measure(
     directory: Path, nodes: int, shares: int, faulty: int, night: bool, say: Callable[[str], None]
 ) -> Size:
     """Measure a network of ``nodes`` processes."""
-    network = LocalNetwork(directory, size=nodes, shares=shares, faulty=faulty)
+    network = LocalNetwork(directory, size=nodes, keygen="command", shares=shares, faulty=faulty)
     bench = Bench(network, say, patience_s=120.0 + 12.0 * nodes)
     try:
         await network.prepare()

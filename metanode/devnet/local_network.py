@@ -37,7 +37,7 @@ from metanode.runtime.operator.admin import fetch_status
 from metanode.runtime.secrets.keystore import read_node_id
 from metanode.runtime.store.files import atomic_write
 from spec.chains import CHAINS
-from spec.parameters import DEVNET, faults_tolerated, threshold
+from spec.parameters import DEVNET, faults_tolerated, sized, threshold
 
 STAKE = 2_000_000
 START_PATIENCE_S = 30.0
@@ -73,13 +73,14 @@ class LocalNetwork:
         ports = free_ports(self.size + self.spares)
         self._prepare_chain()
         self.started = time.time()
-        until = math.ceil((self.started + self.keygen_after_s) / DEVNET.keygen_period_s)
+        slot_s = sized(DEVNET, self.size).keygen_period_s
+        until = math.ceil((self.started + self.keygen_after_s) / slot_s)
         shared = _options(
             preset="devnet", name="local", members=self.size,
             threshold=self.shares or threshold(self.size),
             byzantine=faults_tolerated(self.size) if self.faulty is None else self.faulty,
             chain=self.chain_name, keygen=self.keygen,
-            keygen_until=until * DEVNET.keygen_period_s + 1, stake_minimum=STAKE // 2,
+            keygen_until=until * slot_s + 1, stake_minimum=STAKE // 2,
             rpc_url=self.rpc_url, confirmations=1, **self._rpc_options(),
         )
         failures: list[Unavailable] = []

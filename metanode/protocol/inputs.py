@@ -24,7 +24,7 @@ class Received:
 
     A message that ``waits`` cannot be judged yet: a step notes it in its cell when it can be, so
     that nobody fills the view with messages about nothing. ``via`` is the peer that passed the
-    message on, None if the sender's own link brought it.
+    message on, None if the sender's own link brought it; ``checked``: the signature has been.
     """
 
     sender: bytes
@@ -33,6 +33,7 @@ class Received:
     evidence: Equivocation | None = None
     waits: bool = False
     via: bytes | None = None
+    checked: bool = True
 
     @property
     def kind(self) -> str:

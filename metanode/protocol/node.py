@@ -30,7 +30,7 @@ from metanode.protocol.keys.epoch_chain import EpochChain
 from metanode.protocol.keys.keygen import Keygen
 from metanode.protocol.keys.lock_in import LockIn
 from metanode.protocol.links import handshake  # noqa: F401 - what it declares counts below
-from metanode.protocol.operator_view import OperatorView
+from metanode.protocol.operator_view import OperatorView, periods
 from metanode.protocol.payouts.payouts import Payouts
 from metanode.protocol.payouts.releases import Releases
 from metanode.protocol.payouts.swaps import Swaps
@@ -204,7 +204,10 @@ class NodeCore:
         self.handover.restore(restored.epochs, self.chain.successors())
         self.book.restore(restored.locks, restored.signatures)
         self.take_in(now, inputs.Start())
-        ctx.note("node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None)
+        ctx.note(
+            "node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None,
+            **periods(ctx.preset),
+        )
 
     def on_tick(self, now: float) -> None:
         """Move with the clock."""
@@ -226,24 +229,36 @@ class NodeCore:
         if passed_on and not self.flood.expects(envelope, peer):
             return
         try:
-            message = open_parsed(self.settings.network_id, self.codec, envelope, peer)
+            if passed_on:
+                message = open_parsed(self.settings.network_id, self.codec, envelope, peer)
+            else:
+                message = self.codec.decode(envelope.body, peer)
         except Malformed as fault:  # who passes on what is no message has not read it
             raise Malformed(fault.reason, peer) from fault
         if passed_on and getattr(message, "KIND", None) not in PASSED_ON:
             raise Malformed("an envelope of another sender than the link's peer", peer)
-        self.on_message(now, envelope.sender, message, envelope, peer if passed_on else None)
+        # The link has proved whose it is. Most frames are pings, which nobody shows to others: only
+        # one that is passed on needs its signature.
+        checked = passed_on or not isinstance(message, m.Ping)
+        if checked and not passed_on:
+            self.flood.check(envelope, peer)
+        self.on_message(
+            now, envelope.sender, message, envelope, peer if passed_on else None, checked
+        )
 
     def on_message(
         self, now: float, sender: bytes, message: Any, envelope: Envelope,
-        via: bytes | None = None,
+        via: bytes | None = None, checked: bool = True,
     ) -> None:
         """Take a message that ``sender`` signed; raises PeerFault when it must not have sent it.
 
-        ``via`` is the peer that passed it on, None if it came over the sender's own link.
+        ``via`` is the peer that passed it on, None if it came over the sender's own link;
+        ``checked`` is whether the signature has been.
         """
         if type(message) not in m.ENVELOPED:
             raise PeerFault("a message that does not belong inside an envelope", sender)
-        self.take_in(now, inputs.Received(sender, message, envelope, via=via))
+        entry = inputs.Received(sender, message, envelope, via=via, checked=checked)
+        self.take_in(now, entry)
 
     def on_chain(self, now: float, update: ChainUpdate, sightings: Sequence[Outpoint]) -> None:
         """Take new blocks and unconfirmed deposits of the custody address."""

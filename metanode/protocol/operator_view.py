@@ -22,12 +22,22 @@ from metanode.protocol.context import (
 from metanode.protocol.events.event_book import UNKNOWN
 from metanode.protocol.keys.epoch import KeyEpoch
 from metanode.tss.verify import recovery_id
+from spec.parameters import Preset
 
 if TYPE_CHECKING:  # the node imports this module
     from metanode.protocol.node import NodeCore
 
 SHOWN = 1000
 """Events of a list: a node that has run for years knows more than anybody reads."""
+
+
+def periods(preset: Preset) -> dict[str, float]:
+    """Return how long rounds, slots and attempts are in a network of this many members, in s."""
+    return {
+        "round_s": preset.round_period_s,
+        "keygen_slot_s": preset.keygen_period_s,
+        "regroup_s": preset.round_period_s * (1 + preset.attempt_rounds),
+    }
 
 
 @define
@@ -57,6 +67,7 @@ class OperatorView:
             "node_id": ctx.me.hex(),
             "phase": ctx.state("peer"),
             "round": ctx.round_number(),
+            "periods": periods(ctx.preset),
             "links": sorted(peer.hex() for peer in ctx.links),
             "stake": core.stakes.report(),
             "peers": [

@@ -64,7 +64,6 @@ from metanode.runtime.store.disk import Disk
 from metanode.runtime.store.trace import TraceWriter
 from spec.trace_format import STARTED
 
-TICK_S = 0.05
 QUEUE = 4096
 
 Input = Callable[[float], object]
@@ -253,7 +252,7 @@ class NodeShell:
             self.dialer.known_weight_share = self.core.crawler.known_share()
             self.dialer.know(self.core.circle(), self.core.blocks.blocked())
             self.metrics.listed(listed)
-            await anyio.sleep(TICK_S)
+            await anyio.sleep(self.core.ctx.preset.tick_s)
 
     # --- effects ---
 

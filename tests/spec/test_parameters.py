@@ -9,6 +9,7 @@ from attrs import asdict
 
 from spec.parameters import (
     DEVNET,
+    LARGEST_ROSTER,
     MAINNET,
     PRESETS,
     TOY,
@@ -16,6 +17,7 @@ from spec.parameters import (
     faults_tolerated,
     quorum_fault,
     refund_quorum,
+    sized,
     threshold,
 )
 
@@ -71,11 +73,30 @@ def test_mainnet_has_the_numbers_of_its_sources(name: str, value: float) -> None
     assert getattr(MAINNET, name) == value
 
 
-def test_devnet_differs_in_three_periods_only() -> None:
+def test_devnet_differs_in_periods_and_machines_only() -> None:
     """Catches a rule that is relaxed on the development network, and so never tried."""
     main, dev = asdict(MAINNET), asdict(DEVNET)
     different = {name for name in main if main[name] != dev[name]}
-    assert different == {"name", "ping_period_s", "round_period_s", "keygen_period_s"}
+    periods = {"ping_period_s", "round_period_s", "keygen_period_s"}
+    assert different == {"name", "members_a_machine", *periods}
+
+
+def test_periods_grow_with_the_members_of_a_machine() -> None:
+    """Catches sixteen nodes that begin a key again and again, in slots too short for it."""
+    assert sized(DEVNET, 4) == DEVNET
+    assert sized(MAINNET, LARGEST_ROSTER) == MAINNET
+    before = DEVNET
+    for members in (16, 60, LARGEST_ROSTER):
+        found = sized(DEVNET, members)
+        dealing_s = DEVNET.dealing_pair_s * members**2
+        time_left = found.keygen_period_s * (found.slot_share - found.setup_share)
+        assert time_left >= dealing_s
+        assert found.attempt_rounds * found.round_period_s >= dealing_s
+        assert found.ping_period_s <= MAINNET.ping_period_s
+        assert sized(found, members) == found
+        for name in ("round_period_s", "keygen_period_s", "ping_period_s", "tick_s"):
+            assert getattr(found, name) >= getattr(before, name)
+        before = found
 
 
 def test_presets_are_found_by_their_own_name() -> None:

@@ -294,6 +294,10 @@ class Keygen(Purpose):
     def ended(self, event: bytes, attempt: int, missed: Sequence[bytes]) -> None:
         """A key generation came to nothing: the next slot makes another key."""
         self._making.pop(attempt, None)
+        self.ctx.note(
+            "keygen.failed", slot=attempt, slot_s=self.ctx.preset.keygen_period_s,
+            missed=[peer.hex()[:16] for peer in missed],
+        )
         self.ctx.tries("keygen.Fail", k=attempt)
         self._over()
 

@@ -16,12 +16,13 @@ from typing import Final
 
 from attrs import define, field
 
+from metanode.errors import Malformed
 from metanode.protocol.context import Context
 from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.inputs import Received
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.tables.effects import PassOn
-from metanode.protocol.wire.envelope import Envelope
+from metanode.protocol.wire.envelope import Envelope, verify_signed
 from spec.inputs import PASSED_ON
 from spec.messages import Ping, SignatureFound
 
@@ -119,8 +120,16 @@ class Flood:
         if not (counted and self._is_news(entry)):
             if entry.via is not None:
                 self._wasted.add(self.ctx.round_number(), entry.via)
-        elif self._may_cost(entry) and (to := self._audience(entry)):
+        elif (to := self._audience(entry)) and self._may_cost(entry):
+            if not entry.checked:
+                self.check(entry.envelope, entry.sender)
             self.ctx.ask(PassOn(entry.envelope.raw, to))
+
+    def check(self, envelope: Envelope, peer: bytes) -> None:
+        """Check an envelope's signature; raises Malformed, naming the peer that sent it."""
+        network_id = self.ctx.settings.network_id
+        if not verify_signed(network_id, envelope.sender, envelope.body, envelope.signature):
+            raise Malformed("envelope: signature is wrong", peer)
 
     def _is_news(self, entry: Received) -> bool:
         """Return whether a message has changed what this node knows."""

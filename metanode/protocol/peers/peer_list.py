@@ -63,6 +63,7 @@ class PeerList:
     heard: dict[bytes, Heard] = field(factory=dict)
     presence: dict[bytes, tuple[float, Outpoint]] = field(factory=dict)
     _at_hand: dict[bytes, Ping] = field(factory=dict)
+    _proved: dict[bytes, tuple[int, bytes, int]] = field(factory=dict)
     _sequence: int = 0
     _last: float = 0.0
 
@@ -234,8 +235,14 @@ class PeerList:
             return ping.share_proof is None or sender not in key.roster
         if ping.share_proof is None:
             return False
+        now = self.ctx.round_number(), key.key_id, key.number
+        if self._proved.get(sender) == now:
+            return True  # the share does not go away within a round: one check is enough
         context = ping_proof_context(self.ctx.settings.network_id, sender, ping.sequence)
-        return verify_share(key.public_share(sender), context, ping.share_proof)
+        holds = verify_share(key.public_share(sender), context, ping.share_proof)
+        if holds:
+            self._proved[sender] = now
+        return holds
 
     def patience(self, peer: bytes) -> float:
         """Return how long a peer may be silent: one without a link here is heard once a round."""

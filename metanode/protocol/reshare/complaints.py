@@ -70,7 +70,8 @@ class Complaints:
         if run is None or q not in run.waiting_for:
             return False
         stage, since = self._waits.get(run.instance, ("", self.ctx.now))
-        patience = self.ctx.preset.complaint_share * self.ctx.preset.round_period_s
+        preset = self.ctx.preset
+        patience = preset.complaint_share * preset.round_period_s * preset.attempt_rounds
         return stage == run.lanes[0].state and self.ctx.now - since >= patience
 
     @fact

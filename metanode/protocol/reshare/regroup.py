@@ -98,6 +98,8 @@ class Regroups(Purpose):
         late = ctx.round_share() > ctx.preset.offer_share  # it would have too little time
         if self.book.status(event) == "UNKNOWN" and (late or not self._may_try(number)):
             return ()
+        if ctx.preset.attempt_rounds > 1 and self._goes_on(number):
+            return ()
         task = self.rebuild(event, number)
         return () if task is None else (task,)
 
@@ -117,6 +119,13 @@ class Regroups(Purpose):
             return False
         spacing = 1 << min(max(0, len(self._failed) - self.ctx.preset.regroup_patience), 6)
         return tagged_hash("regroup-turn", whole(number))[0] % spacing == 0
+
+    def _goes_on(self, number: int) -> bool:
+        """Return whether an earlier attempt is still at work: another would take its time."""
+        ctx, key = self.ctx, self.ctx.epoch
+        earlier = {n for n, _ in self.plans.kept if key.number < n < number}
+        events = ((regroup_event(ctx.settings.network_id, key.key_id, n), n) for n in earlier)
+        return any(ctx.state("session", event, n) == "begun" for event, n in events)
 
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         """Return an attempt as this node would set it up, or None when there is none to make."""
@@ -159,8 +168,8 @@ class Regroups(Purpose):
         return [frame for said in self._words.values() for _, frame in sorted(said.items())]
 
     def oldest(self) -> int:
-        """Return the attempt of the round before: an attempt may take two."""
-        return self.ctx.round_number() - 1
+        """Return the oldest attempt that may go on: one takes as many rounds as n asks for."""
+        return self.ctx.round_number() - self.ctx.preset.attempt_rounds
 
     def concerns(self, event: bytes, document: bytes, attempt: int | None) -> bool:
         """Return whether an event is an attempt to make new shares of the key."""

@@ -28,7 +28,7 @@ from metanode.protocol.peers.endpoints import Endpoint, parse_endpoint
 from metanode.runtime.store.files import read_bounded
 from metanode.tss.curve import parse_point
 from spec.chains import CHAINS
-from spec.parameters import LARGEST_ROSTER, PRESETS, Preset, quorum_fault
+from spec.parameters import LARGEST_ROSTER, PRESETS, Preset, quorum_fault, sized
 
 MAX_CONFIG_BYTES = 64 << 10
 MAX_SEEDS = 32
@@ -228,13 +228,14 @@ class Config:
             raise ValueError(f"custody: fee_rate_floor {floor} is above fee_rate_cap {cap}")
 
     def parameters(self) -> Preset:
-        """Return the preset with this configuration's own values put in."""
+        """Return the preset, as it is for so many members, with this configuration's own values."""
         own = {
             name: value for name, value in attrs.asdict(self.custody).items() if value is not None
         }
         if self.block_list.duration_s is not None:
             own["block_duration_s"] = self.block_list.duration_s
-        return attrs.evolve(PRESETS[self.network.preset], **own)
+        preset = sized(PRESETS[self.network.preset], self.network.members)
+        return attrs.evolve(preset, **own)
 
     def network_id(self) -> bytes:
         """Return 32 bytes that are equal exactly for nodes whose shared settings are equal."""
