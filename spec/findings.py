@@ -288,13 +288,13 @@ FINDINGS = (
             " its coins are there. When they have left the chain for good, the part is closed, and"
             " the next one pays what is left.",
             ("formula certified", "metanode/protocol/payouts/windows.py")),
-    Finding("F-43", "Ours, for F-26 and F-38: who spoils a dealing is silent to all, so count words.",
+    Finding("F-43", "Ours, for F-26 and F-38: who spoils a dealing is silent: count words.",
             "X sends its messages to all but B. B gets no further, so all miss B and B alone misses"
             " X: no night ends, and nobody is named (`regroup_no_complaints`). To let X answer"
             " before all is not enough either, if what it answers can be read by B only: X seals"
             " rubbish, and B is put out (`regroup_answer_believed`, 9 steps).",
-            "Who lacks a message complains before all of its sender, and the sender shows it to all,"
-            " sealed to who complained, who opens it before all if it is none. Who lacked a message"
+            "Who lacks a message complains of its sender before all, who shows it to all, sealed to"
+            " the one that complained, who opens it before all if it is none. Who lacked a message"
             " of an earlier stage is excused. When T holders saw complaints against a member stay"
             " open in several attempts, or a proof against it, the attempts go on without it the"
             " same night. It is one of the liars, so f falls by one, and its stake brings it in no"
@@ -302,9 +302,9 @@ FINDINGS = (
             ("regroup: no_share -Complain-> no_share", "regroup: no_share -Answer-> no_share",
              "regroup: no_share -Open-> no_share", "regroup: no_share -Accuse-> no_share",
              "formula spoilt", "metanode/protocol/reshare/complaints.py")),
-    Finding("F-44", "M: every night brings in new peers by seniority, and prunes the gone and the bad.",
+    Finding("F-44", "M: each night brings in peers by seniority, and prunes gone and bad ones.",
             "If the word of f holders is enough to prune one, or to bring one in, a cartel of f"
-            " holders with candidates at hand prunes a correct holder and seats its own every night:"
+            " holders with candidates at hand prunes a correct holder and seats its own each night:"
             " with n, t, f = 4, 3, 1 it has t seats after 2 nights, though nobody left"
             " (`night_word_of_few`).",
             "Holders are pruned when their stake is spent, and replaced when T holders did not hear"
@@ -314,7 +314,7 @@ FINDINGS = (
             " t - f nights in each of which a correct holder goes, and a stake for each.",
             ("formula may_enter", "formula may_go", "formula seats_fair",
              "regroup: no_share -Prepare-> prepared", "metanode/protocol/reshare/night.py")),
-    Finding("F-45", "Ours, to mend F-38: t present holders deal to all, the absent one's part sealed.",
+    Finding("F-45", "Ours, to mend F-38: t holders deal to all, the part of an absent one is sealed.",
             "A liar among the dealers seals rubbish for absent A. The others hand over and erase"
             " their old shares; A comes back with a share that fits nothing. With n, t, f = 4, 3, 1"
             " the correct holders have two shares: X has the key in its hand for good"

@@ -50,10 +50,18 @@ PASSED_ON: Mapping[str, str] = {
     "ping": "of a holder or of a listed peer, one a round: that it is there",
     "publish": "a deposit that its signer had not named before",
     "signature_found": "signatures that have just been stored here",
+    "complaint": "of a member of a dealing that goes on",
+    "answer": "the first one to a complaint",
+    "opened": "of an answer that is known here, and void",
+    "proven": "a record that convicts",
 }
 """What a node passes on to those that have no link with the signer, and when: what all must hear.
 Who may send is a rule about the signer, not about who passes the message on. What else is said
 concerns holders and those who are to become holders, who are linked with each other."""
+
+HIDDEN_FROM_NOBODY = ("complaint", "answer", "opened", "proven")
+"""Of these, what is passed on also among those who are linked with the signer: a liar could hide it
+from one of them, and two that hear each other no more are no liars for that (F-43)."""
 
 
 @frozen
@@ -238,10 +246,9 @@ INPUTS = {each.kind: each for each in (
         "list_cleared", "keys_shown", "attempts_over", "renounced_again", "ping_sent", "ping_taken",
         "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
         "unready_missed", "attested", "complained", "complaint_answered", "slot_begun", "slot_over",
-        "attempt_proposed", "setup_judged", "convened", "round_next", "offered", "round_proposed", "proposal_heard",
-        "matched", "set_heard", "set_settled", *_CERTIFIED, "run_finished", "round_signed",
-        "round_over", "payout_followed",
-        "confirms_asked",
+        "attempt_proposed", "setup_judged", "convened", "round_next", "offered", "round_proposed",
+        "proposal_heard", "matched", "set_heard", "set_settled", *_CERTIFIED, "run_finished",
+        "round_signed", "round_over", "payout_followed", "confirms_asked",
     )),
     # links
     Input("link_up", "itself", "always", ("keys_shown", "drafts_told", "attested",

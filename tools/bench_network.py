@@ -5,8 +5,8 @@
 
 The nodes are processes of their own with a devnet chain, as in the demo; the times of a round come
 from the traces of the nodes. Frames are counted on one link between two link managers that share
-this process. Times are wall-clock time: all processes share the cores of this machine. With ``--nodes``
-whole networks of these sizes are measured instead (``tools/network_sizes.py``).
+this process. Times are wall-clock time: all processes share the cores of this machine. With
+``--nodes`` whole networks of these sizes are measured instead (``tools/network_sizes.py``).
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ REGROUP = Record(
         "Found": f"after({_HOLDING}) == active",
         "Prepare": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
         "Tell": f"after({_HOLDING}) == prepared and after(ready_said[p, h])",
-        "Attest": f"after({_HOLDING}) == active and after(attested[p, n]) and after(attended[p, n])",
+        "Attest": f"after({_HOLDING}) == active and after(attested[p, n]) "
+        "and after(attended[p, n])",
         "AttestAgain": f"after({_HOLDING}) == active and after(attended[p, n])",
         "Complain": f"after({_HOLDING}) == {_HOLDING} and after(complained[p, q, h])",
         "Answer": f"after({_HOLDING}) == {_HOLDING} and after(answered[p, q, h])",
@@ -88,7 +89,8 @@ REGROUP = Record(
         "HandedOverIfSteppedBack": "all(implies(after(handed_over[p, k]), "
         f"handed_over[p, k] or {_HOLDING} in (fenced, erased)) for k in Epoch)",
     },
-    crash="all(after(attested[p, n]) == attested[p, n] for n in Attempt) and all(after(holding[p, h]) == holding[p, h] and "
+    crash="all(after(attested[p, n]) == attested[p, n] for n in Attempt) and "
+    "all(after(holding[p, h]) == holding[p, h] and "
     "after(ready_said[p, h]) == ready_said[p, h] and "
     "after(handed_over[p, h]) == handed_over[p, h] and "
     "all(after(missed[p, q, h]) == missed[p, q, h] for q in Peer) and "

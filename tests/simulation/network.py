@@ -18,6 +18,7 @@ from metanode.protocol.tables.effects import (
     Effects,
     LookUp,
     Note,
+    PassOn,
     Reindex,
     Request,
     Watch,
@@ -329,7 +330,10 @@ class Simulation(Clockwork):
             return
 
         def take(core: NodeCore, now: float) -> None:
-            core.on_message(now, *opened(frame))
+            signer, message, envelope = opened(frame)
+            via = None if signer == sender.node_id else sender.node_id
+            if via is None or core.flood.expects(envelope, via):
+                core.on_message(now, signer, message, envelope, via)
 
         self._input(receiver, take)
 
@@ -379,6 +383,9 @@ class Simulation(Clockwork):
                 core = self.core(node.number)
                 core.reset_ledger()
                 self._meet(node, Watch(core.ctx.epoch.public_key))
+            case PassOn():
+                for to in request.to:
+                    self._transmit(node, self.nodes[self.number_of(to)], request.frame)
             case CheckStake() | Broadcast() | LookUp():
                 self.after(self._rng.uniform(0.005, 0.02), lambda: self._ask(node, request))
 

@@ -151,3 +151,20 @@ def test_a_liar_that_deals_a_wrong_share_to_one_member_is_out_the_same_night() -
     sim.run_until(hold(sim, (0, 1, 2), epoch - 1), 28.0, "the others go on the same night")
     assert sim.core(2).ctx.epoch.barred == (sim.nodes[3].settings.stake,)
     pays(sim)
+
+
+def test_two_members_that_hear_each_other_no_more_deal_through_the_others() -> None:
+    """Catches an honest member that is put out because one link is broken."""
+    sim = network(79)
+    sim.run(7.0)
+    for pair in ((0, 1), (0, 2)):
+        sim.cut.add(frozenset(pair))
+    lost = {frozenset((0, 1)), frozenset((0, 2))}
+    for a, b in map(sorted, lost):
+        sim._link(sim.nodes[a], sim.nodes[b], False)
+    epoch = sim.core(0).ctx.epoch.number
+    sim.run(24.0)
+    assert not sim.noted("regroup.withheld")
+    assert sim.noted("dealing.answered")
+    assert roster(sim) == [0, 1, 2, 3]
+    assert sim.core(0).ctx.epoch.number >= epoch

@@ -23,7 +23,7 @@ from metanode.protocol.inputs import Received
 from metanode.protocol.peers.peer_list import PeerList
 from metanode.protocol.tables.effects import PassOn
 from metanode.protocol.wire.envelope import Envelope, verify_signed
-from spec.inputs import PASSED_ON
+from spec.inputs import HIDDEN_FROM_NOBODY, PASSED_ON
 from spec.messages import Ping, SignatureFound
 
 HEARD_LIMIT: Final = 4096
@@ -146,6 +146,8 @@ class Flood:
     def _may_cost(self, entry: Received) -> bool:
         """Return whether a signer's messages are passed on yet: of its pings, one a round."""
         number, signer = self.ctx.round_number(), entry.sender
+        if entry.kind in HIDDEN_FROM_NOBODY:
+            return True  # their core counts what it takes of each
         ping = isinstance(entry.message, Ping)
         tally, limit = (
             (self._pinged, 1) if ping else (self._signed, self.ctx.preset.flood_signer)
@@ -158,7 +160,8 @@ class Flood:
     def _audience(self, entry: Received) -> tuple[bytes, ...]:
         """Return who may not have heard a message: what holders say, holders hear themselves."""
         links = self.ctx.links - {entry.sender, entry.via}
-        if self._holds(self.ctx.me) and self._holds(entry.sender):
+        hidden = entry.kind in HIDDEN_FROM_NOBODY
+        if not hidden and self._holds(self.ctx.me) and self._holds(entry.sender):
             links = {peer for peer in links if not self._holds(peer)}
         return tuple(sorted(links))
 
