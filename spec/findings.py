@@ -314,7 +314,7 @@ FINDINGS = (
             " t - f nights in each of which a correct holder goes, and a stake for each.",
             ("formula may_enter", "formula may_go", "formula seats_fair",
              "regroup: no_share -Prepare-> prepared", "metanode/protocol/reshare/night.py")),
-    Finding("F-45", "Ours, to mend F-38: t holders deal to all, the part of an absent one is sealed.",
+    Finding("F-45", "Ours, to mend F-38: t holders deal to all; an absent one's part is sealed.",
             "A liar among the dealers seals rubbish for absent A. The others hand over and erase"
             " their old shares; A comes back with a share that fits nothing. With n, t, f = 4, 3, 1"
             " the correct holders have two shares: X has the key in its hand for good"

@@ -20,89 +20,74 @@ from attrs import field, frozen
 from attrs.validators import optional
 
 from spec.fields import exactly, many, natural, octets, optional_octets, part, text
-from spec.parameters import LARGEST_ROSTER
-
-NODE_ID_OCTETS = 33
-HASH_OCTETS = 32
-SIGNATURE_OCTETS = 64
-SHARE_PROOF_OCTETS = 65
-MEMBERS_LIMIT = LARGEST_ROSTER
-PARTIES_LIMIT = 2 * LARGEST_ROSTER
-"""Old and new holders, who make new shares together."""
-TRANSFERS_LIMIT = 256
-INPUTS_LIMIT = 512
-"""Signatures of one payout: inputs times versions."""
-FEE_RATE_LIMIT = 10_001
-DOCUMENT_OCTETS = 1 << 17
-OPENING_OCTETS = 97
-ATTENDANCE_LIMIT = 12
-"""Candidates, and silent holders, that one statement names: T statements fit into a document."""
-NIGHTS_LIMIT = 1 << 16
-ADDRESS_CHARACTERS = 45
-"""The longest text of an IPv6 address."""
-PAYLOAD_OCTETS = (1 << 20) - 4096
-CONFIRMS_ASKED = 255
-"""Pairs of event and digest in one question, as many as Nano's has."""
-CONFIRMS_ANSWERED = 8
-"""Pairs that one answer is about: their votes fit into a frame."""
-
-
-# --- parts of messages --------------------------------------------------------------------------
-
-
-@frozen
-class OutpointRef:
-    """An output of a transaction: the deposit behind a transfer."""
-
-    txid: bytes = octets(HASH_OCTETS)
-    index: int = natural(1 << 32)
-
-
-@frozen
-class SignedVote:
-    """The signature under which a node sent a ``Vote``: anyone who has both can show them."""
-
-    voter: bytes = octets(NODE_ID_OCTETS)
-    signature: bytes = octets(SIGNATURE_OCTETS)
-
-
-@frozen
-class Certificate:
-    """At least t equal votes for one digest in one attempt of one event (SAFE-SIGN 3).
-
-    ``members`` is the field of the votes: the threshold set of a round, or those whom SETUP asked.
-    """
-
-    key_epoch: int = natural()
-    event: bytes = octets(HASH_OCTETS)
-    attempt: int = natural()
-    digest: bytes = octets(HASH_OCTETS)
-    members: tuple[bytes, ...] = many(PARTIES_LIMIT, NODE_ID_OCTETS)
-    votes: tuple[SignedVote, ...] = many(PARTIES_LIMIT)
-
-
-@frozen
-class EventDigest:
-    """An event, and the digest that a statement about it is asked for."""
-
-    event: bytes = octets(HASH_OCTETS)
-    digest: bytes = octets(HASH_OCTETS)
-
-
-@frozen
-class LockedCandidate:
-    """A lock that its holder shows: the document to be rebuilt, and the lock's certificate."""
-
-    document: bytes = octets(at_most=DOCUMENT_OCTETS)
-    certificate: Certificate = part(Certificate)  # noqa: RUF009 - declares a field, makes no value
-
-
-@frozen
-class EcdsaSignature:
-    """r ‖ s, each 32 octets, low-s."""
-
-    rs: bytes = octets(SIGNATURE_OCTETS)
-
+from spec.night_messages import (
+    Answer,
+    Attendance,
+    Complaint,
+    Opened,
+    Proven,
+    Withheld,
+)
+from spec.parts import (
+    ADDRESS_CHARACTERS as ADDRESS_CHARACTERS,
+)
+from spec.parts import (
+    CONFIRMS_ANSWERED as CONFIRMS_ANSWERED,
+)
+from spec.parts import (
+    CONFIRMS_ASKED as CONFIRMS_ASKED,
+)
+from spec.parts import (
+    DOCUMENT_OCTETS as DOCUMENT_OCTETS,
+)
+from spec.parts import (
+    FEE_RATE_LIMIT as FEE_RATE_LIMIT,
+)
+from spec.parts import (
+    HASH_OCTETS as HASH_OCTETS,
+)
+from spec.parts import (
+    INPUTS_LIMIT as INPUTS_LIMIT,
+)
+from spec.parts import (
+    MEMBERS_LIMIT as MEMBERS_LIMIT,
+)
+from spec.parts import (
+    NODE_ID_OCTETS as NODE_ID_OCTETS,
+)
+from spec.parts import (
+    PARTIES_LIMIT as PARTIES_LIMIT,
+)
+from spec.parts import (
+    PAYLOAD_OCTETS as PAYLOAD_OCTETS,
+)
+from spec.parts import (
+    SHARE_PROOF_OCTETS as SHARE_PROOF_OCTETS,
+)
+from spec.parts import (
+    SIGNATURE_OCTETS as SIGNATURE_OCTETS,
+)
+from spec.parts import (
+    TRANSFERS_LIMIT as TRANSFERS_LIMIT,
+)
+from spec.parts import (
+    Certificate as Certificate,
+)
+from spec.parts import (
+    EcdsaSignature as EcdsaSignature,
+)
+from spec.parts import (
+    EventDigest as EventDigest,
+)
+from spec.parts import (
+    LockedCandidate as LockedCandidate,
+)
+from spec.parts import (
+    OutpointRef as OutpointRef,
+)
+from spec.parts import (
+    SignedVote as SignedVote,
+)
 
 # --- the handshake of a link, before there are envelopes ----------------------------------------
 
@@ -471,115 +456,6 @@ class Missed:
     INDEX: ClassVar[tuple[str, ...]] = ("absent", "epoch")
     epoch: int = natural()
     absent: bytes = octets(NODE_ID_OCTETS)
-
-
-@frozen
-class Candidacy:
-    """A peer without a share, and the stake with which it wants one."""
-
-    node: bytes = octets(NODE_ID_OCTETS)
-    stake: OutpointRef = part(OutpointRef)  # noqa: RUF009 - declares a field, makes no value
-
-
-@frozen
-class Silence:
-    """A holder that was not heard for so many nights, each from its hour to the next."""
-
-    node: bytes = octets(NODE_ID_OCTETS)
-    nights: int = natural(NIGHTS_LIMIT)
-
-
-@frozen
-class Attendance:
-    """Whom the sender heard in the day before a night: one statement a night, kept for good.
-
-    ``heard`` are candidates whose stake is good, the oldest stakes first, ``silent`` the holders
-    whom it did not hear for a night or longer, the longest first.
-    """
-
-    KIND: ClassVar[str] = "attendance"
-    CELL: ClassVar[str] = "attended"
-    INDEX: ClassVar[tuple[str, ...]] = ("night",)
-    night: int = natural()
-    heard: tuple[Candidacy, ...] = many(ATTENDANCE_LIMIT)
-    silent: tuple[Silence, ...] = many(ATTENDANCE_LIMIT)
-
-
-@frozen
-class Complaint:
-    """The sender has not got what a member had to send it in a stage of the run of an attempt.
-
-    In the first stage it shows the certificate: the coordinator may have kept that to itself.
-    """
-
-    KIND: ClassVar[str] = "complaint"
-    CELL: ClassVar[str] = "complained"
-    INDEX: ClassVar[tuple[str, ...]] = ("accused", "epoch")
-    epoch: int = natural()
-    accused: bytes = octets(NODE_ID_OCTETS)
-    instance: bytes = octets(HASH_OCTETS)
-    stage: int = natural(16)
-    certificate: Certificate | None = field(
-        default=None, validator=optional(exactly(Certificate))
-    )
-
-
-@frozen
-class Answer:
-    """To a complaint, before all: what was sent, sealed to the identity key of who complained."""
-
-    KIND: ClassVar[str] = "answer"
-    CELL: ClassVar[str] = "answered"
-    INDEX: ClassVar[tuple[str, ...]] = ("complainer", "epoch")
-    epoch: int = natural()
-    complainer: bytes = octets(NODE_ID_OCTETS)
-    instance: bytes = octets(HASH_OCTETS)
-    stage: int = natural(16)
-    sealed: bytes = octets(at_most=PAYLOAD_OCTETS)
-
-
-@frozen
-class Opened:
-    """The sender opens what was sealed to it in an answer: it is no message of the run.
-
-    ``opening`` is the shared point of both keys and a proof that it is (``metanode/sealing.py``).
-    """
-
-    KIND: ClassVar[str] = "opened"
-    CELL: ClassVar[str] = "opened"
-    INDEX: ClassVar[tuple[str, ...]] = ("accused", "epoch")
-    epoch: int = natural()
-    accused: bytes = octets(NODE_ID_OCTETS)
-    instance: bytes = octets(HASH_OCTETS)
-    stage: int = natural(16)
-    opening: bytes = octets(OPENING_OCTETS)
-
-
-@frozen
-class Proven:
-    """A record of blame (``metanode/protocol/blame/record.py``): frames that the accused signed in
-    the dealing of an attempt show that it has spoilt it.
-    """
-
-    KIND: ClassVar[str] = "proven"
-    CELL: ClassVar[str] = "proof_shown"
-    INDEX: ClassVar[tuple[str, ...]] = ("accused", "epoch")
-    epoch: int = natural()
-    accused: bytes = octets(NODE_ID_OCTETS)
-    record: bytes = octets(at_most=PAYLOAD_OCTETS)
-
-
-@frozen
-class Withheld:
-    """Members complained of another one in attempts up to this, and the sender heard no answer, or
-    it was shown a proof.
-    """
-
-    KIND: ClassVar[str] = "withheld"
-    CELL: ClassVar[str] = "withheld"
-    INDEX: ClassVar[tuple[str, ...]] = ("accused", "epoch")
-    epoch: int = natural()
-    accused: bytes = octets(NODE_ID_OCTETS)
 
 
 HANDSHAKE: tuple[type, ...] = (Hello, Proof, Ready)

@@ -12,6 +12,7 @@ from metanode.protocol.peers.block_list import Block
 from metanode.protocol.requests.request import Request
 from spec import messages as m
 from spec.language.interpreter import Index, Value
+from spec.night_messages import Attendance
 
 
 @frozen(kw_only=True)
@@ -32,4 +33,4 @@ class Restored:
     requests: Sequence[Request] = ()
     blames: Mapping[bytes, BlameList] = field(factory=dict)
     bans: Mapping[bytes, Ban] = field(factory=dict)
-    attested: Mapping[int, m.Attendance] = field(factory=dict)
+    attested: Mapping[int, Attendance] = field(factory=dict)

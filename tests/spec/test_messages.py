@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from spec import messages
+from spec import messages, night_messages, parts
 from spec.messages import (
     ADDRESS_CHARACTERS,
     ENVELOPED,
@@ -16,21 +16,21 @@ from spec.messages import (
     HANDSHAKE_MESSAGES,
     MESSAGE_OF_CELL,
     MESSAGES,
-    Candidacy,
     Certificate,
     EcdsaSignature,
+    EventDigest,
     LockedCandidate,
     OutpointRef,
     SignedConfirmation,
     SignedVote,
-    Silence,
 )
+from spec.night_messages import Candidacy, Silence
 from spec.protocol import PROTOCOL
 from tests.spec.support import GOOD, good
 
 PARTS = (
     OutpointRef, SignedVote, Certificate, LockedCandidate, EcdsaSignature, SignedConfirmation,
-    Candidacy, Silence,
+    Candidacy, Silence, EventDigest,
 )
 CLASSES = (*PARTS, *HANDSHAKE, *ENVELOPED)
 FRAME_BOUND_ONLY = {("Keepalive", "endpoints")}
@@ -116,8 +116,9 @@ def test_no_class_is_left_out() -> None:
     """Catches a message that is declared and never listed."""
     declared = {
         cls
-        for cls in vars(messages).values()
-        if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == messages.__name__
+        for module in (messages, night_messages, parts)
+        for cls in vars(module).values()
+        if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == module.__name__
     }
     assert declared == set(CLASSES)
 

@@ -75,7 +75,7 @@ def test_each_input_and_each_trigger_is_on_the_page() -> None:
     for step in STEPS.values():
         assert f"| {step.name} | {', '.join(step.triggers)} | {step.meaning} |" in text
     told = re.sub(r"\n {12}", " ", blocks(text)["session", "acked"])
-    assert "    on    begun (begin)\n" in told.split("Begin(")[1]
+    assert "    on    begun (begin, complaint)\n" in told.split("Begin(")[1]
     for each in (*SENDERS, *WINDOWS):
         assert re.search(rf"^\| {each} \| \S", text, re.MULTILINE)
 

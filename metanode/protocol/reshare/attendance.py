@@ -20,7 +20,7 @@ from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.reshare.wishes import Wishes
 from metanode.protocol.tables.registry import admits, attachment, fact, handles, message
 from metanode.protocol.wire.envelope import seal
-from spec.messages import ATTENDANCE_LIMIT, NIGHTS_LIMIT, Attendance, Candidacy, Silence
+from spec.night_messages import ATTENDANCE_LIMIT, NIGHTS_LIMIT, Attendance, Candidacy, Silence
 
 NIGHTS_KEPT = 2
 

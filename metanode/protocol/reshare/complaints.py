@@ -25,7 +25,8 @@ from metanode.protocol.wire.codec import decode_canonical, encode_canonical
 from metanode.protocol.wire.envelope import open_envelope, seal
 from metanode.sealing import open_sealed, opened_before_all, opening_of, seal_to
 from metanode.tss.dealing import Dealing
-from spec.messages import Answer, Complaint, Opened, Proven, Release, Step
+from spec.messages import Release, Step
+from spec.night_messages import Answer, Complaint, Opened, Proven
 
 KEPT_PER_SENDER = 512
 """Complaints and answers of one sender that are kept in a round or two: n members, four stages."""

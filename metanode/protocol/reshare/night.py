@@ -15,7 +15,8 @@ from attrs import field, frozen
 from metanode.custody.types import Outpoint
 from metanode.protocol.context import outpoint_of
 from metanode.protocol.keys.epoch import KeyEpoch, Member
-from spec.messages import Attendance, Missed, Withheld
+from spec.messages import Missed
+from spec.night_messages import Attendance, Withheld
 from spec.parameters import Preset, faults_tolerated, quorum_fault, threshold
 
 Candidate = tuple[bytes, Outpoint]

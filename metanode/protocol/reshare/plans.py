@@ -25,7 +25,8 @@ from metanode.protocol.reshare.wishes import Wish, Wishes
 from metanode.protocol.tables.registry import fact
 from metanode.protocol.wire.codec import decode_canonical, encode_canonical
 from metanode.protocol.wire.envelope import open_envelope
-from spec.messages import DOCUMENT_OCTETS, MEMBERS_LIMIT, Attendance, Missed, Withheld
+from spec.messages import DOCUMENT_OCTETS, MEMBERS_LIMIT, Missed
+from spec.night_messages import Attendance, Withheld
 
 Block = tuple[int, bytes]
 """Height and id."""

@@ -30,7 +30,8 @@ from metanode.tss.dealing import Dealing
 from metanode.tss.refresh import RefreshSession
 from metanode.tss.reshare import ReshareSession
 from metanode.tss.session import FINISHED
-from spec.messages import Certificate, Missed, Withheld
+from spec.messages import Certificate, Missed
+from spec.night_messages import Withheld
 
 
 @define

@@ -31,7 +31,10 @@ from spec.chains import CHAINS
 from spec.parameters import LARGEST_ROSTER, PRESETS, Preset, quorum_fault, sized
 
 MAX_CONFIG_BYTES = 64 << 10
+DAY_S = 86_400
 MAX_SEEDS = 32
+LATER_KEYS = ("seats", "night_s")
+"""Shared keys that networks did without at first: one that has none of them keeps its id."""
 MAX_PEERS = 1024
 MAX_AMOUNT = MAX_MONEY
 MAX_TIME = 2**40
@@ -86,6 +89,8 @@ def operators_endpoint(text: str) -> Endpoint:
 class NetworkSection:
     """What all members agree on: the network's name, its preset, n, t, f and the keygen window.
 
+    ``seats`` is how many holders nights bring the roster up to, by default as many as founded it;
+    ``night_s`` is the time from one night to the next, by default the preset's.
     ``seeds`` goes from member to member with the rest, but nobody needs the same ones.
     """
 
@@ -97,11 +102,18 @@ class NetworkSection:
     keygen_until: int = field(validator=_between(0, MAX_TIME, "unix seconds"))
     keygen: str = field(default="clock", validator=_one_of(*KEYGEN_MODES))
     seeds: tuple[Endpoint, ...] = field(default=(), validator=_at_most(MAX_SEEDS, "seeds"))
+    seats: int | None = field(default=None, validator=_between(2, LARGEST_ROSTER, "members"))
+    night_s: int | None = field(default=None, validator=_between(30, DAY_S, "seconds"))
 
     def __attrs_post_init__(self) -> None:
         fault = quorum_fault(self.members, self.threshold, self.byzantine)
         if fault is not None:
             raise ValueError(f"unsafe members, threshold, byzantine: {fault}")
+        if self.night_s is not None and DAY_S % self.night_s:
+            raise ValueError(
+                f"night_s: {self.night_s} does not divide the day of {DAY_S} s: nights would not "
+                "come at the same hours; take 3600, 43200 or 86400"
+            )
 
 
 def _optional_key(_instance: object, attribute: Attribute[Any], value: str | None) -> None:
@@ -234,6 +246,8 @@ class Config:
         }
         if self.block_list.duration_s is not None:
             own["block_duration_s"] = self.block_list.duration_s
+        if self.network.night_s is not None:
+            own["regroup_period_s"] = self.network.night_s
         preset = sized(PRESETS[self.network.preset], self.network.members)
         return attrs.evolve(preset, **own)
 
@@ -241,7 +255,7 @@ class Config:
         """Return 32 bytes that are equal exactly for nodes whose shared settings are equal."""
         preset, network, chain = self.parameters(), self.network, self.chain
         shared = [
-            *attrs.astuple(network, filter=attrs.filters.exclude("seeds")),
+            *attrs.astuple(network, filter=attrs.filters.exclude("seeds", *LATER_KEYS)),
             self.stake.minimum,
             chain.kind,
             chain.chain,
@@ -251,6 +265,8 @@ class Config:
             chain.birth_height,
             *(getattr(preset, attribute.name) for attribute in attrs.fields(CustodySection)),
         ]
+        later = ((name, getattr(network, name)) for name in LATER_KEYS)
+        shared += [f"{name}={value}" for name, value in later if value is not None]
         return tagged_hash("network", *(str(value).encode() for value in shared))
 
 

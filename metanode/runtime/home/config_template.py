@@ -43,6 +43,8 @@ KEYS = {
     "network.byzantine": "[shared] f, members that may lie; 2t-n > f and n-f >= t must hold",
     "network.keygen_until": "[shared] unix seconds: after this moment no key is generated",
     "network.keygen": '[shared] "clock": a key is made at once; "command": when operators ask',
+    "network.seats": "[shared] holders that nights fill the roster up to; absent: `members`",
+    "network.night_s": "[shared] seconds from one night to the next, from 00:00 UTC; absent: a day",
     "network.seeds": '[passed on] asked when too few are known, e.g. ["seeds.example.org:7000"]',
     "node.listen": 'TCP endpoint to listen on, "host:port"; "[::]:port" serves IPv4 and IPv6',
     "node.advertise": "endpoint that other nodes dial, when it is not the one above",
@@ -76,7 +78,9 @@ SHARED = frozenset(path for path, text in KEYS.items() if text.startswith("[shar
 PASSED_ON = SHARED | {path for path, text in KEYS.items() if text.startswith("[passed on]")}
 """The keys that a new member takes from another one's file."""
 
-_PRESET_KEYS = {"block_list.duration_s": "block_duration_s"}
+_PRESET_KEYS = {
+    "block_list.duration_s": "block_duration_s", "network.night_s": "regroup_period_s",
+}
 
 
 def _literal(value: Any) -> str:

@@ -34,6 +34,7 @@ def settings_of(config: Config) -> Settings:
         byzantine=network.byzantine,
         keygen_until=network.keygen_until,
         keygen=network.keygen,
+        seats=network.seats or network.members,
         stake=config.stake.outpoint,
         joins=None if config.node.joins is None else bytes.fromhex(config.node.joins),
         chain=config.chain.kind,

@@ -38,6 +38,7 @@ from metanode.runtime.store.signing_log import (
 from metanode.tss.keyshare import Keyshare
 from spec import messages as m
 from spec.language.interpreter import Index, Value
+from spec.night_messages import Attendance
 from spec.protocol import PROTOCOL
 
 LOG_CELLS = ("voted", "lock", "lock_attempt", "released", "instance_used")
@@ -115,7 +116,7 @@ class Disk:
             blames=blames_in(attached),
             bans=bans_in(cells, attached),
             attested={
-                night: self._message(data, m.Attendance)
+                night: self._message(data, Attendance)
                 for (_, night), data in attached.get("attested", {}).items()
                 if isinstance(night, int)
             },
@@ -135,7 +136,7 @@ class Disk:
             data = attachment.encode()
         elif isinstance(attachment, Block | Request | BlameList | Ban):
             data = attachment.encode()
-        elif isinstance(attachment, m.KeyLocked | m.SignatureFound | m.Attendance):
+        elif isinstance(attachment, m.KeyLocked | m.SignatureFound | Attendance):
             data = self.codec.encode(attachment)
         elif attachment is not None:
             raise LocalFault(f"nothing is known of storing a {type(attachment).__name__}")

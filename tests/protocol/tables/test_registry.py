@@ -130,4 +130,4 @@ def test_only_given_cells_have_facts() -> None:
     """Catches a fact that could stand in the place of what the node's own rows have written."""
     given = {cell.name for cell in PROTOCOL.cells.values() if cell.kept == "given"}
     assert {name for kind, name in registry.wanted() if kind == FACT} == given
-    assert len(given) <= 45
+    assert len(given) <= 57, "every fact from outside is one more thing to believe"

@@ -185,6 +185,8 @@ def test_network_id_covers_exactly_the_shared_keys() -> None:
         "network.keygen_until": 1,
         "network.keygen": "command",
         "network.seeds": ["seeds.example.org:7000"],
+        "network.seats": 7,
+        "network.night_s": 3600,
         "node.listen": "127.0.0.1:1",
         "node.peers": [],
         "stake.outpoint": "cd" * 32 + ":0",
