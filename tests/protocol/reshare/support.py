@@ -185,7 +185,7 @@ class Peers:
     unproved: set[bytes] = field(factory=set)
     presence: dict[bytes, tuple[float, Outpoint]] = field(factory=dict)
 
-    def patience(self) -> float:
+    def patience(self, _peer: bytes) -> float:
         """Return after how many seconds a peer is missing."""
         return 3.0
 
@@ -270,6 +270,9 @@ class Holder:
     handover: Handover
     regroups: Regroups
     chain: EpochChain
+    attendance: Attendances
+    plans: Plans
+    complaints: Complaints
 
     @classmethod
     def at(
@@ -301,7 +304,10 @@ class Holder:
             ctx.use(evolve(key, keyshare=share_of(key, number)) if mine else key)
             if mine:
                 ctx.tables.view.put("holding", (ctx.me, key.number), "active")
-        return cls(node, book, votes, peers, requests, expiry, wishes, handover, regroups, chain)
+        return cls(
+            node, book, votes, peers, requests, expiry, wishes, handover, regroups, chain,
+            attendance, plans, complaints,
+        )
 
     def asks(
         self, kind: str = "keyrefresh", numbers: Iterable[int] = FOUNDERS, threshold: int = 3,
