@@ -19,6 +19,7 @@ from metanode.protocol.events.run import Run
 from metanode.protocol.events.sessions import Sessions
 from metanode.protocol.keys import keygen
 from metanode.protocol.payouts import payouts
+from metanode.protocol.reshare.complaints import Complaints
 from metanode.tss import curve
 from metanode.tss.keygen import KeygenSession
 from metanode.tss.messages import Message
@@ -26,6 +27,9 @@ from metanode.tss.sign import LanesSession, SigningSession, SignSession
 
 SIGNING = ("opening", "equivocation", "transfers", "multiplication", "two-faced")
 DEALING = ("share",)
+REGROUP = ("hide",)
+"""``hide``: in every dealing of new shares, one member gets none of this node's messages, and its
+complaints no answer."""
 
 
 def flip(data: bytes) -> bytes:
@@ -110,19 +114,36 @@ class CheatingSessions(Sessions):
                 lane.cheat = cheat
         super()._release(run)
 
+    def _wrap(self, run: Run, kind: Any, lane: int, out: Sequence[Message]) -> Any:
+        """Leave out what one member waits for."""
+        carried = super()._wrap(run, kind, lane, out)
+        if run.purpose != "regroup" or "hide" not in PLOT:
+            return carried
+        victim = min(member for member in run.members if member != self.ctx.me)
+        return [(to, message) for to, message in carried if to != victim]
+
+
+class CheatingComplaints(Complaints):
+    """Answers nobody, where it hides messages."""
+
+    def _part(self, about: Any) -> Sequence[bytes]:
+        return () if "hide" in PLOT else super()._part(about)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a node that cheats; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["run"])
     parser.add_argument("--home", required=True)
-    parser.add_argument("--cheat", action="append", required=True, choices=[*SIGNING, *DEALING])
+    parser.add_argument(
+        "--cheat", action="append", required=True, choices=[*SIGNING, *DEALING, *REGROUP]
+    )
     told = parser.parse_args(arguments)
     PLOT.extend(told.cheat)
     vars(purpose).update(SignSession=CheatingSign)
     vars(payouts).update(LanesSession=CheatingLanes)
     vars(keygen).update(KeygenSession=CheatingKeygen)
-    vars(node).update(Sessions=CheatingSessions)
+    vars(node).update(Sessions=CheatingSessions, Complaints=CheatingComplaints)
     return invoke(["run", "--home", told.home])
 
 

@@ -55,7 +55,7 @@ def stated(holder: Holder) -> Attendance:
 
 
 def test_a_holder_states_whom_it_heard_and_whom_not() -> None:
-    """Catches a holder that is called silent though it pinged, and days that are counted wrongly."""
+    """Catches a holder that is called silent though it pinged, and days that are counted wrong."""
     holder = before_night()
     heard(holder, 1)
     heard(holder, 2, ago=2.5 * DAY)
