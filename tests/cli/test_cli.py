@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
-import re
 import sys
 import time
 import types
