@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -172,6 +173,7 @@ def test_network_file_gives_the_same_network(tmp_path: Path, home: Path, run: Ru
         (["init", "--home", "H", "--chain", "litecoin", "--hrp", "bc"], "begin with ltc1, but hrp"),
         (["init", "--home", "H", "--hrp", "tb"], "give --chain, one of bitcoin-testnet, bitcoin-"),
         (["init", "--home", "H", "--peer", "nowhere"], "--peer: 'nowhere' is not host:port"),
+        (["init", "--home", "H", "--seed", "a:0"], "network.seeds: 'a:0' is not host:port"),
         (["init", "--home", "H", "--listen", "7"], "node.listen: '7' is not host:port"),
         (["init", "--home", "H", "--network-file", "none"], "cannot read none"),
         (["init", "--home", "H", "--passphrase-file", "none"], "cannot read none"),
@@ -215,6 +217,44 @@ def test_run_starts_the_node(
     assert started_home == Home(home)
     assert config == load_config(home / "config.toml")
     load_identity(home / "identity.key", passphrase)
+
+
+def test_a_mainnet_node_on_the_loopback_is_warned_and_runs(
+    home: Path, run: Run, node: list[tuple[Home, Config, Passphrase]]
+) -> None:
+    """Catches a member that nobody can dial, because the template's endpoint was left as it is."""
+    text = (home / "config.toml").read_text()
+    for name in ("preset", "chain", "hrp"):
+        text = re.sub(rf"^{name} = .*", f"# {name}", text, flags=re.MULTILINE)
+    text = text.replace("# preset\n", 'preset = "mainnet"\n').replace("# hrp\n", 'hrp = "x"\n')
+    (home / "config.toml").write_text(text)
+    code, _, errors = run("run", "--home", home)
+    assert code == 7
+    assert errors == (
+        "warning: node.listen is 127.0.0.1:7000, which only this machine can reach: "
+        "give an address that the other members can dial\n"
+    )
+    assert node
+
+
+def test_seeds_go_from_member_to_member_and_need_not_be_equal(
+    home: Path, tmp_path: Path, run: Run
+) -> None:
+    """Catches a new member that knows nobody, and members cut apart by what they ask first."""
+    for name, seeds in (("two", ["--seed", "seeds.example.org:7000"]), ("three", [])):
+        source = home if seeds else tmp_path / "two"
+        code, _, errors = run(
+            "init", "--home", tmp_path / name, "--network-file", source / "config.toml",
+            "--passphrase-file", tmp_path / "passphrase", *seeds,
+        )
+        assert (code, errors) == (0, "")
+    first, *others = (load_config(path / "config.toml") for path in (
+        home, tmp_path / "two", tmp_path / "three"
+    ))
+    assert [str(seed) for seed in first.network.seeds] == []
+    for other in others:
+        assert [str(seed) for seed in other.network.seeds] == ["seeds.example.org:7000"]
+        assert other.network_id() == first.network_id()
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,14 @@ def test_without_a_passphrase_file_and_a_terminal(home: Home) -> None:
     not_started(home, "no passphrase: give --passphrase-file")
 
 
+def test_an_advertised_name_that_stands_for_nobody_is_refused(home: Home) -> None:
+    """Catches a node that tells its peers a name which none of them can dial."""
+    edit(home.config, "# advertise = .*", 'advertise = "nobody.invalid:7000"')
+    said = not_started(home, "node.advertise: ")
+    assert "nobody.invalid" in said
+    assert "correct the name or its DNS record" in said
+
+
 @pytest.mark.parametrize("section", ["node", "admin"])
 def test_a_port_in_use_is_refused(home: Home, section: str) -> None:
     """Catches a node that runs without its port, or blames something else."""

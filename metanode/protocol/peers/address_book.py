@@ -8,7 +8,6 @@ for each peer that tells of it, forgotten after a time, and never pushes anythin
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
@@ -65,6 +64,7 @@ class AddressBook:
     holders: frozenset[bytes] = frozenset()
     entries: dict[Endpoint, Known] = field(factory=dict)
     pinned: set[Endpoint] = field(factory=set)
+    _told: dict[bytes, dict[Endpoint, None]] = field(factory=dict)
 
     def __contains__(self, endpoint: Endpoint) -> bool:
         """Tell whether an endpoint is known."""
@@ -79,19 +79,20 @@ class AddressBook:
     def pin(self, endpoint: Endpoint, now: float) -> None:
         """Take the operator's word for an endpoint: it stays until it is unpinned."""
         self.pinned.add(endpoint)
-        self.entries.setdefault(endpoint, Known(now))
+        self._believe(endpoint, self.entries.setdefault(endpoint, Known(now)))
 
     def unpin(self, endpoint: Endpoint) -> None:
         """Drop the operator's word; an endpoint that never answered goes with it."""
         self.pinned.discard(endpoint)
         if (known := self.entries.get(endpoint)) is not None and known.node_id is None:
-            del self.entries[endpoint]
+            self._remove(endpoint)
 
     def restore(self, record: PeerRecord) -> None:
         """Take a record of the store, whatever its age."""
         if len(self.entries) < MAX_KNOWN:
             known = self.entries.setdefault(record.endpoint, Known(record.seen_at))
             known.node_id, known.reached_at = record.node_id, record.seen_at
+            self._believe(record.endpoint, known)
 
     def hear(self, endpoint: Endpoint, teller: bytes, now: float) -> bool:
         """Take a peer's word for an endpoint; tells whether there was room for it.
@@ -101,15 +102,19 @@ class AddressBook:
         if (known := self.entries.get(endpoint)) is not None:
             known.seen_at = max(known.seen_at, now)
             return True
-        told = [e for e, known in self._hearsay() if known.teller == teller]
+        told = self._told.get(teller, {})
         if len(told) >= self.preset.hearsay_per_source:
-            tried = [e for e in told if self.entries[e].failures]
-            if not tried:
+            tried = next((e for e in told if self.entries[e].failures), None)
+            if tried is None:
                 return False
-            del self.entries[tried[0]]
-        if len(self.entries) >= MAX_KNOWN and not self._make_room():
-            return False
+            self._remove(tried)
+        if len(self.entries) >= MAX_KNOWN:
+            if told:  # its own word makes room first
+                self._remove(next(iter(told)))
+            elif not self._make_room():
+                return False
         self.entries[endpoint] = Known(now, teller=teller)
+        self._told.setdefault(teller, {})[endpoint] = None
         return True
 
     def answered(
@@ -127,13 +132,14 @@ class AddressBook:
             known = self.entries[endpoint] = Known(now)
         news = known.node_id is None
         known.node_id, known.reached_at, known.seen_at = node_id, now, now
-        known.teller, known.failures = None, 0
+        known.failures = 0
+        self._believe(endpoint, known)
         kind = _family(endpoint)
         for other, rest in list(self.entries.items()):
             if other == endpoint or rest.node_id != node_id or _family(other) != kind:
                 continue
             if rest.reached_at < linked_since and other not in self.pinned:
-                del self.entries[other]
+                self._remove(other)
         self._bound_reached()
         return news
 
@@ -150,7 +156,7 @@ class AddressBook:
             for other in self.entries.values()
         )
         if moved:
-            del self.entries[endpoint]
+            self._remove(endpoint)
 
     def back_off(self, known: Known, now: float) -> None:
         """Let the next dial wait twice as long as the last, with jitter, up to a bound."""
@@ -164,13 +170,14 @@ class AddressBook:
     def drop(self, endpoint: Endpoint) -> None:
         """Forget an endpoint, whoever's word it is."""
         self.pinned.discard(endpoint)
-        self.entries.pop(endpoint, None)
+        self._remove(endpoint)
 
     def forget_old(self, now: float, busy: Container[Endpoint]) -> None:
         """Drop hearsay that nobody has repeated for long, or that a clock set back has dated."""
-        for endpoint, known in self._hearsay():
-            if endpoint not in busy and not 0 <= now - known.seen_at < self.preset.peer_forget_s:
-                del self.entries[endpoint]
+        for endpoint in [each for told in self._told.values() for each in told]:
+            age = now - self.entries[endpoint].seen_at
+            if endpoint not in busy and not 0 <= age < self.preset.peer_forget_s:
+                self._remove(endpoint)
 
     # --- questions ---
 
@@ -218,21 +225,29 @@ class AddressBook:
 
     # --- bounds ---
 
-    def _hearsay(self) -> list[tuple[Endpoint, Known]]:
-        return [
-            (endpoint, known)
-            for endpoint, known in self.entries.items()
-            if known.node_id is None and endpoint not in self.pinned
-        ]
+    def _believe(self, endpoint: Endpoint, known: Known) -> None:
+        """Take an endpoint out of what is only a peer's word."""
+        if known.teller is not None:
+            self._untell(endpoint, known.teller)
+            known.teller = None
+
+    def _untell(self, endpoint: Endpoint, teller: bytes) -> None:
+        told = self._told.get(teller, {})
+        told.pop(endpoint, None)
+        if not told:
+            self._told.pop(teller, None)
+
+    def _remove(self, endpoint: Endpoint) -> None:
+        known = self.entries.pop(endpoint, None)
+        if known is not None and known.teller is not None:
+            self._untell(endpoint, known.teller)
 
     def _make_room(self) -> bool:
-        """Drop the hearsay of the peer that told most, the oldest of it."""
-        hearsay = self._hearsay()
-        if not hearsay:
+        """Drop the first word of the peer that has told most."""
+        loudest = max(self._told.values(), key=len, default={})
+        if not loudest:
             return False
-        loudest = Counter(known.teller for _, known in hearsay).most_common(1)[0][0]
-        told = [(known.seen_at, e) for e, known in hearsay if known.teller == loudest]
-        del self.entries[min(told)[1]]
+        self._remove(next(iter(loudest)))
         return True
 
     def _bound_reached(self) -> None:
@@ -245,7 +260,7 @@ class AddressBook:
             and endpoint not in self.pinned
         ]
         if len(reached) > MAX_REACHED:
-            del self.entries[min(reached)[1]]
+            self._remove(min(reached)[1])
 
 
 def _family(endpoint: Endpoint) -> tuple[str | None, bool]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from attrs import evolve, frozen
@@ -58,6 +59,7 @@ class Endpoint:
         return evolve(self, host=canonical_host(host))
 
 
+@lru_cache(maxsize=1 << 14)
 def _address(host: str) -> Address | None:
     try:
         address = ipaddress.ip_address(host)
@@ -159,6 +161,7 @@ def subnet_group(host: str) -> str:
     return _network(host, _IPV4_SUBNET_BITS, _IPV6_SUBNET_BITS)
 
 
+@lru_cache(maxsize=1 << 14)
 def _network(host: str, ipv4_bits: int, ipv6_bits: int) -> str:
     address = _address(host)
     if address is None:

@@ -62,14 +62,10 @@ class OperatorWord:
         named = {
             each
             for name in (*self.configured, *self.added)
-            for each in self._addresses(name)
+            for each in self.addresses(name)
             if network_kind(each.host) == PRIVATE
         }
         self.kinds = kinds_of([each for each in (*said, *named) if each is not None])
-
-    def _addresses(self, name: Endpoint) -> tuple[Endpoint, ...]:
-        entry = self.names.entries.get(name)
-        return () if entry is None else entry.addresses
 
     # --- what happens ---
 
@@ -78,7 +74,7 @@ class OperatorWord:
         usable = [each for each in addresses if network_kind(each.host) is not None]
         new, gone = self.names.resolved(name, usable, now)
         if name == self.announced_name:
-            self.own.advertised = self._addresses(name)
+            self.own.advertised = self.addresses(name)
         if self.says(name):
             for endpoint in new:
                 self.book.pin(endpoint, now)
@@ -111,6 +107,11 @@ class OperatorWord:
 
     # --- questions ---
 
+    def addresses(self, name: Endpoint) -> tuple[Endpoint, ...]:
+        """Return what a name stood for when it was asked about last."""
+        entry = self.names.entries.get(name)
+        return () if entry is None else entry.addresses
+
     def says(self, endpoint: Endpoint) -> bool:
         """Tell whether the operator has written an endpoint down as it is."""
         return endpoint in self.configured or endpoint in self.added or endpoint in self.seeds
@@ -118,15 +119,15 @@ class OperatorWord:
     def is_configured(self, endpoint: Endpoint) -> bool:
         """Tell whether an endpoint, or the name behind it, stands in the configuration."""
         return endpoint in self.configured or any(
-            endpoint in self._addresses(name) for name in self.configured
+            endpoint in self.addresses(name) for name in self.configured
         )
 
     def is_seed(self, endpoint: Endpoint) -> bool:
         """Tell whether an endpoint is a seed's, and nothing more to the operator."""
         if self.is_configured(endpoint) or endpoint in self.added:
             return False
-        if any(endpoint in self._addresses(name) for name in self.added):
+        if any(endpoint in self.addresses(name) for name in self.added):
             return False
         return endpoint in self.seeds or any(
-            endpoint in self._addresses(name) for name in self.seeds
+            endpoint in self.addresses(name) for name in self.seeds
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, TypeVar
 
 from attrs import define, frozen
@@ -78,6 +78,10 @@ class _LinkedPeer:
     since: float
     keepalives: int = 0
 
+    def groups(self) -> tuple[Hashable, ...]:
+        """Return what the link counts for: its way, its address, its subnet."""
+        return self.outbound, ip_group(self.host), ("in", subnet_group(self.host))
+
 
 def _due(at: float, longest_s: float, now: float) -> bool:
     """Tell whether a moment has come; one further off than any wait is from a clock set back."""
@@ -111,11 +115,12 @@ class Peering:
         )
         self._attempts: set[Endpoint] = set()
         self._linked: dict[bytes, _LinkedPeer] = {}
+        self._counts: Counter[Hashable] = Counter()
         self._own: set[Endpoint] = set()
         self._enough = False
         self._next_keepalive = self._next_crawl = now
         self.word.start(advertised, (*peers, *seeds), now)
-        self.standing.local = LOOPBACK in self.word.kinds
+        self._know()
 
     # ------------------------------------------------------------------------------ what happens
 
@@ -143,7 +148,9 @@ class Peering:
         self, node_id: bytes, host: str, dialled: Endpoint | None, now: float
     ) -> tuple[Decision, ...]:
         """Note a link (``dialled`` when we made it) and return the greeting keepalive."""
-        self._linked[node_id] = _LinkedPeer(host, dialled is not None, now)
+        self._unlink(node_id)
+        peer = self._linked[node_id] = _LinkedPeer(host, dialled is not None, now)
+        self._counts.update(peer.groups())
         if dialled is not None:
             self.dial_answered(dialled, node_id, now)
         else:
@@ -156,7 +163,7 @@ class Peering:
         A link that ends soon counts as a failed attempt, or a peer that accepts and hangs up would
         be dialled in a tight loop.
         """
-        peer = self._linked.pop(node_id, None)
+        peer = self._unlink(node_id)
         self.own.unlinked(node_id)
         stable = peer is not None and now - peer.since >= self.preset.stable_link_s
         for known in self.book.entries.values():
@@ -254,16 +261,14 @@ class Peering:
             full = self.circle.refuses(self.preset, node_id, self._linked, outbound)
             if full is not None:
                 return full
-        same_way = sum(peer.outbound == outbound for peer in self._linked.values())
-        if same_way >= (self.preset.links_outbound if outbound else self.preset.links_inbound):
+        most = self.preset.links_outbound if outbound else self.preset.links_inbound
+        if self._counts[outbound] >= most:
             return "too many links"
         if LOOPBACK in self.word.kinds and network_kind(host) == LOOPBACK:
             return None
-        by_ip = Counter(ip_group(peer.host) for peer in self._linked.values())
-        if by_ip[ip_group(host)] >= self.preset.links_per_address:
+        if self._counts[ip_group(host)] >= self.preset.links_per_address:
             return "too many links with one IP"
-        by_subnet = Counter(subnet_group(peer.host) for peer in self._linked.values())
-        if by_subnet[subnet_group(host)] >= self.preset.links_per_network:
+        if self._counts["in", subnet_group(host)] >= self.preset.links_per_network:
             return "too many links with one subnet"
         return None
 
@@ -296,8 +301,8 @@ class Peering:
         ``known_weight_share`` (0..1) is the share of the total stake whose holders are known; below
         ``weight_known_share`` the crawl is fast and dials the preconfigured peers too.
         """
-        self.book.holders = self.standing.holders = self.circle.members
-        self.standing.local = LOOPBACK in self.word.kinds
+        if self.circle.members != self.book.holders:
+            self._know()
         enough = self._enough = known_weight_share >= self.preset.weight_known_share
         decisions: list[Decision] = [
             Drop(node_id, refusal)
@@ -309,6 +314,7 @@ class Peering:
         if _due(self._next_crawl, self.preset.crawl_slow_s, now):
             self._next_crawl = now + period
             self._see_links(now)
+            self._know()
             self.book.forget_old(now, self._attempts)
             decisions += self._dials(now, enough)
             too_many = self.circle.excess(self.preset, len(self._linked))
@@ -437,12 +443,24 @@ class Peering:
 
     # ------------------------------------------------------------------------------- bookkeeping
 
+    def _know(self) -> None:
+        """Take up who holds a share now, and what the operator has said."""
+        self.book.holders = self.circle.members
+        self.standing.know(self.circle.members, LOOPBACK in self.word.kinds)
+
     def _see_links(self, now: float) -> None:
         """Date the endpoints at which the peers with a link have answered since it came up."""
         for known in self.book.entries.values():
             peer = None if known.node_id is None else self._linked.get(known.node_id)
             if peer is not None and known.reached_at >= peer.since:
                 known.seen_at = now
+
+    def _unlink(self, node_id: bytes) -> _LinkedPeer | None:
+        peer = self._linked.pop(node_id, None)
+        if peer is not None:
+            self._counts.subtract(peer.groups())
+            self._counts += Counter()  # drops what is at zero
+        return peer
 
     def _is_linked(self, known: Known) -> bool:
         return known.node_id is not None and known.node_id in self._linked

@@ -27,7 +27,9 @@ SHOWN: Final = 100
 class Standing:
     """``local``: the loopback is where our own network is, so that it names nobody.
 
-    ``blocked`` are the peers of the block list, ``holders`` those who must not be refused.
+    ``blocked`` are the peers of the block list, ``holders`` those who must not be refused,
+    ``trusted`` the addresses of holders and those that the operator named: a liar behind the same
+    address must not be able to keep those out.
     """
 
     preset: Preset
@@ -35,6 +37,7 @@ class Standing:
     local: bool = False
     holders: frozenset[bytes] = frozenset()
     blocked: frozenset[bytes] = frozenset()
+    trusted: frozenset[str] = frozenset()
     table: ExclusionTable = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -56,21 +59,19 @@ class Standing:
 
     def _offend_address(self, now: float, why: str, host: str, points: int) -> bool:
         group = ip_group(host)
-        if (self.local and is_loopback(host)) or self._is_trusted(group):
+        if (self.local and is_loopback(host)) or group in self.trusted:
             return False
         before = self.table.excluded(group, now)
         self.table.add(group, now, points, why)
         return self.table.excluded(group, now) and not before
 
-    def _is_trusted(self, group: str) -> bool:
-        """Tell whether an address is a holder's, or one that the operator named.
-
-        A liar behind the same address must not be able to keep those out.
-        """
-        return any(
-            (endpoint in self.book.pinned or known.node_id in self.holders)
-            and ip_group(endpoint.host) == group
+    def know(self, holders: frozenset[bytes], local: bool) -> None:
+        """Take up who holds a share now, and find the addresses that are trusted."""
+        self.holders, self.local = holders, local
+        self.trusted = frozenset(
+            ip_group(endpoint.host)
             for endpoint, known in self.book.entries.items()
+            if endpoint in self.book.pinned or known.node_id in holders
         )
 
     def refuses(self, host: str | None, now: float, node_id: bytes | None) -> str | None:
@@ -84,7 +85,7 @@ class Standing:
                 return EXCLUDED
         if host is None or not self.table.excluded(ip_group(host), now):
             return None
-        return None if self._is_trusted(ip_group(host)) else EXCLUDED
+        return None if ip_group(host) in self.trusted else EXCLUDED
 
     def pardon(self, key: str) -> bool:
         """Forget the score of a node id in hex, or of an address as it is shown."""

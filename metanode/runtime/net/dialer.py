@@ -49,6 +49,7 @@ class Dialer:
         self._resolver = resolver
         self._say = say
         self._said: str | None = None
+        self._more = False
         self._task_group: TaskGroup | None = None
         self.known_weight_share = 0.0
 
@@ -63,6 +64,9 @@ class Dialer:
                 while True:
                     now = self._clock()
                     self._carry_out(self.peering.tick(now, self.known_weight_share))
+                    if self._more:  # at most once a tick, however much is heard
+                        self._more = False
+                        self._carry_out(self.peering.dial_now(now, self.known_weight_share))
                     self._say_of_own_address()
                     if now >= next_save:
                         next_save = now + self.peering.preset.peer_store_period_s
@@ -120,8 +124,8 @@ class Dialer:
             self._links.close(node_id, EXCLUDED)
 
     def dial_more(self) -> None:
-        """Dial what may be dialled at once."""
-        self._carry_out(self.peering.dial_now(self._clock(), self.known_weight_share))
+        """Dial soon what may be dialled."""
+        self._more = True
 
     async def ask_name(self, name: Endpoint) -> str | None:
         """Resolve a name and take the answer up; returns why it does not resolve, or None."""

@@ -47,11 +47,7 @@ class PeersDesk:
                 self._peer(node_id, linked.get(node_id), known.get(node_id.hex()), now)
                 for node_id in sorted(ids, key=lambda each: (each not in linked, each))
             ],
-            "waiting": [
-                str(endpoint)
-                for endpoint in (*peering.book.pinned, *peering.names.entries)
-                if endpoint.address is None or peering.book.entries[endpoint].node_id is None
-            ],
+            "waiting": [str(endpoint) for endpoint in self._waiting()],
             **peering.report(now),
         }
 
@@ -72,6 +68,16 @@ class PeersDesk:
             "holder": node_id in peering.circle.members,
             "refused": peering.standing.refuses(None, now, node_id),
         }
+
+    def _waiting(self) -> list[Endpoint]:
+        """Return what the operator named and nobody has answered at: names by themselves."""
+        word, entries = self.dialer.peering.word, self.dialer.peering.book.entries
+        waiting = []
+        for said in dict.fromkeys((*word.configured, *word.added, *word.seeds)):
+            found = (said,) if said.address is not None else word.addresses(said)
+            if all(each not in entries or entries[each].node_id is None for each in found):
+                waiting.append(said)
+        return sorted(waiting)
 
     async def act(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Do what is asked: ``do`` is "add", "drop" or "pardon", ``peer`` whom it is about."""

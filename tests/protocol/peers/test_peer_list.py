@@ -278,11 +278,11 @@ def test_a_blocked_peers_pings_count_for_nothing() -> None:
 def test_endpoints_go_out_to_the_peer_and_come_in_to_the_shell() -> None:
     """Catches a keepalive to everybody, or one that nobody learns from."""
     ctx, peers = alone()
-    take_in(ctx, Endpoints(PEER, ("1.2.3.4:5",)), *cores(peers))
+    take_in(ctx, Endpoints(PEER, ("1.2.3.4:5",), "9.9.9.9"), *cores(peers))
     (send,) = ctx.tables.take().sends
-    assert (send.message, send.to) == (m.Keepalive(("1.2.3.4:5",)), PEER)
-    take_in(ctx, received(m.Keepalive(("5.6.7.8:9",))), *cores(peers))
-    assert ctx.tables.effects.requests == [LearnEndpoints(PEER, ("5.6.7.8:9",))]
+    assert (send.message, send.to) == (m.Keepalive(("1.2.3.4:5",), "9.9.9.9"), PEER)
+    take_in(ctx, received(m.Keepalive(("5.6.7.8:9",), "8.8.8.8")), *cores(peers))
+    assert ctx.tables.effects.requests == [LearnEndpoints(PEER, ("5.6.7.8:9",), "8.8.8.8")]
 
 
 def test_a_ping_in_hand_is_not_taken_twice() -> None:

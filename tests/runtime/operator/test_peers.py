@@ -71,7 +71,11 @@ async def test_an_endpoint_is_added_and_a_name_that_does_not_resolve_is_told() -
     assert str(NAME) in desk(made).report()["waiting"]
     made.answers[NAME] = (Endpoint("20.60.1.1", 7000),)
     assert (await desk(made).act({"do": "add", "peer": str(NAME)}))["fault"] is None
-    assert Endpoint("20.60.1.1", 7000) in made.dialer.peering.known
+    there = Endpoint("20.60.1.1", 7000)
+    assert there in made.dialer.peering.known
+    assert str(NAME) in desk(made).report()["waiting"]
+    made.dialer.peering.dial_answered(there, HOLDER, 101.0)
+    assert str(NAME) not in desk(made).report()["waiting"]
 
 
 @pytest.mark.parametrize("by", ["node id", "endpoint"])
