@@ -67,7 +67,7 @@ class Dialer:
                     if now >= next_save:
                         next_save = now + self.peering.preset.peer_store_period_s
                         await self.save()
-                    await anyio.sleep(TICK_S)
+                    await anyio.sleep(max(TICK_S, self.peering.preset.tick_s))
         finally:
             self._task_group = None
             with anyio.CancelScope(shield=True):
