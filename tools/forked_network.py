@@ -1,8 +1,8 @@
 """A local network whose nodes are forked from one process that has read the code already.
 
-Sixty interpreters that import the same modules take a minute of two cores before the first link, and
-hold the same octets sixty times. Each node is a process of its own all the same, runs the command
-``run`` and nothing else, and shares no object with another one.
+Sixty interpreters that import the same modules take a minute of two cores before the first link,
+and hold the same octets sixty times. Each node is a process of its own all the same, runs the
+command ``run`` and nothing else, and shares no object with another one.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Flood:
         return self.ctx.key is not None and peer in self.ctx.key.roster
 
     def _in_mesh(self, peer: bytes) -> bool:
-        """Return whether a peer hears all holders itself; founders hear each other without a key."""
+        """Return whether a peer hears all holders itself; so do founders, before there is a key."""
         if self.ctx.key is not None:
             return self._holds(peer)
         return self.ctx.settings.joins is None and self.peers.is_listed(peer)
