@@ -96,6 +96,7 @@ class Preset:
 
     # what takes longer with more members (see ``sized``)
     tick_s: float = quantity(0.05, "s", "rule: how often a node looks at its clock")
+    chain_poll_s: float = quantity(0.5, "s", "rule: how often a node asks its daemon for blocks")
     attempt_rounds: int = quantity(1, "rounds", "rule: an attempt at new shares may take so many")
     dealing_pair_s: float = quantity(
         0.06, "s a pair", "rule: measured, two members of a dealing on a machine of two cores"
@@ -103,8 +104,8 @@ class Preset:
     round_pair_s: float = quantity(
         0.005, "s a pair", "rule: measured, two members of a round on a machine of two cores"
     )
-    ping_member_s: float = quantity(
-        0.05, "s a member", "rule: measured, pings of a full mesh on a machine of two cores"
+    look_member_s: float = quantity(
+        0.05, "s a member", "rule: measured, pings and questions for the chain on such a machine"
     )
     tick_member_s: float = quantity(
         0.005, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
@@ -239,13 +240,15 @@ def sized(preset: Preset, members: int) -> Preset:
     dealing_s = preset.dealing_pair_s * pairs
     round_s = max(preset.round_period_s, ceil(preset.round_pair_s * pairs))
     slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
-    pings_s = min(MAINNET.ping_period_s, preset.ping_member_s * together)
+    looks_s = preset.look_member_s * together
+    pings_s = min(MAINNET.ping_period_s, looks_s)
     return evolve(
         preset,
         round_period_s=round_s,
         keygen_period_s=max(preset.keygen_period_s, slot_s),
         attempt_rounds=max(preset.attempt_rounds, ceil(dealing_s / round_s)),
         ping_period_s=max(preset.ping_period_s, pings_s),
+        chain_poll_s=max(preset.chain_poll_s, looks_s),
         tick_s=max(preset.tick_s, preset.tick_member_s * together),
     )
 

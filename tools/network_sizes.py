@@ -26,13 +26,13 @@ from rich.table import Table
 from metanode.chains.rpc import RpcClient
 from metanode.custody.payout import custody_script
 from metanode.custody.scripts import address_of, key_script
-from metanode.devnet.local_network import LocalNetwork
 from metanode.devnet.types import DEVNET_HRP
 from metanode.devnet.wallet import deposit, faucet
 from metanode.errors import MetanodeError
 from metanode.runtime.operator.admin import fetch, post
 from metanode.runtime.store.trace import read_trace
 from spec.parameters import DEVNET, faults_tolerated, sized, threshold
+from tools.forked_network import ForkedNetwork
 
 AMOUNT = 3_000_000
 IDLE_S = 20.0
@@ -63,7 +63,7 @@ class Size:
 class Bench:
     """One network that is measured."""
 
-    network: LocalNetwork
+    network: ForkedNetwork
     say: Callable[[str], None]
     patience_s: float
     key: bytes = b""
@@ -205,7 +205,9 @@ async def measure(
     directory: Path, nodes: int, shares: int, faulty: int, night: bool, say: Callable[[str], None]
 ) -> Size:
     """Measure a network of ``nodes`` processes."""
-    network = LocalNetwork(directory, size=nodes, keygen="command", shares=shares, faulty=faulty)
+    network = ForkedNetwork(
+        directory, size=nodes, keygen="command", shares=shares, faulty=faulty
+    )
     bench = Bench(network, say, patience_s=120.0 + 12.0 * nodes)
     try:
         await network.prepare()
@@ -227,13 +229,14 @@ async def measure(
         spent = await bench.night() if night else None
         say("no night" if spent is None else f"a night took {spent:.1f} s")
         memory = [network.memory(number) / 1e6 for number in range(nodes)]
+        together = network.memory_all() / 1e6
     finally:
         network.stop()
     return Size(
         nodes=nodes, threshold=shares, byzantine=faulty, links_s=round(links, 1),
         keygen_s=round(key, 1), payout_s={k: round(v, 2) for k, v in payouts.items()},
         night_s=None if spent is None else round(spent, 1), memory_mb=round(max(memory), 1),
-        memory_all_mb=round(sum(memory), 1), idle_cores=round(idle[0], 3),
+        memory_all_mb=round(together, 1), idle_cores=round(idle[0], 3),
         idle_octets_s=round(idle[1]), idle_frames_s=round(idle[2]), payout_frames=round(cost[0]),
         payout_octets=round(cost[1]),
     )
@@ -260,7 +263,7 @@ def show(sizes: Iterable[Size], console: Console) -> None:
         ("payout of 20 deposits, tick to signature, s", lambda s: s.payout_s.get(20)),
         ("night (refresh), s", lambda s: s.night_s),
         ("peak memory a node, MB", lambda s: s.memory_mb),
-        ("peak memory of all, MB", lambda s: s.memory_all_mb),
+        ("memory of all at the end, shared pages once, MB", lambda s: s.memory_all_mb),
         ("idle, cores in all", lambda s: s.idle_cores),
         ("idle, octets/s in all", lambda s: f"{s.idle_octets_s:,.0f}"),
         ("idle, frames/s in all", lambda s: f"{s.idle_frames_s:,.0f}"),

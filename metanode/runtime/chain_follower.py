@@ -23,7 +23,6 @@ from metanode.protocol.node import NodeCore
 from metanode.protocol.tables.effects import Broadcast, CheckStake, LookUp
 from metanode.runtime.store.chain_index import ChainIndex, Stored, Unfit
 
-POLL_S = 0.5
 BACKOFF_LIMIT_S = 30.0
 CHECK_S = 60.0
 """How long a daemon that was found fit is taken for it."""
@@ -68,11 +67,11 @@ class ChainFollower:
 
     async def run(self) -> None:
         """Poll the chain once a key is locked in; while the daemon is away, wait ever longer."""
-        wait = POLL_S
+        period = wait = self.core.ctx.preset.chain_poll_s
         while True:
             try:
                 await self._poll()
-                wait, self.fault = POLL_S, None
+                wait, self.fault = period, None
             except (Unavailable, RpcError) as fault:
                 if self.fault is None:
                     self.log.warning("chain.unavailable", reason=str(fault))

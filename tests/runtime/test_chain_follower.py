@@ -106,12 +106,12 @@ async def following(
     monkeypatch: pytest.MonkeyPatch, index: Path, sim: Simulation | None = None, **failing: int
 ) -> AsyncIterator[Following]:
     """Follow the chain of a network that holds a key."""
-    monkeypatch.setattr(chain_follower, "POLL_S", 0.02)
     monkeypatch.setattr(chain_follower, "DEFAULT_WINDOW_BLOCKS", WINDOW)
     sim = sim or with_key(7)
     node = sim.nodes[0]
     kept = ChainIndex(index, Owner(node.settings.network_id, node.node_id))
-    core = NodeCore(node.settings, node.identity, os.urandom)
+    quick = evolve(node.settings.preset, chain_poll_s=0.02)
+    core = NodeCore(evolve(node.settings, preset=quick), node.identity, os.urandom)
     core.start(sim.now, node.disk.load())
     send, inbox = anyio.create_memory_object_stream[Callable[[float], object]](4096)
     async with send, inbox, anyio.create_task_group() as tasks:

@@ -161,9 +161,15 @@ class Flood:
         """Return who may not have heard a message: what holders say, holders hear themselves."""
         links = self.ctx.links - {entry.sender, entry.via}
         hidden = entry.kind in HIDDEN_FROM_NOBODY
-        if not hidden and self._holds(self.ctx.me) and self._holds(entry.sender):
-            links = {peer for peer in links if not self._holds(peer)}
+        if not hidden and self._in_mesh(self.ctx.me) and self._in_mesh(entry.sender):
+            links = {peer for peer in links if not self._in_mesh(peer)}
         return tuple(sorted(links))
 
     def _holds(self, peer: bytes) -> bool:
         return self.ctx.key is not None and peer in self.ctx.key.roster
+
+    def _in_mesh(self, peer: bytes) -> bool:
+        """Return whether a peer hears all holders itself; so do founders, before there is a key."""
+        if self.ctx.key is not None:
+            return self._holds(peer)
+        return self.ctx.settings.joins is None and self.peers.is_listed(peer)

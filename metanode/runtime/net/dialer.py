@@ -19,6 +19,7 @@ from metanode.protocol.peers.standing import EXCLUDED
 from metanode.runtime.net.links import REACHED_SELF, LinkManager
 from metanode.runtime.net.names import Resolver, resolve
 from metanode.runtime.net.peer_store import PeerStore
+from spec.parameters import MAINNET
 
 TICK_S: Final = 0.25
 SendEndpoints = Callable[[bytes, tuple[str, ...], str], None]
@@ -71,7 +72,7 @@ class Dialer:
                     if now >= next_save:
                         next_save = now + self.peering.preset.peer_store_period_s
                         await self.save()
-                    await anyio.sleep(TICK_S)
+                    await anyio.sleep(TICK_S * self.peering.preset.tick_s / MAINNET.tick_s)
         finally:
             self._task_group = None
             with anyio.CancelScope(shield=True):

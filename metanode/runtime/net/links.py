@@ -348,7 +348,8 @@ class LinkManager:
                 remaining = link.heard_at + self._preset.idle_timeout_s - anyio.current_time()
                 with anyio.move_on_after(max(remaining, 0)):
                     connection.reader.feed(await connection.channel.receive())
-                if self._handshakes.on_clock(link, anyio.current_time()):
+                silent = anyio.current_time() - link.heard_at >= self._preset.idle_timeout_s
+                if silent and self._handshakes.on_clock(link, anyio.current_time()):
                     connection.drop("idle")
                     return
         except Malformed as error:
