@@ -74,6 +74,7 @@ class OperatorView:
                 {**peer, **core.crawler.describe(bytes.fromhex(peer["node_id"]))}
                 for peer in core.peers.report()
             ],
+            "health": core.peers.health.word(),
             "weight": core.crawler.report(),
             "key": None if key is None else _key(key, ctx.settings.hrp),
             "regroup": core.regroups.report(),
