@@ -79,6 +79,8 @@ class OperatorView:
             "key": None if key is None else _key(key, ctx.settings.hrp),
             "regroup": core.regroups.report(),
             "keys": core.keygen.status(),
+            "keygen": {"mode": ctx.settings.keygen, "until": ctx.settings.keygen_until,
+                       "members": ctx.settings.members},
             "payouts": core.payouts.report(),
             "deposits": core.waiting.report(),
             "swaps": swaps,
