@@ -46,8 +46,8 @@ KEYS = {
     "network.keygen": '[shared] "clock": a key is made at once; "command": when operators ask',
     "network.seats": "[shared] holders that nights fill the roster up to; absent: `members`",
     "network.night_s": "[shared] seconds from one night to the next, from 00:00 UTC; absent: a day",
-    "network.online_weight_minimum": "[shared] how much of the members' stake must be online for the"
-    " crawler to slow down, percent; absent: 67",
+    "network.online_weight_minimum": "[shared] stake of the members that must be online before the"
+    " crawler slows down, percent; absent: 67",
     "network.seeds": '[passed on] asked when too few are known, e.g. ["seeds.example.org:7000"]',
     "node.listen": 'TCP endpoint to listen on, "host:port"; "[::]:port" serves IPv4 and IPv6',
     "node.advertise": "endpoint that other nodes dial, when it is not the one above",

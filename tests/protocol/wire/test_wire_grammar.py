@@ -13,14 +13,15 @@ import spec
 from metanode.errors import Malformed
 from metanode.protocol.wire.codec import MAX_DEPTH, MAX_ITEMS, Codec, encode_canonical
 from metanode.protocol.wire.framing import AUTHENTICATED_LIMIT_BYTES, UNAUTHENTICATED_LIMIT_BYTES
-from spec import messages
+from spec import messages, night_messages, parts
 from spec.messages import ENVELOPED, HANDSHAKE, MESSAGES
 
 GRAMMAR = Path(str(spec.__file__)).with_name("wire.cddl").read_text(encoding="utf-8")
 CLASSES = [
     cls
-    for cls in vars(messages).values()
-    if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == messages.__name__
+    for module in (parts, messages, night_messages)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == module.__name__
 ]
 
 
