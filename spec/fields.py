@@ -48,6 +48,16 @@ def text(at_most: int, default: Any = NOTHING) -> Any:
     return field(validator=bound, default=default)
 
 
+def one_of(names: tuple[str, ...]) -> Any:
+    """Declare one of a few names."""
+
+    def bound(_: object, attribute: Attribute[str], value: str) -> None:
+        if type(value) is not str or value not in names:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(names)}")
+
+    return field(validator=bound)
+
+
 def many(at_most: int, octets_each: int | None = None) -> Any:
     """Declare a tuple of bounded length, of byte strings of a fixed length or of nested parts."""
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 from attrs import field, frozen
 from attrs.validators import optional
 
-from spec.fields import exactly, many, natural, octets, optional_octets, part, text
+from spec.fields import exactly, many, natural, octets, one_of, optional_octets, part, text
 from spec.night_messages import (
     Answer,
     Attendance,
@@ -128,9 +128,17 @@ class Ready:
 # --- peering ------------------------------------------------------------------------------------
 
 
+HEALTH = ("ok", "chain_away", "disk_full", "clock_off", "no_share")
+"""How a node is: well; or without its chain daemon, with a disk that is nearly full, with a clock
+that most peers contradict, or a holder whose share is not there. The gravest is said."""
+
+
 @frozen
 class Ping:
-    """Every ping period: the state, the stake and a proof of the share of a node."""
+    """Every ping period: state, health, stake and a proof of the share of a node.
+
+    A holder of the epoch in force that sends no proof is not listed, whatever its health is.
+    """
 
     KIND: ClassVar[str] = "ping"
     CELL: ClassVar[str] = "pinged"
@@ -142,6 +150,7 @@ class Ping:
     key_id: bytes | None = optional_octets(HASH_OCTETS)
     share_proof: bytes | None = optional_octets(SHARE_PROOF_OCTETS)
     key_epoch: int = natural()
+    health: str = one_of(HEALTH)
 
 
 @frozen

@@ -85,6 +85,10 @@ class Preset:
         3, "blocks", "rule: how far the block that an attempt names may be from one's own cut-off"
     )
 
+    disk_least_octets: int = quantity(
+        1 << 28, "octets", "rule: with less free space a node says that its disk is nearly full"
+    )
+
     # stakes and the block list
     stake_age_s: int = quantity(259200, "s", "M: staked for at least 72 hours and never moved")
     stake_query_s: float = quantity(5.0, "s", "rule: an unanswered question is asked again")

@@ -15,13 +15,21 @@ from metanode.cli.status import lines_of
 COLUMNS = ("event", "kind", "status", "age", "attempts", "about")
 
 
+STATUSES = ("PENDING", "IN_PROGRESS", "SUCCESS", "FAILED", "EXPIRED", "overdue")
+
+
+def status_of(entry: Mapping[str, Any]) -> str:
+    """Return the status that is shown: a request whose time is over is overdue until it expires."""
+    return "overdue" if entry.get("overdue") else str(entry["status"])
+
+
 def row_of(entry: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of one event, in the order of ``COLUMNS``."""
     age = entry["age_s"]
     return (
         entry["event"][:16],
         entry["kind"],
-        "overdue" if entry.get("overdue") else entry["status"],
+        status_of(entry),
         "-" if age is None else f"{age} s",
         str(entry["attempts"]),
         _about(entry),
@@ -59,8 +67,12 @@ def _short(value: object) -> str:
 @click.command()
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON.")
+@click.option(
+    "--status", type=click.Choice(STATUSES, case_sensitive=False), multiple=True,
+    help="Only events of this status; it may be given more than once.",
+)
 @click.argument("event", required=False)
-def command(home: Path, event: str | None, as_json: bool) -> None:
+def command(home: Path, event: str | None, status: tuple[str, ...], as_json: bool) -> None:
     """Show the newest events that the node on a home knows, or all about one EVENT.
 
     An event is decided once: a payout, the key's lock-in, an operator's request. It is tried in
@@ -72,6 +84,8 @@ def command(home: Path, event: str | None, as_json: bool) -> None:
     from metanode.runtime.operator.admin import fetch_json
 
     entries = fetch_json(Home(home), "/events")["events"]
+    if status:
+        entries = [entry for entry in entries if status_of(entry) in status]
     if event is not None:
         entries = [entry for entry in entries if entry["event"].startswith(event.lower())]
         if len(entries) != 1:

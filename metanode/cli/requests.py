@@ -40,6 +40,8 @@ class Asking:
     kind: str
     fields: Mapping[str, Any]
     event: str = ""
+    done: str = ""
+    """What the request does, where that is not plain from its kind."""
     _said: list[str] = field(factory=list)
 
     def put(self) -> None:
@@ -56,6 +58,8 @@ class Asking:
         count = len(self.homes)
         self.say(f"asked: {self.kind} at {count} node{'' if count == 1 else 's'}")
         self.say(f"event {self.event}")
+        if self.done:
+            self.say(self.done)
 
     def wait(self, seconds: float) -> dict[str, Any]:
         """Return the event when it is done, or as it stands after so long."""
@@ -253,9 +257,27 @@ def keygen(homes: tuple[Path, ...], wait: float, no_wait: bool, as_json: bool) -
 
     On a network with keygen = "command" no key is made before the operators of all members have
     asked. Done when the key is locked in: its address never changes from then on. Exit code: 0
-    locked in, 1 not yet, 2 refused.
+    locked in, 1 not yet, 2 refused: a key is there already, or this node joins one.
     """
-    return perform(Asking(_homes(homes), "keygen", {}), None if no_wait else wait, as_json)
+    from metanode.runtime.operator.admin import fetch_status
+
+    places = _homes(homes)
+    asking = Asking(places, "keygen", {})
+    asking.done = keygen_words(fetch_status(places[0])["keygen"], time.time())
+    return perform(asking, None if no_wait else wait, as_json)
+
+
+def keygen_words(keygen: Mapping[str, Any], now: float) -> str:
+    """Return what a request for a key does on a network, by its mode."""
+    if keygen["mode"] == "command":
+        return f"the key is made when the operators of all {keygen['members']} members have asked"
+    left = keygen["until"] - now
+    if left <= 0:
+        return "keys are made by the clock until one is certified: this command only waits for it"
+    return (
+        f"keys are made by the clock, whoever asks, and the newest is locked in in {left:.0f} s: "
+        "this command only waits for it"
+    )
 
 
 @click.command()

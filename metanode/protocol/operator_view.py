@@ -74,10 +74,13 @@ class OperatorView:
                 {**peer, **core.crawler.describe(bytes.fromhex(peer["node_id"]))}
                 for peer in core.peers.report()
             ],
+            "health": core.peers.health.word(),
             "weight": core.crawler.report(),
             "key": None if key is None else _key(key, ctx.settings.hrp),
             "regroup": core.regroups.report(),
             "keys": core.keygen.status(),
+            "keygen": {"mode": ctx.settings.keygen, "until": ctx.settings.keygen_until,
+                       "members": ctx.settings.members},
             "payouts": core.payouts.report(),
             "deposits": core.waiting.report(),
             "swaps": swaps,

@@ -8,6 +8,7 @@ touches the core, so nothing is sent before what it rests on is on disk.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -247,12 +248,18 @@ class NodeShell:
 
     async def _ticks(self) -> None:
         while True:
-            await self._input(self.core.on_tick)
+            await self._input(self._tick)
             listed = len(self.core.peers.members())
             self.dialer.known_weight_share = self.core.crawler.known_share()
             self.dialer.know(self.core.circle(), self.core.blocks.blocked())
             self.metrics.listed(listed)
             await anyio.sleep(self.core.ctx.preset.tick_s)
+
+    def _tick(self, now: float) -> None:
+        health = self.core.peers.health
+        health.chain_away = self.chain.fault is not None
+        health.disk_free = shutil.disk_usage(self.home.path).free
+        self.core.on_tick(now)
 
     # --- effects ---
 

@@ -16,14 +16,15 @@ PING = Record(
     table="ping",
     taken={
         "Ping": "ping_good[p, q]",
-        "Stake": "listing[p, q] == checking",
+        "Stake": "listing[p, q] not in (unlisted, refused)",
         "Silence": "listing[p, q] == listed and pings_missed[p, q]",
         "Boundary": "True",
     },
     then={
         "Ping": "after(listing[p, q]) == (listed if listing[p, q] in (listed, missing) "
         "else checking)",
-        "Stake": f"after(listing[p, q]) == (listed if {_STAKE} else refused)",
+        "Stake": f"after(listing[p, q]) == (refused if not ({_STAKE}) else missing "
+        "if listing[p, q] == missing else listed)",
         "Silence": "after(listing[p, q]) == missing",
         "Boundary": "after(listing[p, q]) == unlisted",
     },

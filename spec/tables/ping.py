@@ -15,8 +15,8 @@ _PAIR = ("Peer", "Peer")
 CELLS = (
     Cell("listing", LISTING, _PAIR, "unlisted", "memory", "q in p's peer list"),
     Cell("ping_good", "bool", _PAIR, "False", "given",
-         "the ping at hand has a new sequence number and a time near p's own, and its share proof"
-         " verifies if q holds a share; a peer without a share needs no proof"),
+         "the ping at hand has a new sequence number and a time near p's own; the share proof of a"
+         " holder of the epoch in force is there and verifies; no other peer needs one"),
     Cell("stake", STAKE, _PAIR, "stake_unconfirmed", "given",
          "chain: q's stake was moved; is less than the minimum; is younger than 72 h between the"
          " median times; was not paid to q's own node id, so that another peer could present it"
@@ -36,6 +36,10 @@ TABLE = Table("ping", "listing[p, q]", "the peer list of a node", rows=(
         "stake[p, q] != stake_good",
         why="a peer without a good stake has no place in the list; a later ping asks again"),
     Row("listed", _PING, "same", "ping_good[p, q]", why="alive"),
+    Row(("listed", "missing"), "Stake(p: Peer, q: Peer)", "same", "stake[p, q] == stake_good",
+        why="asked again while the list stays: the stake still holds"),
+    Row(("listed", "missing"), "Stake(p: Peer, q: Peer)", "refused", "stake[p, q] != stake_good",
+        why="a stake that is gone takes its peer out of the list, before there is a key too"),
     Row("listed", "Silence(p: Peer, q: Peer)", "missing", "pings_missed[p, q]",
         why="F-09: a silent peer is missing, not guilty"),
     Row("missing", _PING, "listed", "ping_good[p, q]", why="one good ping clears it"),

@@ -14,7 +14,7 @@ import anyio
 import pytest
 from attrs import define, field
 
-from metanode.cli.requests import changed_members, changed_numbers
+from metanode.cli.requests import changed_members, changed_numbers, keygen_words
 from metanode.errors import UserError
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
@@ -41,6 +41,9 @@ class Node:
     refusal: str = ""
     key: dict[str, Any] | None = field(factory=lambda: dict(KEY))
     event: str = EVENT
+    keygen: dict[str, Any] = field(
+        factory=lambda: {"mode": "command", "until": 0, "members": 4}
+    )
     entries: list[dict[str, Any]] = field(factory=list)
     posted: list[dict[str, Any]] = field(factory=list)
 
@@ -94,7 +97,7 @@ def serving(*nodes: Node) -> Iterator[None]:
                 server = AdminServer(
                     Home(node.home),
                     Endpoint("127.0.0.1", 0),
-                    lambda node=node: {"key": node.key},
+                    lambda node=node: {"key": node.key, "keygen": node.keygen},
                     lambda: b"",
                     pages={"events": node.show},
                     actions={"requests": node.ask},
@@ -321,3 +324,52 @@ def test_events_are_listed_one_a_line_and_shown_one_by_one(tmp_path: Path, run: 
         assert "kind: payout" in one
         code, _, errors = run("events", *homes(node), "dd")
         assert (code, errors) == (2, "error: 'dd' begins the id of 0 events\n")
+
+
+def test_events_are_listed_by_their_status(tmp_path: Path, run: Run) -> None:
+    """Catches an operator who must search a thousand events for the one that has failed."""
+    shown = [
+        {**entry("PENDING"), "event": "1" * 64}, {**entry("FAILED"), "event": "2" * 64},
+        {**entry("PENDING", overdue=True), "event": "3" * 64},
+    ]
+    node = Node(tmp_path / "a", entries=shown)
+    with serving(node):
+
+        def found(*statuses: str) -> str:
+            words = [word for status in statuses for word in ("--status", status)]
+            code, out, _ = run("events", *homes(node), *words)
+            assert code == 0
+            return "".join(line[0] for line in out.splitlines()[1:])
+
+        assert found("PENDING") == "1"
+        assert found("failed", "overdue") == "23"
+        assert found("EXPIRED") == ""
+        code, _, errors = run("events", *homes(node), "--status", "DONE")
+        assert code == 2
+        assert "'DONE' is not one of" in errors
+        assert json.loads(run("events", *homes(node), "--status", "FAILED", "--json")[1]) == [
+            shown[1]
+        ]
+
+
+def test_keygen_says_what_it_does_in_each_mode(tmp_path: Path, run: Run) -> None:
+    """Catches an operator who believes to have made a key that the clock makes anyway, or who waits
+    for one that the others have not asked for.
+    """
+    done = entry("SUCCESS", result={**RESULT, "epoch": 1, "threshold": 3})
+    node = Node(tmp_path / "a", key=None, entries=[done])
+    with serving(node):
+        code, _, errors = run("keygen", *homes(node))
+        assert code == 0
+        assert "the key is made when the operators of all 4 members have asked" in errors
+        node.keygen = {"mode": "clock", "until": int(time.time()) + 1000, "members": 4}
+        errors = run("keygen", *homes(node))[2]
+        assert "keys are made by the clock, whoever asks" in errors
+        assert "only waits for it" in errors
+        node.refusal = "a key is locked in already, its address is bcrt1qx: `keyrefresh` renews"
+        code, out, errors = run("keygen", *homes(node))
+        assert (code, out) == (2, "")
+        assert errors == f"error: {node.refusal}\n"
+    clock = {"mode": "clock", "until": 100, "members": 4}
+    assert "is locked in in 60 s" in keygen_words(clock, 40.0)
+    assert "until one is certified" in keygen_words(clock, 100.0)

@@ -208,8 +208,8 @@ def messages_out_of_place(live: Live, me: bytes) -> list[Any]:
     certificate = m.Certificate(1, a, number, b, roster[:3], ())
     now_ms = int(time.time() * 1000)
     return [
-        m.Ping(now_ms, now_ms, "Idle", m.OutpointRef(a, 0), b, b"\x01" * 65, 1),
-        m.Ping(now_ms - 1, 0, "Nowhere", m.OutpointRef(a, 7), None, None, 1 << 40),
+        m.Ping(now_ms, now_ms, "Idle", m.OutpointRef(a, 0), b, b"\x01" * 65, 1, "ok"),
+        m.Ping(now_ms - 1, 0, "Nowhere", m.OutpointRef(a, 7), None, None, 1 << 40, "no_share"),
         m.Keepalive(("127.0.0.1:1", "nowhere", "255.255.255.255:9")),
         m.Publish((m.OutpointRef(a, 1),)),
         m.Offer(number, 1, a, 0, (m.OutpointRef(a, 1),)),

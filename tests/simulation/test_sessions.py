@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from metanode.protocol.tables.effects import Effects
 from metanode.tss.abort import AbortKind
 from spec import messages as m
+from tests.simulation.asking import all_signed, ask_to_sign, quiet
 from tests.simulation.hostile import MIDDLE, OLDEST, YOUNGEST, changes, network, once
 from tests.simulation.simulator import Simulation
 
@@ -94,3 +96,29 @@ def test_a_replayed_step_of_the_run_before_stops_nothing() -> None:
 
     sim.tamper[OLDEST] = changes(m.Release, replay)
     sim.settle(24.0)
+
+
+def test_a_protocol_error_before_a_release_fails_the_event_until_it_is_tried_again() -> None:
+    """F-35: catches a run with a banned peer that is not ended before this node's share is out, and
+    an event that stays failed when others could sign it.
+    """
+    sim = quiet(21)
+    down, victim, banned, third = range(4)
+    view = sim.core(victim).ctx.tables.view
+    view.put("pair_banned", (sim.nodes[victim].node_id, sim.nodes[banned].node_id), True)
+    written: list[object] = []
+
+    def watch(effects: Effects) -> None:
+        written.extend(w.after for w in effects.writes if w.cell == "status")
+
+    sim.nodes[victim].watcher = watch
+    sim.crash(down)
+    event = ask_to_sign(sim, [victim, banned, third])
+    sim.run_until(lambda: "FAILED" in written, 4.0, "the run fails at the victim")
+    released = [key for key, value in view.entries("released") if value and key[1] == event]
+    assert released == []
+    sim.start(down)
+    sim.run(1.0)
+    ask_to_sign(sim, [down])
+    sim.run_until(lambda: all_signed(sim, event), 12.0, "the others sign without the banned one")
+    assert written[-1] == "SUCCESS"

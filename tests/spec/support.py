@@ -123,6 +123,7 @@ GOOD: dict[str, Any] = {
     "share_proof": bytes(65),
     "phase": "Idle",
     "seen_as": "",
+    "health": "ok",
     "purpose": "keygen",
     "document": b"",
     "payload": b"",

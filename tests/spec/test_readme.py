@@ -72,3 +72,34 @@ def test_the_glossary_has_the_words_of_the_field() -> None:
     for row in rows:
         assert len(row) == 3, row
         assert all(cell.strip() for cell in row), row
+
+
+SOURCES = README.split("## Where each sentence of the sources went")[1].split("\n## ")[0]
+TESTS = Path(str(spec.__file__)).parents[1] / "tests"
+
+
+def sentences() -> list[list[str]]:
+    """Return the rows of the table of the sources' sentences, by their cells."""
+    lines = [line for line in SOURCES.splitlines() if re.match(r"\| [MNT] \|", line)]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_each_sentence_has_its_place_and_a_test() -> None:
+    """Catches a sentence of the sources that is nowhere, or that nothing would miss."""
+    rows = sentences()
+    assert {row[0] for row in rows} == {"M", "N", "T"}
+    assert len(rows) > 50
+    for row in rows:
+        assert len(row) == 4, row
+        assert all(row), row
+        assert re.fullmatch(r"`[\w/]+\.py::test_\w+`(, `[\w/]+\.py::test_\w+`)*", row[3]), row
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for row in sentences() for name in re.findall(r"`([^`]+)`", row[3])})
+)
+def test_the_tests_of_the_sentences_exist(name: str) -> None:
+    """Catches a sentence whose test was renamed or deleted: nothing pins it then."""
+    file, _, test = name.partition("::")
+    text = (TESTS / file).read_text(encoding="utf-8")
+    assert re.search(rf"^(?:async )?def {test}\(", text, re.MULTILINE), name

@@ -18,6 +18,7 @@ from metanode.protocol.context import Context, outpoint_of, outpoint_ref, whole
 from metanode.protocol.inputs import Endpoints, Received, StakeAnswer
 from metanode.protocol.keys.epoch import Member
 from metanode.protocol.peers.block_list import BlockList
+from metanode.protocol.peers.health import Health
 from metanode.protocol.peers.stakes import Stakes
 from metanode.protocol.tables.effects import CheckStake, LearnEndpoints
 from metanode.protocol.tables.registry import admits, fact, handles, message
@@ -43,6 +44,7 @@ class Heard:
     stake: Outpoint
     phase: str
     relayed: bool = False
+    health: str = "ok"
     asked: float = 0.0
     member: Member | None = None
     refused: StakeReason | None = None
@@ -60,6 +62,7 @@ class PeerList:
     ctx: Context
     blocks: BlockList
     stakes: Stakes
+    health: Health = field(init=False)
     heard: dict[bytes, Heard] = field(factory=dict)
     presence: dict[bytes, tuple[float, Outpoint]] = field(factory=dict)
     _at_hand: dict[bytes, Ping] = field(factory=dict)
@@ -68,17 +71,15 @@ class PeerList:
     _last: float = 0.0
 
     def __attrs_post_init__(self) -> None:
+        self.health = Health(self.ctx)
         self.ctx.tables.bind(self)
 
     # --- what the tables are told ---
 
     @fact
     def ping_good(self, p: bytes, q: bytes) -> bool:
-        ping, heard, ctx = self._at_hand.get(q), self.heard.get(q), self.ctx
-        if ping is None or (heard is not None and ping.sequence <= heard.sequence):
-            return False
-        near = abs(ping.time_ms / 1000 - ctx.now) <= ctx.preset.clock_skew_s
-        return near and self._proof_holds(q, ping)
+        ping = self._at_hand.get(q)
+        return ping is not None and self._is_fresh(q, ping) and self._proof_holds(q, ping)
 
     @fact
     def stake(self, p: bytes, q: bytes) -> str:
@@ -109,7 +110,7 @@ class PeerList:
             self._sequence, int(ctx.now * 1000), ctx.state("peer"),
             outpoint_ref(ctx.settings.stake),
             key.key_id if key is not None and proof is not None else None, proof,
-            key.number if key is not None else 0,
+            key.number if key is not None else 0, self.health.word(),
         )
         return self._at_hand[p]
 
@@ -124,13 +125,17 @@ class PeerList:
     @admits("ping")
     def admit_ping(self, sender: bytes, ping: Ping) -> bool:
         """Keep a peer's ping until its step, unless the peer is blocked."""
+        self.health.compare(sender, ping.time_ms / 1000)
         self._at_hand[sender] = ping
-        if not self.blocks.is_blocked(sender):
-            return True
-        if self.ping_good(self.ctx.me, sender):
+        # Whoever pings is there, also without its share: the night sees who was silent, and the
+        # list who can sign. A proof that is there and false is no sign of anybody.
+        unproven = ping.share_proof is None and self._is_fresh(sender, ping)
+        is_blocked = self.blocks.is_blocked(sender)
+        if unproven or (is_blocked and self.ping_good(self.ctx.me, sender)):
             self._note_presence(sender, ping)
-        del self._at_hand[sender]
-        return False
+        if is_blocked:
+            del self._at_hand[sender]
+        return not is_blocked
 
     def _note_presence(self, sender: bytes, ping: Ping) -> None:
         stake = outpoint_of(ping.stake)
@@ -174,6 +179,7 @@ class PeerList:
             heard = self.heard[peer] = Heard(0, 0.0, stake, "")
         heard.sequence, heard.at, heard.phase = ping.sequence, ctx.now, ping.phase
         heard.relayed = isinstance(ctx.input, Received) and ctx.input.via is not None
+        heard.health = ping.health
         self._note_presence(peer, ping)
         in_question = self._listing(peer) == "checking"
         if in_question and ctx.now - heard.asked >= ctx.preset.stake_query_s:
@@ -190,10 +196,17 @@ class PeerList:
     @handles("list_cleared")
     def on_boundary(self) -> None:
         self.stakes.look()
-        # Without a key the list names the members: it stays, or a set-up would come too early.
-        if self.ctx.boundary and self.ctx.key is not None:
+        if not self.ctx.boundary:
+            return
+        if self.ctx.key is not None:
             for peer in self.ctx.each(self.heard):
                 self.ctx.tries("ping.Boundary", q=peer)
+            return
+        # Without a key the list names the members: it stays while the stakes are asked for again,
+        # or a set-up would come too early.
+        known = [peer for peer in self.heard if self._listing(peer) in ("listed", "missing")]
+        for peer in known:
+            self.ctx.ask(CheckStake(peer, self.heard[peer].stake))
 
     @handles("stake_judged")
     def on_stake(self) -> None:
@@ -205,7 +218,7 @@ class PeerList:
         heard.asked = 0.0
         if not self.ctx.tries("ping.Stake", q=peer):
             return  # the list was cleared meanwhile: the next ping asks again
-        if self.is_listed(peer):
+        if answer.found.ok:
             heard.member, heard.refused = Member(peer, heard.stake, answer.found.height), None
             heard.amount = answer.found.amount
         elif heard.refused != verdict:
@@ -225,16 +238,21 @@ class PeerList:
             return None
         return answer if self.heard[answer.peer].stake == answer.stake else None
 
+    def _is_fresh(self, sender: bytes, ping: Ping) -> bool:
+        heard, now = self.heard.get(sender), self.ctx.now
+        newer = heard is None or ping.sequence > heard.sequence
+        return newer and abs(ping.time_ms / 1000 - now) <= self.ctx.preset.clock_skew_s
+
     def _proof_holds(self, sender: bytes, ping: Ping) -> bool:
         current = self.ctx.key
-        if current is None or ping.key_id is None:
-            return True  # nothing to prove yet, on one side or the other
+        if current is None:
+            return True  # nothing can be proved yet
         # A peer that is an epoch behind, or ahead, proves the share that it has.
         key = self.ctx.epochs.get(ping.key_epoch, current)
-        if ping.key_id != key.key_id or sender not in key.roster:
-            return ping.share_proof is None or sender not in key.roster
-        if ping.share_proof is None:
-            return False
+        if ping.key_id != key.key_id or sender not in key.roster or ping.share_proof is None:
+            return sender not in current.roster and (
+                ping.share_proof is None or sender not in key.roster
+            )
         now = self.ctx.round_number(), key.key_id, key.number
         if self._proved.get(sender) == now:
             return True  # the share does not go away within a round: one check is enough
@@ -296,6 +314,7 @@ class PeerList:
                 "node_id": peer.hex(),
                 "listing": self._listing(peer),
                 "phase": heard.phase,
+                "health": heard.health,
                 "standing": self.blocks.standing(peer),
                 "stake": str(heard.stake),
                 "last_ping_s": round(self.ctx.now - heard.at, 1),

@@ -323,6 +323,11 @@ class Requests(Purpose):
                 f"a key is locked in already, its address is {address}: "
                 "`keyrefresh` renews its shares, `quorumchange` its holders"
             )
+        if ctx.settings.joins is not None:
+            raise UserError(
+                f"this node joins the key {ctx.settings.joins.hex()} and makes none: it learns it "
+                "from its peers, and gets a share when the holders give it one"
+            )
         listed = {member.node_id for member in self.peers.members()}
         up, needed = len(listed & {*ctx.links, ctx.me}), ctx.settings.members
         if up < needed:

@@ -33,7 +33,7 @@ from spec.parameters import LARGEST_ROSTER, PRESETS, Preset, quorum_fault, sized
 MAX_CONFIG_BYTES = 64 << 10
 DAY_S = 86_400
 MAX_SEEDS = 32
-LATER_KEYS = ("seats", "night_s")
+LATER_KEYS = ("seats", "night_s", "online_weight_minimum")
 """Shared keys that networks did without at first: one that has none of them keeps its id."""
 MAX_PEERS = 1024
 MAX_AMOUNT = MAX_MONEY
@@ -104,6 +104,7 @@ class NetworkSection:
     seeds: tuple[Endpoint, ...] = field(default=(), validator=_at_most(MAX_SEEDS, "seeds"))
     seats: int | None = field(default=None, validator=_between(2, LARGEST_ROSTER, "members"))
     night_s: int | None = field(default=None, validator=_between(30, DAY_S, "seconds"))
+    online_weight_minimum: int | None = field(default=None, validator=_between(1, 100, "percent"))
 
     def __attrs_post_init__(self) -> None:
         fault = quorum_fault(self.members, self.threshold, self.byzantine)
@@ -223,6 +224,14 @@ class BlockListSection:
 
 
 @frozen(kw_only=True)
+class SessionsSection:
+    """How long a session may be silent, and how long a request is tried; None is the preset's."""
+
+    session_idle_s: int | None = field(default=None, validator=_between(10, 3600, "s"))
+    request_lifetime_s: int | None = field(default=None, validator=_between(60, 2_678_400, "s"))
+
+
+@frozen(kw_only=True)
 class Config:
     """The whole configuration of one node."""
 
@@ -233,6 +242,7 @@ class Config:
     admin: AdminSection = Factory(AdminSection)
     custody: CustodySection = Factory(CustodySection)
     block_list: BlockListSection = Factory(BlockListSection)
+    sessions: SessionsSection = Factory(SessionsSection)
 
     def __attrs_post_init__(self) -> None:
         floor, cap = self.parameters().fee_rate_floor, self.parameters().fee_rate_cap
@@ -241,9 +251,10 @@ class Config:
 
     def parameters(self) -> Preset:
         """Return the preset, as it is for so many members, with this configuration's own values."""
-        own = {
-            name: value for name, value in attrs.asdict(self.custody).items() if value is not None
-        }
+        chosen = attrs.asdict(self.custody) | attrs.asdict(self.sessions)
+        own = {name: value for name, value in chosen.items() if value is not None}
+        if self.network.online_weight_minimum is not None:
+            own["weight_known_share"] = self.network.online_weight_minimum / 100
         if self.block_list.duration_s is not None:
             own["block_duration_s"] = self.block_list.duration_s
         if self.network.night_s is not None:

@@ -33,6 +33,7 @@ SECTIONS = {
     "admin": "Where `metanode status` and a metrics collector connect.",
     "custody": "Fees and limits of payouts. A commented key has the preset's value.",
     "block_list": "Peers that provably misbehaved.",
+    "sessions": "How long sessions and requests may take. A commented key has the preset's value.",
 }
 
 KEYS = {
@@ -45,6 +46,8 @@ KEYS = {
     "network.keygen": '[shared] "clock": a key is made at once; "command": when operators ask',
     "network.seats": "[shared] holders that nights fill the roster up to; absent: `members`",
     "network.night_s": "[shared] seconds from one night to the next, from 00:00 UTC; absent: a day",
+    "network.online_weight_minimum": "[shared] stake of the members that must be online before the"
+    " crawler slows down, percent; absent: 67",
     "network.seeds": '[passed on] asked when too few are known, e.g. ["seeds.example.org:7000"]',
     "node.listen": 'TCP endpoint to listen on, "host:port"; "[::]:port" serves IPv4 and IPv6',
     "node.advertise": "endpoint that other nodes dial, when it is not the one above",
@@ -70,6 +73,8 @@ KEYS = {
     "custody.fee_rate_cap": "[shared] highest fee rate of a payout, base units per vB",
     "custody.fee_window_blocks": "[shared] blocks whose median fee rate is taken",
     "block_list.duration_s": "how long an entry lasts, seconds (72 h)",
+    "sessions.session_idle_s": "a session that hears nothing for so long has expired, seconds",
+    "sessions.request_lifetime_s": "an operator's request is tried for so long, seconds",
 }
 
 SHARED = frozenset(path for path, text in KEYS.items() if text.startswith("[shared]"))

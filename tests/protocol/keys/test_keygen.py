@@ -205,7 +205,7 @@ def test_a_holder_that_missed_the_lock_in_is_told_in_answer_to_its_ping() -> Non
     makers.change.clear()
     stake = m.OutpointRef(bytes(32), 0)
     for epoch, told in ((1, 0), (0, 1), (0, 0)):
-        ping = m.Ping(1, 1, "Idle", stake, None, None, epoch)
+        ping = m.Ping(1, 1, "Idle", stake, None, None, epoch, "ok")
         makers.sent.clear()
         makers.nodes[0].node.receive(2, ping)
         makers.deliver()
@@ -225,7 +225,7 @@ def test_a_lock_in_ends_the_key_generation_that_goes_on_here() -> None:
     assert makers.with_key() == [0, 1, 3]
     assert ctx.state("peer") == "Keygen"
     makers.change.clear()
-    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0)
+    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0, "ok")
     assert makers.inject(2, ping, 0) is None
     assert makers.with_key() == [0, 1, 2, 3]
     assert ctx.state("peer") == "Idle"

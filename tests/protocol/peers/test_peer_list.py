@@ -58,7 +58,7 @@ def ping(sequence: int = MS, *, key: KeyEpoch | None = None, place: int = 1) -> 
         proof = prove_share(key.share.secret_share, key.public_share(mine), about, entropy("p"))
     key_id = None if key is None else key.key_id
     number = 0 if key is None else key.number
-    return m.Ping(sequence, MS, "Idle", outpoint_ref(STAKE), key_id, proof, number)
+    return m.Ping(sequence, MS, "Idle", outpoint_ref(STAKE), key_id, proof, number, "ok")
 
 
 def hear(ctx: Context, peers: PeerList, *pings: m.Ping, place: int = 1, after: float = 0.0) -> None:
@@ -175,6 +175,34 @@ def test_a_holders_ping_needs_its_own_fresh_share_proof(proof: bytes | None) -> 
     assert PEER in peers.heard
 
 
+@pytest.mark.parametrize("key_id", [None, bytes(32)])
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_holder_that_never_proves_its_share_is_not_listed_and_still_heard(
+    key_id: bytes | None, number: int
+) -> None:
+    """F-13: catches a holder that is listed though nobody knows whether it has its share, or has
+    named an epoch in which it had none; and one that counts as silent, and is replaced for it.
+    """
+    ctx, peers = alone(KEY)
+    ctx.epochs[3] = evolve(epoch(3), members=epoch(3).members[2:])
+    shown = evolve(ping(), key_id=key_id, key_epoch=number, health="no_share")
+    hear(ctx, peers, shown)
+    assert PEER not in peers.heard
+    assert peers.presence[PEER] == (NOW, STAKE)
+    assert len(notes(ctx, "ping.refused")) == 1
+    stranger = IDENTITIES[5].node_id
+    hear(ctx, peers, shown, place=5)
+    assert peers.heard[stranger].health == "no_share", "who holds none needs no proof"
+
+
+def test_a_false_proof_is_no_presence() -> None:
+    """Catches a liar that counts as present with a proof that it made up."""
+    ctx, peers = alone(KEY)
+    hear(ctx, peers, evolve(ping(key=PEERS_SHARE), share_proof=bytes(65)))
+    hear(ctx, peers, evolve(ping(), time_ms=MS - 10**6))
+    assert PEER not in peers.presence
+
+
 def test_a_holder_of_another_epoch_proves_the_share_that_it_has() -> None:
     """Catches a member that is missed because it learns of an epoch a little later."""
     ctx, peers = alone(epoch(5, seed=1))
@@ -244,7 +272,7 @@ def test_the_list_is_cleared_at_each_boundary_and_at_no_other_time() -> None:
     ctx, peers = listed(1, 2)
     ctx.use(KEY)
     take_in(ctx, Tick(), *cores(peers))
-    hear(ctx, peers, ping(MS + 1), place=1)
+    hear(ctx, peers, ping(MS + 1, key=PEERS_SHARE), place=1)
     answered(ctx, peers)
     assert (ctx.state("ping", PEER), ctx.state("ping", THIRD)) == ("listed", "unlisted")
     take_in(ctx, Tick(), *cores(peers), after=0.05)
@@ -254,11 +282,22 @@ def test_the_list_is_cleared_at_each_boundary_and_at_no_other_time() -> None:
     assert not peers.is_listed(PEER)
 
 
-def test_without_a_key_the_list_stays() -> None:
-    """Catches founders of whom one has just cleared its list, and refuses a set-up."""
-    ctx, peers = listed(1)
+def test_without_a_key_the_list_stays_and_the_stakes_are_asked_for_again() -> None:
+    """Catches founders of whom one has just cleared its list, and refuses a set-up; and a founder
+    that makes a key though its stake is gone.
+    """
+    ctx, peers = listed(1, 2)
     take_in(ctx, Tick(), *cores(peers), after=PRESET.round_period_s)
+    hear(ctx, peers, evolve(ping(MS + 1), time_ms=int(ctx.now * 1000)))
+    ctx.tables.take()
+    take_in(ctx, Tick(), *cores(peers), after=PRESET.round_period_s)
+    assert ctx.tables.effects.requests == [CheckStake(PEER, STAKE), CheckStake(THIRD, STAKE)]
     assert peers.is_listed(PEER)
+    answered(ctx, peers)
+    answered(ctx, peers, "spent", peer=THIRD)
+    assert [member.node_id for member in peers.members()] == [PEER]
+    assert ctx.state("ping", THIRD) == "refused"
+    assert peers.stake_fault(THIRD) == "its stake is refused (spent): mend its stake"
 
 
 def test_members_stand_by_the_age_of_their_stakes() -> None:
@@ -306,7 +345,8 @@ def test_the_report_tells_the_operator_who_is_there() -> None:
     ctx.links.add(PEER)
     (entry,) = peers.report()
     assert entry == {
-        "node_id": PEER.hex(), "listing": "listed", "phase": "Idle", "standing": "clear",
+        "node_id": PEER.hex(), "listing": "listed", "phase": "Idle", "health": "ok",
+        "standing": "clear",
         "stake": str(STAKE), "last_ping_s": 0.0, "linked": True, "self": False,
     }
     assert "never pinged" in (peers.stake_fault(THIRD) or "")

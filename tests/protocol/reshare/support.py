@@ -350,7 +350,7 @@ class Holder:
     def pinged(self, number: int, epoch: int) -> Effects:
         """Take a ping of a node that knows this epoch; return what this node does about it."""
         stake = m.OutpointRef(bytes(32), 0)
-        self.node.receive(number, m.Ping(1, 0, "Idle", stake, None, None, epoch))
+        self.node.receive(number, m.Ping(1, 0, "Idle", stake, None, None, epoch, "ok"))
         return self.node.take()
 
     def locks(self, candidate: m.LockedCandidate) -> None:

@@ -13,14 +13,15 @@ import spec
 from metanode.errors import Malformed
 from metanode.protocol.wire.codec import MAX_DEPTH, MAX_ITEMS, Codec, encode_canonical
 from metanode.protocol.wire.framing import AUTHENTICATED_LIMIT_BYTES, UNAUTHENTICATED_LIMIT_BYTES
-from spec import messages
+from spec import messages, night_messages, parts
 from spec.messages import ENVELOPED, HANDSHAKE, MESSAGES
 
 GRAMMAR = Path(str(spec.__file__)).with_name("wire.cddl").read_text(encoding="utf-8")
 CLASSES = [
     cls
-    for cls in vars(messages).values()
-    if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == messages.__name__
+    for module in (parts, messages, night_messages)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and attrs.has(cls) and cls.__module__ == module.__name__
 ]
 
 
@@ -48,6 +49,8 @@ def fields_of(rule: str) -> dict[str, str]:
 
 def samples(kind: str) -> tuple[list[Any], list[Any]]:
     """Return plain values that a type of the grammar just allows and just refuses."""
+    if kind.startswith('"'):
+        return [name.strip('"') for name in kind.split(" / ")], ["", "no name", b"ok", None]
     if kind.endswith(" / null"):
         good, bad = samples(kind.removesuffix(" / null"))
         return [*good, None], [each for each in bad if each is not None]
@@ -94,7 +97,8 @@ def test_every_message_has_its_kind_and_its_place() -> None:
 
 def test_every_rule_is_used_and_known() -> None:
     """Catches a leftover rule, and a name without a rule."""
-    used = {name for side in RULES.values() for name in re.findall(r"(?<![\w.-])[a-z][\w-]*", side)}
+    sides = [re.sub(r'(?<=[:/] )"\w+"', "", side) for side in RULES.values()]
+    used = {name for side in sides for name in re.findall(r"(?<![\w.-])[a-z][\w-]*", side)}
     rules_needed = set(RULES) - {"frame"}
     assert rules_needed <= used
     fields = {name for cls in CLASSES for name in fields_of(rule_of(cls))}

@@ -37,6 +37,9 @@ FULL = {
     "custody.fee_rate_cap": 60,
     "custody.fee_window_blocks": 7,
     "block_list.duration_s": 60,
+    "sessions.session_idle_s": 90,
+    "sessions.request_lifetime_s": 7200,
+    "network.online_weight_minimum": 80,
 }
 
 
@@ -66,9 +69,10 @@ def test_own_values_enter_the_parameters() -> None:
     parameters = parse_config(full_document(), "x").parameters()
     for path, value in FULL.items():
         section, key = path.split(".")
-        if section == "custody":
+        if section in ("custody", "sessions"):
             assert getattr(parameters, key) == value
     assert parameters.block_duration_s == 60
+    assert parameters.weight_known_share == 0.8
 
 
 @pytest.mark.parametrize(
@@ -113,6 +117,11 @@ def test_own_values_enter_the_parameters() -> None:
         ("custody.fee_rate_floor", 501, "fee_rate_floor 501 is above fee_rate_cap 500"),
         ("custody.fee_rate", 1, "unknown key custody.fee_rate"),
         ("block_list.duration_s", -1, "duration_s: -1 is out of bounds"),
+        ("sessions.session_idle_s", 9, "session_idle_s: 9 is out of bounds: 10..3600 s"),
+        ("sessions.request_lifetime_s", 59, "request_lifetime_s: 59 is out of bounds: 60..2678400"),
+        ("sessions.request_lifetime", 60, "unknown key sessions.request_lifetime"),
+        ("network.online_weight_minimum", 0, "online_weight_minimum: 0 is out of bounds: 1..100"),
+        ("network.online_weight_minimum", 101, "online_weight_minimum: 101 is out of bounds"),
     ],
 )
 def test_bad_key_is_named(path: str, value: Any, complaint: str) -> None:

@@ -168,7 +168,7 @@ def test_pings_of_one_that_is_always_behind_are_answered_now_and_then() -> None:
     for sequence in range(50):
         ping = m.Ping(
             10**15 + sequence, int(sim.now * 1000), "Idle", m.OutpointRef(stake.txid, stake.index),
-            None, None, 0,
+            None, None, 0, "ok",
         )
         sim.inject(liar, ping, victim)
     sim.run(0.2)
