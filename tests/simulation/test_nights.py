@@ -168,3 +168,21 @@ def test_two_members_that_hear_each_other_no_more_deal_through_the_others() -> N
     assert sim.noted("dealing.answered")
     assert roster(sim) == [0, 1, 2, 3]
     assert sim.core(0).ctx.epoch.number >= epoch
+
+
+@pytest.mark.parametrize("moment", [0.2, 2.2, 2.4])
+def test_a_stake_that_is_spent_amid_a_night_leaves_all_with_one_roster(moment: float) -> None:
+    """Catches voters who look at stakes at their own blocks, so that no attempt is agreed on; and
+    a newcomer that spent its stake amid the night and keeps its seat.
+    """
+    sim = network(80, seats=5, joiners=1)
+    sim.join(4)
+    sim.run(8.5 + moment)
+    spend_stake(sim, 4)
+    epoch = sim.core(0).ctx.epoch.number
+    sim.run(24.0)
+    assert sim.core(0).ctx.epoch.number >= epoch
+    seen = {tuple(roster(sim, number)) for number in range(5)}
+    assert len(seen) == 1
+    sim.run_until(lambda: roster(sim) == [0, 1, 2, 3], 60.0, "it is out after the next night")
+    pays(sim)

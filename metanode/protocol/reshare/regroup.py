@@ -305,7 +305,8 @@ class Regroups(Purpose):
         trigger = "regroup.Miss" if kind is Missed else "regroup.Accuse"
         if ctx.tries(trigger, h=attempt, q=peer):
             word = kind(attempt, peer)
-            said[ctx.me] = seal(ctx.identity, ctx.settings.network_id, ctx.codec, word)
+            frame = seal(ctx.identity, ctx.settings.network_id, ctx.codec, word)
+            self._keep(said, ctx.me, frame)
             ctx.note(f"regroup.{kind.KIND}", epoch=attempt, of=peer.hex()[:16])
 
     @admits("missed")
@@ -330,8 +331,15 @@ class Regroups(Purpose):
         said = self._words.setdefault((type(word), about), {})
         if sender in said or not key.number < word.epoch <= self.ctx.round_number():
             return False
-        said[sender] = self.ctx.received.envelope.raw
+        self._keep(said, sender, self.ctx.received.envelope.raw)
         return True
+
+    def _keep(self, said: dict[bytes, bytes], holder: bytes, frame: bytes) -> None:
+        """Keep a word; with the T-th one, attempts go on without somebody: none of them failed."""
+        said[holder] = frame
+        key = self.ctx.epoch
+        if len(said.keys() & set(key.roster)) == key.threshold:
+            self._failed = set()
 
     def _begin_anew(self) -> None:
         """Forget what was said of members before the epoch that is in force now."""

@@ -306,6 +306,19 @@ def test_members_stand_by_the_age_of_their_stakes() -> None:
     assert [member.height for member in peers.members()] == [97, 98, 99]
 
 
+def test_a_blocked_peers_pings_count_for_its_presence() -> None:
+    """Catches a block list that decides who is present, and so who gets a seat."""
+    ctx, peers = alone()
+    ctx.tables.view.put("standing", (ME, PEER), "blocked")
+    hear(ctx, peers, ping())
+    assert peers.presence == {PEER: (ctx.now, STAKE)}
+    assert PEER not in peers.heard
+    stale = evolve(ping(), time_ms=0)
+    ctx.now += 5
+    hear(ctx, peers, stale)
+    assert peers.presence[PEER][0] == ctx.now - 5, "an old ping proves nothing"
+
+
 def test_a_blocked_peers_pings_count_for_nothing() -> None:
     """F-08: catches a blocked peer that is listed."""
     ctx, peers = alone()
