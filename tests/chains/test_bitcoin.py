@@ -293,6 +293,25 @@ async def test_stake_dated_73_hours_back_is_valid() -> None:
         assert found.height == mined.height  # seniority is read off it
 
 
+async def test_a_good_stake_is_followed_and_its_block_tells_when_it_is_spent() -> None:
+    """Catches a stake that costs nothing once it was looked at, and one that a restart forgets."""
+    async with devnet(((script_of(OWNER), COIN), (script_of(USER), COIN))) as net:
+        net.adapter.watch(CUSTODY.public_key.format(), net.ledger.tree.tip.height + 1)
+        assert (await verdict(net, net.stakes[0])).ok
+        assert (await verdict(net, net.stakes[1])).reason == "foreign"
+        for key, stake in ((OWNER, net.stakes[0]), (USER, net.stakes[1])):
+            raw, _ = spend(key, [(stake, COIN)], [(COIN - 1000, script_of(CUSTODY))])
+            await net.rpc.call("sendrawtransaction", raw.hex())
+        net.mine(2)
+        blocks = (await net.adapter.poll()).connected
+        assert [block.stakes for block in blocks] == [(net.stakes[0],), ()]
+        assert blocks[0].time == net.ledger.tree.active[-2].time
+        net.adapter.watch(
+            CUSTODY.public_key.format(), blocks[0].height, Cursor(stakes=[net.stakes[0]])
+        )
+        assert (await net.adapter.poll()).connected[0].stakes == (net.stakes[0],)
+
+
 async def test_stake_reasons() -> None:
     """Catches a stake that is accepted although it is short, foreign, or does not exist."""
     stakes = ((script_of(OWNER), COIN), (script_of(USER), COIN))

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from attrs import define, field
+from attrs import define, evolve, field
 
 from metanode.chains.base import ChainUpdate
 from metanode.custody.errors import LedgerMismatch
 from metanode.custody.ledger import Ledger, Spent
+from metanode.custody.stakes import Stake
 from metanode.custody.types import BlockSummary, Coin, Deposit, Outpoint, Spend
 from metanode.errors import Unavailable
 from metanode.runtime.home.owner import Owner
 from metanode.runtime.store.chain_index import ChainIndex, Stored, Unfit
-from tests.custody.support import block, coin, deposit, ident, policy
+from tests.custody.support import block, coin, deposit, ident, policy, public
 from tests.runtime.support import NODE_ID, python
 
 OWNER = Owner(bytes(32), NODE_ID)
@@ -348,6 +349,24 @@ def test_sightings_outlive_a_new_scan_but_not_their_file(index: ChainIndex, path
     assert list(index.open(KEY, GENESIS).seen) == seen[1:]
     path.write_bytes(b"")
     assert index.renew(KEY, GENESIS).seen == ()
+
+
+def test_stakes_are_kept_with_the_blocks_that_spent_them(index: ChainIndex, path: Path) -> None:
+    """Catches a stake that a restart forgets, so that its spending meanwhile goes unnoticed."""
+    history = History(random.Random(5))
+    mine = Stake(Outpoint(ident("mine"), 0), public("owner"), 10**6, 3, 30)
+    other = evolve(mine, outpoint=Outpoint(ident("other"), 1))
+    index.tell(history.next())
+    index.flush((), (mine, other))
+    assert set(reopened(path).stakes) == {mine, other}
+    update = history.next()
+    block_after = evolve(update.connected[-1], time=77, stakes=(mine.outpoint,))
+    index.tell(evolve(update, connected=(*update.connected[:-1], block_after)))
+    index.flush((), (evolve(mine, spent_at=block_after.height),))
+    stored = reopened(path)
+    assert stored.stakes == [evolve(mine, spent_at=block_after.height)]
+    assert stored.blocks[-1].stakes == (mine.outpoint,)
+    assert stored.blocks[-1].time == 77
 
 
 def test_what_sqlite_left_of_a_lost_file_is_not_taken_for_news(path: Path) -> None:
