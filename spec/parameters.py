@@ -108,8 +108,11 @@ class Preset:
     round_pair_s: float = quantity(
         0.005, "s a pair", "rule: measured, two members of a round on a machine of two cores"
     )
-    look_member_s: float = quantity(
-        0.05, "s a member", "rule: measured, pings and questions for the chain on such a machine"
+    ping_member_s: float = quantity(
+        0.2, "s a member", "rule: measured, pings of a full mesh on a machine of two cores"
+    )
+    poll_member_s: float = quantity(
+        0.05, "s a member", "rule: measured, questions for one chain daemon"
     )
     tick_member_s: float = quantity(
         0.005, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
@@ -244,15 +247,13 @@ def sized(preset: Preset, members: int) -> Preset:
     dealing_s = preset.dealing_pair_s * pairs
     round_s = max(preset.round_period_s, ceil(preset.round_pair_s * pairs))
     slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
-    looks_s = preset.look_member_s * together
-    pings_s = min(MAINNET.ping_period_s, looks_s)
     return evolve(
         preset,
         round_period_s=round_s,
         keygen_period_s=max(preset.keygen_period_s, slot_s),
         attempt_rounds=max(preset.attempt_rounds, ceil(dealing_s / round_s)),
-        ping_period_s=max(preset.ping_period_s, pings_s),
-        chain_poll_s=max(preset.chain_poll_s, looks_s),
+        ping_period_s=max(preset.ping_period_s, preset.ping_member_s * together),
+        chain_poll_s=max(preset.chain_poll_s, preset.poll_member_s * together),
         tick_s=max(preset.tick_s, preset.tick_member_s * together),
     )
 

@@ -76,6 +76,10 @@ class Bench:
         await self.until("all links", lambda s: self._linked(s) >= self.network.size - 1)
         return time.time() - begun
 
+    def _all_listed(self, status: Mapping[str, Any]) -> bool:
+        listed = sum(peer["listing"] == "listed" for peer in status["peers"])
+        return listed >= self.network.size
+
     @staticmethod
     def _linked(status: Mapping[str, Any]) -> int:
         return sum(peer["linked"] and not peer["self"] for peer in status["peers"])
@@ -102,6 +106,7 @@ class Bench:
 
         The slot's beginning is waited for and does not count.
         """
+        await self.until("all stakes are proved", self._all_listed)
         for home in self.network.homes:
             await anyio.to_thread.run_sync(post, home, "/requests", {"kind": "keygen"})
         await self.until("a key locked in", lambda status: status["key"])

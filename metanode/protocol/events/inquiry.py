@@ -140,7 +140,8 @@ class Inquiry:
         if not ctx.boundary:
             return
         self._answers.clear()
-        limit = ctx.now - ctx.preset.crawl_patience_s
+        # An answer of a busy peer may come late: that is no fault (F-09).
+        limit = ctx.now - max(ctx.preset.crawl_patience_s, ctx.preset.peer_forget_s)
         self._questions = {n: asked for n, asked in self._questions.items() if asked.at > limit}
         tried = self._tried | {e: lock.certificate.digest for e, lock in self.book.locked.items()}
         missing = [

@@ -169,7 +169,12 @@ class Flood:
         return self.ctx.key is not None and peer in self.ctx.key.roster
 
     def _in_mesh(self, peer: bytes) -> bool:
-        """Return whether a peer hears all holders itself; so do founders, before there is a key."""
+        """Return whether a peer hears all holders itself.
+
+        Before there is a key, so do all who may found it: they are linked with everybody, as long
+        as no more are listed than are to found.
+        """
         if self.ctx.key is not None:
             return self._holds(peer)
-        return self.ctx.settings.joins is None and self.peers.is_listed(peer)
+        settings = self.ctx.settings
+        return settings.joins is None and len(self.peers.members()) <= settings.members

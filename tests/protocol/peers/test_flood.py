@@ -73,7 +73,7 @@ def test_what_is_no_news_goes_no_further() -> None:
     core.took(sighting(1), counted=False)
     offer = m.Offer(core.ctx.round_number(), 1, bytes(32), 1, ())
     core.took(received(offer), counted=True)
-    stale = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0)
+    stale = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0, "ok")
     core.took(received(stale), counted=True)
     unknown = m.SignatureFound(bytes(32), bytes(32), b"", (), ())
     core.took(received(unknown), counted=True)
@@ -115,7 +115,7 @@ def test_few_strangers_are_taken_from_one_relayer() -> None:
     """Catches made-up identities without number, each with a question for the chain."""
     core = flood(flood_strangers=2)
     strangers = [Identity.generate(entropy(f"stranger {number}")) for number in range(4)]
-    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0)
+    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0, "ok")
     frames = [seal(each, NETWORK_ID, CODEC, ping) for each in strangers]
     taken = [core.expects(parse_envelope(frame), OBSERVERS[0]) for frame in frames]
     assert taken == [True, True, False, False]
@@ -168,7 +168,7 @@ def test_who_passes_on_what_it_must_not_is_at_fault_itself() -> None:
     signer = sim.nodes[OLDEST].identity
     number = core.ctx.round_number()
     offer = seal(signer, SIMULATED, core.codec, m.Offer(number, 1, bytes(32), 1, ()))
-    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0)
+    ping = m.Ping(1, 1, "Idle", m.OutpointRef(bytes(32), 0), None, None, 0, "ok")
     forged = seal(signer, bytes(32), core.codec, ping)
     for frame, reason in ((offer, "another sender"), (forged, "signature is wrong")):
         with pytest.raises(Malformed, match=reason) as refused:
