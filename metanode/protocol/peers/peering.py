@@ -116,6 +116,7 @@ class Peering:
         self._attempts: set[Endpoint] = set()
         self._linked: dict[bytes, _LinkedPeer] = {}
         self._counts: Counter[Hashable] = Counter()
+        self._came_from: dict[bytes, str] = {}  # holders, also those that are gone just now
         self._own: set[Endpoint] = set()
         self._enough = False
         self._next_keepalive = self._next_crawl = now
@@ -445,8 +446,10 @@ class Peering:
 
     def _know(self) -> None:
         """Take up who holds a share now, and what the operator has said."""
-        self.book.holders = self.circle.members
-        self.standing.know(self.circle.members, LOOPBACK in self.word.kinds)
+        members = self.book.holders = self.circle.members
+        seen = self._came_from | {n: peer.host for n, peer in self._linked.items()}
+        self._came_from = {n: host for n, host in seen.items() if n in members}
+        self.standing.know(members, LOOPBACK in self.word.kinds, self._came_from.values())
 
     def _see_links(self, now: float) -> None:
         """Date the endpoints at which the peers with a link have answered since it came up."""

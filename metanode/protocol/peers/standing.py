@@ -8,6 +8,7 @@ excluded costs its address a point too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from attrs import define, field
@@ -65,14 +66,17 @@ class Standing:
         self.table.add(group, now, points, why)
         return self.table.excluded(group, now) and not before
 
-    def know(self, holders: frozenset[bytes], local: bool) -> None:
-        """Take up who holds a share now, and find the addresses that are trusted."""
+    def know(self, holders: frozenset[bytes], local: bool, hosts: Iterable[str]) -> None:
+        """Take up who holds a share now, and find the addresses that are trusted: where holders
+        listen, where they came from (``hosts``), and what the operator named.
+        """
         self.holders, self.local = holders, local
-        self.trusted = frozenset(
-            ip_group(endpoint.host)
+        listening = (
+            endpoint.host
             for endpoint, known in self.book.entries.items()
             if endpoint in self.book.pinned or known.node_id in holders
         )
+        self.trusted = frozenset(ip_group(host) for host in (*listening, *hosts))
 
     def refuses(self, host: str | None, now: float, node_id: bytes | None) -> str | None:
         """Return why a link with a peer, or with an address, is not wanted, or None."""

@@ -66,8 +66,7 @@ class Dialer:
                     now = self._clock()
                     self._carry_out(self.peering.tick(now, self.known_weight_share))
                     if self._more:  # at most once a tick, however much is heard
-                        self._more = False
-                        self._carry_out(self.peering.dial_now(now, self.known_weight_share))
+                        self._dial_now()
                     self._say_of_own_address()
                     if now >= next_save:
                         next_save = now + self.peering.preset.peer_store_period_s
@@ -169,7 +168,12 @@ class Dialer:
             self.peering.dial_reached_self(endpoint)
         else:
             self.peering.dial_failed(endpoint, now)
-        self.dial_more()
+        # Where one attempt at a time is allowed, the next one waits for no tick.
+        self._dial_now()
+
+    def _dial_now(self) -> None:
+        self._more = False
+        self._carry_out(self.peering.dial_now(self._clock(), self.known_weight_share))
 
     def _say_of_own_address(self) -> None:
         """Say once what is wrong with the own address, and once that it is well again."""

@@ -55,6 +55,11 @@ def test_a_name_is_asked_about_again_when_its_addresses_fail_and_not_before() ->
     assert set(core.known) == {THIRD}
     core.link_up(node(3), THIRD.host, THIRD, 65.0)
     assert not any(asks(core, 66.0 + step) for step in range(600))
+    core.link_down(node(3), 700.0)
+    core.dial_failed(THIRD, 701.0)
+    assert asks(core, 702.0)
+    core.word.resolved(NAME, (THIRD,), 703.0)
+    assert asks(core, 703.0 + MAINNET.backoff_first_s)  # the pauses have begun anew
 
 
 def test_a_name_that_does_not_resolve_is_asked_about_with_growing_pauses_and_shown() -> None:

@@ -141,6 +141,20 @@ def test_a_liar_cannot_exclude_the_address_of_a_holder_or_of_a_configured_peer()
     assert core.standing.refuses(mine.host, 2.0, node(60)) == EXCLUDED
 
 
+def test_a_liar_cannot_exclude_a_holder_that_only_comes_in() -> None:
+    """Catches a holder behind a router, whose endpoint nobody knows, kept out by its neighbour."""
+    core = peering()
+    hidden = node(99)
+    core.link_up(hidden, "20.55.1.1", None, 1.0)
+    core.tick(4.0)
+    core.link_down(hidden, 5.0)
+    core.tick(9.0)
+    for _ in range(10):
+        core.standing.offend(10.0, "garbage", None, "20.55.1.1")
+    assert core.standing.refuses("20.55.1.1", 11.0, None) is None
+    assert core.admits("20.55.1.1", False, 11.0, hidden) is None
+
+
 def test_the_loopback_of_a_local_network_is_nobodys_address() -> None:
     """Catches one bad client that cuts a whole local network apart."""
     core = Peering(
