@@ -50,8 +50,8 @@ PASSED_ON: Mapping[str, str] = {
     "ping": "of a holder or of a listed peer, one a round: that it is there",
     "publish": "a deposit that its signer had not named before",
     "signature_found": "signatures that have just been stored here",
-    "complaint": "of a member of a dealing that goes on",
-    "answer": "the first one to a complaint",
+    "complaint": "of a member of a dealing that goes on, to that member",
+    "answer": "the first one to a complaint, to whom it was made by",
     "opened": "of an answer that is known here, and void",
     "proven": "a record that convicts",
 }

@@ -25,6 +25,7 @@ from metanode.protocol.tables.effects import PassOn
 from metanode.protocol.wire.envelope import Envelope, verify_signed
 from spec.inputs import HIDDEN_FROM_NOBODY, PASSED_ON
 from spec.messages import Ping, SignatureFound
+from spec.night_messages import Answer, Complaint
 
 HEARD_LIMIT: Final = 4096
 """Peers that are known here, from which on no stranger is heard of from others."""
@@ -158,8 +159,16 @@ class Flood:
         return True
 
     def _audience(self, entry: Received) -> tuple[bytes, ...]:
-        """Return who may not have heard a message: what holders say, holders hear themselves."""
-        links = self.ctx.links - {entry.sender, entry.via}
+        """Return who may not have heard a message: what holders say, holders hear themselves.
+
+        A complaint must reach the accused, and an answer who complained: with n of each, more would
+        be n³ frames.
+        """
+        links, message = self.ctx.links - {entry.sender, entry.via}, entry.message
+        if isinstance(message, Complaint):
+            return tuple(links & {message.accused})
+        if isinstance(message, Answer):
+            return tuple(links & {message.complainer})
         hidden = entry.kind in HIDDEN_FROM_NOBODY
         if not hidden and self._in_mesh(self.ctx.me) and self._in_mesh(entry.sender):
             links = {peer for peer in links if not self._in_mesh(peer)}
