@@ -118,6 +118,7 @@ STEPS = {each.name: each for each in (
          " keygen.Retire peer.KeygenOver", "a run that has come to a result"),
     step("attempts_over", f"session.Expire {_RETRY} keygen.Fail peer.KeygenOver regroup.Accuse"
          " regroup.Miss", "attempts whose time is over"),
+    step("lapsed", "event.Lapse", "at a round's boundary: events of which nothing can come"),
     # signatures that come from others
     step("signature_taken", "event.Create event.Signature payout.Finish keygen.LockIn regroup.Found"
          " keygen.Retire peer.KeygenOver", "finished signatures: those at hand, and those that"
@@ -243,8 +244,9 @@ INPUTS = {each.kind: each for each in (
     Input("withheld", "holder", "always", ()),
     # the clock
     Input("tick", "itself", "always", (
-        "list_cleared", "keys_shown", "attempts_over", "renounced_again", "ping_sent", "ping_taken",
-        "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met", "renounced",
+        "list_cleared", "keys_shown", "attempts_over", "lapsed", "renounced_again", "ping_sent",
+        "ping_taken", "silence", "blocks_over", *_KEY_CHANGES, "drafts_told", "requests_met",
+        "renounced",
         "unready_missed", "attested", "complained", "complaint_answered", "slot_begun", "slot_over",
         "attempt_proposed", "setup_judged", "convened", "round_next", "offered", "round_proposed",
         "proposal_heard", "matched", "set_heard", "set_settled", *_CERTIFIED, "run_finished",

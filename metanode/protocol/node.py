@@ -22,6 +22,7 @@ from metanode.protocol.context import Context, Settings
 from metanode.protocol.events.coordinator import Coordinators
 from metanode.protocol.events.event_book import EventBook
 from metanode.protocol.events.inquiry import Inquiry
+from metanode.protocol.events.lapses import Lapses
 from metanode.protocol.events.purpose import Purposes
 from metanode.protocol.events.sessions import Sessions
 from metanode.protocol.events.signatures import Signatures
@@ -118,6 +119,7 @@ class NodeCore:
         self.inquiry = Inquiry(
             ctx, book, self.votes, self.coordinators, self.inbox, self.crawler
         )
+        self.lapses = Lapses(ctx, book, purposes, self.coordinators, self.requests)
         for purpose in (
             self.keygen, self.lock_in, self.regroups, self.handover, self.requests, self.payouts
         ):
@@ -203,6 +205,7 @@ class NodeCore:
         self.chain.restore(restored.signatures)
         self.handover.restore(restored.epochs, self.chain.successors())
         self.book.restore(restored.locks, restored.signatures)
+        self.lapses.restore()
         self.take_in(now, inputs.Start())
         ctx.note(
             "node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None,

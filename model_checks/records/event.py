@@ -12,6 +12,7 @@ _FINAL = "status[p, e] in (SUCCESS, EXPIRED)"
 _NOTHING_OUT = "all(not released[p, e, d] for d in Digest)"
 _CERTIFIED = "not count(x for x in Peer if renounced_said[x, e]) < R"
 _REQUEST = ("kind[e] not in (unknown_kind, payout, keygen, lock_in, regroup, succession)")
+_CAN_BE_SIGNED = "kind[e] in (unknown_kind, payout, sign, lock_in, succession)"
 _SIGNED = "any(after(signature_kept[p, e, d]) and signature_valid[e, d] for d in Digest)"
 
 EVENT = Record(
@@ -25,6 +26,7 @@ EVENT = Record(
         f"and {_NOTHING_OUT}",
         "Expire": "status[p, e] in (PENDING, FAILED) and event_over[e] "
         f"and {_CERTIFIED} and {_NOTHING_OUT}",
+        "Lapse": f"status[p, e] in (PENDING, FAILED) and event_over[e] and not ({_CAN_BE_SIGNED})",
         "Recover": f"{_FINAL} or status[p, e] == IN_PROGRESS",
         "KeyMade": "status[p, e] in (PENDING, IN_PROGRESS) and key_made[e]",
         "ProtocolError": f"{_FINAL} or status[p, e] == IN_PROGRESS",
@@ -39,6 +41,7 @@ EVENT = Record(
         "after(signature_kept[p, e, d]) and after(announced[p, e, d]))",
         "Renounce": "after(renounced[p, e]) and after(renounced_said[p, e])",
         "Expire": "after(status[p, e]) == EXPIRED",
+        "Lapse": "after(status[p, e]) == EXPIRED",
         "Recover": f"{_FINAL} or after(status[p, e]) == PENDING",
         "KeyMade": "after(status[p, e]) == SUCCESS",
         "ProtocolError": f"{_FINAL} or "
@@ -53,7 +56,7 @@ EVENT = Record(
         "SuccessIsMade": "implies(status[p, e] != SUCCESS and after(status[p, e]) == SUCCESS, "
         f"key_made[e] or {_SIGNED})",
         "NoExpiryAfterRelease": "implies(status[p, e] != EXPIRED and after(status[p, e]) == EXPIRED"
-        f", {_NOTHING_OUT} and {_CERTIFIED})",
+        f", not ({_CAN_BE_SIGNED}) or ({_NOTHING_OUT} and {_CERTIFIED}))",
         "RenouncesNothingOut": "implies(after(renounced[p, e]), renounced[p, e] or "
         f"(event_over[e] and {_NOTHING_OUT}))",
         "SaidIfRenounced": "implies(after(renounced_said[p, e]), renounced_said[p, e] or "

@@ -25,7 +25,9 @@ CELLS = (
          "p's own operator asked for e; written with what was asked and until when it is tried"),
     Cell("key_made", "bool", ("Event",), "False", "given",
          "the event was about a key: p stored its share, or what was asked for is in force"),
-    Cell("event_over", "bool", ("Event",), "False", "given", "the event ran out of time"),
+    Cell("event_over", "bool", ("Event",), "False", "given",
+         "the event ran out of time: the lifetime of a request is over, or the only attempt of a"
+         " key generation or of a regroup; or a request for the key names an epoch that has gone"),
     Cell("renounced", "bool", ("Peer", "Event"), "False", "disk",
          "p never released a share for e, and never will: it takes no part in e any more"),
     Cell("renounced_said", "bool", ("Peer", "Event"), "False", "network",
@@ -61,6 +63,10 @@ TABLE = Table("event", "status[p, e]", "the status of an event", rows=(
     Row(("PENDING", "FAILED"), "Expire(p: Peer, e: Event)", "EXPIRED",
         ("event_over[e]", "refund_certificate(e)", _NOTHING_RELEASED),
         why="F-16: without the certificate a refund could follow a payout"),
+    Row(("PENDING", "FAILED"), "Lapse(p: Peer, e: Event)", "EXPIRED",
+        ("event_over[e]", "kind[e] in (keygen, regroup, key_request)"),
+        why="nobody can sign it, so no certificate is needed: a slot or an attempt at new shares"
+            " that has passed is never tried again, and would be pending on disk for ever"),
     Row("IN_PROGRESS", "Recover(p: Peer, e: Event)", "PENDING",
         why="a crash or expiry lost the session; the lock is kept, the event is tried again"),
     Row("IN_PROGRESS", _SIGNATURE, "SUCCESS", "signature_valid[e, d]", _LEARNED,

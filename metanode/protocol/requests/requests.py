@@ -89,7 +89,8 @@ class Requests(Purpose):
         known = self.asked.get(event)
         if known is not None and self.book.status(event) == DONE:
             return known
-        if self.book.status(event) == "EXPIRED" or self.has_renounced(event):
+        expired = self.book.status(event) == "EXPIRED" or self.has_renounced(event)
+        if expired and kind == "sign":
             other = "fee rate" if of_release else "--label"
             raise UserError(f"this node has renounced the request permanently: use another {other}")
         if not of_release and str(request.fields.get("label", "")).startswith(RELEASE_LABEL):
