@@ -188,6 +188,15 @@ def test_a_key_that_is_locked_in_is_not_made_again() -> None:
     refused(sim, address, "keygen")
 
 
+def test_a_node_that_joins_makes_no_key() -> None:
+    """Catches a later node whose operator waits for a key that it will never make."""
+    sim = Simulation(seed=11, keygen="command")
+    sim.nodes[0].settings = evolve(sim.nodes[0].settings, joins=b"\2" * 33)
+    sim.start_all()
+    sim.run(3.0)
+    refused(sim, f"joins the key {'02' * 33} and makes none", "keygen")
+
+
 def test_a_foreign_key_an_old_epoch_and_too_few_up_are_refused() -> None:
     """Catches requests that could never be met, left open instead of refused."""
     sim = quiet(12)
