@@ -78,7 +78,7 @@ class Bench:
 
     def _all_listed(self, status: Mapping[str, Any]) -> bool:
         listed = sum(peer["listing"] == "listed" for peer in status["peers"])
-        return listed >= self.network.size
+        return bool(listed >= self.network.size)
 
     @staticmethod
     def _linked(status: Mapping[str, Any]) -> int:
