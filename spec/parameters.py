@@ -118,6 +118,9 @@ class Preset:
     poll_member_s: float = quantity(
         0.05, "s a member", "rule: measured, questions for one chain daemon"
     )
+    round_member_s: float = quantity(
+        0.75, "s a member", "rule: measured, the phases of a round on a machine of two cores"
+    )
     tick_member_s: float = quantity(
         0.005, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
     )
@@ -252,7 +255,8 @@ def sized(preset: Preset, members: int) -> Preset:
     shares = threshold(members)
     payout_s = preset.signature_pair_s * shares * min(shares, together) * preset.fee_versions
     signing_share = preset.signing_share - preset.vote_share
-    round_s = max(preset.round_period_s, ceil(INPUTS_LEAST * payout_s / signing_share))
+    phases_s = max(preset.round_member_s * together, INPUTS_LEAST * payout_s / signing_share)
+    round_s = max(preset.round_period_s, ceil(phases_s))
     inputs = max(1, int(signing_share * round_s / payout_s))
     slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
     return evolve(
