@@ -35,6 +35,10 @@ LARGEST_ROSTER = 100
 then stays below 253, where one octet encodes it."""
 
 
+INPUTS_LEAST = 2
+"""Inputs of a payout, in all its versions, that every round has time for; rule."""
+
+
 def quantity(value: float | str, unit: str, source: str) -> Any:
     """Declare a constant with its unit and its source."""
     return field(default=value, metadata={"unit": unit, "source": source})
@@ -105,14 +109,17 @@ class Preset:
     dealing_pair_s: float = quantity(
         0.06, "s a pair", "rule: measured, two members of a dealing on a machine of two cores"
     )
-    round_pair_s: float = quantity(
-        0.005, "s a pair", "rule: measured, two members of a round on a machine of two cores"
+    signature_pair_s: float = quantity(
+        0.002, "s a pair", "rule: measured, two signers, one of many signatures, on two cores"
     )
     ping_member_s: float = quantity(
         0.2, "s a member", "rule: measured, pings of a full mesh on a machine of two cores"
     )
     poll_member_s: float = quantity(
         0.05, "s a member", "rule: measured, questions for one chain daemon"
+    )
+    round_member_s: float = quantity(
+        0.75, "s a member", "rule: measured, the phases of a round on a machine of two cores"
     )
     tick_member_s: float = quantity(
         0.005, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
@@ -240,16 +247,23 @@ def sized(preset: Preset, members: int) -> Preset:
 
     Each of n members has work with every other one, and the members on one machine share it. A
     key generation must fit between the latest set-up and the end of its slot; an attempt at new
-    shares may take several rounds.
+    shares may take several rounds; a payout has no more inputs than a round has time to sign.
     """
     together = min(members, preset.members_a_machine)
     pairs = members * together
     dealing_s = preset.dealing_pair_s * pairs
-    round_s = max(preset.round_period_s, ceil(preset.round_pair_s * pairs))
+    shares = threshold(members)
+    payout_s = preset.signature_pair_s * shares * min(shares, together) * preset.fee_versions
+    signing_share = preset.signing_share - preset.vote_share
+    phases_s = max(preset.round_member_s * together, INPUTS_LEAST * payout_s / signing_share)
+    round_s = max(preset.round_period_s, ceil(phases_s))
+    inputs = max(1, int(signing_share * round_s / payout_s))
     slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
     return evolve(
         preset,
         round_period_s=round_s,
+        transfers_per_payout=min(preset.transfers_per_payout, inputs),
+        change_inputs=min(preset.change_inputs, inputs),
         keygen_period_s=max(preset.keygen_period_s, slot_s),
         attempt_rounds=max(preset.attempt_rounds, ceil(dealing_s / round_s)),
         ping_period_s=max(preset.ping_period_s, preset.ping_member_s * together),

@@ -78,7 +78,7 @@ class Bench:
 
     def _all_listed(self, status: Mapping[str, Any]) -> bool:
         listed = sum(peer["listing"] == "listed" for peer in status["peers"])
-        return listed >= self.network.size
+        return bool(listed >= self.network.size)
 
     @staticmethod
     def _linked(status: Mapping[str, Any]) -> int:
@@ -128,7 +128,10 @@ class Bench:
         ]
 
     async def pay(self, deposits: int) -> float:
-        """Pay some deposits in one payout; return the time from a tick to the signatures."""
+        """Pay some deposits; return the time from the first payout's tick to the last signatures.
+
+        They are as many payouts as a round has no time for more inputs.
+        """
         user = PrivateKey(os.urandom(32))
         home = address_of(key_script(user.public_key.format()), DEVNET_HRP)
         begun = time.time()
@@ -147,9 +150,9 @@ class Bench:
         await self.until(f"{deposits} deposits paid", lambda s: wanted <= signed(s))
         period = sized(DEVNET, self.network.size).round_period_s
         rows = {("event", "Signature")}
-        firsts = [min(self._moments(n, rows, begun), default=0.0) for n in self._all()]
-        first = min(moment for moment in firsts if moment)
-        return first - first // period * period
+        found = [moments for n in self._all() if (moments := self._moments(n, rows, begun))]
+        first = min(moments[0] for moments in found)
+        return min(moments[-1] for moments in found) - first // period * period
 
     async def night(self) -> float | None:
         """Let all operators ask for a refresh; return how long it took at the last node."""
