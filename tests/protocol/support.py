@@ -194,6 +194,9 @@ class Aim:
     def rebuild(self, event: bytes, attempt: int) -> Task | None:
         return self.tasks.get((event, attempt))
 
+    def consider(self, event: bytes, attempt: int, document: bytes) -> Task | None:
+        return self.rebuild(event, attempt)
+
     def oldest(self) -> int:
         return self.first
 
