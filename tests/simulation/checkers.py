@@ -177,13 +177,16 @@ class Checkers:
         """F-16: what is expired somewhere is signed nowhere, and too few shares are out for it."""
         by_digest = self.releases.get(event, {})
         signers = set().union(*by_digest.values())
+        # What lapses makes shares, which nobody refunds: of an event that expires, some renounced.
+        renounced = any(self.disks[node].get("renounced", node, event) for node in self.honest)
+        expired = event in self.expired and renounced
         for node in self.honest:
             gone = self.disks[node].get("renounced", node, event)
             require(not (gone and node in signers), "RenouncedNeverReleases", event.hex()[:16])
             status = self.disks[node].get("status", node, event)
-            both = event in self.expired and status == "SUCCESS"
+            both = expired and status == "SUCCESS"
             require(not both, "NoPayAndRefund", f"{event.hex()[:16]} is expired and signed")
-        if event in self.expired:
+        if expired:
             most = max(map(len, by_digest.values()), default=0) + self.quorum.faulty
             enough = most >= self.quorum.threshold
             require(not enough, "NoPayAndRefund", f"{event.hex()[:16]}: {most} shares can be out")

@@ -63,12 +63,14 @@ def note(sim: Simulation, number: int, cell: str, before: object, after: object)
 def test_a_payout_beside_a_refund_is_seen_in_either_order() -> None:
     """F-16: catches a NoPayAndRefund that looks at one node only, or once."""
     sim = quiet()
+    note(sim, 3, "renounced", False, True)
     note(sim, 0, "status", "UNKNOWN", "PENDING")
     note(sim, 0, "status", "PENDING", "EXPIRED")
     release(sim, 1, DIGEST, 5)
     with pytest.raises(Violated, match="NoPayAndRefund.* 3 shares can be out"):
         release(sim, 2, DIGEST, 5)
     sim = quiet()
+    note(sim, 3, "renounced", False, True)
     for number in (0, 1):
         note(sim, number, "status", "UNKNOWN", "PENDING")
     note(sim, 0, "status", "PENDING", "SUCCESS")
