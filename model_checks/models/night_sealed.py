@@ -69,16 +69,23 @@ MODEL = Model(
     cases=(
         Case(
             BLINDLY, {"Peer": 4}, quorum(4, 1, 3), EACH_PEER, refuted=("CorrectCanSign",),
-            findings=("F-45",), pinned=Counts(
+            findings=("F-45",),
+            pinned=Counts(
                 distinct=67, generated=133, depth=10, reached={"GoesOver": 4},
                 violated={"CorrectCanSign": 5},
             ),
         ),
-        Case(CHECKED, {"Peer": 4}, quorum(4, 1, 3), EACH_PEER, pinned=Counts(
-            distinct=46, generated=90, depth=10, reached={"GoesOver": 4},
-        )),
-        Case(CHECKED, {"Peer": 7}, quorum(7, 2, 5), EACH_PEER, pinned=Counts(
-            distinct=148, generated=496, depth=16, reached={"GoesOver": 7},
-        )),
+        Case(
+            CHECKED, {"Peer": 4}, quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=46, generated=90, depth=10, reached={"GoesOver": 4},
+            ),
+        ),
+        Case(
+            CHECKED, {"Peer": 7}, quorum(7, 2, 5), EACH_PEER,
+            pinned=Counts(
+                distinct=148, generated=496, depth=16, reached={"GoesOver": 7},
+            ),
+        ),
     ),
 )

@@ -38,6 +38,7 @@ NETWORK = Network(
         "all(founder[p] or faulty[p] for p in Peer)",
     ),
     given={
+        "follows[k, h]": "True",
         "holding[p, h]": "active",
         "night_begun[n]": "True",
         "stake_holds[q, h]": "not spent[q]",

@@ -15,7 +15,8 @@ _STEPPED_BACK = "all(implies(follows[h, g], holding[p, g] != active) for g in Ep
 _BY_T = "count(x for x in Peer if {}[x, q, h]) >= T"
 _FAIR = (
     "(asked_for[h] or all((not roster_has[q, h] or any(follows[h, g] and roster_has[q, g] "
-    f"for g in Epoch) or stake_holds[q, h] and {_BY_T.format('says_heard')}) and "
+    "for g in Epoch) or stake_holds[q, h] and any(follows[h, g] for g in Epoch) and "
+    f"{_BY_T.format('says_heard')}) and "
     "(roster_has[q, h] or all(not follows[h, g] or not roster_has[q, g] for g in Epoch) or "
     f"not stake_holds[q, h] or {_BY_T.format('says_silent')} or {_BY_T.format('says_withheld')} or "
     f"{_BY_T.format('says_missed')}) for q in Peer))"

@@ -130,7 +130,8 @@ DEFINITIONS = (
                "count(p for p in Peer if missed[p, q, h]) >= T",
                "T holders missed q in attempt h, so at least one correct holder did"),
     Definition("present(q: Peer, h: Epoch)",
-               "count(p for p in Peer if says_heard[p, q, h]) >= T",
+               "any(follows[h, g] and among(g, count(p for p in Peer if says_heard[p, q, h]) >= T) "
+               "for g in Epoch)",
                "T holders heard q, so at least one correct holder did"),
     Definition("absent(q: Peer, h: Epoch)",
                "count(p for p in Peer if says_silent[p, q, h]) >= T",
@@ -148,9 +149,9 @@ DEFINITIONS = (
                "count(p for p in Peer if says_missed[p, q, h]) >= T",
                "F-44: nobody loses its share by the word of fewer than T holders"),
     Definition("seats_fair(h: Epoch)",
-               "asked_for[h] or all((implies(roster_has[q, h], held_before(q, h) or "
-               "may_enter(q, h))) and (implies(held_before(q, h) and not roster_has[q, h], "
-               "may_go(q, h))) for q in Peer)",
+               "asked_for[h] or among(h, all(implies(roster_has[q, h], held_before(q, h) or "
+               "may_enter(q, h)) for q in Peer)) and all(implies(held_before(q, h) and "
+               "not roster_has[q, h], may_go(q, h)) for q in Peer)",
                "who comes in and who goes in attempt h may do so"),
 )
 
