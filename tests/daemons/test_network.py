@@ -24,7 +24,7 @@ def test_a_network_on_a_daemon_has_old_stakes_and_new_blocks(
 ) -> None:
     """Catches stakes that are too young, a chain that stands still, and a password on show."""
     program = daemon.server.program  # type: ignore[union-attr]  # the fixture's is a real one
-    network = DaemonNetwork(tmp_path / "network", size=1, block_interval_s=0.1, program=program)
+    network = DaemonNetwork(tmp_path / "network", size=2, block_interval_s=0.1, program=program)
     try:
         anyio.run(look_at, network, backend="trio")
     finally:
@@ -35,7 +35,7 @@ def test_a_network_on_a_daemon_has_old_stakes_and_new_blocks(
 async def look_at(network: DaemonNetwork) -> None:
     """Prepare a network, and check what its nodes and users find."""
     await network.prepare()
-    (home,) = network.homes
+    home = network.homes[0]
     config = load_config(home.config)
     assert config.chain.chain == f"{network.program.family}-regtest"
     assert config.stake.outpoint is not None

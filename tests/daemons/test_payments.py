@@ -46,7 +46,8 @@ async def test_a_stake_is_judged_by_the_chain(chain: Chain) -> None:
         age = age_of(chain, height)
         assert age > 0
         found = await judged(watcher, stake, AMOUNT, age)
-        assert found == StakeVerdict(True, "ok", AMOUNT, age, height)
+        assert found == StakeVerdict(True, "ok", AMOUNT, age, height, found.since)
+        assert found.since > 0
         assert await judged(watcher, stake, AMOUNT, age + 1) == StakeVerdict(
             False, "young", AMOUNT, age
         )

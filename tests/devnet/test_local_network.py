@@ -87,7 +87,7 @@ def test_a_network_is_prepared_started_killed_and_stopped(tmp_path: Path) -> Non
 
 def test_a_node_waits_for_a_daemon_of_its_own_chain(tmp_path: Path) -> None:
     """Catches a node that takes another chain for its own, ends, or says nothing of it."""
-    network = LocalNetwork(tmp_path / "network", size=1, chain_name="litecoin-regtest")
+    network = LocalNetwork(tmp_path / "network", size=2, chain_name="litecoin-regtest")
     try:
         anyio.run(network.prepare, backend="trio")
         network.start(0)

@@ -24,7 +24,8 @@ Record = dict[str, Any]
 CALM: Mapping[str, Any] = {
     "kind": "payout", "members_valid": True, "digest_rebuilt": True, "is_member": True,
     "keygen_open": True, "keygen_certificate": True, "same_roster": True, "share_verified": True,
-    "lock_in_valid": True, "share_checked": True, "locks_all_shown": True, "locks_taken": True,
+    "lock_in_valid": True, "share_checked": True, "asked_for": True, "locks_all_shown": True,
+    "locks_taken": True,
 }
 
 

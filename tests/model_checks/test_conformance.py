@@ -37,7 +37,7 @@ def test_a_run_with_a_crash_is_legal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("event", "row", "source", "lost"),
-    [("Recover", 6, "IN_PROGRESS", 2), ("Retry", 11, "FAILED", 3)],
+    [("Recover", 7, "IN_PROGRESS", 2), ("Retry", 12, "FAILED", 3)],
 )
 def test_what_a_crash_parted_from_the_trace(
     event: str, row: int, source: str, lost: int, tmp_path: Path
@@ -104,7 +104,7 @@ def test_a_forged_fact(tmp_path: Path) -> None:
     at = place(traces[NODE], "peer", "Offer")
     record = traces[NODE][at]
     record["reads"][key(record, "transfer_eligible")] = "False"
-    refused(tmp_path, traces, at, r"row 6 of peer \(Idle -Offer-> Idle\): 'transfer_eligible\[p\]'")
+    refused(tmp_path, traces, at, r"row 8 of peer \(Idle -Offer-> Idle\): 'transfer_eligible\[p\]'")
 
 
 def test_a_forged_read_of_an_own_cell(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_released_share_is_not_forgotten(tmp_path: Path) -> None:
     at = place(records, "session", "Release")
     released = dict(records[at]["parameters"])
     line = {
-        **records[at], "table": "event", "row": 9, "event": "ProtocolError",
+        **records[at], "table": "event", "row": 10, "event": "ProtocolError",
         "from": "IN_PROGRESS", "to": "FAILED", "reads": {}, "sends": [],
         "parameters": {"p": released["p"], "e": released["e"]},
         "input": "begin", "turn": [records[at]["turn"][0] + 1, 3, 1],
@@ -211,7 +211,7 @@ def test_a_threshold_that_is_unsafe(tmp_path: Path) -> None:
     for number, name in counted:
         traces[NODE][number]["reads"][name] = "2"
     at = counted[0][0]
-    refused(tmp_path, traces, at, r"row 5 of session .*: 2t-n > f must hold, but 2\*2-4 = 0 <= 0")
+    refused(tmp_path, traces, at, r"row 6 of session .*: 2t-n > f must hold, but 2\*2-4 = 0 <= 0")
     with pytest.raises(Refusal, match="T is 2, but 3 by the command line"):
         check_traces([tmp_path / NODE], Settings(threshold=3))
 
@@ -336,7 +336,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(path) for path in written(tmp_path / "bad", traces)]) == 1
     said = capsys.readouterr().err
     assert "node-1/trace-000001.jsonl:" in said
-    assert "row 9 of peer (SetBuilding -SetFound-> ThresholdSet)" in said
+    assert "row 11 of peer (SetBuilding -SetFound-> ThresholdSet)" in said
     assert said.count("\n") == 1
     assert main([str(tmp_path / "nowhere")]) == 2
     assert main([str(tmp_path)]) == 2

@@ -80,7 +80,7 @@ def test_a_node_that_counts_otherwise_than_its_epoch(
     made.lock("B", number, EVENT, 7, FIRST, wrong)
     said = said_of(tmp_path, made)
     assert re.search(rf"T is {right + 1}, but {right} in epoch {number} by .*/A/trace-000001", said)
-    assert re.match(r"\S+/B/trace-000001\.jsonl:\d+: row 5 of session", said)
+    assert re.match(r"\S+/B/trace-000001\.jsonl:\d+: row 6 of session", said)
 
 
 def test_what_all_must_take_part_in(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_original_is_noticed_by_nothing() -> None:
         ("cell session: kept memory becomes disk", "record"),
         ("keygen, row 5 (certified_by_all -LockIn->): stay", "static"),
         ("link, row 3 (connected -Hello->): drop the row", "record"),
-        ("event, row 14 (SUCCESS -Signature->): not out of EXPIRED", "record"),
+        ("event, row 15 (SUCCESS -Signature->): not out of EXPIRED", "record"),
         ("ping, row 5 (listed -Ping->): drop 'ping_good[p, q]'", "record"),
         ("peer, row 1 (any -Ping->): drop pinged[p] := True", "static"),
     ],
@@ -78,7 +78,7 @@ def test_what_must_be_noticed(name: str, verdict: str) -> None:
     [
         "cell lock: kept disk becomes memory",
         "cell voted: kept disk becomes memory",
-        "event, row 11 (FAILED -Retry->): drop the row",
+        "event, row 12 (FAILED -Retry->): drop the row",
     ],
 )
 def test_the_networks_notice_it_too(name: str) -> None:

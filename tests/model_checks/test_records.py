@@ -127,7 +127,7 @@ def test_an_event_that_is_taken_too_often_is_found() -> None:
 
 def test_a_wrong_outcome_is_found() -> None:
     """Catches a row that leads elsewhere, and one that forgets an effect."""
-    assert unmet(with_row("ping", 6, target="refused")) == ["then Silence"]
+    assert unmet(with_row("ping", 8, target="refused")) == ["then Silence"]
     assert unmet(with_row("block_list", 6, then={}), BLOCK_LIST) == ["then Ban"]
     elsewhere = {"pair_banned[p, p]": "True", "pair_banned[p, q]": "True"}
     assert unmet(with_row("block_list", 6, then=elsewhere), BLOCK_LIST) == ["OthersStay"]

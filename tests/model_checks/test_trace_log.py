@@ -101,7 +101,7 @@ def test_lines_cut_off_the_end(tmp_path: Path) -> None:
         ({"row": 99}, "table peer has no row 99"),
         ({"row": True}, "has no row True"),
         ({"table": "pear"}, "there is no table 'pear'"),
-        ({"to": "Signing"}, "row 6 of peer is Idle -Offer-> Idle, not Idle -Offer-> Signing"),
+        ({"to": "Signing"}, "row 8 of peer is Idle -Offer-> Idle, not Idle -Offer-> Signing"),
         ({"event": "Ofer"}, "not Idle -Ofer-> Idle"),
         ({"kind": "transitoin"}, "kind 'transitoin' is unknown"),
         ({"parameters": {}}, "Offer takes p, r"),

@@ -12,7 +12,7 @@ VARIABLES
   released_in, \* ghost: p released its share for d in attempt a: only shares of one attempt make a signature
   status, \* disk: where event e stands at p
   signature_kept, \* disk: the finished signatures are in p's store
-  event_over, \* given: the event ran out of time
+  event_over, \* given: the event ran out of time: the lifetime of a request is over, or the only attempt of a key generation or of a regroup; or a request for the key names an epoch that has gone
   renounced, \* disk: p never released a share for e, and never will: it takes no part in e any more
   faulty \* given: p may say anything
 
