@@ -148,11 +148,17 @@ DEFINITIONS = (
                "not stake_holds[q, h] or absent(q, h) or spoilt(q, h) or "
                "count(p for p in Peer if says_missed[p, q, h]) >= T",
                "F-44: nobody loses its share by the word of fewer than T holders"),
+    Definition("newcomers_fair(h: Epoch)",
+               "among(h, all(implies(roster_has[q, h], held_before(q, h) or may_enter(q, h)) "
+               "for q in Peer))",
+               "who comes in in attempt h may do so"),
+    Definition("leavers_fair(h: Epoch)",
+               "all(implies(held_before(q, h) and not roster_has[q, h], may_go(q, h)) "
+               "for q in Peer)",
+               "who goes in attempt h may do so"),
     Definition("seats_fair(h: Epoch)",
-               "asked_for[h] or among(h, all(implies(roster_has[q, h], held_before(q, h) or "
-               "may_enter(q, h)) for q in Peer)) and all(implies(held_before(q, h) and "
-               "not roster_has[q, h], may_go(q, h)) for q in Peer)",
-               "who comes in and who goes in attempt h may do so"),
+               "asked_for[h] or newcomers_fair(h) and leavers_fair(h)",
+               "statements of T holders, the chain or the operator explain the roster of h"),
 )
 
 TABLE = Table("regroup", "holding[p, h]", "a share, from its making to its erasure", rows=(
