@@ -166,6 +166,7 @@ def test_two_members_that_hear_each_other_no_more_deal_through_the_others() -> N
     sim.run(24.0)
     assert not sim.noted("regroup.withheld")
     assert sim.noted("dealing.answered")
+    assert not sim.noted("dealing.opened"), "what was sealed stays secret"
     assert roster(sim) == [0, 1, 2, 3]
     assert sim.core(0).ctx.epoch.number >= epoch
 
