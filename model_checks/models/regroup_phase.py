@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from model_checks.cases import Case, Counts, Model
 from model_checks.system import Move, Network, Property
+from spec.language.declarations import Definition
 
 _REGROUP = ("Found", "Prepare", "Fence", "HandOver", "Activate", "Erase")
 _PEER = ("Offer", "RoundTick", "Deadline", "NextRound", "HandingOver", "RegroupOver")
@@ -34,6 +35,9 @@ NETWORK = Network(
         "began_in_round[p, r]": "False",
         "deadline_passed[p]": "True",
     },
+    definitions=(
+        Definition("seats_fair(h: Epoch)", "True", "who comes and goes is `night_seats`"),
+    ),
     moves=(
         Move(
             "Decide(k: Epoch)", ("count(q for q in Peer if handed_over[q, k]) >= T",),

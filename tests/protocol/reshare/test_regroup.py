@@ -15,6 +15,7 @@ from metanode.protocol.wire.codec import decode_canonical
 from metanode.tss.dealing import Dealing
 from metanode.tss.keyshare import Keyshare, PublicPackage
 from spec import messages as m
+from spec.night_messages import Complaint, Withheld
 from tests.protocol.reshare.support import (
     FIRST,
     FOUNDERS,
@@ -335,3 +336,18 @@ def test_a_new_epoch_forgets_who_was_missed() -> None:
     holder.node.ctx.use(evolve(epoch(NEXT), keyshare=share_of(epoch(NEXT), 0)))
     missed(holder, 1, 2)
     assert holder.regroups.report()["missed"] == {ids_of([2])[0].hex(): 1}
+
+
+def test_a_spoiler_is_named_after_several_attempts() -> None:
+    """F-43: catches a member that one unanswered complaint puts out, and one that none does."""
+    holder = asked()
+    regroups, ctx, (accused,) = holder.regroups, holder.node.ctx, ids_of([2])
+    first, patience = ctx.round_number(), ctx.preset.regroup_patience
+    for number in range(first, first + patience):
+        ctx.now = number * ctx.preset.round_period_s + 0.1
+        event = tried(holder).event
+        holder.node.receive(1, Complaint(number, accused, bytes(32), 2, None))
+        assert holder.node.sent(Withheld) == []
+        regroups.ended(event, number, [])
+    assert holder.node.sent(Withheld) == [Withheld(number, accused)]
+    assert regroups.report()["withheld"] == {accused.hex(): 1}
