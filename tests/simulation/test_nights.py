@@ -9,6 +9,7 @@ from attrs import evolve
 
 from metanode.custody.scripts import key_script
 from spec import messages as m
+from spec import night_messages as m_night
 from tests.simulation.nights import DAY_S, SHORT_DAYS, hold, network, roster, spend_stake
 from tests.simulation.simulator import Simulation
 from tests.simulation.test_regroup import pays
@@ -187,3 +188,15 @@ def test_a_stake_that_is_spent_amid_a_night_leaves_all_with_one_roster(moment: f
     assert len(seen) == 1
     sim.run_until(lambda: roster(sim) == [0, 1, 2, 3], 60.0, "it is out after the next night")
     pays(sim)
+
+
+def test_two_statements_for_one_night_are_evidence() -> None:
+    """Catches a holder that tells some this and others that, and is blamed for nothing."""
+    sim = network(81, dishonest={3})
+    sim.run(8.6)
+    night = sim.core(0).wishes.night()
+    assert night is not None
+    for silent in ((), (m_night.Silence(sim.nodes[1].node_id, 9),)):
+        sim.inject(3, m_night.Attendance(night, (), silent), 0)
+    sim.run(0.2)
+    assert sim.core(0).blocks.is_blocked(sim.nodes[3].node_id)
