@@ -129,8 +129,12 @@ def _settle(node: Node, view: RecordedView, environment: Environment) -> Node:
         except KeyError:
             continue
     settled = {"all": False in tests, "any": True in tests}.get(node.kind, False)
-    if node.sort == "Peer" and not settled and len(tests) != view.numbers.get("N"):
-        return Read(BOOL, _EVERYONE, ())
+    if node.sort == "Peer" and not settled:
+        # What holds of all may be read of more than the members: that asks for more, not for less.
+        asked, everybody = len(tests), view.numbers.get("N")
+        whole = everybody is not None and node.kind == "all" and asked >= everybody
+        if asked != everybody and not whole:
+            return Read(BOOL, _EVERYONE, ())
     if node.kind == "count":
         return Literal(INT, sum(tests))
     return Literal(BOOL, all(tests) if node.kind == "all" else any(tests))

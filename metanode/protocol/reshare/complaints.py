@@ -87,7 +87,10 @@ class Complaints:
         about = self._at_hand
         if about is None or (about.accused, about.epoch) != (q, h):
             return False
-        return about in self._answers and not self._frames(about)
+        # An answer that comes when the run is over cannot be judged: opening it would show a secret.
+        run = self._run(about.epoch)
+        judged = run is not None and run.instance == about.instance and about in self._answers
+        return judged and not self._frames(about)
 
     @fact
     def proof_held(self, p: bytes, q: bytes, h: int) -> bool:
@@ -199,7 +202,8 @@ class Complaints:
         honest, text = opened_before_all(sender, answer.sealed, word.opening)
         if not honest:
             raise PeerFault("an opening that shows nothing", sender)
-        if self._read(about, text):
+        run = self._run(about.epoch)
+        if run is None or run.instance != about.instance or self._read(about, text):
             return False
         self._void.add(about)
         return True
