@@ -87,7 +87,7 @@ class Complaints:
         about = self._at_hand
         if about is None or (about.accused, about.epoch) != (q, h):
             return False
-        # An answer that comes when the run is over cannot be judged: opening it would show a secret.
+        # An answer that comes when the run is over cannot be judged: opening it shows a secret.
         run = self._run(about.epoch)
         judged = run is not None and run.instance == about.instance and about in self._answers
         return judged and not self._frames(about)

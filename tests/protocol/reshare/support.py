@@ -331,14 +331,17 @@ class Holder:
         """Return what the tables say of this node's share of an epoch."""
         return self.handover.holding(number)
 
-    def makes(self, draft: KeyEpoch) -> Effects:
-        """Let the node end the making of a draft with a share of it."""
+    def makes(self, draft: KeyEpoch, *, fair: bool = True) -> Effects:
+        """Let the node end the making of a draft with a share of it.
+
+        Whoever its holders are, they were asked for, unless ``fair`` leaves that to the node.
+        """
         me = IDENTITIES.index(self.node.ctx.identity)
         providers = self.node.ctx.tables.view.providers
-        truth = providers["share_checked"]
-        self.node.told(share_checked=True)
+        truth = {name: providers[name] for name in ("share_checked", "asked_for")}
+        self.node.told(share_checked=True, **({"asked_for": True} if fair else {}))
         self.handover.made(evolve(draft, keyshare=share_of(draft, me)))
-        providers["share_checked"] = truth
+        providers.update(truth)
         return self.node.take()
 
     def hears(self, draft: KeyEpoch, numbers: Iterable[int]) -> Effects:

@@ -65,7 +65,7 @@ def prepares(
         1, FIRST.roster, draft.members, draft.threshold, draft.byzantine, (), cutoff, words, asked
     )
     holder.plans.keep(number, plan, document_digest(plan.document(bytes(32))))
-    holder.makes(draft)
+    holder.makes(draft, fair=False)
     return holder.holding(number) == "prepared"
 
 
