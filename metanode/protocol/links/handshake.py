@@ -38,7 +38,7 @@ from spec.messages import HANDSHAKE_MESSAGES, Hello, Proof, Ready
 from spec.parameters import Preset
 from spec.protocol import PROTOCOL
 
-VERSION: Final = 3
+VERSION: Final = 4
 PROOF_TAG: Final = "link-proof"
 SALT_BYTES: Final = 32
 MAX_LINKS_PER_PEER: Final = 3
