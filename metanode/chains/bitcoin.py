@@ -45,6 +45,7 @@ from metanode.chains.replies import (
     UnspentOutput,
 )
 from metanode.chains.rpc import Daemon, RpcError
+from metanode.chains.stake_coins import StakeCoins
 from metanode.custody.ledger import MEDIAN_BLOCKS
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
@@ -54,7 +55,6 @@ from spec.chains import title_of
 from spec.parameters import FULL_BLOCK_WEIGHT
 
 NEW_MEMPOOL_TRANSACTIONS_PER_CALL = 500
-STAKE_HEADERS_KEPT = 64
 BLOCKS_ON_THE_WAY = 2  # a header is known a moment before its block
 BLOCKS_AT_ONCE = 4
 """So many blocks are asked for in one request: the largest ones stay far below what a reply may be.
@@ -99,7 +99,7 @@ class BitcoinAdapter:
         self._coins: set[Outpoint] = set()  # custody coins, spent ones until they leave the window
         self._stakes: set[Outpoint] = set()  # those that are followed
         self._asking: list[Outpoint] = []  # those that may be
-        self._stake_headers: dict[tuple[Id, int], tuple[Header, Header]] = {}
+        self._stake_coins = StakeCoins(rpc)
         self._sightings: dict[Id, tuple[Outpoint, ...]] = {}  # by id of the mempool's transactions
         self._fee_floor = 0
         self._polling = anyio.Lock()
@@ -244,7 +244,7 @@ class BitcoinAdapter:
     async def _judge(
         self, outpoint: Outpoint, owner_node_id: bytes, minimum: int, min_age_s: int
     ) -> StakeVerdict:
-        coin = await self._unspent(outpoint)
+        coin = await self._stake_coins.unspent(outpoint)
         if coin is None:
             return StakeVerdict(False, "spent")
         if coin.confirmations < self._parameters.stake_confirmations:
@@ -253,7 +253,7 @@ class BitcoinAdapter:
             return StakeVerdict(False, "foreign", coin.value)
         if coin.value < minimum:
             return StakeVerdict(False, "short", coin.value)
-        tip, block = await self._headers_of(coin)
+        tip, block = await self._stake_coins.headers(coin)
         height = tip.height - coin.confirmations + 1
         age_s = max(0, tip.mediantime - block.time)
         if age_s < min_age_s:
@@ -429,23 +429,6 @@ class BitcoinAdapter:
             else:
                 raise Unavailable(f"the chain daemon refuses {method}: {reply}") from reply
         return found
-
-    async def _headers_of(self, coin: UnspentOutput) -> tuple[Header, Header]:
-        """Return the headers of the tip that was asked and of a coin's block.
-
-        They are kept, because many stakes lie in few blocks; of a block, its height and its times
-        never change.
-        """
-        wanted = coin.bestblock, coin.confirmations
-        if wanted in self._stake_headers:
-            return self._stake_headers[wanted]
-        tip = await self._header(coin.bestblock)
-        block = await self._header_at(tip.height - coin.confirmations + 1)
-        if block.confirmations == coin.confirmations:  # else another block has come meanwhile
-            if len(self._stake_headers) >= STAKE_HEADERS_KEPT:
-                self._stake_headers.clear()
-            self._stake_headers[wanted] = tip, block
-        return tip, block
 
     async def _header_at(self, height: int) -> Header:
         return await self._header(await self._ask(Id, "getblockhash", height))

@@ -62,6 +62,7 @@ class ChainFollower:
     _asked: anyio.Event = field(factory=anyio.Event)
     _mempool_due: float = 0.0
     _check_due: float = 0.0
+    _checking: anyio.Lock = field(factory=anyio.Lock)
     _fee_floor: int = -1  # as it was told last
     _under_way: set[tuple[str, bytes]] = field(factory=set)
 
@@ -168,9 +169,10 @@ class ChainFollower:
 
     async def _check(self) -> None:
         """Ask now and then whether the daemon can serve; else what it says means nothing."""
-        if self.clock() >= self._check_due:
-            await self.chain.check_daemon()
-            self._check_due = self.clock() + CHECK_S
+        async with self._checking:  # many stakes are asked about at once: one asks for all
+            if self.clock() >= self._check_due:
+                await self.chain.check_daemon()
+                self._check_due = self.clock() + CHECK_S
 
     async def _poll(self) -> None:
         await self._check()
