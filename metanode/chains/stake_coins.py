@@ -28,8 +28,8 @@ class StakeCoins:
         self._waiting: dict[Outpoint, int] = {}  # how many callers wait for each
         self._answers: dict[Outpoint, UnspentOutput | None] = {}
         self._headers: dict[tuple[Id, int], tuple[Header, Header]] = {}
-        self._outputs_turn = anyio.Lock()
-        self._headers_turn = anyio.Lock()
+        self._outputs_turn = anyio.Lock(fast_acquire=True)
+        self._headers_turn = anyio.Lock(fast_acquire=True)
 
     async def unspent(self, outpoint: Outpoint) -> UnspentOutput | None:
         """Return an output unless it is spent, in a block or in the mempool.
