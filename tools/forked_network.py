@@ -23,16 +23,11 @@ from metanode.cli.main import invoke
 from metanode.devnet.local_network import LocalNetwork
 from metanode.errors import Unavailable
 
-NICENESS = 10
-"""What the nodes yield to the one chain, which stands here for a daemon beside each node: as one of
-sixty-one processes it answers so slowly that stakes are asked about faster than they are judged.
-"""
 PRELOADED = ("metanode.cli.init", "metanode.cli.run", "metanode.runtime.node")
 
 
 def run_command(arguments: list[str], output: str) -> None:
     """Run one command of the program in this process, as a shell would: for a child."""
-    os.nice(NICENESS)
     for number, (name, flags) in enumerate(
         ((os.devnull, os.O_RDONLY), (output, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
     ):

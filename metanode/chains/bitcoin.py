@@ -42,10 +42,9 @@ from metanode.chains.replies import (
     Raw,
     Shape,
     Transaction,
-    UnspentOutput,
 )
 from metanode.chains.rpc import Daemon, RpcError
-from metanode.chains.stake_coins import StakeCoins
+from metanode.chains.unspent_outputs import StakeCoins, unspent_outputs
 from metanode.custody.ledger import MEDIAN_BLOCKS
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
@@ -132,8 +131,8 @@ class BitcoinAdapter:
         It must follow the chain of this network, have caught up with its own headers, and still
         hold the blocks that are yet to be read. What fee it demands at least is noted.
         """
-        genesis = await self._ask(Id, "getblockhash", 0)
-        info = await self._ask(ChainInfo, "getblockchaininfo")
+        genesis = await self._rpc.require(Id, "getblockhash", 0)
+        info = await self._rpc.require(ChainInfo, "getblockchaininfo")
         expected = self._parameters.chains()
         is_test = all(chain.is_regtest for chain in expected)
         found = any((c.genesis, c.daemon) == (genesis, info.chain) for c in expected)
@@ -156,16 +155,16 @@ class BitcoinAdapter:
                 f"the chain daemon has pruned its blocks below {info.pruneheight}, and deposits "
                 f"are looked for from block {needed} on: let it download them again without prune"
             )
-        self._fee_floor = (await self._ask(MempoolInfo, "getmempoolinfo")).fee_floor
+        self._fee_floor = (await self._rpc.require(MempoolInfo, "getmempoolinfo")).fee_floor
 
     async def tip(self) -> tuple[int, bytes]:
         """Return height and id of the newest block."""
-        block_hash = await self._ask(Id, "getbestblockhash")
+        block_hash = await self._rpc.require(Id, "getbestblockhash")
         return (await self._header(block_hash)).height, block_hash
 
     async def genesis(self) -> bytes:
         """Return the id of the chain's first block, which tells it from other chains."""
-        return await self._ask(Id, "getblockhash", 0)
+        return await self._rpc.require(Id, "getblockhash", 0)
 
     async def height_before(self, time: int) -> int:
         """Return a height below all blocks that were mined at a time (unix seconds) or later.
@@ -174,7 +173,7 @@ class BitcoinAdapter:
         that this time has not come tells nothing: then it is 0.
         """
         low: int = 0
-        high: int = await self._ask(Height, "getblockcount")
+        high: int = await self._rpc.require(Height, "getblockcount")
         if (await self._header_at(high)).mediantime < time - BLOCK_CLOCK_S:
             return 0
         while low < high:  # the first block whose median is late enough: medians only grow
@@ -199,7 +198,7 @@ class BitcoinAdapter:
             dropped = self._visited[kept:]
             coins = self._coins.difference(*(visited.created for visited in dropped))
             parent = self._visited[kept - 1] if kept else None
-            tip_height = await self._ask(Height, "getblockcount")
+            tip_height = await self._rpc.require(Height, "getblockcount")
             first = parent.height + 1 if parent else self._birth_height
             last = min(tip_height, first + self._parameters.blocks_per_poll - 1)
             summaries = await self._read(first, last, parent.hash if parent else None, coins)
@@ -214,7 +213,7 @@ class BitcoinAdapter:
         rest follows with the next calls.
         """
         script = key_script(self._watched())
-        present = set(await self._ask(list[Id], "getrawmempool"))
+        present = set(await self._rpc.require(list[Id], "getrawmempool"))
         known = {txid: found for txid, found in self._sightings.items() if txid in present}
         for txid in sorted(present - known.keys())[:NEW_MEMPOOL_TRANSACTIONS_PER_CALL]:
             transaction = await self._transaction(txid)
@@ -289,7 +288,7 @@ class BitcoinAdapter:
         found = await self._transaction(Id(txid))
         if found is not None and found.blockhash is not None and found.confirmations < 1:
             # An index keeps what is in no block any more; in the mempool it may be all the same.
-            mempool = await self._ask(list[Id], "getrawmempool")
+            mempool = await self._rpc.require(list[Id], "getrawmempool")
             found = found if txid in mempool else None
         if found is None:
             replaced = bool(inputs) and await self._is_spent(inputs)
@@ -409,13 +408,6 @@ class BitcoinAdapter:
                 f"transactions and is at block {index.best_block_height}"
             )
 
-    async def _ask(self, shape: type[Shape], method: str, *params: Any) -> Shape:
-        """Ask what a daemon has no reason to refuse."""
-        try:
-            return await self._rpc.ask(shape, method, *params)
-        except RpcError as fault:
-            raise Unavailable(f"the chain daemon refuses {method}: {fault}") from fault
-
     async def _ask_all(
         self, shape: type[Shape], method: str, params: list[tuple[Any, ...]]
     ) -> list[Shape]:
@@ -431,10 +423,10 @@ class BitcoinAdapter:
         return found
 
     async def _header_at(self, height: int) -> Header:
-        return await self._header(await self._ask(Id, "getblockhash", height))
+        return await self._header(await self._rpc.require(Id, "getblockhash", height))
 
     async def _header(self, block_hash: bytes) -> Header:
-        return await self._ask(Header, "getblockheader", block_hash.hex())
+        return await self._rpc.require(Header, "getblockheader", block_hash.hex())
 
     async def _transaction(self, txid: Id) -> Transaction | None:
         try:
@@ -444,18 +436,12 @@ class BitcoinAdapter:
                 raise Unavailable(f"cannot look up {txid.hex()}: {fault}") from fault
             return None
 
-    async def _unspent(self, outpoint: Outpoint) -> UnspentOutput | None:
-        """Return an output unless it is spent, in a block or in the mempool."""
-        shape: Any = UnspentOutput | None  # null for an output that is spent
-        found: UnspentOutput | None = await self._ask(
-            shape, "gettxout", outpoint.txid.hex(), outpoint.index, True
-        )
-        return found
-
     async def _is_spent(self, outpoints: Sequence[Outpoint]) -> bool:
         """Tell whether one of the outputs is spent, in a block or in the mempool."""
-        for outpoint in outpoints:
-            if await self._unspent(outpoint) is None:
+        for reply in await unspent_outputs(self._rpc, outpoints):
+            if isinstance(reply, RpcError):
+                raise Unavailable(f"the chain daemon refuses gettxout: {reply}") from reply
+            if reply is None:
                 return True
         return False
 

@@ -56,6 +56,13 @@ class Daemon(ABC):
         found: Shape = replies.read(shape, method, await self.call(method, *params))
         return found
 
+    async def require(self, shape: type[Shape], method: str, *params: Any) -> Shape:
+        """Ask what a daemon has no reason to refuse: a refusal is :class:`Unavailable` too."""
+        try:
+            return await self.ask(shape, method, *params)
+        except RpcError as fault:
+            raise Unavailable(f"the chain daemon refuses {method}: {fault}") from fault
+
     async def batch(self, method: str, params: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Call a method several times; return the results in order, ``RpcError`` for a refusal."""
         results: list[Any] = []

@@ -16,10 +16,11 @@ from attrs import define, evolve, field
 from metanode.chains.base import DEVNET, Broadcasted
 from metanode.chains.bitcoin import BitcoinAdapter
 from metanode.chains.rpc import RpcClient
+from metanode.custody.types import Outpoint
 from metanode.devnet.server import DevnetSettings, serve_ledger
 from metanode.errors import Unavailable, UserError
 from metanode.protocol.node import NodeCore
-from metanode.protocol.tables.effects import Reindex, Watch
+from metanode.protocol.tables.effects import CheckStake, Reindex, Watch
 from metanode.runtime import chain_follower
 from metanode.runtime.chain_follower import MEMPOOL_REST, ChainFollower
 from metanode.runtime.home.owner import Owner
@@ -176,6 +177,22 @@ async def test_a_call_that_fails_loses_no_block(
         assert found.reindexed == 0
         assert found.core.candidates.ledger.coin(made.outpoint) is not None
         await found.until(lambda: found.follower.fault is None)
+
+
+async def test_many_stakes_at_once_check_the_daemon_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Catches a node that asks whether its daemon can serve once for each member that it meets."""
+    async with following(monkeypatch, tmp_path / "index") as found:
+        await found.until(lambda: found.follower._check_due)
+        found.follower._check_due = 0.0
+        before = found.calls.count("getblockchaininfo")
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                request = CheckStake(bytes([2, *[number] * 32]), Outpoint(bytes([number] * 32), 0))
+                tasks.start_soon(found.follower.check_stake, request)
+        assert found.calls.count("gettxout") >= 20
+        assert found.calls.count("getblockchaininfo") == before + 1
 
 
 async def test_an_index_that_does_not_fit_is_made_anew_from_the_beginning(

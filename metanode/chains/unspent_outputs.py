@@ -1,4 +1,4 @@
-"""The coins that stakes are, as a daemon's set of unspent outputs tells of them.
+"""Outputs as a daemon's set of unspent outputs tells of them, several in one request.
 
 A node that starts asks about every member at once, and its daemon is asked one thing at a time. So
 what waits meanwhile goes into one request, and the blocks' headers are asked for once.
@@ -6,6 +6,7 @@ what waits meanwhile goes into one request, and the blocks' headers are asked fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import anyio
@@ -20,13 +21,26 @@ AT_ONCE: Final = 128
 """Outputs asked about in one request: a reply about one of them has about 500 octets."""
 
 
+async def unspent_outputs(
+    rpc: Daemon, outpoints: Sequence[Outpoint]
+) -> list[UnspentOutput | RpcError | None]:
+    """Return outputs in order; None for one that is spent, in a block or in the mempool.
+
+    Raises Unavailable, also when a single reply cannot be read.
+    """
+    shape: Any = UnspentOutput | None
+    params = [(each.txid.hex(), each.index, True) for each in outpoints]
+    return await rpc.ask_all(shape, "gettxout", params)
+
+
 class StakeCoins:
-    """Asks one daemon about outputs and their blocks."""
+    """Asks one daemon about stakes and their blocks, for many callers at once."""
 
     def __init__(self, rpc: Daemon) -> None:
         self._rpc = rpc
         self._waiting: dict[Outpoint, int] = {}  # how many callers wait for each
         self._answers: dict[Outpoint, UnspentOutput | None] = {}
+        self._alone: set[Outpoint] = set()  # those that were in a request that failed
         self._headers: dict[tuple[Id, int], tuple[Header, Header]] = {}
         self._outputs_turn = anyio.Lock(fast_acquire=True)
         self._headers_turn = anyio.Lock(fast_acquire=True)
@@ -47,20 +61,32 @@ class StakeCoins:
             if not self._waiting[outpoint]:
                 del self._waiting[outpoint]
                 self._answers.pop(outpoint, None)
+                self._alone.discard(outpoint)
 
     async def _ask_for_all(self, first: Outpoint) -> None:
-        """Ask about an output, and about the others that somebody waits for."""
-        others = (each for each in self._waiting if each != first and each not in self._answers)
-        wanted = [first, *others][:AT_ONCE]
-        shape: Any = UnspentOutput | None  # null for an output that is spent
-        params = [(each.txid.hex(), each.index, True) for each in wanted]
-        replies = await self._rpc.ask_all(shape, "gettxout", params)
+        """Ask about an output, and about the others that somebody waits for.
+
+        Who staked an output chooses what the reply about it looks like: one that is too long, or
+        of no shape that we read, takes no answer from others. After a failure each is asked about
+        alone, as long as somebody waits for it.
+        """
+        wanted = [first]
+        if first not in self._alone:
+            tried = self._alone | self._answers.keys() | {first}
+            wanted += [each for each in self._waiting if each not in tried][: AT_ONCE - 1]
+        try:
+            replies = await unspent_outputs(self._rpc, wanted)
+        except Unavailable:
+            if len(wanted) == 1:
+                raise
+            self._alone.update(each for each in wanted if each in self._waiting)
+            wanted = [first]
+            replies = await unspent_outputs(self._rpc, wanted)
         for outpoint, reply in zip(wanted, replies, strict=True):
-            if isinstance(reply, RpcError):
-                if outpoint == first:
-                    raise Unavailable(f"the chain daemon refuses gettxout: {reply}") from reply
-            elif outpoint in self._waiting:
+            if outpoint in self._waiting and not isinstance(reply, RpcError):
                 self._answers[outpoint] = reply
+        if isinstance(replies[0], RpcError):
+            raise Unavailable(f"the chain daemon refuses gettxout: {replies[0]}") from replies[0]
 
     async def headers(self, coin: UnspentOutput) -> tuple[Header, Header]:
         """Return the headers of the tip that was asked and of a coin's block.
@@ -74,7 +100,7 @@ class StakeCoins:
                 return self._headers[wanted]
             tip = await self._header(coin.bestblock)
             height = tip.height - coin.confirmations + 1
-            block = await self._header(await self._ask(Id, "getblockhash", height))
+            block = await self._header(await self._rpc.require(Id, "getblockhash", height))
             if block.confirmations == coin.confirmations:  # else another block has come meanwhile
                 if len(self._headers) >= HEADERS_KEPT:
                     self._headers.clear()
@@ -82,11 +108,4 @@ class StakeCoins:
             return tip, block
 
     async def _header(self, block_hash: Id) -> Header:
-        found: Header = await self._ask(Header, "getblockheader", block_hash.hex())
-        return found
-
-    async def _ask(self, shape: Any, method: str, *params: Any) -> Any:
-        try:
-            return await self._rpc.ask(shape, method, *params)
-        except RpcError as fault:
-            raise Unavailable(f"the chain daemon refuses {method}: {fault}") from fault
+        return await self._rpc.require(Header, "getblockheader", block_hash.hex())

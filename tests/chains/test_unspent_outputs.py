@@ -40,8 +40,8 @@ async def judged(net: Devnet, wanted: list[Outpoint]) -> list[StakeVerdict | str
 
 
 async def test_sixty_stakes_cost_a_handful_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches a node that asks its daemon 240 times, one after the other, before it knows sixty
-    members: under load a network of that size never came together.
+    """Catches a node that asks its daemon up to 240 times, one after the other, before it knows
+    sixty members.
     """
     async with devnet(STAKES) as net:
         requests = 0
@@ -88,6 +88,32 @@ async def test_one_refused_question_holds_up_no_other(monkeypatch: pytest.Monkey
         others = [each for number, each in enumerate(found) if number != 3]
         assert all(isinstance(each, StakeVerdict) and each.ok for each in others)
         assert "refuses gettxout" in str(found[3])
+
+
+async def test_an_output_with_a_reply_of_no_shape_spoils_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Catches a peer that names an output whose reply cannot be read, and so keeps all others that
+    are asked about at that moment from being judged.
+    """
+    async with devnet(STAKES) as net:
+        answer, asked = net.rpc._result, 0
+
+        def spoil(method: str, call: int, reply: Any) -> Any:
+            nonlocal asked
+            found = answer(method, call, reply)
+            asked += method == "gettxout"
+            large = isinstance(found, dict) and found.get("value") == 2
+            return {**found, "value": "much"} if large else found
+
+        monkeypatch.setattr(net.rpc, "_result", spoil)
+        wanted = list(net.stakes)
+        wanted[30] = await net.fund(OWNERS[30], 2 * COIN)
+        found = await judged(net, wanted)
+        others = [each for number, each in enumerate(found) if number != 30]
+        assert all(isinstance(each, StakeVerdict) and each.ok for each in others)
+        assert isinstance(found[30], str)
+        assert asked <= 3 * MEMBERS  # each alone after a failure, and not all of them with each
 
 
 async def test_an_answer_is_not_kept_for_a_later_question() -> None:
