@@ -7,7 +7,7 @@ deposit's sender is known. Without it, blocks with deposits wait, and the reason
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -44,7 +44,7 @@ from metanode.chains.replies import (
     Transaction,
 )
 from metanode.chains.rpc import Daemon, RpcError
-from metanode.chains.unspent_outputs import StakeCoins, unspent_outputs
+from metanode.chains.unspent_outputs import Lock, StakeCoins, unspent_outputs
 from metanode.custody.ledger import MEDIAN_BLOCKS
 from metanode.custody.scripts import key_script
 from metanode.custody.transaction import input_outpoints
@@ -89,7 +89,9 @@ class _Visited:
 class BitcoinAdapter:
     """Implements :class:`metanode.chains.base.ChainAdapter` over one daemon."""
 
-    def __init__(self, rpc: Daemon, parameters: ChainParameters) -> None:
+    def __init__(
+        self, rpc: Daemon, parameters: ChainParameters, lock: Callable[[], Lock] = anyio.Lock
+    ) -> None:
         self._rpc = rpc
         self._parameters = parameters
         self._key: bytes | None = None
@@ -98,10 +100,10 @@ class BitcoinAdapter:
         self._coins: set[Outpoint] = set()  # custody coins, spent ones until they leave the window
         self._stakes: set[Outpoint] = set()  # those that are followed
         self._asking: list[Outpoint] = []  # those that may be
-        self._stake_coins = StakeCoins(rpc)
+        self._stake_coins = StakeCoins(rpc, lock)
         self._sightings: dict[Id, tuple[Outpoint, ...]] = {}  # by id of the mempool's transactions
         self._fee_floor = 0
-        self._polling = anyio.Lock()
+        self._polling = lock()
 
     @property
     def parameters(self) -> ChainParameters:

@@ -6,10 +6,8 @@ what waits meanwhile goes into one request, and the blocks' headers are asked fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
-
-import anyio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from metanode.chains.replies import Header, Id, UnspentOutput
 from metanode.chains.rpc import Daemon, RpcError
@@ -19,6 +17,19 @@ from metanode.errors import Unavailable
 HEADERS_KEPT: Final = 64
 AT_ONCE: Final = 128
 """Outputs asked about in one request: a reply about one of them has about 500 octets."""
+
+
+class Lock(Protocol):
+    """What the adapter needs of ``anyio.Lock``. That one needs an event loop: a shell that runs
+    one call at a time without a loop gives another.
+    """
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
+
+    def locked(self) -> bool:
+        """Return whether somebody holds it."""
 
 
 async def unspent_outputs(
@@ -36,14 +47,14 @@ async def unspent_outputs(
 class StakeCoins:
     """Asks one daemon about stakes and their blocks, for many callers at once."""
 
-    def __init__(self, rpc: Daemon) -> None:
+    def __init__(self, rpc: Daemon, lock: Callable[[], Lock]) -> None:
         self._rpc = rpc
         self._waiting: dict[Outpoint, int] = {}  # how many callers wait for each
         self._answers: dict[Outpoint, UnspentOutput | None] = {}
         self._alone: set[Outpoint] = set()  # those that were in a request that failed
         self._headers: dict[tuple[Id, int], tuple[Header, Header]] = {}
-        self._outputs_turn = anyio.Lock(fast_acquire=True)
-        self._headers_turn = anyio.Lock(fast_acquire=True)
+        self._outputs_turn = lock()
+        self._headers_turn = lock()
 
     async def unspent(self, outpoint: Outpoint) -> UnspentOutput | None:
         """Return an output unless it is spent, in a block or in the mempool.

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -63,7 +62,7 @@ class ChainFollower:
     _asked: anyio.Event = field(factory=anyio.Event)
     _mempool_due: float = 0.0
     _check_due: float = 0.0
-    _checking: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True))
+    _checking: anyio.Lock = field(factory=anyio.Lock)
     _fee_floor: int = -1  # as it was told last
     _under_way: set[tuple[str, bytes]] = field(factory=set)
 

@@ -47,7 +47,7 @@ def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 class _NoLock:
-    """Stands in for the adapter's lock: in a simulation nothing runs side by side."""
+    """Stands in for the adapter's locks: in a simulation nothing runs side by side."""
 
     async def __aenter__(self) -> None:
         return None
@@ -81,8 +81,7 @@ class ChainClient:
         parameters = ChainParameters(
             name="devnet", hrp=DEVNET_HRP, final_confirmations=CONFIRMATIONS
         )
-        self._adapter = BitcoinAdapter(self._rpc, parameters)
-        self._adapter._polling = _NoLock()  # type: ignore[assignment]  # anyio's needs a loop
+        self._adapter = BitcoinAdapter(self._rpc, parameters, _NoLock)
         self.watching = False
 
     def set_down(self, down: bool) -> None:
