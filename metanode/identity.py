@@ -1,8 +1,9 @@
 """The node's identity: one secp256k1 key that signs everything the node says.
 
-Signatures are ECDSA over a tagged hash, made by fastecdsa with the deterministic nonce of RFC 6979
-and brought to low s. A signature is accepted only when two independent implementations (fastecdsa
-and libsecp256k1 through coincurve) accept it, so that no two nodes can disagree on the same bytes.
+Signatures are ECDSA over a tagged hash, made by libsecp256k1 (through coincurve) with the
+deterministic nonce of RFC 6979 and low s. A signature is accepted only when two independent
+implementations, libsecp256k1 and fastecdsa, accept it, so that no two nodes can disagree on the
+same bytes.
 
 Sizes: node id 33 bytes (compressed point), signature 64 bytes (r and s, 32 bytes big-endian each).
 """
@@ -14,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from attrs import field, frozen
-from coincurve import PublicKey
+from coincurve import PrivateKey, PublicKey
 from fastecdsa import ecdsa
 from fastecdsa.curve import secp256k1
 from fastecdsa.rust import Point
@@ -36,6 +37,11 @@ class Identity:
 
     node_id: bytes
     _secret: int = field(repr=False, eq=False)
+    _key: PrivateKey = field(init=False, repr=False, eq=False)
+
+    @_key.default
+    def _private_key(self) -> PrivateKey:
+        return PrivateKey(self.secret_bytes())
 
     @classmethod
     def from_secret(cls, secret: int) -> Identity:
@@ -61,9 +67,8 @@ class Identity:
     def sign(self, tag: str, *parts: bytes) -> bytes:
         """Return the 64-byte signature over ``tagged_hash(tag, *parts)``."""
         digest = tagged_hash(tag, *parts)
-        r, s = ecdsa.sign(digest, self._secret, curve=secp256k1, prehashed=True)
-        low_s = min(s, _ORDER - s)
-        return r.to_bytes(_HALF_BYTES, "big") + low_s.to_bytes(_HALF_BYTES, "big")
+        # The recoverable form is r and s as they are, and one octet more.
+        return bytes(self._key.sign_recoverable(digest, hasher=None)[:SIGNATURE_BYTES])
 
 
 def verify(node_id: bytes, signature: bytes, tag: str, *parts: bytes) -> bool:

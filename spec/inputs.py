@@ -31,9 +31,10 @@ SENDERS: Mapping[str, str] = {
     "itself": "the node: its clock, its chain, its operator, its links",
     "channel": "the other end of a connection that has proved nothing yet",
     "anyone": "any peer with an established link",
-    "listed": "a peer that takes part, or that is in the peer list",
+    "staked": "a peer that takes part, or whose stake held when the chain was last asked; the peer"
+              " list does not count, because what it says of silence is wrong of one that speaks",
     "part": "a holder of the epoch in force, or a peer that is to become one; without a key, a peer"
-            " that is listed",
+            " whose stake held when the chain was last asked",
     "holder": "a holder of the epoch in force, other than the node itself",
 }
 """Who may send: each name is a rule that the node's dispatch has under this name."""
@@ -226,7 +227,7 @@ INPUTS = {each.kind: each for each in (
     Input("begin", "part", "always", ("begun", *_RUNS)),
     Input("release", "part", "always", (*_RUNS[1:], *_KEY_CHANGES, "round_signed")),
     Input("step", "part", "always", (*_RUNS[1:], *_KEY_CHANGES, "round_signed")),
-    Input("signature_found", "listed", "always", ("signature_taken", *_KEY_CHANGES,
+    Input("signature_found", "staked", "always", ("signature_taken", *_KEY_CHANGES,
                                                   "round_signed")),
     Input("renounced", "holder", "always", ("expired", "signature_told", "renounced_told")),
     Input("confirmation", "part", "always", ("evidence", "key_certified")),

@@ -112,17 +112,23 @@ class Preset:
     signature_pair_s: float = quantity(
         0.002, "s a pair", "rule: measured, two signers, one of many signatures, on two cores"
     )
-    ping_member_s: float = quantity(
-        0.2, "s a member", "rule: measured, pings of a full mesh on a machine of two cores"
+    ping_pair_s: float = quantity(
+        0.008, "s a pair", "rule: measured, pings of a full mesh on a machine of two cores"
+    )
+    gossip_member_s: float = quantity(
+        0.1, "s a member", "rule: measured, news of a full mesh on a machine of two cores"
+    )
+    crawl_pair_s: float = quantity(
+        0.05, "s a pair", "rule: measured, the crawler's questions on a machine of two cores"
     )
     poll_member_s: float = quantity(
-        0.05, "s a member", "rule: measured, questions for one chain daemon"
+        0.1, "s a member", "rule: measured, questions for one chain daemon"
     )
     round_member_s: float = quantity(
         0.75, "s a member", "rule: measured, the phases of a round on a machine of two cores"
     )
     tick_member_s: float = quantity(
-        0.005, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
+        0.01, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
     )
     members_a_machine: int = quantity(1, "members", "rule: each member has a machine of its own")
 
@@ -258,6 +264,7 @@ def sized(preset: Preset, members: int) -> Preset:
     phases_s = max(preset.round_member_s * together, INPUTS_LEAST * payout_s / signing_share)
     round_s = max(preset.round_period_s, ceil(phases_s))
     inputs = max(1, int(signing_share * round_s / payout_s))
+    gossip_s = preset.gossip_member_s * together
     slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
     return evolve(
         preset,
@@ -266,7 +273,11 @@ def sized(preset: Preset, members: int) -> Preset:
         change_inputs=min(preset.change_inputs, inputs),
         keygen_period_s=max(preset.keygen_period_s, slot_s),
         attempt_rounds=max(preset.attempt_rounds, ceil(dealing_s / round_s)),
-        ping_period_s=max(preset.ping_period_s, preset.ping_member_s * together),
+        ping_period_s=max(preset.ping_period_s, preset.ping_pair_s * pairs),
+        crawl_fast_s=max(preset.crawl_fast_s, gossip_s),
+        crawl_slow_s=max(preset.crawl_slow_s, gossip_s),
+        news_delay_s=max(preset.news_delay_s, gossip_s),
+        crawl_patience_s=max(preset.crawl_patience_s, preset.crawl_pair_s * pairs),
         chain_poll_s=max(preset.chain_poll_s, preset.poll_member_s * together),
         tick_s=max(preset.tick_s, preset.tick_member_s * together),
     )

@@ -14,7 +14,7 @@ from metanode.chains.rpc import Daemon, RpcError
 from metanode.custody.types import Outpoint
 from metanode.errors import Unavailable
 
-HEADERS_KEPT: Final = 64
+HEADERS_KEPT: Final = 256
 AT_ONCE: Final = 128
 """Outputs asked about in one request: a reply about one of them has about 500 octets."""
 
@@ -52,7 +52,9 @@ class StakeCoins:
         self._waiting: dict[Outpoint, int] = {}  # how many callers wait for each
         self._answers: dict[Outpoint, UnspentOutput | None] = {}
         self._alone: set[Outpoint] = set()  # those that were in a request that failed
-        self._headers: dict[tuple[Id, int], tuple[Header, Header]] = {}
+        self._headers: dict[Id, Header] = {}
+        self._tip: Id | None = None
+        self._blocks: dict[int, Id] = {}  # at this tip: height → block
         self._outputs_turn = lock()
         self._headers_turn = lock()
 
@@ -102,21 +104,22 @@ class StakeCoins:
     async def headers(self, coin: UnspentOutput) -> tuple[Header, Header]:
         """Return the headers of the tip that was asked and of a coin's block.
 
-        They are kept, because many stakes lie in few blocks; of a block, its height and its times
-        never change. Raises Unavailable.
+        They are kept, because many stakes lie in few blocks and are asked about again and again; of
+        a block, its height and its times never change. Raises Unavailable.
         """
-        wanted = coin.bestblock, coin.confirmations
         async with self._headers_turn:
-            if wanted in self._headers:
-                return self._headers[wanted]
+            if coin.bestblock != self._tip:
+                self._tip, self._blocks = coin.bestblock, {}
             tip = await self._header(coin.bestblock)
             height = tip.height - coin.confirmations + 1
-            block = await self._header(await self._rpc.require(Id, "getblockhash", height))
-            if block.confirmations == coin.confirmations:  # else another block has come meanwhile
-                if len(self._headers) >= HEADERS_KEPT:
-                    self._headers.clear()
-                self._headers[wanted] = tip, block
-            return tip, block
+            if height not in self._blocks:
+                self._blocks[height] = await self._rpc.require(Id, "getblockhash", height)
+            return tip, await self._header(self._blocks[height])
 
     async def _header(self, block_hash: Id) -> Header:
-        return await self._rpc.require(Header, "getblockheader", block_hash.hex())
+        if block_hash not in self._headers:
+            if len(self._headers) >= HEADERS_KEPT:
+                self._headers.clear()
+            found = await self._rpc.require(Header, "getblockheader", block_hash.hex())
+            self._headers[block_hash] = found
+        return self._headers[block_hash]

@@ -70,6 +70,9 @@ from spec.protocol import PROTOCOL
 
 check_complete()  # every fact, message, step and admission has its home, or nothing starts
 
+SHOWN_TO_NOBODY = (m.Ping, m.Keepalive, m.ConfirmReq)
+"""Kinds of message that are no evidence and part of no certificate."""
+
 
 class NodeCore:
     """One node. ``entropy(n)`` gives n secret random octets; ``now`` is unix time in seconds."""
@@ -176,7 +179,8 @@ class NodeCore:
             holder or sender in self.wishes.parties() or sender in self.plans.parties()
         ):
             return True
-        return (rule == "listed" or key is None) and self.peers.is_listed(sender)
+        open_to_all = rule == "staked" or key is None
+        return open_to_all and self.peers.is_staked(sender) and not self.blocks.is_blocked(sender)
 
     def _in_window(self, rule: str, entry: inputs.Received) -> bool:
         """Return whether a message comes in time: the rules of ``spec.inputs.WINDOWS``."""
@@ -240,9 +244,9 @@ class NodeCore:
             raise Malformed(fault.reason, peer) from fault
         if passed_on and getattr(message, "KIND", None) not in PASSED_ON:
             raise Malformed("an envelope of another sender than the link's peer", peer)
-        # The link has proved whose it is. Most frames are pings, which nobody shows to others: only
-        # one that is passed on needs its signature.
-        checked = passed_on or not isinstance(message, m.Ping)
+        # The link has proved whose it is. Most frames are of kinds that nobody shows to others: of
+        # these only one that is passed on needs its signature.
+        checked = passed_on or not isinstance(message, SHOWN_TO_NOBODY)
         if checked and not passed_on:
             self.flood.check(envelope, peer)
         self.on_message(

@@ -1,8 +1,9 @@
 """The shell around the node core: sockets, disk, chain and clock on anyio, on either backend.
 
-Inputs of all kinds go through one queue to one task, which hands them to the core one by one and
-carries the effects out in their order: flush the writes, append the trace, send, ask. Nothing else
-touches the core, so nothing is sent before what it rests on is on disk.
+Inputs of all kinds go through one queue to one task, which hands them to the core one by one, some
+in a turn (``turns.py``), and carries the effects out in their order: flush the writes, append the
+trace, send, ask. Nothing else touches the core, so nothing is sent before what it rests on is on
+disk.
 """
 
 from __future__ import annotations
@@ -63,12 +64,8 @@ from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
 from metanode.runtime.store.trace import TraceWriter
+from metanode.runtime.turns import Input, InputQueue, flushes
 from spec.trace_format import STARTED
-
-QUEUE = 4096
-
-Input = Callable[[float], object]
-"""What is done to the core in its turn: one of its ``on_…`` methods, with the clock's reading."""
 
 
 @define
@@ -92,8 +89,7 @@ class NodeShell:
     log: Any = field(init=False, repr=False)
     port: int = 0
     _tasks: TaskGroup = field(init=False, repr=False)
-    _send_input: Any = field(init=False, repr=False)
-    _receive_input: Any = field(init=False, repr=False)
+    _inputs: InputQueue = field(factory=InputQueue)
     _started: float = 0.0
     _said_started: bool = False
     _resumed: bool = False
@@ -108,13 +104,12 @@ class NodeShell:
         owner = Owner(self.config.network_id(), self.identity.node_id)
         self.index = ChainIndex(self.home.chain_index, owner)
         self.trace = TraceWriter(self.home.trace)
-        self._send_input, self._receive_input = anyio.create_memory_object_stream[Input](QUEUE)
 
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
         self.chain = ChainFollower(
-            BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self.index, self._input,
-            self.log, self.config.chain.birth_height, self.config.stake.minimum,
+            BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self.index,
+            self._inputs.put, self.log, self.config.chain.birth_height, self.config.stake.minimum,
         )
         self._started = self.clock()
         restored = self.disk.load()
@@ -125,7 +120,7 @@ class NodeShell:
             self._tasks = tasks
             await self._open_network(tasks)
             peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
-            desk = Desk(self.core, self._input, partial(self.chain.send, tasks))
+            desk = Desk(self.core, self._inputs.put, partial(self.chain.send, tasks))
             admin = AdminServer(
                 self.home, self.config.admin.listen, self.status, self.metrics.render,
                 pages={
@@ -179,37 +174,36 @@ class NodeShell:
     # --- inputs ---
 
     async def _work(self) -> None:
-        """Hand inputs to the core one at a time, and carry out what comes of each."""
-        await self._carry_out(self.core.take())
-        async for entry in self._receive_input:
-            try:
-                entry(self.clock())
-            except Malformed as fault:
-                self.metrics.refused_frame("malformed")
-                self._tell("peer.malformed", fault)
-                self._close(fault)
-            except TransitionError as refusal:
-                # A pair (state, event) that the tables do not allow has changed nothing.
-                self.metrics.rejected(refusal.table)
-                self.log.warning("refused", reason=str(refusal))
-            except PeerFault as fault:
-                self.metrics.refused_frame("fault")
-                self._tell("peer.fault", fault)
-            await self._carry_out(self.core.take())
+        """Hand inputs to the core turn by turn, and carry out what comes of each."""
+        await self._carry_out([self.core.take()])
+        while True:
+            await self._carry_out(await self._inputs.turn(self._hand_over))
+
+    def _hand_over(self, entry: Input) -> Effects:
+        """Do an input to the core and return its effects; what must not be is told and refused."""
+        try:
+            entry(self.clock())
+        except Malformed as fault:
+            self.metrics.refused_frame("malformed")
+            self._tell("peer.malformed", fault)
+            self._close(fault)
+        except TransitionError as refusal:
+            # A pair (state, event) that the tables do not allow has changed nothing.
+            self.metrics.rejected(refusal.table)
+            self.log.warning("refused", reason=str(refusal))
+        except PeerFault as fault:
+            self.metrics.refused_frame("fault")
+            self._tell("peer.fault", fault)
+        return self.core.take()
 
     def _tell(self, event: str, fault: PeerFault) -> None:
         """Write a peer's fault into the log, unless it has many."""
         if self.conduct.is_told(b"".join(fault.culprits()), self.clock()):
             self.log.warning(event, reason=str(fault), culprits=_ids(fault))
 
-    async def _input(self, entry: Input) -> None:
-        await self._send_input.send(entry)
-
     def _input_now(self, entry: Input) -> None:
-        try:
-            self._send_input.send_nowait(entry)
-        except anyio.WouldBlock:
-            self._tasks.start_soon(self._input, entry)
+        if not self._inputs.put_now(entry):
+            self._tasks.start_soon(self._inputs.put, entry)
 
     async def _on_frame(self, node_id: bytes, frame: bytes) -> None:
         self.metrics.frame("in", len(frame))
@@ -228,7 +222,7 @@ class NodeShell:
                     self.dialer.misbehaved(node_id, None, fault.reason)
                 raise
 
-        await self._input(take)
+        await self._inputs.put(take)
 
     def _on_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         self.dialer.link_up(node_id, host, dialled)
@@ -248,7 +242,7 @@ class NodeShell:
 
     async def _ticks(self) -> None:
         while True:
-            await self._input(self._tick)
+            await self._inputs.put_once(self._tick)
             listed = len(self.core.peers.members())
             self.dialer.known_weight_share = self.core.crawler.known_share()
             self.dialer.know(self.core.circle(), self.core.blocks.blocked())
@@ -263,10 +257,14 @@ class NodeShell:
 
     # --- effects ---
 
-    async def _carry_out(self, effects: Effects) -> None:
-        if effects.writes:
-            await anyio.to_thread.run_sync(self.disk.flush, effects.writes)
-        self._trace(effects.trace)
+    async def _carry_out(self, turn: list[Effects]) -> None:
+        for writes in flushes(turn):
+            await anyio.to_thread.run_sync(self.disk.flush, writes)
+        for effects in turn:
+            self._trace(effects.trace)
+            self._ask_and_send(effects)
+
+    def _ask_and_send(self, effects: Effects) -> None:
         for send in effects.sends:
             frame = seal(
                 self.identity, self.core.settings.network_id, self.core.codec, send.message
@@ -355,6 +353,7 @@ class NodeShell:
 
     def close(self) -> None:
         """Close the stores and the trace."""
+        self._inputs.close()
         self.trace.close()
         self.index.close()
         self.disk.close()

@@ -7,9 +7,13 @@ import random
 
 import pytest
 
+from metanode.chains.base import StakeReason
+from metanode.custody.types import Outpoint
 from metanode.errors import PeerFault
 from metanode.protocol.context import keygen_event
+from metanode.protocol.keys.epoch import Member
 from metanode.protocol.node import NodeCore
+from metanode.protocol.peers.peer_list import Heard
 from metanode.protocol.restored import Restored
 from metanode.protocol.tables.effects import Note
 from metanode.protocol.wire.envelope import Envelope
@@ -123,6 +127,25 @@ def test_a_stranger_is_heard_in_pings_only() -> None:
     assert not made.coordinators._setups
     assert stranger not in made.sessions._early
     assert all(stranger not in told for told in made.keygen.confirmations._told.values())
+
+
+@pytest.mark.parametrize(
+    ("listing", "refused", "heard"),
+    [("listed", None, True), ("missing", None, True), ("missing", "spent", False)],
+)
+def test_without_a_key_who_has_a_good_stake_is_heard_also_after_silence(
+    listing: str, refused: StakeReason | None, heard: bool
+) -> None:
+    """Catches a key generation that loses messages of founders too busy with it to ping in time."""
+    made, founder, stake = core(), b"\x02" + bytes(31) + b"\x09", Outpoint(EVENT, 0)
+    made.start(START, Restored())
+    made.peers.heard[founder] = Heard(
+        1, START, stake, "Keygen", member=Member(founder, stake, 1), refused=refused
+    )
+    made.ctx.tables.view.put("listing", (made.ctx.me, founder), listing)
+    step = m.Step(EVENT, 0, 1, b"dealt", 0)
+    made.on_message(START, founder, step, Envelope(founder, b"", bytes(64), b"frame"))
+    assert (founder in made.sessions._early) == heard
 
 
 @pytest.mark.parametrize(("ahead", "kept"), [(0, 1), (1, 1), (40, 0), (-40, 0)])

@@ -97,7 +97,10 @@ def test_periods_grow_with_the_members_of_a_machine() -> None:
         assert found.attempt_rounds * found.round_period_s >= dealing_s
         assert found.ping_period_s < found.round_period_s
         assert sized(found, members) == found
-        for name in ("round_period_s", "keygen_period_s", "ping_period_s", "chain_poll_s"):
+        for name in (
+            "round_period_s", "keygen_period_s", "ping_period_s", "chain_poll_s", "crawl_fast_s",
+            "crawl_slow_s", "crawl_patience_s", "news_delay_s", "tick_s",
+        ):
             assert getattr(found, name) >= getattr(before, name)
         before = found
 

@@ -87,6 +87,7 @@ def canonical_host(host: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1 << 14)
 def parse_endpoint(text: str, allow_names: bool = False, any_port: bool = False) -> Endpoint:
     """Return the endpoint that ``text`` writes; ValueError says in short why it is none.
 
@@ -111,6 +112,7 @@ def parse_endpoint(text: str, allow_names: bool = False, any_port: bool = False)
     return endpoint
 
 
+@lru_cache(maxsize=1 << 14)
 def network_kind(host: str) -> str | None:
     """Return which kind of network ``host`` lies in: global, private or loopback.
 

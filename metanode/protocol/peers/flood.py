@@ -12,6 +12,7 @@ pass anything on for the rest of the round.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Set
 from typing import Final
 
 from attrs import define, field
@@ -169,21 +170,23 @@ class Flood:
             return tuple(links & {message.accused})
         if isinstance(message, Answer):
             return tuple(links & {message.complainer})
-        hidden = entry.kind in HIDDEN_FROM_NOBODY
-        if not hidden and self._in_mesh(self.ctx.me) and self._in_mesh(entry.sender):
-            links = {peer for peer in links if not self._in_mesh(peer)}
+        if entry.kind not in HIDDEN_FROM_NOBODY:
+            mesh = self._mesh(links | {self.ctx.me, entry.sender})
+            if {self.ctx.me, entry.sender} <= mesh:
+                links -= mesh
         return tuple(sorted(links))
 
     def _holds(self, peer: bytes) -> bool:
         return self.ctx.key is not None and peer in self.ctx.key.roster
 
-    def _in_mesh(self, peer: bytes) -> bool:
-        """Return whether a peer hears all holders itself.
+    def _mesh(self, peers: Set[bytes]) -> Set[bytes]:
+        """Return which of some peers hear all holders themselves.
 
         Before there is a key, so do all who may found it: they are linked with everybody, as long
         as no more are listed than are to found.
         """
         if self.ctx.key is not None:
-            return self._holds(peer)
-        settings = self.ctx.settings
-        return settings.joins is None and len(self.peers.members()) <= settings.members
+            return peers & set(self.ctx.key.roster)
+        founders = self.ctx.settings.members
+        only_founders = len(self.peers.heard) <= founders or len(self.peers.members()) <= founders
+        return peers if self.ctx.settings.joins is None and only_founders else set()

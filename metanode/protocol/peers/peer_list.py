@@ -283,11 +283,16 @@ class PeerList:
         found = self.heard.values()
         return tuple(h.member for h in found if h.member is not None and h.refused is None)
 
+    def is_staked(self, peer: bytes) -> bool:
+        """Return whether a peer's stake held when the chain was last asked, however long the peer
+        has been silent: one that speaks is there.
+        """
+        heard = self.heard.get(peer)
+        return heard is not None and heard.member is not None and heard.refused is None
+
     def weight(self, peer: bytes) -> int:
         """Return the amount of a peer's stake, in base units; nothing if none is proved."""
-        heard = self.heard.get(peer)
-        good = heard is not None and heard.member is not None and heard.refused is None
-        return heard.amount if heard is not None and good else 0
+        return self.heard[peer].amount if self.is_staked(peer) else 0
 
     def is_listed(self, peer: bytes) -> bool:
         """Return whether a peer's stake has been proved and it is alive."""

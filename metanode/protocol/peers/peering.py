@@ -119,7 +119,7 @@ class Peering:
         self._came_from: dict[bytes, str] = {}  # holders, also those that are gone just now
         self._own: set[Endpoint] = set()
         self._enough = False
-        self._next_keepalive = self._next_crawl = now
+        self._next_keepalive = self._next_crawl = self._news_at = now
         self.word.start(advertised, (*peers, *seeds), now)
         self._know()
 
@@ -185,6 +185,7 @@ class Peering:
         since = now if peer is None else peer.since
         if self.book.answered(endpoint, node_id, now, since):
             # A newcomer: others hear of it now, not in a period.
+            self._news_at = now
             self._next_keepalive = min(self._next_keepalive, now + self.preset.news_delay_s)
 
     def dial_reached_self(self, endpoint: Endpoint) -> None:
@@ -320,7 +321,8 @@ class Peering:
             decisions += self._dials(now, enough)
             too_many = self.circle.excess(self.preset, len(self._linked))
             decisions += [Drop(peer) for peer in self._shuffled(sorted(self._linked))[:too_many]]
-            if not enough:  # news travels at the crawler's pace until enough weight is known
+            if not enough and now - self._news_at <= self.preset.keepalive_period_s:
+                # News travels at the crawler's pace until enough weight is known.
                 decisions += self._keepalives(now)
         if _due(self._next_keepalive, self.preset.keepalive_period_s, now):
             self._next_keepalive = now + self.preset.keepalive_period_s

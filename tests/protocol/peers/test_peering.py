@@ -108,6 +108,17 @@ def test_keepalives_come_at_the_crawlers_pace_until_enough_weight_is_known() -> 
     assert [each for each in core.tick(3.0, 0.5) if isinstance(each, SendKeepalive)]
 
 
+def test_what_is_no_news_any_more_travels_at_the_pace_of_keepalives() -> None:
+    """Catches nodes that know each other and talk of nothing else, before all stakes are proved."""
+    core = peering(preset=FREE)
+    core.link_up(node(1), public(1).host, public(1), 0.0)
+    told = [
+        now for now in range(60)
+        if any(isinstance(each, SendKeepalive) for each in core.tick(float(now), 0.5))
+    ]
+    assert told == [0, 3, 6, 9, 12, 15, 30, 45]
+
+
 def test_a_newcomer_is_made_known_at_once() -> None:
     """Catches endpoints that were reached just now and are passed on only a period later."""
     core = peering(preset=FREE)
