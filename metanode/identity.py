@@ -77,8 +77,20 @@ def verify(node_id: bytes, signature: bytes, tag: str, *parts: bytes) -> bool:
     Strict: exact lengths, a valid point, 0 < r < order, 0 < s <= order/2, and both implementations
     accept. Never raises for bad bytes.
     """
-    if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
+    if type(node_id) is not bytes or type(signature) is not bytes:
         return False
+    if len(signature) != SIGNATURE_BYTES:
+        return False
+    return _accepted(node_id, signature, tagged_hash(tag, *parts))
+
+
+@lru_cache(maxsize=1 << 14)
+def _accepted(node_id: bytes, signature: bytes, digest: bytes) -> bool:
+    """Tell whether both implementations accept a signature of 64 bytes.
+
+    Votes come again and again, with each certificate and each lock that a peer shows: what has been
+    found of them is kept.
+    """
     keys = _public_key(node_id)
     if keys is None:
         return False
@@ -86,7 +98,6 @@ def verify(node_id: bytes, signature: bytes, tag: str, *parts: bytes) -> bool:
     s = int.from_bytes(signature[_HALF_BYTES:], "big")
     if not (0 < r < _ORDER and 0 < s <= _ORDER // 2):
         return False
-    digest = tagged_hash(tag, *parts)
     libsecp_key, fastecdsa_point = keys
     if not libsecp_key.verify(_der(r, s), digest, hasher=None):
         return False

@@ -109,8 +109,9 @@ class Preset:
     dealing_pair_s: float = quantity(
         0.06, "s a pair", "rule: measured, two members of a dealing on a machine of two cores"
     )
-    signature_pair_s: float = quantity(
-        0.002, "s a pair", "rule: measured, two signers, one of many signatures, on two cores"
+    signature_work_s: float = quantity(
+        0.00014, "s a pair of signers and member",
+        "rule: measured, one of many signatures among the messages of all on two cores",
     )
     ping_pair_s: float = quantity(
         0.008, "s a pair", "rule: measured, pings of a full mesh on a machine of two cores"
@@ -253,24 +254,29 @@ def sized(preset: Preset, members: int) -> Preset:
 
     Each of n members has work with every other one, and the members on one machine share it. A
     key generation must fit between the latest set-up and the end of its slot; an attempt at new
-    shares may take several rounds; a payout has no more inputs than a round has time to sign.
+    shares may take several rounds. A payout has no more inputs, and is signed at no more fees, than
+    a round has time to sign.
     """
     together = min(members, preset.members_a_machine)
     pairs = members * together
     dealing_s = preset.dealing_pair_s * pairs
     shares = threshold(members)
-    payout_s = preset.signature_pair_s * shares * min(shares, together) * preset.fee_versions
+    signature_s = preset.signature_work_s * shares * min(shares, together) * together
     signing_share = preset.signing_share - preset.vote_share
-    phases_s = max(preset.round_member_s * together, INPUTS_LEAST * payout_s / signing_share)
-    round_s = max(preset.round_period_s, ceil(phases_s))
-    inputs = max(1, int(signing_share * round_s / payout_s))
+    least_s = max(preset.round_period_s, preset.round_member_s * together)
+    fees = int(signing_share * least_s / (INPUTS_LEAST * signature_s))
+    fees = min(preset.fee_versions, max(1, fees))
+    payout_s = signature_s * fees
+    round_s = ceil(max(least_s, INPUTS_LEAST * payout_s / signing_share))
+    inputs = max(INPUTS_LEAST, int(signing_share * round_s / payout_s))
     gossip_s = preset.gossip_member_s * together
     slot_s = ceil(dealing_s / (preset.slot_share - preset.setup_share))
     return evolve(
         preset,
         round_period_s=round_s,
-        transfers_per_payout=min(preset.transfers_per_payout, inputs),
-        change_inputs=min(preset.change_inputs, inputs),
+        transfers_per_payout=min(preset.transfers_per_payout, ceil(inputs / 2)),
+        change_inputs=min(preset.change_inputs, inputs // 2),
+        fee_versions=fees,
         keygen_period_s=max(preset.keygen_period_s, slot_s),
         attempt_rounds=max(preset.attempt_rounds, ceil(dealing_s / round_s)),
         ping_period_s=max(preset.ping_period_s, preset.ping_pair_s * pairs),

@@ -11,7 +11,7 @@ takes one from elsewhere when a certificate or the custody's signatures prove th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import attrs
@@ -139,12 +139,14 @@ def document_digest(encoded: bytes) -> bytes:
     return tagged_hash("sign-document", encoded)
 
 
+@lru_cache(maxsize=16)
 def decode_document(encoded: bytes) -> PayoutDocument:
     """Read a document.
 
     Raises :class:`Malformed` for bytes that are too long, not canonical CBOR or of another shape,
     and for one whose versions do not spend each deposit that it settles, differ in more than their
     last output, or do not commit to it. That its payments are right is not known of that.
+    The last ones are kept: each peer shows the same document with its lock.
     """
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise Malformed(f"a sign document has at most {MAX_DOCUMENT_BYTES} bytes")

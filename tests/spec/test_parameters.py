@@ -92,8 +92,12 @@ def test_periods_grow_with_the_members_of_a_machine() -> None:
         time_left = found.keygen_period_s * (found.slot_share - found.setup_share)
         assert time_left >= dealing_s
         time_to_sign = found.round_period_s * (found.signing_share - found.vote_share)
-        signatures = found.transfers_per_payout * found.fee_versions
-        assert time_to_sign >= signatures * DEVNET.signature_pair_s * threshold(members) ** 2
+        inputs = found.transfers_per_payout + found.change_inputs
+        assert found.transfers_per_payout >= 1
+        assert found.change_inputs >= 1
+        signers = threshold(members)
+        signature_s = DEVNET.signature_work_s * signers**2 * members
+        assert time_to_sign >= inputs * found.fee_versions * signature_s
         assert found.attempt_rounds * found.round_period_s >= dealing_s
         assert found.ping_period_s < found.round_period_s
         assert sized(found, members) == found
