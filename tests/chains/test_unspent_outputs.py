@@ -41,21 +41,26 @@ async def judged(net: Devnet, wanted: list[Outpoint]) -> list[StakeVerdict | str
 
 async def test_sixty_stakes_cost_a_handful_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a node that asks its daemon up to 240 times, one after the other, before it knows
-    sixty members.
+    sixty members; and one that asks for their blocks again after each new one.
     """
     async with devnet(STAKES) as net:
-        requests = 0
+        requests: list[str] = []
         exchange = net.rpc._exchange
 
         async def count(method: str, content: Any) -> Any:
-            nonlocal requests
-            requests += 1
+            requests.append(method)
             return await exchange(method, content)
 
         monkeypatch.setattr(net.rpc, "_exchange", count)
         found = await judged(net, list(net.stakes))
         assert all(isinstance(each, StakeVerdict) and each.ok for each in found)
-        assert requests <= 8
+        assert len(requests) <= 8
+        net.mine()
+        requests.clear()
+        again = await judged(net, list(net.stakes))
+        assert all(isinstance(each, StakeVerdict) and each.ok for each in again)
+        assert requests.count("getblockheader") == 1, "that of the new block"
+        assert requests.count("getblockhash") == 1
 
 
 async def test_each_caller_gets_the_answer_about_its_own_output() -> None:
