@@ -99,6 +99,31 @@ def test_a_liar_that_hides_messages_of_a_dealing_is_out_the_same_night(
     pays(sim)
 
 
+def test_a_coordinator_that_keeps_the_beginning_from_one_member_stops_nothing() -> None:
+    """Catches a member that can be shut out by whoever coordinates: the others tell it."""
+    kept_back = 0
+    for liar in range(4):
+        sim = network(83, dishonest={liar})
+        victim = (liar + 1) % 4
+        hide = hides(sim, victim, m.Begin)
+
+        def count(
+            to: bytes, said: object, hide: Callable[[bytes, object], list[object]] = hide
+        ) -> list[object]:
+            nonlocal kept_back
+            sent = hide(to, said)
+            kept_back += not sent
+            return sent
+
+        sim.tamper[liar] = count
+        sim.run(10.0)
+        epoch = sim.core(victim).ctx.epoch.number
+        sim.run_until(hold(sim, range(4), epoch), 30.0, "the victim goes on with the others")
+        assert roster(sim, victim) == [0, 1, 2, 3]
+        assert not sim.noted("regroup.withheld")
+    assert kept_back
+
+
 def test_an_answer_that_holds_rubbish_is_none() -> None:
     """Catches a liar that goes free because only its victim can read what it has sealed."""
     sim = network(76, dishonest={3})
