@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
+from model_checks.questions import check_questions
 from model_checks.substitution import Meant, Scopes, StandIns, populated, substitute
 from model_checks.two_states import AFTER, later_text, with_later
 from spec.language.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
@@ -203,6 +204,7 @@ def _closed(network: Network, protocol: Protocol) -> System:
     actions += [_move(move, names, places) for move in network.moves]
     properties = tuple(_property(p, names, places) for p in network.properties)
     assumptions = tuple(_parse(names, {}, text, places, "assume") for text in network.assume)
+    check_questions(network, actions, properties)
     kept = _cone(actions, properties, assumptions, network.rigid)
     cells = {name: cell for name, cell in names.cells.items() if name in kept}
     actions = [_prune(action, kept) for action in actions]

@@ -150,6 +150,50 @@ def test_a_mistake_in_a_row(check: Check) -> None:
     assert (code, told.splitlines()[-1].split(",")[0]) == (0, "holds: 4 distinct")
 
 
+WISH = '"any(lamp[p] == lit for p in Peer)", "reachable"'
+EFFECT = '{"lamp[p]": "lit"}'
+TWICE = LAMP.replace("Light(p: Peer)", "Light(p: Peer, r: Peer)").replace(
+    EFFECT, '{"lamp[p]": "lit", "lamp[r]": "dark"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAMP.replace('"Lit"', '"Dark"'), "two properties are named 'Dark'"),
+        (LAMP.replace(WISH, '"all(implies(lamp[p] == dark, lamp[p] == lit) for p in Peer)",'
+                            ' "always_can"'), "conditional on lamp inside a quantifier"),
+        (LAMP.replace(EFFECT, "{}"), "nothing moves"),
+        (TWICE, "two effects on lamp"),
+    ],
+)
+def test_a_question_that_would_be_answered_wrongly_is_refused(
+    check: Check, text: str, message: str
+) -> None:
+    """Catches "holds" for what is hidden, for what comes at once, and for what never moves."""
+    code, told = check(text, *SIZE)
+    assert (code, len(told.splitlines())) == (2, 1)
+    assert message in told
+    assert told.startswith("model_checks: my_spec.py:1"), "a place in the network"
+
+
+def test_effects_that_a_condition_keeps_apart_are_no_mistake(check: Check) -> None:
+    """Catches a refusal of what has one meaning."""
+    code, _ = check(TWICE.replace('("lamp[p] == dark"', '("p != r", "lamp[p] == dark"'), *SIZE)
+    assert code == 0
+
+
+def test_a_wish_may_be_restricted_to_what_is_chosen_once(check: Check) -> None:
+    """Catches a refusal of "each honest peer can ...": who is honest never changes."""
+    rigid = LAMP.replace('"memory", "-"),', '"memory", "-"),\n        Cell("seen", "bool",'
+                         ' ("Peer",), "False", "given", "-"),')
+    rigid = rigid.replace("crash=False", 'crash=False, rigid=("seen",)')
+    wish = '"all(implies(seen[p] and not seen[p], lamp[p] == lit) for p in Peer)", "always_can"'
+    code, _ = check(rigid.replace(WISH, wish).replace("    moves=(", "    moves=(\n        Move("
+                    '"Darken(p: Peer)", (), {"lamp[p]": "dark"}, fair=True),'), *SIZE)
+    assert code == 0
+
+
 def test_an_unfair_claim(check: Check) -> None:
     """Catches a liveness claim that holds, or fails, because nothing ever has to happen."""
     unfair = LAMP.replace('"reachable"', '"liveness"')
