@@ -22,6 +22,7 @@ from model_checks.console import Unusable, Watch
 from model_checks.engines.check import check
 from model_checks.engines.explicit import SearchTooLarge
 from model_checks.engines.oracle import Instance, Result
+from model_checks.questions import check_moves
 from model_checks.system import Network, System, close
 from spec.language.assembly import Protocol, children
 from spec.language.declarations import Opt, SpecError
@@ -53,7 +54,9 @@ def system_of(file: Path) -> System:
             raise Unusable(f"{file}:1:1: the file defines no NETWORK of model_checks.system")
         if protocol is not None and not isinstance(protocol, Protocol):
             raise Unusable(f"{file}:1:1: PROTOCOL is not what assembly.assemble returns")
-        return close(network, protocol)
+        system = close(network, protocol)
+        check_moves(system)
+        return system
     except SyntaxError as error:
         raise Unusable(f"{file}:{error.lineno}:{error.offset}: {error.msg}") from None
     except SpecError as error:
