@@ -70,9 +70,6 @@ from spec.protocol import PROTOCOL
 
 check_complete()  # every fact, message, step and admission has its home, or nothing starts
 
-SHOWN_TO_NOBODY = (m.Ping, m.Keepalive, m.ConfirmReq)
-"""Kinds of message that are no evidence and part of no certificate."""
-
 
 class NodeCore:
     """One node. ``entropy(n)`` gives n secret random octets; ``now`` is unix time in seconds."""
@@ -244,9 +241,9 @@ class NodeCore:
             raise Malformed(fault.reason, peer) from fault
         if passed_on and getattr(message, "KIND", None) not in PASSED_ON:
             raise Malformed("an envelope of another sender than the link's peer", peer)
-        # The link has proved whose it is. Most frames are of kinds that nobody shows to others: of
-        # these only one that is passed on needs its signature.
-        checked = passed_on or not isinstance(message, SHOWN_TO_NOBODY)
+        # The link has proved whose it is. Most frames are pings, which nobody shows to others: only
+        # one that is passed on needs its signature.
+        checked = passed_on or not isinstance(message, m.Ping)
         if checked and not passed_on:
             self.flood.check(envelope, peer)
         self.on_message(
