@@ -114,22 +114,22 @@ class Preset:
         "rule: measured, one of many signatures among the messages of all on two cores",
     )
     ping_pair_s: float = quantity(
-        0.008, "s a pair", "rule: measured, pings of a full mesh on a machine of two cores"
+        0.008, "s a pair", "rule: chosen, pings of a full mesh on a machine of two cores"
     )
     gossip_member_s: float = quantity(
-        0.1, "s a member", "rule: measured, news of a full mesh on a machine of two cores"
+        0.1, "s a member", "rule: chosen, news of a full mesh leaves two cores time for links"
     )
     crawl_pair_s: float = quantity(
-        0.05, "s a pair", "rule: measured, the crawler's questions on a machine of two cores"
+        0.05, "s a pair", "rule: chosen, a mesh's questions on a machine of two cores"
     )
     poll_member_s: float = quantity(
-        0.1, "s a member", "rule: measured, questions for one chain daemon"
+        0.1, "s a member", "rule: chosen, questions for one chain daemon"
     )
     round_member_s: float = quantity(
         0.75, "s a member", "rule: measured, the phases of a round on a machine of two cores"
     )
     tick_member_s: float = quantity(
-        0.01, "s a member", "rule: measured, ticks of many nodes on a machine of two cores"
+        0.01, "s a member", "rule: chosen, ticks of many nodes on a machine of two cores"
     )
     members_a_machine: int = quantity(1, "members", "rule: each member has a machine of its own")
 

@@ -321,7 +321,7 @@ class Peering:
             decisions += self._dials(now, enough)
             too_many = self.circle.excess(self.preset, len(self._linked))
             decisions += [Drop(peer) for peer in self._shuffled(sorted(self._linked))[:too_many]]
-            if not enough and now - self._news_at <= self.preset.keepalive_period_s:
+            if not enough and 0 <= now - self._news_at <= self.preset.keepalive_period_s:
                 # News travels at the crawler's pace until enough weight is known.
                 decisions += self._keepalives(now)
         if _due(self._next_keepalive, self.preset.keepalive_period_s, now):

@@ -119,6 +119,18 @@ def test_what_is_no_news_any_more_travels_at_the_pace_of_keepalives() -> None:
     assert told == [0, 3, 6, 9, 12, 15, 30, 45]
 
 
+def test_a_clock_that_goes_back_makes_no_news() -> None:
+    """Catches keepalives at the crawler's pace until a clock is where it was, may be for years."""
+    core = peering(preset=FREE)
+    core.link_up(node(1), public(1).host, public(1), 1000.0)
+    core.tick(1000.0, 0.5)
+    told = [
+        now for now in range(60)
+        if any(isinstance(each, SendKeepalive) for each in core.tick(float(now), 0.5))
+    ]
+    assert len(told) <= 5
+
+
 def test_a_newcomer_is_made_known_at_once() -> None:
     """Catches endpoints that were reached just now and are passed on only a period later."""
     core = peering(preset=FREE)
