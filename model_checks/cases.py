@@ -20,7 +20,7 @@ from model_checks.engines.explicit import MAX_STATES, Progress
 from model_checks.engines.induction import Induction, chosen
 from model_checks.engines.oracle import Instance, Result
 from model_checks.engines.provers import ATTEMPT_STEPS
-from model_checks.system import Network, Property, System, close
+from model_checks.system import Checked, Network, Property, System, close
 from spec.language.assembly import Protocol
 
 EACH_PEER = ("Peer",)
@@ -135,7 +135,8 @@ class Case:
 @frozen
 class ProofCase:
     """A network with its lemmas; ``proves`` names the invariants, none stands for all others.
-    ``implied`` are not inductive: they follow from what is proved, in every state.
+    ``implied`` are not inductive: they follow from what is proved, in every state. Of what is
+    ``shrinking``, no step makes it true of anyone of whom it was false.
 
     A control is a variant of a network from whose rows something is missing. With the very same
     lemmas its proof must fail, at the obligations that ``fails`` names and at no others: a step
@@ -146,6 +147,7 @@ class ProofCase:
     lemmas: tuple[Property, ...] = ()
     proves: tuple[str, ...] = ()
     implied: tuple[str, ...] = ()
+    shrinking: tuple[str, ...] = ()
     obligations: int = 0
     fails: tuple[str, ...] = ()
     steps: int = ATTEMPT_STEPS
@@ -166,9 +168,13 @@ class ProofCase:
     def induction(self, protocol: Protocol | None = None) -> Induction:
         """Return the obligations."""
         system = self.system(protocol)
-        implied = tuple(c for c in system.properties if c.property.name in self.implied)
-        proved = (c for c in chosen(system, self.proves) if c not in implied)
-        return Induction(system, tuple(proved), self.steps, implied)
+        def named(names: tuple[str, ...]) -> tuple[Checked, ...]:
+            return tuple(c for c in system.properties if c.property.name in names)
+
+        implied, shrinking = named(self.implied), named(self.shrinking)
+        asked = chosen(system, self.proves)
+        proved = tuple(c for c in asked if c not in implied and c not in shrinking)
+        return Induction(system, proved, self.steps, implied, shrinking)
 
 
 @frozen(kw_only=True)

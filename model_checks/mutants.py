@@ -1,14 +1,19 @@
 """What notices each mutant of the tables, and which ones nothing here notices.
 
-A mutant is tried, in this order, with the assembly of the tables, their static checks, the
-requirements of ``records``, the networks that run the changed row (at small sizes), and the proofs:
-with what ``check --fast`` runs. It is **refused** or **static** when it is ill-formed; **record**
-when a requirement on one record of the table is not met; **property** when something fails in a
-network that held, or a witness is out of reach; **proof** when the induction fails; **counts** when
-every verdict stays and only pinned numbers change, which an auditor sees as a difference. It is
-**equivalent** when the table takes the same steps from every state, or when each network that has
-the row has the same labelled steps: what was changed is redundant. What is left has survived, and
-needs a reason in ``survivors.toml``.
+Whoever asks what a promise is worth wants to know whether the promise fails when a rule is broken.
+So the networks that run the changed row (at small sizes) and the proofs are asked first; a verdict
+is the strongest of these. **property**: something fails in a network that held, or a witness is out
+of reach. **proof**: the induction fails. **refused** or **static**: the tables are ill-formed.
+**record**: a requirement on one record of the table is not met, which says the row once more, from
+the other side, and no more than that. **counts**: every verdict stays and only numbers change.
+**equivalent**: the table takes the same steps from every state, or each network that has the row
+has the same labelled steps: what was changed is redundant. What is left has **survived**.
+
+The score has three figures: by property or proof, by a static check only, by a record only. The
+first is the headline. A guard of a safety table whose loss is noticed by neither property nor proof
+needs a reason in ``survivors.toml``, and so does whatever survives.
+
+``quick`` asks the cheap ones first, and stops at the first that notices: for the sample of CI.
 """
 
 from __future__ import annotations
@@ -49,54 +54,83 @@ SAMPLE = 60
 WORKERS = 2
 LOCK = ("lock", "lock_attempt")
 """The cells that a crash must never make a node forget."""
-VERDICTS = ("refused", "static", "record", "property", "proof", "counts", "equivalent", "survived")
+VERDICTS = ("property", "proof", "refused", "static", "record", "counts", "equivalent", "survived")
+FIGURES = {
+    "by property or proof": ("property", "proof"),
+    "by a static check only": ("refused", "static"),
+    "by a record only": ("record",),
+}
+"""The score: the first figure is what the promises are worth."""
+SAFETY_TABLES = ("session", "event", "payout", "regroup", "keygen", "peer", "link", "block_list")
+"""The tables of which each guard must be missed by a promise, or have its reason."""
 UNNOTICED = {"equivalent": "redundant", "survived": "survives"}
 """The verdicts that need a reason, with a word for each."""
 
 
 @frozen
 class Fate:
-    """What became of a mutant; ``by`` says in which network, or why it was not even run.
-
-    ``twice``: a record notices it, and so do the networks and proofs, which ask for the whole.
-    """
+    """What became of a mutant; ``by`` says in which network, or why it was not even run."""
 
     name: str
     kind: str
     verdict: str
     by: str
-    twice: bool = False
+
+    @property
+    def table(self) -> str:
+        """The table of whose row it is; empty for cells and definitions."""
+        table, comma, _ = self.name.partition(", row ")
+        return table if comma else ""
+
+    @property
+    def is_safety_guard(self) -> bool:
+        """Whether it lacks one guard of a table that safety rests on."""
+        return self.kind == DROPPED and self.table in SAFETY_TABLES
 
 
-def fate_of(mutant: Mutant, *, twice: bool = False) -> Fate:
-    """Return what notices a mutant first; ``twice`` asks the networks after the records too."""
+def fate_of(mutant: Mutant, *, quick: bool = False) -> Fate:
+    """Return the strongest that notices a mutant, or with ``quick`` the cheapest."""
     name, kind = mutant.name, mutant.kind
     try:
         protocol = mutant.source.assemble()
     except SpecError as error:
         return Fate(name, kind, "refused", str(error))
-    static = next(_ill_formed(mutant.source, protocol), "")
-    if static:
-        return Fate(name, kind, "static", static)
-    unmet = next(_unmet(mutant.source, protocol), None)
-    record = Fate(name, kind, "record", f"{unmet.table}: {unmet.requirement}") if unmet else None
-    if record and not twice:
-        return record
-    if not record and _is_same(mutant.source, protocol):
+    stages = [_promise, _static, _record]
+    if quick:
+        stages = [_static, _record, _promise]
+    for stage in stages:
+        found = stage(mutant.source, protocol)
+        if found is not None:
+            return Fate(name, kind, *found)
+    if _is_same(mutant.source, protocol):
         return Fate(name, kind, "equivalent", "the same steps from every state")
-    verdict, by = _in_the_whole(mutant.source, protocol)
-    twice = verdict not in UNNOTICED
-    return evolve(record, twice=twice) if record else Fate(name, kind, verdict, by)
+    return Fate(name, kind, *in_networks(protocol, _changed(mutant.source)))
 
 
-def _in_the_whole(source: Source, protocol: Protocol) -> tuple[str, str]:
-    """Return the verdict of the networks and proofs."""
+_Found = tuple[str, str] | None
+"""A verdict, and by what; None: nothing is noticed."""
+
+
+def _promise(source: Source, protocol: Protocol) -> _Found:
+    """Return which property of a network, or which proof, fails."""
+    if source.cells == ORIGINAL.cells and _is_same(source, protocol):
+        return None
     tables = _changed(source)
     verdict, by = in_networks(protocol, tables)
-    if verdict in ("static", "property"):
+    if verdict == "property":
         return verdict, by
     failed = first_unproved(protocol, tables)
-    return ("proof", failed) if failed else (verdict, by)
+    return ("proof", failed) if failed else None
+
+
+def _static(source: Source, protocol: Protocol) -> _Found:
+    fault = next(_ill_formed(source, protocol), "")
+    return ("static", fault) if fault else None
+
+
+def _record(source: Source, protocol: Protocol) -> _Found:
+    unmet = next(_unmet(source, protocol), None)
+    return ("record", f"{unmet.table}: {unmet.requirement}") if unmet else None
 
 
 def _ill_formed(source: Source, protocol: Protocol) -> Iterator[str]:
@@ -131,9 +165,9 @@ def _changed(source: Source) -> set[str]:
     return {table.name for table in source.tables if table not in ORIGINAL.tables}
 
 
-def reasons(path: Path = SURVIVORS) -> dict[str, str]:
-    """Return why each named mutant may survive."""
-    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", ())
+def reasons(kind: str = "survivor", path: Path = SURVIVORS) -> dict[str, str]:
+    """Return why each named mutant may survive, or with ``"unseen"`` why no promise misses it."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get(kind, ())
     return {name: entry["why"] for entry in entries for name in entry["mutants"]}
 
 
@@ -175,8 +209,8 @@ def _all() -> tuple[Mutant, ...]:
     return tuple(mutants(ORIGINAL))
 
 
-def _fate(number: int, *, twice: bool) -> Fate:
-    return fate_of(_all()[number], twice=twice)
+def _fate(number: int, *, quick: bool) -> Fate:
+    return fate_of(_all()[number], quick=quick)
 
 
 def select(only: str, sample: int, seed: int, *, guards: bool = False) -> list[int]:
@@ -200,11 +234,35 @@ def in_processes(function: Callable[[_Item], _Answer], items: Iterable[_Item]) -
         yield from pool.map(function, items)
 
 
-def lines(found: list[Fate], known: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the table with the named survivors, and what survives without a reason.
+def lines(
+    found: list[Fate], known: Mapping[str, str], unseen: Mapping[str, str] | None
+) -> tuple[list[str], list[str]]:
+    """Return the table with the figures and the reasons, and what has none, though it needs one.
 
     A change that makes no difference needs a reason too: why is the text there that was changed?
+    ``known`` has the reasons of survivors, ``unseen`` those of guards that no promise misses; None
+    where promises were not asked first, so that there are no figures.
     """
+    told = [*_verdicts(found), *(score(found) if unseen is not None else ())]
+    left = [fate for fate in found if fate.verdict in UNNOTICED]
+    for verdict, said in UNNOTICED.items():
+        explained = Counter(known.get(f.name, "") for f in left if f.verdict == verdict)
+        told += [f"  {count:>4} {said}: {why}" for why, count in explained.items() if why]
+    without = [f"{f.name}: {UNNOTICED[f.verdict]} ({f.by})" for f in left if not known.get(f.name)]
+    if unseen is None:
+        return told, without
+    quiet = [fate for fate in found if fate.is_safety_guard and not _is_promised(fate)]
+    explained = Counter(unseen.get(fate.name, "") for fate in quiet)
+    told += [f"  {count:>4} no promise misses it: {why}" for why, count in explained.items() if why]
+    without += [
+        f"{f.name}: no property and no proof misses it ({f.verdict}: {f.by})"
+        for f in quiet if not unseen.get(f.name) and f.verdict not in UNNOTICED
+    ]
+    return told, without
+
+
+def _verdicts(found: list[Fate]) -> list[str]:
+    """Return the table: how many mutants of each kind have which verdict."""
     counts = Counter((fate.kind, fate.verdict) for fate in found)
     rows: list[tuple[str, ...]] = [("change", *VERDICTS, "all")]
     for kind in (*dict.fromkeys(fate.kind for fate in found), "all"):
@@ -213,23 +271,34 @@ def lines(found: list[Fate], known: Mapping[str, str]) -> tuple[list[str], list[
             for verdict in VERDICTS
         ]
         rows.append((kind, *map(str, numbers), str(sum(numbers))))
-    told = table(rows)
-    left = [fate for fate in found if fate.verdict in UNNOTICED]
-    real = sum(1 for fate in found if fate.verdict != "equivalent")
-    noticed = len(found) - len(left)
-    told.append(f"{noticed} of {real} noticed, {100 * noticed / max(real, 1):.0f} %")
-    records = [fate for fate in found if fate.verdict == "record"]
-    twice = sum(fate.twice for fate in records)
-    if twice:
-        told.append(f"networks notice {twice} of the {len(records)} that a record notices")
-    dropped = [fate for fate in found if fate.kind == DROPPED]
-    red = sum(1 for fate in dropped if fate.verdict not in UNNOTICED)
-    told.append(f"{red} of {len(dropped)} guards: without it a check is red")
-    for verdict, said in UNNOTICED.items():
-        explained = Counter(known.get(f.name, "") for f in left if f.verdict == verdict)
-        told += [f"  {count:>4} {said}: {why}" for why, count in explained.items() if why]
-    without = [f"{f.name}: {UNNOTICED[f.verdict]} ({f.by})" for f in left if not known.get(f.name)]
-    return told, without
+    return table(rows)
+
+
+def score(found: list[Fate]) -> list[str]:
+    """Return the three figures: of all that changes something, and of guards, table by table."""
+    real = [fate for fate in found if fate.verdict != "equivalent"]
+    guards = [fate for fate in found if fate.is_safety_guard]
+    told = [_figures("all changes that change a behaviour", real)] if real else []
+    if guards:
+        told.append(_figures("guards of the safety tables, dropped", guards))
+    for name in SAFETY_TABLES:
+        mine = [fate for fate in guards if fate.table == name]
+        if mine:
+            told.append("  " + _figures(name, mine))
+    return told
+
+
+def _figures(what: str, fates: list[Fate]) -> str:
+    """Return how many are noticed by what, of so many."""
+    said = []
+    for name, verdicts in FIGURES.items():
+        number = sum(fate.verdict in verdicts for fate in fates)
+        said.append(f"{number} ({100 * number / len(fates):.0f} %) {name}")
+    return f"{what}: of {len(fates)}, {', '.join(said)}"
+
+
+def _is_promised(fate: Fate) -> bool:
+    return fate.verdict in FIGURES["by property or proof"]
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -237,15 +306,14 @@ def main(arguments: argparse.Namespace) -> int:
     sample = arguments.sample or (SAMPLE if arguments.fast else 0)
     numbers = select(arguments.only, sample, arguments.seed, guards=arguments.fast)
     found = []
-    for fate in in_processes(partial(_fate, twice=not sample), numbers):
+    for fate in in_processes(partial(_fate, quick=bool(sample)), numbers):
         found.append(fate)
         if len(found) % 50 == 0:
             sys.stderr.write(f"… {len(found)} of {len(numbers)} mutants\n")
     known = reasons()
-    told, unexplained = lines(found, known)
-    noticed = {fate.name for fate in found if fate.verdict not in UNNOTICED}
-    stale = sorted(noticed & known.keys())
-    stale += sorted(known.keys() - {mutant.name for mutant in _all()})
+    unseen = None if sample else reasons("unseen")
+    told, unexplained = lines(found, known, unseen)
+    stale = stale_reasons(found, known, unseen)
     missed = dict(zip(LOCK, in_processes(broken_lock, LOCK), strict=True))
     bare = [f.name for f in found if f.kind == DROPPED and f.verdict in UNNOTICED]
     well = not (unexplained or stale or bare or any(missed.values()))
@@ -259,5 +327,18 @@ def main(arguments: argparse.Namespace) -> int:
         told.append(f"{name} kept in memory instead of on disk: {seen}")
     told += [f"NO REASON: {name}" for name in unexplained]
     told += [f"A GUARD THAT NO CHECK NEEDS: {name}" for name in bare]
-    write([*told, *(f"{SURVIVORS.name} names it, but it does not survive: {n}" for n in stale)])
+    write([*told, *(f"{SURVIVORS.name}: {line}" for line in stale)])
     return 0 if well else 1
+
+
+def stale_reasons(
+    found: list[Fate], known: Mapping[str, str], unseen: Mapping[str, str] | None
+) -> list[str]:
+    """Return the reasons that are no longer needed, or are for a mutant that there is not."""
+    noticed = {fate.name for fate in found if fate.verdict not in UNNOTICED}
+    promised = {fate.name for fate in found if _is_promised(fate)}
+    made = {mutant.name for mutant in _all()}
+    stale = [f"it does not survive: {name}" for name in sorted(noticed & known.keys())]
+    stale += [f"a promise misses it now: {name}" for name in sorted(promised & set(unseen or ()))]
+    gone = sorted({*known, *(unseen or ())} - made)
+    return stale + [f"there is no such change any more: {name}" for name in gone]

@@ -36,6 +36,10 @@ class Meant:
     """The variable of ``members`` that stands for the peer in question."""
     members: Node
     numbers: Mapping[str, Node] = field(factory=dict)
+    chosen: tuple[str, str] | None = None
+    """A variable and its sort that members and numbers speak of beside the index, if any."""
+    where: Node | None = None
+    """Which individual it is: exactly one, for each index."""
 
 
 Scopes = Mapping[tuple[str, ...], Meant]
@@ -81,7 +85,15 @@ def populated(node: Node, scopes: Scopes) -> Node:
     meant = scopes.get(node.sorts)
     if meant is None:
         return populated(node.body, scopes)
-    return _within(node.body, meant, dict(zip(meant.variables, node.index, strict=True)), scopes)
+    index: dict[str, Node] = dict(zip(meant.variables, node.index, strict=True))
+    if meant.chosen is None or meant.where is None:
+        return _within(node.body, meant, index, scopes)
+    name, sort = meant.chosen
+    index[name] = Variable(sort_type(sort), f"{name}''")
+    body = _within(node.body, meant, index, scopes)
+    return Quantified(BOOL, "any", f"{name}''", sort, And(BOOL, (
+        bind(meant.where, index), body
+    )))
 
 
 def _within(node: Node, meant: Meant, index: Mapping[str, Node], scopes: Scopes) -> Node:

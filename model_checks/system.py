@@ -73,12 +73,15 @@ class Property:
 @frozen
 class Scope:
     """Whom ``among`` names: ``index`` such as ``k: Epoch``, and the peers q that ``members`` asks
-    for, with the numbers that hold there, each as a formula over the index.
+    for, with the numbers that hold there, each as a formula over the index. Where they depend on
+    something else, ``chosen`` names it, such as ``h: Epoch``, and ``where`` says which one it is.
     """
 
     index: str
     members: str
     numbers: Mapping[str, str] = field(factory=dict)
+    chosen: str = ""
+    where: str = ""
 
 
 @frozen(kw_only=True)
@@ -94,6 +97,9 @@ class Network:
     conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must fail.
     ``fair`` names rows, such as ``link.Proof``, that are not put off for ever: for liveness.
     ``scopes`` say whom ``among`` names; without one all peers are one population.
+    ``populations`` names rigid cells such as ``roster_has[q, h]``: of each h it holds of N peers,
+    and N, T and F are numbers of h, within SAFE-SIGN 1. So proofs for every size are about epochs
+    of different sizes.
     """
 
     name: str
@@ -115,6 +121,7 @@ class Network:
     kept: Mapping[str, str] = field(factory=dict)
     fair: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()
+    populations: tuple[str, ...] = ()
 
 
 @frozen
@@ -270,14 +277,18 @@ def _places(network: Network, names: Names) -> _Places:
 
 def _meant(scope: Scope, network: Network, names: Names) -> tuple[tuple[str, ...], Meant]:
     _, parameters = parse_signature(f"among({scope.index})")
+    _, chosen = parse_signature(f"among({scope.chosen})")
     index = {name: Variable(sort_type(sort), name) for name, sort in parameters.items()}
+    known = {**index, **{name: Variable(sort_type(sort), name) for name, sort in chosen.items()}}
     peer = {"q": Variable(sort_type("Peer"), "q")}
     try:
-        members = Parser(names, {**index, **peer}).parse(scope.members)
-        numbers = {n: Parser(names, index).parse(t, INT) for n, t in scope.numbers.items()}
+        members = Parser(names, {**known, **peer}).parse(scope.members)
+        numbers = {n: Parser(names, known).parse(t, INT) for n, t in scope.numbers.items()}
+        where = Parser(names, known).parse(scope.where) if scope.where else None
     except SpecError as error:
         raise SpecError(f"network {network.name}, scope {scope.index}: {error}") from None
-    return tuple(parameters.values()), Meant(tuple(index), "q", members, numbers)
+    which = next(iter(chosen.items()), None)
+    return tuple(parameters.values()), Meant(tuple(index), "q", members, numbers, which, where)
 
 
 def _rules(network: Network, machines: Mapping[str, Machine]) -> Iterable[Rule]:

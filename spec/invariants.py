@@ -48,7 +48,7 @@ class Property:
 SAFETY = (
     Property("NoDoubleSign", "invariant",
              "Of one event, at most one digest can gather t shares, F of them from liars, in one"
-             " key epoch or in two.",
+             " key epoch or in several.",
              formula="all(not ("
                      "among(e, a, count(p for p in Peer if released_in[p, e, a, d]) + F >= T) and "
                      "among(e, b, count(p for p in Peer if released_in[p, e, b, x]) + F >= T)) "

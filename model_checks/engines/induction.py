@@ -15,7 +15,7 @@ lemma is missing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -34,7 +34,7 @@ from model_checks.engines.provers import (
     contradict,
     smt_lib,
 )
-from model_checks.engines.symbolic import Scope, Symbols
+from model_checks.engines.symbolic import Scope, SymbolicState, Symbols
 from model_checks.system import Action, Checked, System
 from spec.language.ir import Node, Quantified
 
@@ -121,50 +121,96 @@ def chosen(system: System, names: tuple[str, ...] = ()) -> tuple[Checked, ...]:
 class Induction:
     """The obligations of one system: for ``properties``, or for all invariants and lemmas.
 
-    ``implied`` are to follow from these in each state; no step is looked at for them. ``steps`` is
+    ``implied`` are to follow in each state from these, and from those of them that stand before; no
+    step is looked at for them. Since they hold where the others hold, lemmas among them may be
+    used before each step: they are the cuts of a long argument. Of the individuals in the outer
+    quantifiers of what is ``shrinking`` less and less is true: no step makes it true of anyone.
+    That is asked of each action first, and may be used for its other obligations. ``steps`` is
     z3's budget for one attempt at one of them.
     """
 
     def __init__(
         self, system: System, properties: tuple[Checked, ...] = (), steps: int = ATTEMPT_STEPS,
-        implied: tuple[Checked, ...] = (),
+        implied: tuple[Checked, ...] = (), shrinking: tuple[Checked, ...] = (),
     ) -> None:
         self.system = system
         self.steps = steps
         self.symbols = Symbols(system)
         self.properties = properties or chosen(system)
         self.implied = implied
+        self.shrinking = shrinking
+        self.symbols.names_later = bool(shrinking)
         before = self.symbols.before
-        self.hypotheses = tuple(self.symbols.term(c.formula, {}, before) for c in self.properties)
+        self._inductive = tuple(self.symbols.term(c.formula, {}, before) for c in self.properties)
+        cuts = (c for c in implied if c.property.kind == "lemma")
+        self.known = (*self.properties, *cuts)
+        self.hypotheses = tuple(self.symbols.term(c.formula, {}, before) for c in self.known)
         self._known_instances: dict[str, tuple[Any, ...]] = {}
 
     def obligations(self) -> Iterator[Obligation]:
         """Yield them one by one: the initial states, each action in turn, then what follows."""
         for action in (None, *self.system.actions):
+            for checked in self.shrinking if action else ():
+                yield self.obligation(checked, action)
             for checked in self.properties:
                 yield self.obligation(checked, action)
-        for checked in self.implied:
+        before: tuple[Any, ...] = self._inductive
+        for place, checked in enumerate(self.implied):
             goal, constants = self._skolemized(checked)
             wrong = z3.Not(self.symbols.term(goal, constants, self.symbols.before))
-            formulas = (*self.hypotheses, *self._instances(checked), wrong)
+            known = (*self.properties, *self.implied[:place])
+            instances = self._for_individuals(list(constants.values()), known)
+            formulas = (*before, *instances, wrong)
             yield Obligation(checked, None, (*self.symbols.background(), *formulas), implied=True)
+            before = (*before, self.symbols.term(checked.formula, {}, self.symbols.before))
 
     def obligation(self, checked: Checked, action: Action | None) -> Obligation:
         """Return the obligation of one property and one action, or None for the initial states."""
         goal, constants = self._skolemized(checked)
+        self.symbols.quorums.later.clear()
         if action is None:
             formulas = [z3.Not(self.symbols.term(goal, constants, self.symbols.first()))]
         else:
             scope = self.symbols.parameters(action)
             after = self.symbols.after(action, scope)
+            shrinks = checked in self.shrinking
+            wrong = z3.Not(
+                self.symbols.term(goal, constants, self.symbols.before if shrinks else after)
+            )
             formulas = [
                 *self.hypotheses,
                 *self.symbols.guard(action, scope),
                 *self._instances(checked),
-                z3.Not(self.symbols.term(goal, constants, after)),
+                *([self.symbols.term(goal, constants, after)] if shrinks else []),
+                *(() if shrinks else self._shrunk(after, list(constants.values()))),
+                wrong,
             ]
         # The background comes last, since it is made for the counts in the other formulas.
         return Obligation(checked, action, (*self.symbols.background(), *formulas))
+
+    def _shrunk(self, after: SymbolicState, constants: list[Any]) -> Iterator[Any]:
+        """Yield that what shrinks was true before of whom it is true after, for these and all."""
+        before = self.symbols.before
+        for checked in self.shrinking:
+            variables, body = outer(checked.formula)
+            bound = {
+                name: z3.Const(f"any {name}", self.symbols.sorts[sort])
+                for name, sort in variables.items()
+            }
+            for scope in (bound, *self._scopes(variables, constants)):
+                shrunk = z3.Implies(
+                    self.symbols.term(body, scope, after), self.symbols.term(body, scope, before)
+                )
+                yield z3.ForAll(list(bound.values()), shrunk) if scope is bound else shrunk
+
+    def _scopes(self, variables: Mapping[str, str], constants: list[Any]) -> Iterator[Scope]:
+        """Yield every choice of constants for some variables."""
+        pools = [
+            [c for c in constants if c.sort() == self.symbols.sorts[sort]]
+            for sort in variables.values()
+        ]
+        for individuals in itertools.product(*pools):
+            yield dict(zip(variables, individuals, strict=True))
 
     def _skolemized(self, checked: Checked) -> tuple[Node, Scope]:
         """Return the property without its outer quantifiers, and constants for their variables."""
@@ -184,19 +230,16 @@ class Induction:
         known = self._known_instances.get(goal.property.name)
         if known is None:
             _, constants = self._skolemized(goal)
-            known = tuple(self._for_individuals(list(constants.values())))
+            known = tuple(self._for_individuals(list(constants.values()), self.known))
             self._known_instances[goal.property.name] = known
         return known
 
-    def _for_individuals(self, constants: list[Any]) -> Iterator[Any]:
-        for checked in self.properties:
+    def _for_individuals(
+        self, constants: list[Any], known: tuple[Checked, ...]
+    ) -> Iterator[Any]:
+        for checked in known:
             variables, body = outer(checked.formula)
-            pools = [
-                [c for c in constants if c.sort() == self.symbols.sorts[sort]]
-                for sort in variables.values()
-            ]
-            for individuals in itertools.product(*pools):
-                scope = dict(zip(variables, individuals, strict=True))
+            for scope in self._scopes(variables, constants):
                 yield self.symbols.term(body, scope, self.symbols.before)
 
     def prove(
@@ -222,7 +265,8 @@ class Induction:
         if contradict(obligation.formulas, seed, self.steps):
             second = confirm(smt_lib(obligation.formulas), seed) if second_solver else ""
             return Finding(obligation.name, PROVED, second)
-        example = self.example(obligation) if examples and not obligation.implied else None
+        of_one_state = not obligation.implied and obligation.checked not in self.shrinking
+        example = self.example(obligation) if examples and of_one_state else None
         return Finding(obligation.name, REFUTED if example else UNKNOWN, "", example)
 
     def example(self, obligation: Obligation) -> Broken | None:

@@ -88,7 +88,7 @@ def smt_lib(formulas: Iterable[Any]) -> str:
 def ask_cvc5(text: str, steps: int = CVC5_STEPS, seed: int = SEED, **options: str) -> str:
     """Return cvc5's verdict on an SMT-LIB 2 text: ``unsat``, ``sat`` or ``unknown``."""
     solver = cvc5.Solver(cvc5.TermManager())
-    settings = {"rlimit": str(steps), "seed": str(seed)}
+    settings = {"rlimit": str(steps), "seed": str(seed), "fresh_binders": "true"}
     for name, value in (settings | options).items():
         solver.setOption(name.replace("_", "-"), value)
     parser = cvc5.InputParser(solver)

@@ -24,10 +24,17 @@ import z3
 from attrs import frozen
 
 from model_checks.engines.arithmetic import constants_known, linear
-from model_checks.engines.quorums import Quorums, Threshold, canonical, threshold
+from model_checks.engines.quorums import (
+    Members,
+    Quorums,
+    Threshold,
+    canonical,
+    members_of,
+    threshold,
+)
 from model_checks.system import Action, System
 from spec.language import ir
-from spec.language.assembly import cells_read
+from spec.language.assembly import cells_read, children
 from spec.language.declarations import Enum, SpecError
 from spec.language.expressions import cell_type
 
@@ -76,9 +83,24 @@ class Symbols:
             )
             for cell in system.cells.values()
         }
-        self.quorums = Quorums(self.sorts)
+        self.quorums = Quorums(
+            self.sorts, {cell: self.before[cell] for cell in self._populations()}
+        )
         self._orders: dict[str, Any] = {}
         self._counts_numbers = False
+        self.names_later = False
+        """Whether counts after a step have names, too: where what shrinks is to be followed."""
+
+    def _populations(self) -> tuple[str, ...]:
+        """Return the cells that say who is in which population; SpecError if that can change, or if
+        nothing says that each has N members."""
+        named = self.system.network.populations
+        for cell in named:
+            if cell not in self.system.rigid:
+                raise SpecError(f"population {cell!r} is not rigid: it could change")
+            if not any(size_of(node) == cell for node in self.system.assumptions):
+                raise SpecError(f"population {cell!r}: no assumption says that each has N members")
+        return named
 
     def sort_of(self, kind: ir.Type) -> Any:
         """Return the z3 sort of a type."""
@@ -147,7 +169,17 @@ class Symbols:
         raise SpecError(f"{type(node).__name__} has no meaning for every size")
 
     def _quantified(self, node: ir.Quantified, scope: Scope, state: SymbolicState) -> Any:
-        """Return one quantifier over all the variables of a chain of quantifiers of one kind."""
+        """Return one quantifier over all the variables of a chain of quantifiers of one kind.
+
+        "Some h that is the value of c has φ" is "c has a value, and φ of it": so no prover has to
+        guess it.
+        """
+        named = _the_one(node)
+        if named is not None:
+            term, rest = self.term(named[0], scope, state), named[1]
+            optional = self.optional(node.sort)
+            inside = self.term(rest, {**scope, node.variable: optional.value(term)}, state)
+            return z3.And(optional.is_some(term), inside)
         bound: dict[str, Any] = {}
         body: ir.Node = node
         while isinstance(body, ir.Quantified) and body.kind == node.kind:
@@ -173,19 +205,33 @@ class Symbols:
         def inside(count: ir.Quantified, one: Any, given: Scope) -> Any:
             return self.term(count.body, {**given, count.variable: one}, state)
 
+        def place(members: Members | None, given: Scope) -> tuple[Any, ...]:
+            index = members.index if members else ()
+            return tuple(self.term(term, given, self.before) for term in index)
+
         counted = found.counted
+        members = members_of(counted, self.quorums.populations)
+        population = members.population if members else ""
         unchanged = all(state[cell] is self.before[cell] for cell in cells_read(counted))
-        if not unchanged or not found.least.multiples:
+        if not found.least.multiples or not (unchanged or self.names_later):
             return self.quorums.at_least(
-                counted.sort, found.least, lambda one: inside(counted, one, scope)
+                counted.sort, found.least, lambda one: inside(counted, one, scope), population,
+                place(members, scope),
             )
         form, free = canonical(found)
+
+        def given(terms: tuple[Any, ...]) -> Scope:
+            return {str(number): term for number, term in enumerate(terms)}
+
         return self.quorums.name(
             form,
             tuple(scope[name] for name in free),
-            lambda one, *terms: inside(
-                form.counted, one, {str(place): term for place, term in enumerate(terms)}
+            lambda one, *terms: inside(form.counted, one, given(terms)),
+            population,
+            lambda *terms: place(
+                members_of(form.counted, self.quorums.populations), given(terms)
             ),
+            later=not unchanged,
         )
 
     def _ordered(self, operator: str, kind: ir.Type, left: Any, right: Any) -> Any:
@@ -241,7 +287,11 @@ class Symbols:
         Call it after every formula of interest was turned into a term, since the axioms are made
         from the sizes that occur in them.
         """
-        assumed = [self.term(node, {}, self.before) for node in self.system.assumptions]
+        sized = self.quorums.populations.keys()  # their sizes are what the axioms are made of
+        assumed = [
+            self.term(node, {}, self.before) for node in self.system.assumptions
+            if size_of(node) not in sized
+        ]
         meanings = self.quorums.meanings()
         axioms = [axiom.formula for axiom in self.quorums.axioms()]
         orders = [axiom for name in self._orders for axiom in self._order(name)]
@@ -259,6 +309,43 @@ class Symbols:
             ),
             z3.ForAll([one, two], z3.Or(below(one, two), one == two, below(two, one))),
         )
+
+
+def _the_one(node: ir.Quantified) -> tuple[ir.Read, ir.Node] | None:
+    """Return c and φ of ``any(c == h and φ for h)``; c is an optional cell."""
+    body = node.body
+    if node.kind != "any" or not isinstance(body, ir.And):
+        return None
+    first, *others = body.parts
+    if not isinstance(first, ir.Equal):
+        return None
+    cell, one = first.left, first.right
+    if not isinstance(cell, ir.Read) or not isinstance(one, ir.Variable):
+        return None
+    if one.name != node.variable or cell.type[0] != "opt" or _names(cell, node.variable):
+        return None
+    return cell, ir.And(ir.BOOL, tuple(others))
+
+
+def _names(node: ir.Node, variable: str) -> bool:
+    """Return whether a term names a variable."""
+    if isinstance(node, ir.Variable):
+        return node.name == variable
+    return any(_names(child, variable) for child in children(node))
+
+
+def size_of(assumption: ir.Node) -> str | None:
+    """Return the cell of which an assumption says that each population has N members."""
+    body = assumption
+    while isinstance(body, ir.Quantified) and body.kind == "all":
+        body = body.body
+    if not isinstance(body, ir.Equal) or body.right != ir.Constant(ir.INT, "N"):
+        return None
+    counted = body.left
+    if isinstance(counted, ir.Quantified) and isinstance(counted.body, ir.Read):
+        members = members_of(counted, (counted.body.cell,))
+        return members.population if members else None
+    return None
 
 
 def _written(old: Callable[..., Any], index: list[Any | None], value: Any) -> Callable[..., Any]:

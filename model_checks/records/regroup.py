@@ -10,7 +10,11 @@ from model_checks.records.safe_sign import certificate
 _HOLDING = "holding[p, h]"
 _FIRST = "all(not follows[h, g] for g in Epoch)"
 _READY = "all(ready_said[q, k] or not roster_has[q, k] for q in Peer)"
-_STEPPED_BACK = "all(implies(follows[h, g], holding[p, g] != active) for g in Epoch)"
+_STEPPED_BACK = "all(implies(g < h, holding[p, g] != active) for g in Epoch)"
+_NO_LATER = (
+    "all(implies(h < k and all(implies(follows[h, g], not follows[k, g]) for g in Epoch), "
+    "holding[p, k] in (no_share, prepared)) for k in Epoch)"
+)
 
 _BY_T = "count(x for x in Peer if {}[x, q, h]) >= T"
 _FAIR = (
@@ -44,9 +48,10 @@ REGROUP = Record(
         "HandOver": f"{_HOLDING} in (fenced, erased) and follows[k, h] "
         f"and ({_READY} or succession_signed[k]) and locks_all_shown[p, k]",
         "TakeOver": f"{_HOLDING} == prepared and lock_shown[q, h, e, a, d] "
-        f"and {certificate()} and lock_attempt[p, e] < a and {_STEPPED_BACK}",
+        f"and {certificate()} and lock_attempt[p, e] < a and {_STEPPED_BACK} "
+        f"and {_NO_LATER}",
         "Activate": f"{_HOLDING} == prepared and locks_taken[p, h] and succession_signed[h] "
-        f"and {_STEPPED_BACK}",
+        f"and {_STEPPED_BACK} and {_NO_LATER}",
         "Erase": f"{_HOLDING} in (prepared, active, fenced) and follows[k, h] "
         "and succession_signed[k] and implies(roster_has[p, k], "
         "holding[p, k] in (active, fenced, erased))",

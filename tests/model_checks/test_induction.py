@@ -76,7 +76,8 @@ def test_a_control_fails_where_it_should(case: ProofCase) -> None:
     """
     induction = case.induction()
     actions = {action.name: action for action in induction.system.actions}
-    properties = {c.property.name: c for c in induction.properties}
+    asked = (*induction.properties, *induction.shrinking)
+    properties = {c.property.name: c for c in asked}
     assert case.fails
     for name in case.fails[1:]:
         property_name, action_name = name.split(" / ")

@@ -142,7 +142,10 @@ def test_every_way_to_a_vote_a_lock_and_a_release_has_its_guard() -> None:
         "released": (works, {"lock[p, e] == d"}, {"not instance_used[p, i]"}),
     }
     # Who takes a lock over releases nothing with it before it works in the new epoch.
-    handed = {"certified(e, a, d)", "lock_attempt[p, e] < a", "not works_before(p, h)"}
+    handed = {
+        "certified(e, a, d)", "lock_attempt[p, e] < a", "not works_before(p, h)",
+        "not moved_on(p, h)",
+    }
     found = dict.fromkeys(needed, 0)
     for machine in PROTOCOL.machines.values():
         for rule in machine.rules:
