@@ -106,7 +106,8 @@ function drawLanes(told) {
     }, String(step.number));
     rows.push(make("tr", { class: current ? "here" : step.number > told.position ? "ahead" : "" },
       make("th", { scope: "row" }, number),
-      ...told.lanes.map((lane) => make("td", {}, ...(lane === step.lane ? stepText(step) : [])))));
+      ...told.lanes.map((lane) => (lane === step.lane
+        ? make("td", { "data-lane": lane }, ...stepText(step)) : make("td", {})))));
   }
   if (run.loop !== null && run.loop === run.steps.length) {
     rows.push(make("tr", {}, make("td", { colspan: told.lanes.length + 1, class: "loop" },
@@ -151,9 +152,9 @@ function stateCell(cell) {
 }
 
 function drawActions(actions) {
-  const enabled = actions.flatMap((action) => action.enabled.map((text) => make("li", {},
-    make("button", { type: "button", class: "step", onclick: () => take(text) }, text), " ",
-    rowLink(action.name))));
+  const enabled = actions.filter((action) => action.enabled.length).map((action) => make("li", {},
+    make("b", {}, action.name), " ", rowLink(action.name),
+    make("div", { class: "controls" }, ...action.enabled.map(stepButton))));
   get("enabled").replaceChildren(enabled.length
     ? make("ul", { class: "plain" }, ...enabled) : make("p", {}, "No action is enabled."));
   const open = new Set([...get("held").querySelectorAll("details[open]")].map((d) => d.dataset.name));
@@ -169,7 +170,14 @@ function drawActions(actions) {
   get("held").replaceChildren(...held);
 }
 
-const rowLink = (name) => make("a", { href: `#row-${name}`, class: "row-link", "aria-label": `the row of ${name}` },
+// The name stands above the buttons: they show the parameters, if there are any.
+function stepButton(text) {
+  const [name, inside] = [text.slice(0, text.indexOf("(")), text.slice(text.indexOf("(") + 1, -1)];
+  return make("button", { type: "button", class: "step", "data-step": text,
+    "aria-label": inside ? `${inside} of ${name}` : null, onclick: () => take(text) }, inside || text);
+}
+
+const rowLink = (name) => make("a", { href: `#row-${name}`, class: "row-link", "aria-label": `${about.rows[name].where}, of ${name}` },
   about.rows[name].where);
 
 function drawProperties(properties) {
@@ -236,6 +244,7 @@ async function begin() {
     get("refused").hidden = !about.refused;
     get("refused").textContent = about.refused ? `Refused: ${about.refused}` : "";
     get("actions-part").hidden = get("properties-part").hidden = true;
+    get("two").className = "";
   } else {
     get("checks-box").hidden = false;
     get("starts-box").hidden = about.starts.length < 2;

@@ -109,9 +109,15 @@ class TraceView:
         return {
             "position": position, "total": len(self.steps), "begin": begin, "lanes": self.lanes,
             "steps": [_step(n, self.steps[n]) for n in range(begin, end)],
-            "tables": tables(held, PROTOCOL.cells),
+            "tables": tables(held, PROTOCOL.cells, self._label),
             "line": _line(self.steps[position - 1].line) if position else {},
         }
+
+    def _label(self, sort: str, value: Value) -> str:
+        """Name a node as its lane does; other individuals by sort and id."""
+        if sort == "Peer" and value in self.names:
+            return self.names[value]
+        return f"{sort} {written(value)}"
 
     def checks(self) -> Answer:
         """Refuse: a run that has happened is all there is."""

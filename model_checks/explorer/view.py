@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from typing import Protocol as Interface
 
@@ -55,8 +55,14 @@ class Held:
     changed: Change | None = None
 
 
-def tables(held: Iterable[Held], cells: Mapping[str, Cell]) -> list[Answer]:
-    """Return a state as tables.
+def _label(sort: str, value: Value) -> str:
+    return f"{sort} {written(value)}"
+
+
+def tables(
+    held: Iterable[Held], cells: Mapping[str, Cell], label: Callable[[str, Value], str] = _label
+) -> list[Answer]:
+    """Return a state as tables; ``label`` names an individual of a sort.
 
     A column for each individual of the first index. Cells with no other index share a table, a row
     for each cell; any other cell has its own, a row for what else it is indexed by.
@@ -66,14 +72,15 @@ def tables(held: Iterable[Held], cells: Mapping[str, Cell]) -> list[Answer]:
     for each in held:
         name, index = each.slot
         sorts = cells[name].index
-        labels = [f"{s} {written(value)}" for s, value in zip(sorts, index, strict=True)]
+        labels = [label(s, value) for s, value in zip(sorts, index, strict=True)]
         title = name if len(index) > 1 else (sorts[0] if sorts else "")
         row = ", ".join(labels[1:]) if len(index) > 1 else name
         column = labels[0] if labels else "value"
         found.setdefault(title, {}).setdefault(row, {})[column] = each
         if column not in columns.setdefault(title, []):
             columns[title].append(column)
-    return [_table(title, columns[title], rows, cells) for title, rows in found.items()]
+    titles = sorted(found, key=lambda title: title in cells)  # those with one index come first
+    return [_table(title, columns[title], found[title], cells) for title in titles]
 
 
 def _table(

@@ -146,8 +146,10 @@ def cells(protocol: Protocol) -> Iterator[Html]:
 
 def network_of(network: Network) -> Html:
     """Return a network: who else moves, and what is asked."""
-    title = join((element("code", network.name), ": ", with_findings(network.doc)))
+    title = join((element("code", network.name), f": {network.doc}"))
     parts = [table(ASKED_HEADINGS, _asked(network))]
+    if findings := re.findall(r"\bF-\d\d\b", network.doc):
+        parts.insert(0, element("p", "About ", with_findings(", ".join(findings)), "."))
     if network.moves:
         parts.append(table(MOVE_HEADINGS, _moves(network)))
     if network.without:

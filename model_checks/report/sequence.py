@@ -178,7 +178,7 @@ def diagram(model: str, run: Run, title: str) -> Html:
         )
     parts += [_box(step, at[step.lane], height[step.number], case) for step in found]
     return element(
-        "svg", *parts, width=width, height=whole, viewBox=f"0 0 {width} {whole}", role="img",
+        "svg", *parts, width=width, height=whole, viewBox=f"0 0 {width} {whole}", role="group",
         aria_label=title,
     )
 

@@ -40,11 +40,12 @@ WINDOWS = tuple(Window(*size, theme) for size in (DESKTOP, PHONE) for theme in (
 def accessible(browser: Browser) -> None:
     """Check that a page is no wider than the window and that axe-core finds nothing."""
     wide, inner = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide <= inner
+    assert wide <= inner, f"the page is {wide} wide, the window {inner}"
     try:
         source = axe.source()
     except axe.NotThere as error:
         if os.environ.get("CI_AXE") == "required":
             raise
         pytest.skip(str(error))
-    assert browser.hindrances(source) == []
+    found = browser.hindrances(source)
+    assert not found, "\n".join(found)

@@ -114,7 +114,7 @@ def test_a_step_a_way_back_and_another_way(opened: Browser, ring: str) -> None:
     assert "at == none (at is 0)" in opened.evaluate(
         "document.querySelector('#held').textContent"
     )
-    opened.click("#enabled li:nth-child(2) button")
+    opened.click("#enabled button[data-step='Go(p=0, q=1)']")
     moved(opened, 2)
     opened.click("#back")
     moved(opened, 1)
@@ -137,7 +137,7 @@ def test_a_counterexample_is_stepped_along_its_lanes(opened: Browser, ring: str)
     )
     opened.wait("document.querySelector('#lanes td.loop') !== null")
     heads = opened.evaluate(
-        "[...document.querySelectorAll('#lanes thead th')].map(e => e.innerText)"
+        "[...document.querySelectorAll('#lanes thead th')].map(e => e.textContent)"
     )
     assert heads == ["step", "Peer 0", "Peer 1", "Peer 2"]
     assert "at: none → " in opened.evaluate("document.querySelector('.change').innerText")
@@ -153,7 +153,7 @@ def test_another_first_state_is_another_run(opened: Browser, ring: str) -> None:
         "(s => { s.value = '2'; s.dispatchEvent(new Event('change')); })"
         "(document.getElementById('starts'))"
     )
-    opened.wait("document.querySelector('#enabled').textContent.includes('Enter(p=2)')")
+    opened.wait("document.querySelector('#enabled button').dataset.step === 'Enter(p=2)'")
 
 
 def test_the_keys_are_enough(opened: Browser, ring: str) -> None:
