@@ -131,7 +131,8 @@ def size_of(case: Case) -> str:
         f"{name} {number}" for name, number in case.sizes.items()
         if number != 1 and not (name == "Peer" and constants.get("N") == number)
     ]
-    return ", ".join([*(f"{k.lower()} = {v}" for k, v in constants.items()), *sizes])
+    numbers = " ".join(f"{name.lower()}={number}" for name, number in constants.items())
+    return ", ".join(filter(None, (numbers, *sizes)))
 
 
 def illegal(case: Case) -> str:
@@ -239,10 +240,11 @@ class Subject:
         return list(only.values())
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """The weakest first: nothing proved, then few peers."""
+    def rank(self) -> tuple[bool, bool, int]:
+        """The weakest first: nothing proved, then few peers; variants alone claim nothing."""
         legal = (a.peers for a in self.sizes() if not a.illegal)
-        return bool(self.names("proved")), max(legal, default=0)
+        proved = bool(self.names("proved"))
+        return not (proved or self.explored_only), proved, max(legal, default=0)
 
 
 @cache

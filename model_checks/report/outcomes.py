@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from model_checks.models import NETWORKS
 from model_checks.mutants import reasons
@@ -26,7 +26,10 @@ from spec.invariants import PROPERTIES, Property
 
 MODEL_HEADINGS = ("model", "asked", "result", "verdict", "states", "steps", "depth", "time")
 PROPERTY_HEADINGS = ("model", "engine", "result", "time", "states")
-SPECIFIED_HEADINGS = ("property", "kind", "meaning", "result", "looked at by")
+SPECIFIED_HEADINGS = (
+    "property", "kind", "meaning", "evidence", "proved in", "explored only", "refuted in",
+    "looked at by",
+)
 LOOKERS = ("explicit", "z3", "cvc5", "log validation")
 
 
@@ -35,22 +38,23 @@ def trace_anchor(model: str, prop: str) -> str:
     return anchor("trace", model, prop)
 
 
-def summary(results: Results, mutants: Sequence[Mutant]) -> Iterator[Html]:
-    """Yield the counts of the verdicts."""
-    counts = Counter(model.result for model in results.models)
+def summary(results: Results) -> Iterator[Html]:
+    """Yield the verdict, and how many promises have evidence of each strength."""
     wrong = [model for model in results.models if not model.expected]
     count = f"{len(results.models) - len(wrong)} of {len(results.models)} models are as expected"
+    refuted = sum(model.result == "refuted" for model in results.models)
+    count += f" ({refuted} must be refuted)"
     if results.holds:
-        yield element("p", element("span", "Verdict: good. ", class_="good"), f"{count}.")
+        visited = sum(model.distinct for model in results.models)
+        took = sum(model.seconds for model in results.models)
+        told = f"{count}; {visited:,} states were visited, all engines took {took:,.0f} s."
+        yield element("p", element("span", "Verdict: good. ", class_="good"), told)
     else:
-        told = element("span", "Verdict: NOT as expected. ", class_="bad")
+        bad = element("span", "Verdict: NOT as expected. ", class_="bad")
         links = join((_to_model(model) for model in wrong), ", ")
-        yield element("p", told, f"{count}{'; these are not: ' if wrong else ''}", links, ".")
-    figures = [(str(n), f"models: {result}") for result, n in sorted(counts.items())]
-    if all(model.expected for model in results.models if model.result == "refuted"):
-        figures = [(n, f"{t}, as they must be" if "refuted" in t else t) for n, t in figures]
-    figures.append((f"{sum(m.distinct for m in results.models):,}", "states visited"))
-    figures.append((f"{sum(m.seconds for m in results.models):.0f} s", "of all engines together"))
+        yield element("p", bad, f"{count}{'; these are not: ' if wrong else ''}", links, ".")
+    counts = Counter(promise.grade for promise in promises(results))
+    figures = [(str(n), f"promises: {GRADES[grade]}") for grade, n in sorted(counts.items())]
     boxes = (element("li", element("b", number), label) for number, label in figures)
     yield element("ul", *boxes, class_="counts")
 
@@ -121,8 +125,8 @@ def properties(results: Results) -> Iterator[Html]:
             row(
                 SPECIFIED_HEADINGS,
                 (link(p.spec.name, anchor("answers", p.spec.name)) if p.answers
-                 else p.spec.name, p.spec.kind, p.spec.meaning, told_of(p),
-                 _looked_at(p.spec, list(p.answers))),
+                 else p.spec.name, p.spec.kind, p.spec.meaning, strength(p), proved_in(p),
+                 explored_in(p), refuted_in(p), _looked_at(p.spec, list(p.answers))),
                 id=anchor("property", p.spec.name),
             )
             for p in sorted(promises(results), key=lambda p: PROPERTIES.index(p.spec))
@@ -145,20 +149,43 @@ def properties(results: Results) -> Iterator[Html]:
             )
 
 
-def told_of(promise: Promise) -> Html:
-    """Return what is known of a promise, a line for each kind of evidence, with its sizes."""
+def strength(promise: Promise) -> Html:
+    """Return how strong the evidence for a promise is."""
     strong = promise.grade == len(GRADES) - 1
-    lines = [element("b", GRADES[promise.grade], class_="good" if strong else "weak")]
-    if proved := list(dict.fromkeys(a.network for a in promise.of("proved"))):
-        lines.append(join(("Proved for every size in ", join(map(to_network, proved), ", "), ".")))
+    return element("b", GRADES[promise.grade], class_="good" if strong else "weak")
+
+
+def proved_in(promise: Promise) -> Html:
+    """Return the networks in which a promise is proved for every size."""
+    return _apart(map(to_network, dict.fromkeys(a.network for a in promise.of("proved"))))
+
+
+def explored_in(promise: Promise) -> Html:
+    """Return the networks in which a promise is not proved, each with its sizes."""
+    told = []
     for network in promise.explored_only:
         found = [a for a in promise.of("holds") if a.network == network]
-        lines.append(join(("Explored in ", to_network(network), ": ", *_at_sizes(found))))
-    for answer in promise.refuted:
-        lines.append(join(
-            ("Variant ", told_run(answer), f" at {answer.size}: ", _code(answer.network), "."))
-        )
+        told.append(join((to_network(network), ": ", *_at_sizes(found))))
+    return _apart(told)
+
+
+def refuted_in(promise: Promise) -> Html:
+    """Return the variants in which a promise fails, each with its size, folded away."""
+    told = promise.refuted
+    if not told:
+        return join(())
+    lines = _apart(join((told_run(a), f" at {at(a)}: ", _code(a.network))) for a in told)
+    head = element("summary", "1 variant" if len(told) == 1 else f"{len(told)} variants")
+    return element("details", head, element("div", lines))
+
+
+def _apart(lines: Iterable[Html]) -> Html:
     return join(element("div", line) for line in lines)
+
+
+def at(answer: Answer) -> str:
+    """Return the size of an answer, and whether a node would accept it."""
+    return f"{answer.size} (no node accepts it)" if answer.illegal else answer.size
 
 
 def to_network(name: str) -> Html:
@@ -168,11 +195,9 @@ def to_network(name: str) -> Html:
 
 def _at_sizes(found: Sequence[Answer]) -> Iterator[str]:
     """Yield the sizes at which something holds; what no node accepts, and mere possibility."""
-    sizes = dict.fromkeys((a.size, a.illegal) for a in found)
-    yield "; ".join(
-        f"{size} (no node accepts it)" if wrong else size for size, wrong in sizes
-    )
-    yield ", possible rather than inevitable." if all(a.kind == POSSIBLE for a in found) else "."
+    yield "; ".join(dict.fromkeys(map(at, found)))
+    if all(a.kind == POSSIBLE for a in found):
+        yield " – possible, not inevitable"
 
 
 def told_run(answer: Answer) -> Html:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from model_checks.report.evidence import (
@@ -13,16 +12,25 @@ from model_checks.report.evidence import (
     left_out,
     promises,
     rows_outside,
-    rows_run,
     size_of,
     subjects,
 )
 from model_checks.report.markup import Html, anchor, element, fold, join, link, row, table
-from model_checks.report.outcomes import scored, summary, told_of
+from model_checks.report.outcomes import (
+    at,
+    explored_in,
+    proved_in,
+    refuted_in,
+    scored,
+    strength,
+    summary,
+)
 from model_checks.report.results import Mutant, Results
 from spec.findings import FINDINGS
 
-PROMISE_HEADINGS = ("promise", "evidence", "meaning")
+PROMISE_HEADINGS = (
+    "promise", "evidence", "proved for every size in", "explored only, at", "refuted in",
+)
 SUBJECT_HEADINGS = ("subject", "proved for every size", "explored only", "at the sizes", "refuted")
 WORDS = (
     ("proved for every size", (
@@ -64,16 +72,15 @@ def start(found: Results, mutants: Sequence[Mutant], rows: int) -> Iterator[Html
         " weakest evidence comes first.",
         class_="intro",
     )
-    yield from summary(found, mutants)
+    yield from summary(found)
     yield element("dl", *(
         each for word, meaning in WORDS
         for each in (element("dt", word), element("dd", meaning))
     ))
     yield element("h2", "What is weakest", id="weakest")
-    yield element("ol", *(element("li", *parts) for parts in _weakest(found, mutants, rows)),
+    yield element("ol", *(element("li", told) for told in _weakest(found, mutants, rows)),
                   class_="weakest")
     yield element("h2", "Each promise, the weakest first", id="promises")
-    yield element("p", _tally(found))
     yield table(PROMISE_HEADINGS, _promises(found), "cards promises")
     yield element("h2", "Each subject, the weakest first", id="subjects")
     yield element(
@@ -84,18 +91,16 @@ def start(found: Results, mutants: Sequence[Mutant], rows: int) -> Iterator[Html
                 "cards subjects")
 
 
-def _tally(found: Results) -> str:
-    counts = Counter(promise.grade for promise in promises(found))
-    return "; ".join(f"{GRADES[grade]}: {number}" for grade, number in sorted(counts.items())) + "."
-
-
 def _promises(found: Results) -> Iterator[Html]:
     for promise in promises(found):
-        name = promise.spec.name
-        meaning: list[str] = [promise.spec.meaning]
-        if promise.spec.looked_at:
-            meaning.append(f" Looked at in {promise.spec.looked_at}.")
-        cells = (link(name, anchor("property", name)), told_of(promise), join(meaning))
+        name, spec = promise.spec.name, promise.spec
+        told = element("div", spec.meaning, class_="soft")
+        if spec.looked_at and not promise.answers:
+            told = join((told, element("div", f"Looked at in {spec.looked_at}.", class_="soft")))
+        cells = (
+            join((link(name, anchor("property", name)), told)), strength(promise),
+            proved_in(promise), explored_in(promise), refuted_in(promise),
+        )
         yield row(PROMISE_HEADINGS, cells)
 
 
@@ -105,10 +110,9 @@ def _subject(subject: Subject) -> Html:
     refuted = dict.fromkeys(a.network for a in subject.answers if a.verdict == "refuted")
     cells = (
         join((link(subject.title, subject_anchor(subject.name)), _opening(subject.doc))),
-        ", ".join(proved) or element("span", "nothing", class_="weak"),
-        ", ".join(only) or "nothing",
-        join(element("div", a.size, *([" (no node accepts it)"] if a.illegal else []))
-             for a in subject.sizes()),
+        ", ".join(proved) or element("span", "nothing" if only else "", class_="weak"),
+        ", ".join(only) or ("nothing" if proved else "variants only, which must fail"),
+        join(element("div", at(a)) for a in subject.sizes()),
         f"{len(refuted)} variants" if len(refuted) != 1 else "1 variant",
     )
     return row(SUBJECT_HEADINGS, cells)
@@ -118,51 +122,55 @@ def _opening(doc: str) -> Html:
     return element("div", doc.partition("\n\n")[0].replace("`", ""), class_="soft")
 
 
-def _weakest(found: Results, mutants: Sequence[Mutant], rows: int) -> Iterator[list[str]]:
+def _weakest(found: Results, mutants: Sequence[Mutant], rows: int) -> Iterator[Html]:
     """Yield what an auditor should doubt first, each with where to read on."""
-    listed = promises(found)
-    by_grade = {
-        grade: [link(p.spec.name, anchor("property", p.spec.name))
-                for p in listed if p.grade == number]
+    graded = {
+        grade: [p.spec.name for p in promises(found) if p.grade == number]
         for number, grade in enumerate(GRADES)
     }
-    if wrong := by_grade["not as expected"]:
-        yield ["Not as expected in these results: ", join(wrong, ", "), "."]
-    yield [
-        ("No composition theorem: keys, signatures, hashes and time are symbols here. What the"
-        " checks leave out is listed under "), link("limits", "limits"), ".",
-    ]
-    if unasked := by_grade["asked of no network"]:
-        yield [(f"{len(unasked)} promises are asked of no network, but looked at in tests or by"
-               " other names: "), join(unasked, ", "), "."]
-    if possible := by_grade["possible, not shown to be inevitable"]:
-        yield ["Possible, not inevitable: ", join(possible, ", "),
-               ". A way there exists; that a fair run takes it was not asked."]
+    yield from _named("Not as expected in these results", graded["not as expected"])
+    said = "There is no theorem of composition: keys, signatures, hashes and time are symbols here"
+    yield join((f"{said}. ", link("Limits", "limits"), " has what the checks leave out."))
+    yield from _named("Asked of no network, looked at in tests", graded["asked of no network"])
+    yield from _named(
+        "A way to it exists, and that every fair run takes it was not shown",
+        graded["possible, not shown to be inevitable"],
+    )
     if cases := illegal_cases(found):
-        told = (
+        which = (
             element("div", link(c.network.name, anchor("network", c.network.name)),
                     f" at {size_of(c)}: {illegal(c)}") for c in cases
         )
-        yield [(f"{len(cases)} searches that must hold are at sizes which no node accepts: they"
-               " show less than their names say."), fold(join(["which"]), "illegal-sizes", *told,
-                                                       folded=True)]
-    outside = rows_outside()
-    if outside:
+        said = f"{len(cases)} searches that must hold are at sizes which no node accepts."
+        yield _folded(said, "which sizes", *which)
+        yield from _named(
+            "Nothing but such sizes stands behind", graded["only at sizes that no node accepts"]
+        )
+    if outside := rows_outside():
         links = join((link(f"{t} {n}", anchor("row", t, str(n))) for t, n in outside), ", ")
-        yield [(f"{len(outside)} of {rows} rows run in no network, and are asked by record only;"
-               f" {len(rows_run())} run in one at least."),
-               fold(join(["which"]), "rows-outside", element("p", links), folded=True)]
-    explored = by_grade["only explored"] + by_grade["only at sizes that no node accepts"]
-    if explored:
-        yield [(f"{len(explored)} promises are explored at small sizes only, and proved for none"
-               " beyond: "), join(explored, ", "), "."]
-    if part := by_grade["proved in part"]:
-        yield ["Proved in one network and only explored in another one: ", join(part, ", "), "."]
+        said = f"{len(outside)} of {rows} rows run in no network, and are asked by record only."
+        yield _folded(said, "which rows", element("p", links))
+    yield from _named("Explored at small sizes only, proved in no network", graded["only explored"])
+    yield from _named(
+        "Proved in one network, and only explored in another one", graded["proved in part"]
+    )
     if cases := left_out(found):
-        yield [f"{len(cases)} searches, the deeper ones, are not in these results. ",
-               element("code", "python -m model_checks check --deep --json"), " has them."]
-    yield [link("Mutants", "mutation"), ": what happens when a row is broken. ",
-           *("; ".join(scored(mutants)) + "." if mutants else "Not in this report.",)]
-    if later := [finding for finding in FINDINGS if finding.later]:
-        yield [f"{len(later)} findings name what is not built yet: ",
-               join((link(f.id, f.id) for f in later), ", "), "."]
+        yield join((
+            f"{len(cases)} searches, the deeper ones, are not in these results: ",
+            element("code", "check --deep --json"), " has them.",
+        ))
+    said = "; ".join(scored(mutants)) if mutants else "that was not asked for this report"
+    yield join(("What notices when a row is broken (", link("mutants", "mutation"), f"): {said}."))
+    if later := [link(finding.id, finding.id) for finding in FINDINGS if finding.later]:
+        yield join(("Findings that name what is not built yet: ", join(later, ", "), "."))
+
+
+def _folded(said: str, which: str, *inside: Html) -> Html:
+    return join((said, fold(join([which]), anchor(which), *inside, folded=True)))
+
+
+def _named(told: str, names: Sequence[str]) -> Iterator[Html]:
+    """Yield what is said of some promises, with links to them, if there are any."""
+    if names:
+        links = join((link(name, anchor("property", name)) for name in names), ", ")
+        yield join((f"{told} ({len(names)}): ", links, "."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from model_checks.cases import Case
 from model_checks.models import CASES, NETWORKS
@@ -18,12 +18,12 @@ from model_checks.report.markup import (
     row,
     table,
 )
-from model_checks.report.outcomes import model_row, told_run
+from model_checks.report.outcomes import at, model_row, to_network, told_run
 from model_checks.report.protocol_part import network_of
 from model_checks.report.results import Results
 from model_checks.report.start import subject_anchor
 
-HELD_HEADINGS = ("property", "network", "kind", "proved", "holds at", "refuted at")
+HELD_HEADINGS = ("property", "network", "proved", "holds at", "refuted at")
 RUN_HEADINGS = ("network", "size", "result", "verdict", "states", "steps", "depth", "time")
 
 
@@ -39,7 +39,7 @@ def subject_page(subject: Subject, found: Results) -> Iterator[Html]:
         "p", "Proved is said of a network only where the proof is of that network. What holds or"
         " is refuted, does so at the sizes that stand there.", class_="soft",
     )
-    yield table(HELD_HEADINGS, _held(subject), "cards")
+    yield table(HELD_HEADINGS, _held(subject), "cards held")
     yield element("h2", "Searches and proofs", id=anchor("runs", subject.name))
     yield table(RUN_HEADINGS, _runs(subject, found), "cards models")
     yield element("h2", "Networks", id=anchor("networks", subject.name))
@@ -58,34 +58,39 @@ def subject_page(subject: Subject, found: Results) -> Iterator[Html]:
 
 
 def _held(subject: Subject) -> Iterator[Html]:
-    """Yield a row for each property in each network, our networks before the variants."""
+    """Yield a row for each network and outcome, our networks before the variants."""
     asked: dict[tuple[str, str], list[Answer]] = {}
     for answer in subject.answers:
-        asked.setdefault((answer.property, answer.network), []).append(answer)
-    for (name, network), told in sorted(asked.items(), key=lambda each: each[1][0].variant):
-        by = {
-            word: [a for a in told if a.verdict in verdicts] for word, verdicts in (
-                ("proved", ("proved", "not inductive")),
-                ("holds", ("holds", "reached", "not reached", "open")),
-                ("refuted", ("refuted",)),
-            )
-        }
-        variant = any(a.variant for a in told)
-        cells = (
-            name,
-            join((link(network, anchor("network", network)) if network in NETWORKS else network,
-                  " (variant)" * variant)),
-            told[0].kind.replace("_", " "),
-            join(element("div", f"{a.result}, by {a.model.engine}") for a in by["proved"]),
-            join(element("div", _at(a)) for a in by["holds"]),
-            join(element("div", told_run(a), f" at {a.size}") for a in by["refuted"]),
+        asked.setdefault((answer.network, answer.property), []).append(answer)
+    alike: dict[tuple[bool, str, str, str, str], list[str]] = {}
+    for (network, name), told in asked.items():
+        kind = told[0].kind.replace("_", " ")
+        key = (
+            all(a.variant for a in told), network,
+            _lines(told, "proved", "not inductive"),
+            _lines(told, "holds", "reached", "not reached, as expected", "open"),
+            _lines(told, "refuted"),
         )
-        yield row(HELD_HEADINGS, cells)
+        alike.setdefault(key, []).append(f"{name} ({kind})")
+    listed = [*subject.networks, *(network for network, _ in asked)]  # proofs have names as well
+    order = sorted(alike, key=lambda key: (key[0], listed.index(key[1])))
+    for key in order:
+        variant, network, *cells = key
+        names = alike[key]
+        shown = join((to_network(network), " (variant)" if variant else ""))
+        yield row(HELD_HEADINGS, (", ".join(names), shown, *cells))
 
 
-def _at(answer: Answer) -> str:
-    said = "" if answer.verdict == "holds" else f"{answer.result} at "
-    return f"{said}{answer.size}{' (no node accepts it)' if answer.illegal else ''}"
+def _lines(told: Sequence[Answer], *verdicts: str) -> Html:
+    """Return the answers with these verdicts, a line for each."""
+    return join(element("div", _at(a)) for a in told if a.verdict in verdicts)
+
+
+def _at(answer: Answer) -> Html:
+    if answer.verdict in ("proved", "not inductive"):
+        return join((f"{answer.result}, by {answer.model.engine}",))
+    said = () if answer.verdict == "holds" else (told_run(answer), " at ")
+    return join((*said, at(answer)))
 
 
 def _runs(subject: Subject, found: Results) -> Iterator[Html]:
@@ -106,4 +111,4 @@ def _runs(subject: Subject, found: Results) -> Iterator[Html]:
 def _not_run(case: Case) -> tuple[str, ...]:
     refused = illegal(case)
     size = f"{size_of(case)} (no node accepts it)" if refused else size_of(case)
-    return (case.network.name, size, "not in these results", "", "", "", "", "")
+    return (to_network(case.network.name), size, "not in these results", "", "", "", "", "")

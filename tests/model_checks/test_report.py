@@ -163,8 +163,10 @@ def test_every_promise_is_on_the_start_page_the_weakest_first(
     assert [p.grade for p in listed] == sorted(p.grade for p in listed)
     assert {p.spec.name for p in listed} == {p.name for p in PROPERTIES}
     text = read[START].text
-    places = [text.index(f" {p.spec.name} {evidence.GRADES[p.grade]}") for p in listed]
+    places = [text.index(f" {p.spec.name} {p.spec.meaning} ") for p in listed]
     assert places == sorted(places)
+    for one, place, end in zip(listed, places, [*places[1:], len(text)], strict=True):
+        assert evidence.GRADES[one.grade] in text[place:end]
 
 
 def test_rows_that_run_nowhere_are_counted(read: dict[str, Reader]) -> None:
