@@ -62,7 +62,7 @@ def _held(subject: Subject) -> Iterator[Html]:
     asked: dict[tuple[str, str], list[Answer]] = {}
     for answer in subject.answers:
         asked.setdefault((answer.network, answer.property), []).append(answer)
-    alike: dict[tuple[bool, str, str, str, str], list[str]] = {}
+    alike: dict[tuple[bool, str, Html, Html, Html], list[str]] = {}
     for (network, name), told in asked.items():
         kind = told[0].kind.replace("_", " ")
         key = (
