@@ -88,11 +88,14 @@ class Trace:
         told += _numbered(self.steps, 1)
         if self.loop:
             told += ["         from here for ever:", *_numbered(self.loop, len(self.steps) + 1)]
-        elif self.loop is not None:
-            told.append("         from here nothing has to happen any more")
-        if self.kind == "always_can":
-            told.append("         from here it cannot come any more")
-        return told
+        return told + [f"         {self.end}"] * bool(self.end)
+
+    @property
+    def end(self) -> str:
+        """What the last state has to do with the property, where that does not show in it."""
+        if self.loop is not None:
+            return "" if self.loop else "from here nothing has to happen any more"
+        return "from here it cannot come any more" if self.kind == "always_can" else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the states for machines: the first, and what each step and the loop's change."""

@@ -1,7 +1,7 @@
 "use strict";
 
 // The whole run is here: its first state, its steps as text, and how many of them are taken.
-const run = { first: 0, steps: [], position: 0, loop: null };
+const run = { first: 0, steps: [], position: 0, loop: null, end: "" };
 let about = null;
 let runs = [];
 let asked = 0;
@@ -43,7 +43,8 @@ async function attempt(work) {
 
 const show = () => attempt(async () => {
   const mine = ++asked;
-  const told = await ask({ ask: "at", ...run, only: get("only").value });
+  const { first, steps, position } = run;
+  const told = await ask({ ask: "at", first, steps, position, only: get("only").value });
   if (mine === asked) draw(told);  // an answer that a later question has overtaken is dropped
 });
 
@@ -58,6 +59,7 @@ function take(step) {
   if (run.steps[run.position] !== step) {  // another way than the run at hand
     run.steps = [...run.steps.slice(0, run.position), step];
     run.loop = null;
+    run.end = "";
   }
   go(run.position + 1);
 }
@@ -109,9 +111,8 @@ function drawLanes(told) {
       ...told.lanes.map((lane) => (lane === step.lane
         ? make("td", { "data-lane": lane }, ...stepText(step)) : make("td", {})))));
   }
-  if (run.loop !== null && run.loop === run.steps.length) {
-    rows.push(make("tr", {}, make("td", { colspan: told.lanes.length + 1, class: "loop" },
-      "from here nothing has to happen any more")));
+  if (run.end && told.begin + told.steps.length === told.total) {
+    rows.push(make("tr", {}, make("td", { colspan: told.lanes.length + 1, class: "loop" }, run.end)));
   }
   get("lanes").replaceChildren(make("table", { class: "lanes" },
     make("thead", {}, head), make("tbody", {}, ...rows)));
@@ -211,9 +212,9 @@ function drawRows() {
   }));
 }
 
-function load(told) {
-  Object.assign(run, { first: told.first, steps: told.steps, loop: told.loop, position: 0 });
-  get("starts").value = told.first < about.starts.length ? String(told.first) : "";
+function load({ first, steps, loop, end }) {
+  Object.assign(run, { first, steps, loop, end, position: 0 });
+  get("starts").value = first < about.starts.length ? String(first) : "";
   show();
 }
 
@@ -258,7 +259,7 @@ async function begin() {
   get("go").addEventListener("change", () => go(Number(get("go").value) || 0));
   get("only").addEventListener("input", show);
   get("starts").addEventListener("change", () => load(
-    { first: Number(get("starts").value), steps: [], loop: null }));
+    { first: Number(get("starts").value), steps: [], loop: null, end: "" }));
   get("check").addEventListener("click", runChecks);
   get("runs").addEventListener("change", () => {
     if (get("runs").value !== "") load(runs[Number(get("runs").value)]);

@@ -244,5 +244,5 @@ class ModelView:
             "length": length(len(trace.steps), trace.loop), "first": self.starts.index(first),
             "start": self._start(first),
             "steps": [str(moved.step) for moved in (*trace.steps, *(trace.loop or ()))],
-            "loop": None if trace.loop is None else len(trace.steps),
+            "loop": len(trace.steps) if trace.loop else None, "end": trace.end,
         }

@@ -109,7 +109,7 @@ class TraceView:
         return {
             "position": position, "total": len(self.steps), "begin": begin, "lanes": self.lanes,
             "steps": [_step(n, self.steps[n]) for n in range(begin, end)],
-            "tables": tables(held, PROTOCOL.cells, self._label),
+            "tables": tables(held, PROTOCOL.cells, self._label, tuple(self.names.values())),
             "line": _line(self.steps[position - 1].line) if position else {},
         }
 

@@ -60,9 +60,10 @@ def _label(sort: str, value: Value) -> str:
 
 
 def tables(
-    held: Iterable[Held], cells: Mapping[str, Cell], label: Callable[[str, Value], str] = _label
+    held: Iterable[Held], cells: Mapping[str, Cell], label: Callable[[str, Value], str] = _label,
+    order: Sequence[str] = (),
 ) -> list[Answer]:
-    """Return a state as tables; ``label`` names an individual of a sort.
+    """Return a state as tables; ``label`` names an individual of a sort, ``order`` has columns.
 
     A column for each individual of the first index. Cells with no other index share a table, a row
     for each cell; any other cell has its own, a row for what else it is indexed by.
@@ -79,6 +80,8 @@ def tables(
         found.setdefault(title, {}).setdefault(row, {})[column] = each
         if column not in columns.setdefault(title, []):
             columns[title].append(column)
+    for listed in columns.values():
+        listed.sort(key=lambda column: order.index(column) if column in order else len(order))
     titles = sorted(found, key=lambda title: title in cells)  # those with one index come first
     return [_table(title, columns[title], found[title], cells) for title in titles]
 
