@@ -122,6 +122,8 @@ def test_a_step_a_way_back_and_another_way(opened: Browser, ring: str) -> None:
     moved(opened, 2)
     opened.click("#lanes tbody tr:first-child button")
     moved(opened, 1)
+    opened.click("#enabled button[data-step='Serve(p=0)']")
+    opened.wait(f"{STATUS} === 'step 2 of 2: Serve(p=0)'")
     opened.click("#restart")
     opened.wait(f"{STATUS} === 'step 0 of 2, the first state'")
 

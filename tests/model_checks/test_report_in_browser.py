@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -59,17 +58,19 @@ def opened(window: Browser, folder: Path, request: pytest.FixtureRequest) -> Ite
     assert list(elsewhere) == []
 
 
-def where(browser: Browser, target: str) -> dict[str, Any]:
-    """Return what is known of the element with an id: tag, text, top edge, whether it shows."""
-    found = browser.evaluate(
-        "(e => { const box = e.getBoundingClientRect(); return {hash: location.hash.slice(1),"
-        " tag: e.tagName.toLowerCase(), text: e.innerText, top: box.top,"
-        " shown: box.height > 0 && box.top < innerHeight && box.bottom > 0 }; })"
+def shown(browser: Browser, target: str) -> tuple[str, str]:
+    """Wait until the element with an id shows, and return its tag and its text."""
+    browser.wait(
+        "(e => { if (!e) return false; const box = e.getBoundingClientRect(); return"
+        " box.height > 0 && box.top < innerHeight && box.bottom > 0; })"
         "(document.getElementById(arguments[0]))",
         target,
     )
-    assert isinstance(found, dict)
-    return found
+    found = browser.evaluate(
+        "(e => [e.tagName.toLowerCase(), e.innerText])(document.getElementById(arguments[0]))",
+        target,
+    )
+    return found[0], found[1]
 
 
 @pytest.mark.parametrize("name", TRIED)
@@ -93,7 +94,8 @@ def test_a_step_of_a_counterexample_leads_to_its_row(opened: Browser, folder: Pa
     """Catches a finding that does not lead to its run, or a run that does not lead to its rows."""
     opened.open(folder / "findings.html")
     opened.click("#F-16 dd a[href*='#trace-']")
-    assert where(opened, opened.evaluate("location.hash.slice(1)"))["shown"]
+    opened.wait("location.pathname.includes('/subject-')")
+    shown(opened, opened.evaluate("location.hash.slice(1)"))
     box = "details[open] svg a[href*='#row-']"
     target = opened.evaluate(
         "document.querySelector(arguments[0]).getAttribute('href').split('#')[1]", box
@@ -102,9 +104,10 @@ def test_a_step_of_a_counterexample_leads_to_its_row(opened: Browser, folder: Pa
         "document.querySelector(arguments[0]).lastElementChild.textContent", box
     )
     opened.click(f"{box} text:last-child")
-    row = where(opened, target)
-    assert (row["hash"], row["tag"], row["shown"]) == (target, "tr", True)
-    assert event.partition(".")[2].partition("#")[0] in row["text"]
+    opened.wait("location.pathname.includes('/table-')")
+    tag, text = shown(opened, target)
+    assert tag == "tr"
+    assert event.partition(".")[2].partition("#")[0] in text
 
 
 def test_what_is_folded_away_opens_when_a_link_leads_into_it(
@@ -136,7 +139,7 @@ def test_the_search_leads_to_a_row(opened: Browser) -> None:
     )
     opened.click(f"#found a[href='{target}']")
     opened.wait("location.pathname.endsWith('table-session.html')")
-    assert where(opened, target.partition("#")[2])["shown"]
+    shown(opened, target.partition("#")[2])
 
 
 def test_the_search_says_when_it_finds_nothing(opened: Browser) -> None:

@@ -94,6 +94,17 @@ def test_an_end_in_which_nothing_has_to_happen_is_said(told: Told) -> None:
     assert lines[-1] == "         from here nothing has to happen any more"
 
 
+def test_a_goal_that_is_lost_is_said(told: Told) -> None:
+    """Catches a counterexample whose last state looks like any other."""
+    serve = '        Move("Serve(p: Peer)", ("at == p",), {"served[p]": "True", "at": "none"}),\n'
+    assert serve in RING
+    lost = RING.replace(serve, "").replace('"any(served[p] for p in Peer)", "liveness"',
+                                           '"at == none", "always_can"')
+    lines = told(lost).splitlines()
+    at = lines.index("  Served: 1 step")
+    assert lines[at + 4] == "         from here it cannot come any more"
+
+
 def test_witnesses_are_shown_when_they_are_asked_for(told: Told) -> None:
     """Catches a witness that cannot be seen, and one that fills the output unasked."""
     assert "  CanServe: 2 steps" not in told(RING)
