@@ -98,8 +98,12 @@ class Trace:
         return "from here it cannot come any more" if self.kind == "always_can" else ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the states for machines: the first, and what each step and the loop's change."""
+        """Return the states for machines: the first, and what each step and the loop's change.
+
+        A loop says itself how the run ends; where there is none, ``end`` says it if need be.
+        """
         return {
+            "end": self.end,
             "first": {place(slot): value for slot, value in self.first.items()},
             "changed": [
                 {place(change.slot): [change.before, change.after] for change in moved.changes}

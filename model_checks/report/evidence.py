@@ -313,15 +313,24 @@ NOTICED = (
     ("a property of a network, or a proof", ("property", "proof")),
     ("a pinned number of states only", ("counts",)),
     ("a static check of the tables", ("refused", "static")),
-    ("the record only, which says the row again", ("record",)),
+    ("a record only, which says the row again", ("record",)),
     ("nothing", ("survived",)),
 )
 
 
 def score(mutants: Sequence[Mutant]) -> list[tuple[str, int]]:
-    """Return by what the changes of the tables are noticed; those that change nothing are out."""
+    """Return by what the changes of the tables are noticed; those that change nothing are out.
+
+    A sample of mutants asks no network about what a record has noticed: that is said.
+    """
     counts: Counter[str] = Counter(
         "property" if mutant.twice and mutant.verdict == "record" else mutant.verdict
         for mutant in mutants
     )
-    return [(told, sum(counts[verdict] for verdict in verdicts)) for told, verdicts in NOTICED]
+    found = [(told, sum(counts[verdict] for verdict in verdicts)) for told, verdicts in NOTICED]
+    if any(mutant.twice for mutant in mutants):
+        return found
+    return [
+        (f"{told}; networks and proofs were not asked after it", number)
+        if told.startswith("a record") else (told, number) for told, number in found
+    ]

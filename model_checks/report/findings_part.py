@@ -141,16 +141,18 @@ def _states(run: Run) -> Iterator[Html]:
         return
     steps = [*run.steps, *run.loop]
     items = [
-        element("li", _code(step), lines(changed))
+        element("li", _code(step), element("div", lines(changed), class_="soft"))
         for step, changed in zip(steps, run.changes, strict=False)
     ]
     if run.loop:
         items[len(run.steps)] = element(
             "li", element("b", "From here for ever:", class_="bad"), element("br"),
-            *(_code(run.loop[0]), lines(run.changes[len(run.steps)])),
+            _code(run.loop[0]), element("div", lines(run.changes[len(run.steps)]), class_="soft"),
         )
     yield element("p", "What each step changes:")
     yield element("ol", *items)
+    if run.end:
+        yield element("p", f"{run.end[0].upper()}{run.end[1:]}.", class_="bad")
 
 
 def _code(text: str) -> Html:

@@ -23,6 +23,7 @@ class Run:
     loop: tuple[str, ...] = ()
     changes: tuple[tuple[str, ...], ...] = ()
     """What each step and then each of the loop has changed; empty where the results do not say."""
+    end: str = ""
 
 
 @frozen
@@ -44,6 +45,8 @@ class Model:
     farthest: Mapping[str, tuple[str, ...]] = field(factory=dict)
     changes: Mapping[str, tuple[tuple[str, ...], ...]] = field(factory=dict)
     """What each step of a counterexample, or of how far a run comes, has changed."""
+    ends: Mapping[str, str] = field(factory=dict)
+    """What the last state of a counterexample has to do with its property, where that is hidden."""
     note: str = ""
 
     @property
@@ -54,14 +57,14 @@ class Model:
     def run(self, name: str) -> Run | None:
         """Return the counterexample of a property; None if there is none to show."""
         steps, start = self.traces.get(name, ()), self.starts.get(name, ())
-        changes = self.changes.get(name, ())
+        changes, end = self.changes.get(name, ()), self.ends.get(name, "")
         if name in self.loops:
             loop = self.loops[name]
-            return Run(f": {length(len(steps), loop)}", start, steps, loop, changes)
+            return Run(f": {length(len(steps), loop)}", start, steps, loop, changes, end)
         if steps:
-            return Run(f" in {length(len(steps), None)}", start, steps, (), changes)
+            return Run(f" in {length(len(steps), None)}", start, steps, (), changes, end)
         if name in self.farthest:
-            return Run(" from the first state on", start, self.farthest[name], (), changes)
+            return Run(" from the first state on", start, self.farthest[name], (), changes, end)
         return None
 
 
@@ -104,8 +107,10 @@ def _model(found: Mapping[str, Any]) -> Model:
     plain: dict[str, Any] = {n: str(found[n]) for n in ("name", "engine", "result", "note")}
     plain |= {name: int(found[name]) for name in ("distinct", "generated", "depth")}
     plain |= {name: _runs(found.get(name, {})) for name in ("starts", "loops", "farthest")}
+    states = found.get("states", {})
+    ends = {str(name): str(run.get("end", "")) for name, run in states.items()}
     return Model(
-        **plain, traces=_runs(found["traces"]), changes=_changes(found.get("states", {})),
+        **plain, ends=ends, traces=_runs(found["traces"]), changes=_changes(states),
         expected=bool(found["expected"]), seconds=float(found["seconds"]),
         faults=tuple(str(line) for line in found["faults"]),
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -27,6 +31,7 @@ from tests.model_checks.test_traces import RING
 from tests.model_checks.trace_files import NODE, place, written
 
 COMMIT = str(two_phase_commit.__file__)
+ROOT = Path(command.__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -374,6 +379,21 @@ def test_a_bad_question_is_one_line(served: Server, body: bytes) -> None:
     assert status == 400
     assert "\n" not in answer["error"]
     assert ask(served, ask="about")[0] == 200
+
+
+def test_the_command_says_where_the_page_is_and_ends_when_it_is_told() -> None:
+    """Catches an address that is printed when it is over, and a traceback at the end."""
+    command_line = [sys.executable, "-m", "model_checks", "explore", "two_phase_commit", "--web"]
+    with subprocess.Popen(
+        command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with urlopen(url, timeout=10) as page:  # noqa: S310 - the address is our own
+            assert b"<title>Explorer</title>" in page.read()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_a_port_that_is_taken_is_one_line(served: Server, commit: ModelView) -> None:

@@ -304,6 +304,11 @@ def test_a_run_that_is_stuck_from_the_start_is_shown_as_far_as_it_comes() -> Non
     assert f"At the start: <code>{chosen[0]}</code>" in text
     assert text.count("<svg") == 1
     assert re.search(r">peer \d \(faulty\)<", text)
+    ended = evolve(model, changes={"FreshStartSigns": ((),) * len(far)},
+                   ends={"FreshStartSigns": "from here it cannot come any more"})
+    text = "".join(findings_part.Part(results.Results(True, (ended,))).counterexamples(
+        {case.network.name}))
+    assert text.endswith("From here it cannot come any more.</p></div></details>")
 
 
 def test_only_moves_of_liars_are_drawn_as_lies() -> None:
@@ -357,7 +362,9 @@ def test_the_score_is_what_properties_notice(found: results.Results) -> None:
     files = report(found, mutants)
     text = Reader(files["mutants.html"]).text
     assert "2 of 5 (40 %): noticed by a property of a network, or a proof" in text
-    assert "1 of 5 (20 %): noticed by the record only" in text
+    assert "1 of 5 (20 %): noticed by a record only, which says the row again" in text
+    assert "were not asked" not in text
+    assert "were not asked" in "".join(line for line, _ in evidence.score(mutants[1:3]))
     assert "Survivors: 1 mutant b x no reason given" in text
     assert "2 of 5 (40 %): noticed by a property" in Reader(files[START]).text
 
@@ -380,9 +387,11 @@ def test_the_command_writes_the_folder(found: results.Results, tmp_path: Path) -
     told = [asdict(model) for model in found.models]
     for each in told:  # as check --json has it: states and not their text
         each["states"] = {
-            name: {"changed": [dict(_parsed(line) for line in lines) for lines in changed]}
+            name: {"end": each["ends"][name],
+                   "changed": [dict(_parsed(line) for line in lines) for lines in changed]}
             for name, changed in each.pop("changes").items()
         }
+        del each["ends"]
     source, target = tmp_path / "check.json", tmp_path / "out"
     source.write_text(json.dumps({"holds": True, "models": told}), encoding="utf-8")
     for _ in range(2):  # a folder that is there is written over
