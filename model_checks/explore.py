@@ -13,11 +13,13 @@ from model_checks.engines.oracle import Instance, Oracle, State, StateView, Step
 from model_checks.system import Action
 from model_checks.traces import Traces, place, written
 from model_checks.user_spec import instance_of
-from spec.language.assembly import Guard
+from spec.language.assembly import Guard, children
 from spec.language.interpreter import Environment, Value, evaluate
-from spec.language.ir import Compare, Constant, Equal, Node, Not, Quantified, Read
+from spec.language.ir import Constant, Node, Quantified, Read
 
 HELP = "a number takes that step, b goes back, q ends"
+MAX_READINGS = 6
+"""So many values are told of a false conjunct: of a formula with a long meaning, the first."""
 SHOWN_FALSE = 3
 """Choices of one action that the console lists with their false conjuncts."""
 
@@ -72,9 +74,14 @@ class FalseConjunct:
 def false_conjuncts(action: Action, view: StateView, chosen: Environment) -> list[FalseConjunct]:
     """Return every conjunct of an action's guard that keeps this choice of parameters back."""
     return [
-        FalseConjunct(guard.text, tuple(_readings(guard.formula, view, chosen)))
+        FalseConjunct(guard.text, _told(guard, view, chosen))
         for guard in action.guards if not _holds(guard, view, chosen)
     ]
+
+
+def _told(guard: Guard, view: StateView, chosen: Environment) -> tuple[str, ...]:
+    readings = dict.fromkeys(_readings(guard.formula, view, chosen))
+    return tuple(readings)[:MAX_READINGS]
 
 
 def _holds(guard: Guard, view: StateView, chosen: Environment) -> bool:
@@ -86,22 +93,27 @@ def _holds(guard: Guard, view: StateView, chosen: Environment) -> bool:
 
 
 def _readings(node: Node, view: StateView, chosen: Environment) -> Iterator[str]:
-    """Yield what a comparison has compared: cells, counts and constants with their values."""
-    if isinstance(node, Not):
-        yield from _readings(node.body, view, chosen)
-    elif isinstance(node, Equal | Compare):
-        for side in (node.left, node.right):
-            yield from _readings(side, view, chosen)
-    elif isinstance(node, Read):
+    """Yield what a formula has asked for: cells, counts and constants, with their values."""
+    if isinstance(node, Read | Constant | Quantified):
         try:
-            index = tuple(evaluate(term, view, chosen) for term in node.index)
-            yield f"{place((node.cell, index))} is {written(view.read(node.cell, index))}"
+            yield from _reading(node, view, chosen)
         except (TypeError, LookupError):
             return
-    elif isinstance(node, Quantified) and node.kind == "count":
-        yield f"the count is {written(evaluate(node, view, chosen))}"
+    else:
+        for child in children(node):
+            yield from _readings(child, view, chosen)
+
+
+def _reading(
+    node: Read | Constant | Quantified, view: StateView, chosen: Environment
+) -> Iterator[str]:
+    if isinstance(node, Read):
+        index = tuple(evaluate(term, view, chosen) for term in node.index)
+        yield f"{place((node.cell, index))} is {written(view.read(node.cell, index))}"
     elif isinstance(node, Constant):
         yield f"{node.name} is {view.constant(node.name)}"
+    elif node.kind == "count":
+        yield f"the count is {written(evaluate(node, view, chosen))}"
 
 
 class Walk:
@@ -179,7 +191,8 @@ class Walk:
         if self.states:
             told += [f"  {cell}" for cell in self.cells(self.states[-1])]
         told += [f"  * {verdict}" for verdict in self.verdicts()]
-        told += ["not enabled:", *(f"     - {text}" for text in self.disabled())]
+        if self.states:
+            told += ["not enabled:", *(f"     - {text}" for text in self.disabled())]
         told.append("enabled:" if self.states else "initial states:")
         told += [f"  {n:>3}  {text}" for n, (text, *_) in enumerate(self.choices(), start=1)]
         return told

@@ -207,6 +207,7 @@ function drawRows() {
       make("h3", {}, `${name}: ${row.where}`),
       make("dl", {}, ...list("event", [row.event]), ...list("moves", row.moves ? [row.moves] : []),
         ...list("only if", row.guards), ...list("added here", row.added),
+        ...list("not asked here", row.dropped), ...list("where", row.means),
         ...list("then", row.effects), ...list("fair", row.fair ? ["not put off for ever"] : []),
         ...(row.why ? [make("dt", {}, "why"), make("dd", {}, row.why)] : [])));
   }));

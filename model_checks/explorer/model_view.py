@@ -17,6 +17,7 @@ from model_checks.explorer.view import (
     Held,
     Refused,
     around,
+    meanings,
     row_of,
     tables,
     told_changes,
@@ -68,6 +69,11 @@ class ModelView:
             for action in self.system.actions
             for step in (Step(action.name, c) for c in self.instance.choices(action))
         }
+        definitions = self.system.names.definitions
+        self.meant = {name: f"{d.signature} := {d.text}" for name, d in definitions.items()}
+        """What formulas stand for, and what this network puts in the place of a fact."""
+        for reference, text in self.system.network.given.items():
+            self.meant[reference.partition("[")[0].strip()] = f"{reference} := {text}"
         self.starts: list[State] = list(itertools.islice(self.oracle.initial(), MAX_STARTS + 1))
         if not self.starts:
             raise Unusable(f"{self.system.name}: no initial state meets what is assumed")
@@ -96,9 +102,15 @@ class ModelView:
 
     def _row(self, action: Action) -> Answer:
         rule = rule_of(action, PROTOCOL.machines)
+        texts = [guard.text for guard in action.guards]
         if rule is not None:
-            asked = [g.text for g in action.guards if g.text not in rule.row.only_if]
-            return {**row_of(rule), "added": asked, "fair": action.fair}
+            asked = rule.row.only_if
+            return {
+                **row_of(rule), "fair": action.fair,
+                "added": [text for text in texts if text not in asked],
+                "dropped": [text for text in asked if text not in texts],
+                "means": meanings((*texts, *asked), self.meant),
+            }
         moves = (m for m in self.system.network.moves if m.event.partition("(")[0] == action.name)
         move = next(moves, None) if action.origin == "adversary" else None
         told: Answer = {
@@ -106,9 +118,9 @@ class ModelView:
                 action.origin, action.origin
             ),
             "moves": "", "event": move.event if move else action.name,
-            "guards": [guard.text for guard in action.guards], "added": [], "fair": action.fair,
+            "guards": texts, "added": [], "dropped": [], "fair": action.fair,
             "effects": [f"{c} := {v}" for c, v in move.then.items()] if move else [],
-            "why": move.why if move else "",
+            "why": move.why if move else "", "means": meanings(texts, self.meant),
         }
         if action.origin == "crash":
             told["effects"] = sorted({f"{u.cell} goes back to its first value"

@@ -16,6 +16,7 @@ from model_checks.explorer.view import (
     Held,
     Refused,
     around,
+    meanings,
     row_of,
     tables,
     told_changes,
@@ -25,6 +26,7 @@ from model_checks.replay import Node
 from model_checks.trace_log import Line, Place, Refusal, first_value, show
 from model_checks.trace_log import Unusable as NoTrace
 from model_checks.traces import Change, written
+from spec.language.assembly import Rule
 from spec.language.interpreter import Value
 from spec.protocol import PROTOCOL
 
@@ -91,8 +93,14 @@ class TraceView:
             "refused": self.refused,
             "size": ", ".join(f"{name}: {written(own)}" for own, name in self.names.items()),
             "starts": [], "more_starts": False,
-            "rows": {n: {**row_of(rule), "added": [], "fair": False} for n, rule in rules.items()},
+            "rows": {name: self._row(rule) for name, rule in rules.items()},
         }
+
+    def _row(self, rule: Rule) -> Answer:
+        defined = PROTOCOL.names.definitions
+        meant = {name: f"{d.signature} := {d.text}" for name, d in defined.items()}
+        means = meanings(rule.row.only_if, meant)
+        return {**row_of(rule), "added": [], "dropped": [], "fair": False, "means": means}
 
     def at(self, question: Mapping[str, Any]) -> Answer:
         """Return the state after ``position`` lines, and the lines around it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from typing import Protocol as Interface
@@ -122,6 +123,21 @@ def told_changes(changes: Iterable[Change]) -> list[Answer]:
         {"cell": place(c.slot), "before": written(c.before), "after": written(c.after)}
         for c in changes
     ]
+
+
+def meanings(texts: Iterable[str], meant: Mapping[str, str]) -> list[str]:
+    """Return what the names in some texts stand for, and the names in these, each once.
+
+    ``meant`` has the whole line for each name.
+    """
+    found: dict[str, str] = {}
+    waiting = list(texts)
+    for text in waiting:
+        for name in re.findall(r"\w+", text):
+            if name in meant and name not in found:
+                found[name] = meant[name]
+                waiting.append(meant[name].partition(" := ")[2])
+    return list(found.values())
 
 
 def row_of(rule: Rule) -> Answer:

@@ -151,6 +151,12 @@ def test_rows_say_where_they_stand() -> None:
     rows = ModelView(subject_of("signing", [], []), 10_000).about()["rows"]
     assert rows["Forge"]["why"] == "a liar votes for everything"
     assert "not faulty[p]" in rows["session.Release"]["added"]
+    begin = rows["session.Begin"]
+    assert any("may_lock(" in guard for guard in begin["guards"])
+    assert [line.partition("(")[0] for line in begin["means"]].count("certified") == 1
+    assert "is_member[p, e, a] := True" in begin["means"], "what stands in for a fact"
+    assert "is_member[p, e, a]" in begin["dropped"]
+    assert "session_digest[p, e, a] == d" in begin["dropped"], "the network leaves it out"
     crashing = next(
         case for case in CASES if any(a.origin == "crash" for a in close(case.network).actions)
     )
