@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from model_checks import user_spec
@@ -69,11 +69,6 @@ class ModelView:
             for action in self.system.actions
             for step in (Step(action.name, c) for c in self.instance.choices(action))
         }
-        definitions = self.system.names.definitions
-        self.meant = {name: f"{d.signature} := {d.text}" for name, d in definitions.items()}
-        """What formulas stand for, and what this network puts in the place of a fact."""
-        for reference, text in self.system.network.given.items():
-            self.meant[reference.partition("[")[0].strip()] = f"{reference} := {text}"
         self.starts: list[State] = list(itertools.islice(self.oracle.initial(), MAX_STARTS + 1))
         if not self.starts:
             raise Unusable(f"{self.system.name}: no initial state meets what is assumed")
@@ -100,6 +95,11 @@ class ModelView:
         told = ", ".join(self.traces.chosen(state))
         return told or ("False or none everywhere" if self.traces.open else "the only one")
 
+    def _means(self, texts: Iterable[str]) -> list[str]:
+        """Return what the names in some texts stand for: formulas, and facts that are given."""
+        defined = ((d.signature, d.text) for d in self.system.names.definitions.values())
+        return meanings(texts, defined, self.system.network.given.items())
+
     def _row(self, action: Action) -> Answer:
         rule = rule_of(action, PROTOCOL.machines)
         texts = [guard.text for guard in action.guards]
@@ -109,7 +109,7 @@ class ModelView:
                 **row_of(rule), "fair": action.fair,
                 "added": [text for text in texts if text not in asked],
                 "dropped": [text for text in asked if text not in texts],
-                "means": meanings((*texts, *asked), self.meant),
+                "means": self._means((*texts, *asked)),
             }
         moves = (m for m in self.system.network.moves if m.event.partition("(")[0] == action.name)
         move = next(moves, None) if action.origin == "adversary" else None
@@ -120,7 +120,7 @@ class ModelView:
             "moves": "", "event": move.event if move else action.name,
             "guards": texts, "added": [], "dropped": [], "fair": action.fair,
             "effects": [f"{c} := {v}" for c, v in move.then.items()] if move else [],
-            "why": move.why if move else "", "means": meanings(texts, self.meant),
+            "why": move.why if move else "", "means": self._means(texts),
         }
         if action.origin == "crash":
             told["effects"] = sorted({f"{u.cell} goes back to its first value"

@@ -97,9 +97,8 @@ class TraceView:
         }
 
     def _row(self, rule: Rule) -> Answer:
-        defined = PROTOCOL.names.definitions
-        meant = {name: f"{d.signature} := {d.text}" for name, d in defined.items()}
-        means = meanings(rule.row.only_if, meant)
+        defined = ((d.signature, d.text) for d in PROTOCOL.names.definitions.values())
+        means = meanings(rule.row.only_if, defined)
         return {**row_of(rule), "added": [], "dropped": [], "fair": False, "means": means}
 
     def at(self, question: Mapping[str, Any]) -> Answer:

@@ -16,6 +16,7 @@ from spec.language.declarations import Cell
 from spec.language.interpreter import Value
 
 Answer = dict[str, Any]
+_NAME = re.compile(r"\w+[(\[]?")
 WINDOW = 200
 """Steps that are told at a time, with the place of the run in the middle."""
 MAX_TABLE_ROWS = 60
@@ -125,18 +126,23 @@ def told_changes(changes: Iterable[Change]) -> list[Answer]:
     ]
 
 
-def meanings(texts: Iterable[str], meant: Mapping[str, str]) -> list[str]:
+def meanings(texts: Iterable[str], *meant: Iterable[tuple[str, str]]) -> list[str]:
     """Return what the names in some texts stand for, and the names in these, each once.
 
-    ``meant`` has the whole line for each name.
+    ``meant`` are signatures or references, each with its text; later ones replace earlier ones.
     """
+    # A value of an enum may have the name of a formula: the bracket tells them apart.
+    lines = {
+        _NAME.findall(left)[0]: (f"{left} := {right}", right) for part in meant
+        for left, right in part
+    }
     found: dict[str, str] = {}
     waiting = list(texts)
     for text in waiting:
-        for name in re.findall(r"\w+", text):
-            if name in meant and name not in found:
-                found[name] = meant[name]
-                waiting.append(meant[name].partition(" := ")[2])
+        for name in _NAME.findall(text):
+            if name in lines and name not in found:
+                found[name], right = lines[name]
+                waiting.append(right)
     return list(found.values())
 
 

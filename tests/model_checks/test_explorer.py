@@ -155,6 +155,8 @@ def test_rows_say_where_they_stand() -> None:
     assert any("may_lock(" in guard for guard in begin["guards"])
     assert [line.partition("(")[0] for line in begin["means"]].count("certified") == 1
     assert "is_member[p, e, a] := True" in begin["means"], "what stands in for a fact"
+    names = [line.partition(" := ")[0] for line in rows["session.Release"]["means"]]
+    assert not [name for name in names if name.startswith("absent(")], "that is a value there"
     assert "is_member[p, e, a]" in begin["dropped"]
     assert "session_digest[p, e, a] == d" in begin["dropped"], "the network leaves it out"
     crashing = next(
