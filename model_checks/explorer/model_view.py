@@ -63,6 +63,9 @@ class ModelView:
         self.oracle = Oracle(self.instance)
         self.traces = Traces(self.instance)
         self.sort = lane_sort(self.system)
+        ours = PROTOCOL.cells.keys() <= self.system.names.cells.keys()
+        self.machines = PROTOCOL.machines if ours else {}
+        """The tables with the rows' texts; a file's own protocol may have rows of the same name."""
         self.actions = {action.name: action for action in self.system.actions}
         self.known = {
             str(step): step
@@ -101,7 +104,7 @@ class ModelView:
         return meanings(texts, defined, self.system.network.given.items())
 
     def _row(self, action: Action) -> Answer:
-        rule = rule_of(action, PROTOCOL.machines)
+        rule = rule_of(action, self.machines)
         texts = [guard.text for guard in action.guards]
         if rule is not None:
             asked = rule.row.only_if

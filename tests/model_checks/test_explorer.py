@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -26,8 +27,10 @@ from model_checks.explorer.trace_view import TraceView
 from model_checks.explorer.view import Answer, Refused
 from model_checks.models import CASES, two_phase_commit
 from model_checks.system import close
+from spec.protocol import PROTOCOL
 from tests.model_checks.made_runs import whole_run
 from tests.model_checks.test_traces import RING
+from tests.model_checks.test_user_spec import TABLE
 from tests.model_checks.trace_files import NODE, place, written
 
 COMMIT = str(two_phase_commit.__file__)
@@ -164,6 +167,21 @@ def test_rows_say_where_they_stand() -> None:
     )
     rows = ModelView(Subject(crashing.instance, crashing), 10_000).about()["rows"]
     assert rows["Crash"]["where"] == "a crash"
+
+
+def test_a_row_of_a_files_own_protocol_is_not_taken_for_one_of_ours(tmp_path: Path) -> None:
+    """Catches the text of this protocol's row beside a step of another protocol."""
+    ours = next(rule for rule in PROTOCOL.machines["swap"].rules if rule.source != rule.target)
+    text = TABLE.replace(" and lamp == lit", "").replace('Table("lamp"', 'Table("swap"')
+    text = text.replace('rows=(("lamp"', 'rows=(("swap"').replace("Darken", ours.event)
+    for old, new in (("lit", ours.source), ("dark", ours.target)):
+        text = re.sub(rf"\b{old}\b", new, text)
+    path = tmp_path / "own.py"
+    path.write_text(text, encoding="utf-8")
+    rows = ModelView(subject_of(str(path), ["Peer=2"], []), 100).about()["rows"]
+    row = rows[f"swap.{ours.event}"]
+    assert row["where"] == ours.name
+    assert row["why"] == ""
 
 
 @pytest.mark.parametrize(
