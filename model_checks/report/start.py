@@ -38,6 +38,9 @@ WORDS = (
         " SAFE-SIGN 1 allows and any number of events, attempts and digests: in the network that"
         " is named, and in no other one."
     )),
+    ("proved in part", (
+        "proved for every size in one of the networks that are asked, only explored in another."
+    )),
     ("explored", (
         "all states of a network were visited, by breadth, at the sizes that are named and at no"
         " other ones; what is not named in a size is one."
