@@ -7,14 +7,17 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from model_checks import local_views
-from model_checks.console import Unusable, table, trace_lines, write
+from model_checks.console import Unusable, table, write
 from model_checks.tables import Report, check_protocol
 from spec.language.assembly import Protocol
 from spec.protocol import PROTOCOL
 
 DEFAULT_MAX_STATES = 20_000_000
+EXPLORER_MAX_STATES = 2_000_000
+"""Fewer: somebody waits in front of the page."""
 
 
 def lines(protocol: Protocol) -> tuple[list[str], bool]:
@@ -87,6 +90,7 @@ def check_networks(arguments: argparse.Namespace) -> int:
 def check_spec(arguments: argparse.Namespace) -> int:
     """Check a user's own spec."""
     from model_checks import user_spec
+    from model_checks.traces import Traces
 
     instance = user_spec.instance_of(arguments.spec, arguments.sort, arguments.const)
     symmetry, records = tuple(arguments.symmetry), arguments.records
@@ -94,18 +98,48 @@ def check_spec(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write([json.dumps(user_spec.as_json(instance, result))])
     else:
+        traces = Traces(instance)
         write(user_spec.summary(instance, result))
-        for name, steps in sorted(result.violated.items()):
-            write(trace_lines(name, steps, result.loops.get(name, ())))
+        for trace in traces.violated(result):
+            write(trace.lines())
+        for trace in traces.reached(result) if arguments.traces else ():
+            write(trace.lines())
     return 1 if result.violated or user_spec.unreached(instance, result) else 0
 
 
 def explore(arguments: argparse.Namespace) -> int:
-    """Step through a spec by hand."""
-    from model_checks import user_spec
+    """Step through a spec, or through a network here, by hand; or through the traces of nodes."""
     from model_checks.explore import explore as walk
+    from model_checks.explore import subject_of
 
-    walk(user_spec.instance_of(arguments.spec, arguments.sort, arguments.const), input, write)
+    if bool(arguments.trace) == (arguments.spec is not None):
+        raise Unusable("explore: give a spec, or the traces of nodes with --web --trace")
+    if arguments.web:
+        return serve(arguments)
+    if arguments.trace:
+        raise Unusable("explore: traces are shown by the page: add --web")
+    walk(subject_of(arguments.spec, arguments.sort, arguments.const).instance, input, write)
+    return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve the page of one model, or of traces, until it is interrupted."""
+    from model_checks.explore import subject_of
+    from model_checks.explorer.model_view import ModelView
+    from model_checks.explorer.server import Server
+    from model_checks.explorer.trace_view import TraceView
+
+    if arguments.trace:
+        server = Server(TraceView(arguments.trace), arguments.port)
+    else:
+        subject = subject_of(arguments.spec, arguments.sort, arguments.const)
+        server = Server(ModelView(subject, arguments.max_states), arguments.port)
+    write([server.url, "for this machine only, until Ctrl-C"])
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            write([""])
     return 0
 
 
@@ -113,7 +147,8 @@ def findings(arguments: argparse.Namespace) -> int:
     """Print the findings with their evidence."""
     from model_checks import findings_table
 
-    found = list(findings_table.Table().lines(arguments.only))
+    evidence = findings_table.Table()
+    found = list(evidence.lines(arguments.only))
     if not found:
         raise Unusable(f"no finding is named {arguments.only!r}")
     wrong = [line for line in found if line.fault]
@@ -121,6 +156,7 @@ def findings(arguments: argparse.Namespace) -> int:
         write([json.dumps([line.as_json() for line in found])])
     else:
         write(table([findings_table.HEADINGS, *(line.row() for line in found)]))
+        write(evidence.shown() if arguments.traces else [])
         write([f"{len(found)} lines of evidence, {len(wrong)} faults"])
     return 1 if wrong else 0
 
@@ -147,12 +183,13 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write the report as one HTML file; see ``python -m model_checks.report --help``."""
+    """Write the report as a folder of pages; see ``python -m model_checks.report --help``."""
     from model_checks.report.__main__ import main as run
 
     return run(arguments.rest)
 
 
+SPEC_HELP = "a Python file with a NETWORK; for explore also the name of a network"
 PASSED_ON = {"conformance": conformance, "export": export, "report": report}
 """Commands with a command line of their own."""
 
@@ -168,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
         added.set_defaults(run=run)
         if spec is not None:
-            added.add_argument("spec", nargs=spec or None, help="a Python file with a NETWORK")
+            added.add_argument("spec", nargs=spec or None, help=SPEC_HELP)
             added.add_argument("--sort", action="append", default=[], metavar="Peer=5")
             added.add_argument("--const", action="append", default=[], metavar="T=4")
         return added
@@ -185,10 +222,19 @@ def parser() -> argparse.ArgumentParser:
     checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     checks.add_argument("--symmetry", action="append", default=[], metavar="Peer")
     checks.add_argument("--records", default="Peer", metavar="SORT", help="packed side by side")
-    command("explore", explore, "")
+    checks.add_argument("--traces", action="store_true", help="show the runs to witnesses as well")
+    walks = command("explore", explore, "?")
+    walks.add_argument("--web", action="store_true", help="as a page, for a browser here")
+    walks.add_argument("--port", type=int, default=0, metavar="N", help="of the page; any")
+    walks.add_argument(
+        "--trace", action="append", default=[], type=Path, metavar="HOME/trace",
+        help="a node's trace, instead of a spec; once for each node",
+    )
+    walks.add_argument("--max-states", type=int, default=EXPLORER_MAX_STATES, metavar="N")
     table_of = command("findings", findings, None)
     table_of.add_argument("--only", default="", metavar="F-14")
     table_of.add_argument("--json", action="store_true", help="for machines")
+    table_of.add_argument("--traces", action="store_true", help="show what refutes, with states")
     scored = command("mutants", mutants, None)
     scored.add_argument("--fast", action="store_true", help="a sample that takes seconds")
     scored.add_argument("--sample", type=int, default=0, metavar="N", help="so many, at random")

@@ -82,18 +82,20 @@ class Network:
             and (marked or not any(self.protocol.cells[c].kept == "memory" for c in read))
         }
 
-    def replay(self) -> int:
-        """Replay every line, causes first; returns their number. Raises :class:`Refusal`."""
-        done = 0
+    def replay(self) -> Iterator[tuple[Node, Line, Sequence[tuple[Place, Value]]]]:
+        """Replay every line, causes first, and yield its node and the cells that it changed.
+
+        Raises :class:`Refusal` at the first line that is not legal.
+        """
         while waiting := [node for node in self.nodes.values() if node.next is not None]:
             ready = [(n, line) for n in waiting if (line := n.next) and not self._missing(n, line)]
             if not ready:
                 raise self._stuck(waiting)
             node, line = min(ready, key=lambda entry: entry[1].at)
             self.epochs.agree(line, node.own)
-            self._after(line, node.step(line))
-            done += 1
-        return done
+            changed = node.step(line)
+            self._after(line, changed)
+            yield node, line, changed
 
     def _missing(self, reader: Node, line: Line) -> Place | None:
         """Return a message that the line has read and that its traced sender has not sent yet."""
@@ -139,19 +141,28 @@ def check_traces(
     Raises :class:`Refusal` at the first line that is not legal, :class:`Unusable` when there is
     nothing to judge.
     """
+    places = nodes_of(paths, protocol, ends)
+    nodes = {node.own: node for node in places.values()}
+    lines = sum(1 for _ in Network(nodes, protocol, settings or Settings()).replay())
+    told = [said for path, node in places.items() for said in _verdict(path, node)]
+    return [*told, f"{_count(len(nodes), 'node')}, {lines:,} lines, every step legal"]
+
+
+def nodes_of(
+    paths: Sequence[Path], protocol: Protocol, ends: Mapping[Path, str] | None = None
+) -> dict[Path, Node]:
+    """Return the node of each trace, before its first line. Raises as ``check_traces`` does."""
     ends = ends or {}
     if strange := [path for path in ends if path not in paths]:
         raise Unusable(f"{strange[0]}: an end of a trace that is not among those to be judged")
-    nodes: dict[Value, Node] = {}
-    places: dict[Value, Path] = {}
+    found: dict[Path, Node] = {}
     for path in paths:
         node = Node(read_lines(path, protocol, ends.get(path)), protocol)
-        if node.own in nodes:
-            raise Unusable(f"{path}: the trace of the same node as {places[node.own]}")
-        nodes[node.own], places[node.own] = node, path
-    lines = Network(nodes, protocol, settings or Settings()).replay()
-    told = [said for own, node in nodes.items() for said in _verdict(places[own], node)]
-    return [*told, f"{_count(len(nodes), 'node')}, {lines:,} lines, every step legal"]
+        for other, known in found.items():
+            if known.own == node.own:
+                raise Unusable(f"{path}: the trace of the same node as {other}")
+        found[path] = node
+    return found
 
 
 def _count(number: int, what: str) -> str:

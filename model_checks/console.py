@@ -1,4 +1,4 @@
-"""What the commands print: aligned tables, traces, and how far a long search has come."""
+"""What the commands print: aligned tables, and how far a long search has come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Sequence
 
 from model_checks.engines.explicit import Progress
-from model_checks.engines.oracle import Step
 
 QUIET_SECONDS = 2.0
 """A search that takes longer says how far it is, this often."""
@@ -32,13 +31,6 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 def _aligned(text: str, width: int) -> str:
     number = text.replace(",", "").replace(".", "").removesuffix(" s").isdigit()
     return text.rjust(width) if number else text.ljust(width)
-
-
-def trace_lines(name: str, steps: Sequence[Step], loop: Sequence[Step] = ()) -> list[str]:
-    """Return a trace, a line for each step, and what is repeated for ever after it."""
-    lines = [f"  {name}: {len(steps)} steps"]
-    lines += [f"    {number:>3}  {step}" for number, step in enumerate(steps, start=1)]
-    return lines + [f"    for ever  {step}" for step in loop]
 
 
 class Watch:

@@ -22,7 +22,7 @@ from attrs import asdict, frozen
 from model_checks.cases import Case, ProofCase
 from model_checks.engines.arithmetic import CLAIMS
 from model_checks.models import CASES, CONTROLS, PROOFS
-from model_checks.runner import break_proof, explore_case, judge, prove
+from model_checks.runner import Verdict, break_proof, explore_case, judge, prove
 from model_checks.system import Network
 from spec.findings import FINDINGS, Finding
 from spec.language.assembly import cells_read
@@ -117,7 +117,7 @@ class Table:
     """Gathers the evidence; each model is run once, however many findings it serves."""
 
     def __init__(self) -> None:
-        self.traces: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self.found: dict[str, Verdict] = {}
         self.proofs = cache(self._prove)
 
     def lines(self, only: str = "") -> Iterator[Line]:
@@ -156,9 +156,16 @@ class Table:
             yield Line(finding.id, f"{proof.name}, every size", "z3, cvc5", "proved", "", fault)
 
     def _explore(self, case: Case) -> Mapping[str, tuple[str, ...]]:
-        if case.name not in self.traces:
-            self.traces[case.name] = explore_case(case).traces
-        return self.traces[case.name]
+        if case.name not in self.found:
+            self.found[case.name] = explore_case(case)
+        return self.found[case.name].traces
+
+    def shown(self) -> list[str]:
+        """Return every counterexample that was found, with its states, a network at a time."""
+        return [
+            line for name, verdict in self.found.items() if verdict.shown
+            for line in (f"{name}:", *verdict.shown)
+        ]
 
     def _prove(self, name: str) -> str:
         if name.startswith("control "):

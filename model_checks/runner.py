@@ -23,8 +23,8 @@ from model_checks.engines.one_step import OneStep
 from model_checks.engines.oracle import Instance, Oracle, State, Step, trace_of
 from model_checks.models import CASES, CONTROLS, PROOFS
 from model_checks.records import RECORDS
+from model_checks.traces import Traces
 from spec.language.declarations import SpecError
-from spec.trace_format import reference, show
 
 MAX_STUCK_STATES = 2_000
 """States that are looked at to show how far a stuck run comes."""
@@ -51,8 +51,12 @@ class Verdict:
     """What is repeated for ever after the trace of a liveness property; none: nothing happens."""
     farthest: Mapping[str, tuple[str, ...]] = field(factory=dict)
     """How far a run comes that is stuck from its first state on."""
+    states: Mapping[str, Any] = field(factory=dict)
+    """The first state of each counterexample, and what each of its steps changes."""
     note: str = ""
     counts: Counts | None = None
+    shown: tuple[str, ...] = ()
+    """The counterexamples as lines to print."""
 
     @property
     def as_expected(self) -> bool:
@@ -74,6 +78,7 @@ class Verdict:
             **{name: getattr(self, name) for name in plain}, "expected": self.as_expected,
             "faults": list(self.faults), "seconds": round(self.seconds, 3),
             **{k: {n: list(steps) for n, steps in getattr(self, k).items()} for k in runs},
+            "states": dict(self.states),
         }
 
 
@@ -87,32 +92,28 @@ def explore_case(case: Case, max_states: int = MAX_STATES) -> Verdict:
         result = case.run(max_states, Watch(case.name))
     except SearchTooLarge as error:
         raise Unusable(f"{case.name}: {error}") from None
-    traces = _written(result.violated)
+    runs = Traces(case.instance)
+    traces, shown = _written(result.violated), runs.violated(result)
     stuck = (name for name in result.stuck if traces.get(name) == ())
     farthest = {name: _farthest(case.instance, result.starts[name]) for name in stuck}
     wrong = case.faults(result)
-    for name, steps in traces.items():
-        if any(fault.startswith(f"{name} is violated") for fault in wrong):
-            wrong += [f"{number:>5}  {step}" for number, step in enumerate(steps, start=1)]
+    for trace in shown:
+        if any(fault.startswith(f"{trace.name} is violated") for fault in wrong):
+            wrong += trace.lines()
+    states = {trace.name: trace.as_json() for trace in shown}
+    for name, steps in farthest.items():
+        states[name] = runs.run(name, result.starts[name], steps).as_json()
     return Verdict(
         case.name, "explicit", "refuted" if traces else "holds", tuple(wrong), result.distinct,
         result.generated, result.depth, time.perf_counter() - began, traces,
-        {name: _chosen(case.instance, first) for name, first in sorted(result.starts.items())},
-        _written(result.loops), _written(farthest), counts=Counts.of(result),
+        {name: tuple(runs.chosen(first)) for name, first in sorted(result.starts.items())},
+        _written(result.loops), _written(farthest), states, counts=Counts.of(result),
+        shown=tuple(line for trace in shown for line in trace.lines()),
     )
 
 
 def _written(found: Mapping[str, Sequence[Step]]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(str(step) for step in steps) for name, steps in sorted(found.items())}
-
-
-def _chosen(instance: Instance, first: State) -> tuple[str, ...]:
-    """Return what a first state holds in cells that the network leaves open, where it is true."""
-    return tuple(
-        reference(name, index) if value is True else f"{reference(name, index)} = {show(value)}"
-        for (name, index), value in zip(instance.slots(), first, strict=True)
-        if name in instance.system.rigid and value not in (False, None)
-    )
 
 
 def _farthest(instance: Instance, first: State) -> list[Step]:

@@ -24,6 +24,7 @@ from model_checks.engines.explicit import SearchTooLarge
 from model_checks.engines.oracle import Instance, Result
 from model_checks.questions import check_moves
 from model_checks.system import Network, System, close
+from model_checks.traces import Traces
 from spec.language.assembly import Protocol, children
 from spec.language.declarations import Opt, SpecError
 from spec.language.ir import Constant, Node
@@ -231,7 +232,9 @@ def summary(instance: Instance, result: Result) -> list[str]:
 
 
 def as_json(instance: Instance, result: Result) -> dict[str, Any]:
-    """Return the same for machines."""
+    """Return the same for machines, with the states of every run that was found."""
+    traces = Traces(instance)
+    runs = {"violated": traces.violated(result), "reached": traces.reached(result)}
     return {
         "name": instance.system.name,
         "holds": not result.violated and not unreached(instance, result),
@@ -242,4 +245,5 @@ def as_json(instance: Instance, result: Result) -> dict[str, Any]:
             for kind in ("violated", "loops", "reached")
         },
         "unreached": unreached(instance, result),
+        "states": {kind: {t.name: t.as_json() for t in found} for kind, found in runs.items()},
     }

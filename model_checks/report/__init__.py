@@ -1,6 +1,6 @@
-"""One HTML file that shows the protocol and what the model checks say of it, to read offline.
+"""Pages that show the protocol and what the model checks say of it, to read offline.
 
-``python -m model_checks.report`` writes it: the tables with a chart of each, every property with
-every engine that looked at it, the findings with their counterexamples, and the limits. The file
-loads nothing from outside and runs no script.
+``python -m model_checks report`` writes them: a start page with the weakest evidence first, one
+page a subject with its networks, sizes and counterexamples, the tables with a chart of each, the
+findings, and the limits. Nothing is loaded from outside; the one program on them is the search.
 """

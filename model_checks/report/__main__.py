@@ -1,17 +1,17 @@
-"""Write one offline HTML file with the protocol, the results, the findings and the limits."""
+"""Write the report: a folder of pages with the protocol, the evidence and its limits."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model_checks.console import Unusable
 from model_checks.report import results
-from model_checks.report.page import page
+from model_checks.report.pages import START, report
 
-OUTPUT = Path("report.html")
+OUTPUT = Path("report")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +21,9 @@ def parser() -> argparse.ArgumentParser:
         "--results", type=Path, metavar="FILE", help="of check --json; without it, checks run now"
     )
     found.add_argument("--mutants", type=Path, metavar="FILE", help="of mutants --json")
-    found.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE")
+    found.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="FOLDER", help="is made if it is not there"
+    )
     return found
 
 
@@ -33,17 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scored: tuple[results.Mutant, ...] = ()
         if given.mutants is not None:
             scored = results.mutants(results.parsed(given.mutants), str(given.mutants))
-        text = page(found, scored)
-        try:
-            given.output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise Unusable(f"{given.output}: {error.strerror}") from None
+        _write(given.output, report(found, scored))
     except Unusable as error:
         sys.stderr.write(f"model_checks.report: {error}\n")
         return 2
-    size = len(text.encode()) / 1024
-    sys.stdout.write(f"{given.output}: {len(found.models)} models, {size:,.0f} KiB\n")
+    sys.stdout.write(f"{given.output / START}: {len(found.models)} models\n")
     return 0
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unusable(f"{folder}: {error.strerror}") from None
 
 
 def _read(path: Path) -> results.Results:

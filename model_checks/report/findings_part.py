@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from model_checks import findings_table
 from model_checks.models import CONTROLS
-from model_checks.report.markup import Html, anchor, element, fold, join, link
-from model_checks.report.outcomes import EVERY_SIZE, trace_anchor
-from model_checks.report.results import Model, Results
+from model_checks.report.evidence import EVERY_SIZE
+from model_checks.report.markup import (
+    Html,
+    anchor,
+    element,
+    fold,
+    join,
+    lines,
+    link,
+    scroll,
+)
+from model_checks.report.outcomes import trace_anchor
+from model_checks.report.results import Model, Results, Run
 from model_checks.report.sequence import diagram
 from model_checks.report.state_chart import row_anchor
 from spec.findings import FINDINGS, Finding
@@ -23,24 +33,22 @@ LEGEND = (
 )
 
 
-class Page:
-    """Writes findings and counterexamples; each counterexample is drawn once."""
+class Part:
+    """Writes findings, and counterexamples where they belong."""
 
     def __init__(self, results: Results) -> None:
         self.searches = {m.name: m for m in results.models if m.is_search}
         self.proofs = {m.name: m for m in results.models if not m.is_search}
-        self.drawn: set[str] = set()
 
     def findings(self) -> Iterator[Html]:
         """Yield every finding."""
-        yield element("h2", "Findings", id="findings")
+        yield element("h1", "Findings", id="findings")
         yield element(
             "p",
             "Rules of the sources that fail, and the rule that this protocol has instead. M is the"
             " metanode peer protocol, N is Nano's peering, T is the TSS node architecture.",
         )
-        yield element("p", LEGEND)
-        yield element("nav", *(link(f.id, f.id) for f in FINDINGS))
+        yield element("nav", *(link(f.id, f.id) for f in FINDINGS), aria_label="Findings")
         for finding in FINDINGS:
             yield self._finding(finding)
 
@@ -59,8 +67,7 @@ class Page:
             pairs.append(("shown by", element("div", *(element("div", e) for e in evidence))))
         listed = (join((element("dt", name), element("dd", told))) for name, told in pairs)
         return element(
-            "article", element("h3", finding.id), element("dl", *listed), *self._drawings(finding),
-            id=finding.id,
+            "article", element("h2", finding.id), element("dl", *listed), id=finding.id
         )
 
     def _evidence(self, finding: Finding) -> Iterator[Html]:
@@ -98,21 +105,22 @@ class Page:
         said = f"{model.result} ({model.engine})" if model else "not in these results"
         return join((_code(f"{network}{EVERY_SIZE}"), f", {role}: {said}"))
 
-    def _drawings(self, finding: Finding) -> Iterator[Html]:
-        """Yield the counterexamples of a finding; the first one is unfolded."""
+    def counterexamples(self, networks: Collection[str]) -> Iterator[Html]:
+        """Yield every counterexample that was found in some networks; the first is unfolded."""
         first = True
-        for case in findings_table.variants(finding.id):
-            model = self.searches.get(case.name)
-            for name in case.refuted if model else ():
-                for drawn in self._drawing(model, name, folded=not first) if model else ():
+        for model in self.searches.values():
+            for name in model.traces if model.name.partition(" ")[0] in networks else ():
+                drawn = self._drawing(model, name, folded=not first)
+                if drawn is not None:
+                    if first:
+                        yield element("p", LEGEND)
                     first = False
                     yield drawn
 
-    def _drawing(self, model: Model, name: str, *, folded: bool = True) -> Iterator[Html]:
-        id_, run = trace_anchor(model.name, name), model.run(name)
-        if id_ in self.drawn or run is None:
-            return
-        self.drawn.add(id_)
+    def _drawing(self, model: Model, name: str, *, folded: bool) -> Html | None:
+        run = model.run(name)
+        if run is None:
+            return None
         title = f"{name} fails{run.told}"
         network = model.name.partition(" ")[0]
         told: list[Html] = [join(("Network ", link(network, anchor("network", network)), ". "))]
@@ -120,20 +128,31 @@ class Page:
             told += [join(("At the start: ", join(map(_code, run.start), ", "), ". "))]
         if not model.traces[name] and not run.loop:
             told += [join(["Whatever is done, it is not reached: this is how far a run comes."])]
-        yield fold(
-            join((title, " in ", _code(model.name))), id_, element("p", *told, class_="soft"),
-            element("div", diagram(model.name, run, title), class_="scroll"), folded=folded,
+        return fold(
+            join((title, " in ", _code(model.name))), trace_anchor(model.name, name),
+            element("p", *told, class_="soft"), scroll(diagram(model.name, run, title), title),
+            *_states(run), folded=folded,
         )
 
-    def others(self) -> Iterator[Html]:
-        """Yield the counterexamples that no finding shows."""
-        yield element("h2", "Other counterexamples", id="counterexamples")
-        yield element(
-            "p", "What else the variants break on the way, and variants that no finding is about."
+
+def _states(run: Run) -> Iterator[Html]:
+    """Yield the steps as a list, each with the cells that it changed."""
+    if not run.changes:
+        return
+    steps = [*run.steps, *run.loop]
+    items = [
+        element("li", _code(step), element("div", lines(changed), class_="soft"))
+        for step, changed in zip(steps, run.changes, strict=False)
+    ]
+    if run.loop:
+        items[len(run.steps)] = element(
+            "li", element("b", "From here for ever:", class_="bad"), element("br"),
+            _code(run.loop[0]), element("div", lines(run.changes[len(run.steps)]), class_="soft"),
         )
-        for model in self.searches.values():
-            for name in model.traces:
-                yield from self._drawing(model, name)
+    yield element("p", "What each step changes:")
+    yield element("ol", *items)
+    if run.end:
+        yield element("p", f"{run.end[0].upper()}{run.end[1:]}.", class_="bad")
 
 
 def _code(text: str) -> Html:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model_checks.models import NETWORKS
-from model_checks.report.markup import Html, element, join, link
-from model_checks.report.outcomes import answers
+from model_checks.report.evidence import promises, rows_outside
+from model_checks.report.markup import Html, anchor, element, join, link
 from model_checks.report.results import Results
-from model_checks.report.sequence import rule_of
-from model_checks.report.state_chart import row_anchor
-from model_checks.system import close
 from spec.findings import FINDINGS
-from spec.invariants import PROPERTIES
-from spec.protocol import PROTOCOL
 
 STATED = (
     (
@@ -52,14 +46,13 @@ STATED = (
 
 def limits(results: Results) -> Iterator[Html]:
     """Yield the stated limits."""
-    yield element("h2", "Limits", id="limits")
-    asked = {answer.property for answer in answers(results)}
-    unasked = [prop for prop in PROPERTIES if prop.name not in asked]
+    yield element("h1", "Limits", id="limits")
+    unasked = [promise.spec for promise in promises(results) if not promise.answers]
     items: list[Html] = [element("li", text) for text in STATED]
     names = (link(prop.name, f"property-{prop.name}") for prop in unasked)
     if unasked:
         items.append(element("li", "No model of these results is asked: ", join(names, ", ")))
-    outside = list(rows_outside())
+    outside = [link(f"{t} {n}", anchor("row", t, str(n))) for t, n in rows_outside()]
     if outside:
         items.append(
             element(
@@ -71,18 +64,3 @@ def limits(results: Results) -> Iterator[Html]:
     open_ = (join((link(f.id, f.id), f" ({f.later})")) for f in FINDINGS if f.later)
     items.append(element("li", "Not built yet: ", join(open_, "; ")))
     yield element("ul", *items)
-
-
-def rows_outside() -> Iterator[Html]:
-    """Yield links to the rows that play no part in any network, in the order of the tables."""
-    run = set()
-    for network in NETWORKS.values():
-        for action in close(network).actions:
-            rule = rule_of(action)
-            if rule is not None:
-                run.add((rule.table, rule.number))
-    for machine in PROTOCOL.machines.values():
-        for number in range(1, len(machine.table.rows) + 1):
-            if (machine.table.name, number) not in run:
-                rule = next(r for r in machine.rules if r.number == number)
-                yield link(f"{machine.table.name} {number}", row_anchor(rule))

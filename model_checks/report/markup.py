@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
-VOID = frozenset({"meta", "br"})
+VOID = frozenset({"meta", "br", "link", "input"})
 """Elements without an end tag."""
 
 
@@ -45,14 +45,17 @@ def escape(text: str) -> Html:
     return text if isinstance(text, Html) else Html(html.escape(text))
 
 
-def document(title: str, style: Html, *body: str) -> Html:
-    """Return a whole document; ``style`` is a style sheet, written as it is."""
+def document(title: str, *body: str) -> Html:
+    """Return a whole document of the report, with the style and the program that lie beside it."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
-        Html(f"<style>{style}</style>"),
+        element("link", rel="icon", href="data:,"),
+        element("link", rel="stylesheet", href="style.css"),
+        element("script", src="index.js", defer=""),
+        element("script", src="search.js", defer=""),
     )
     return Html(f"<!DOCTYPE html>\n{element('html', head, element('body', *body), lang='en')}\n")
 
@@ -75,9 +78,15 @@ def fold(title: Html, id_: str, *body: str, folded: bool = False) -> Html:
 
 def table(headings: tuple[str, ...], rows: Iterable[Html], class_: str = "cards") -> Html:
     """Return a table that scrolls by itself where the window is too narrow for it."""
-    head = element("thead", element("tr", *(element("th", name) for name in headings)))
+    names = (element("th", name, scope="col") for name in headings)
+    head = element("thead", element("tr", *names))
     whole = element("table", head, element("tbody", *rows), class_=class_)
-    return element("div", whole, class_="scroll")
+    return scroll(whole, f"table of {headings[0]}")
+
+
+def scroll(wide: Html, label: str) -> Html:
+    """Return what may be wider than the window, to be scrolled by itself, with the keys too."""
+    return element("div", wide, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def row(headings: tuple[str, ...], cells: Iterable[str], **attributes: Attribute) -> Html:
@@ -87,6 +96,17 @@ def row(headings: tuple[str, ...], cells: Iterable[str], **attributes: Attribute
         for heading, cell in zip(headings, cells, strict=True)
     )
     return element("tr", *written, **attributes)
+
+
+def prose(text: str) -> list[Html]:
+    """Return the paragraphs of a docstring; what stands in back-quotes is code."""
+    return [
+        element("p", *(
+            element("code", part) if number % 2 else part
+            for number, part in enumerate(re.split(r"`+([^`]+)`+", paragraph))
+        ))
+        for paragraph in text.split("\n\n")
+    ]
 
 
 def lines(parts: Iterable[str]) -> Html:

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import frozen
-
-from model_checks.cases import Case, ProofCase
-from model_checks.models import CONTROLS, PROOFS
+from model_checks.models import NETWORKS
 from model_checks.mutants import reasons
+from model_checks.report.evidence import (
+    EVERY_SIZE,
+    GRADES,
+    POSSIBLE,
+    Answer,
+    Promise,
+    answers,
+    promises,
+    score,
+    subject_of,
+)
 from model_checks.report.markup import Html, anchor, element, fold, join, link, row, table
 from model_checks.report.results import Model, Mutant, Results
 from model_checks.report.sequence import searched
 from spec.invariants import PROPERTIES, Property
 
-MODEL_HEADINGS = (
-    "model", "asked", "engine", "result", "verdict", "time", "states", "steps", "depth",
-)
+MODEL_HEADINGS = ("model", "asked", "result", "verdict", "states", "steps", "depth", "time")
 PROPERTY_HEADINGS = ("model", "engine", "result", "time", "states")
-SPECIFIED_HEADINGS = ("property", "kind", "meaning", "result", "looked at by")
-EVERY_SIZE = ", every size"
+SPECIFIED_HEADINGS = (
+    "property", "kind", "meaning", "evidence", "proved in", "explored only", "refuted in",
+    "looked at by",
+)
 LOOKERS = ("explicit", "z3", "cvc5", "log validation")
-
-
-@frozen
-class Answer:
-    """What one model says of one property."""
-
-    property: str
-    model: Model
-    result: str
 
 
 def trace_anchor(model: str, prop: str) -> str:
@@ -39,115 +38,75 @@ def trace_anchor(model: str, prop: str) -> str:
     return anchor("trace", model, prop)
 
 
-def answers(results: Results) -> list[Answer]:
-    """Return what each model says of each property that it was asked."""
-    found: list[Answer] = []
-    for model in results.models:
-        case = searched(model.name)
-        if model.is_search and case is not None:
-            found += _searched(model, case)
-        elif model.name.endswith(EVERY_SIZE):
-            found += _proved(model, model.name.removesuffix(EVERY_SIZE))
-        elif model.engine != "explicit":
-            name = model.name.partition(", every n")[0]
-            found.append(Answer(name, model, model.result))
-    return found
-
-
-def _searched(model: Model, case: Case) -> Iterator[Answer]:
-    for prop in case.network.properties:
-        if prop.name in model.traces:
-            run = model.run(prop.name)
-            result = f"refuted{run.told if run else ' from the first state on'}"
-        elif prop.kind == "reachable":
-            reached = prop.name not in case.unreached
-            result = "reached" if reached else "not reached, as expected"
-        else:
-            result = "holds"
-        if not case.whole and prop.name not in model.traces:
-            result = "open: ended before"
-        yield Answer(prop.name, model, result)
-
-
-def _proved(model: Model, network: str) -> Iterator[Answer]:
-    failed = [part.partition(" / ")[0] for part in model.note.split("; ")]
-    for case in (*PROOFS, *CONTROLS):
-        if case.name == network:
-            for name in _obliged(case):
-                if model.result == "holds":
-                    yield Answer(name, model, "holds for every size")
-                elif name in failed:
-                    yield Answer(name, model, f"not inductive: {_step_of(model.note, name)}")
-
-
-def _step_of(note: str, name: str) -> str:
-    pairs = (part.partition(" / ") for part in note.split("; "))
-    return ", ".join(step for lemma, _, step in pairs if lemma == name)
-
-
-def _obliged(case: ProofCase) -> list[str]:
-    """Return the names of the properties that an induction is about."""
-    return list(dict.fromkeys(c.property.name for c in case.induction().properties))
-
-
-def summary(results: Results, mutants: Sequence[Mutant]) -> Iterator[Html]:
-    """Yield the counts of the verdicts."""
-    counts = Counter(model.result for model in results.models)
+def summary(results: Results) -> Iterator[Html]:
+    """Yield the verdict, and how many promises have evidence of each strength."""
     wrong = [model for model in results.models if not model.expected]
     count = f"{len(results.models) - len(wrong)} of {len(results.models)} models are as expected"
+    refuted = sum(model.result == "refuted" for model in results.models)
+    count += f" ({refuted} must be refuted)"
     if results.holds:
-        yield element("p", element("span", "Verdict: good. ", class_="good"), f"{count}.")
+        visited = sum(model.distinct for model in results.models)
+        took = sum(model.seconds for model in results.models)
+        told = f"{count}; {visited:,} states were visited, all engines took {took:,.0f} s."
+        yield element("p", element("span", "Verdict: good. ", class_="good"), told)
     else:
-        told = element("span", "Verdict: NOT as expected. ", class_="bad")
+        bad = element("span", "Verdict: NOT as expected. ", class_="bad")
         links = join((_to_model(model) for model in wrong), ", ")
-        yield element("p", told, f"{count}{'; these are not: ' if wrong else ''}", links, ".")
-    figures = [(str(n), f"models: {result}") for result, n in sorted(counts.items())]
-    if all(model.expected for model in results.models if model.result == "refuted"):
-        figures = [(n, f"{t}, as they must be" if "refuted" in t else t) for n, t in figures]
-    figures.append((f"{sum(m.distinct for m in results.models):,}", "states visited"))
-    figures.append((f"{sum(m.seconds for m in results.models):.0f} s", "of all engines together"))
-    if mutants:
-        figures.append((_score(mutants), "mutants noticed"))
+        yield element("p", bad, f"{count}{'; these are not: ' if wrong else ''}", links, ".")
+    counts = Counter(promise.grade for promise in promises(results))
+    figures = [(str(n), f"promises: {GRADES[grade]}") for grade, n in sorted(counts.items())]
     boxes = (element("li", element("b", number), label) for number, label in figures)
     yield element("ul", *boxes, class_="counts")
 
 
-def models(results: Results) -> Iterator[Html]:
-    """Yield every model with every engine."""
-    yield element("h2", "Models", id="models")
+def others(results: Results) -> Iterator[Html]:
+    """Yield the models that belong to no subject: records of one table, and claims."""
+    yield element("h1", "Records and claims", id="models")
     yield element(
         "p",
-        "Some models must be refuted: they leave out a rule, and show that the check would notice."
-        " The verdict compares with what is expected and with the recorded numbers.",
+        "A record says of one table when an event is taken and what it has done, and z3 looks for"
+        " a difference in every state; a claim is arithmetic over thresholds, for every n.",
     )
-    yield table(MODEL_HEADINGS, map(_model, results.models), "cards models")
+    yield table(
+        MODEL_HEADINGS,
+        (
+            model_row(MODEL_HEADINGS, model, *_name_and_claim(model)) for model in results.models
+            if searched(model.name) is None
+            and not subject_of(model.name.removesuffix(EVERY_SIZE))
+        ),
+        "cards models",
+    )
+
+
+def _name_and_claim(model: Model) -> tuple[str, str]:
+    name, _, claim = model.name.partition(", ")
+    return name, claim
 
 
 def _to_model(model: Model) -> Html:
     return link(model.name, anchor("model", model.engine, model.name))
 
 
-def _model(model: Model) -> Html:
-    name, _, rest = model.name.partition(" ")
-    claim, comma, about = model.name.partition(", ")
-    shown: str = name if model.is_search or not comma else claim
-    asked = rest if model.is_search else about
-    if model.is_search and searched(model.name) is not None:
-        shown = link(name, anchor("network", name))
+def model_row(
+    headings: tuple[str, ...], model: Model, name: str, about: str
+) -> Html:
+    """Return a model's line: what it is, what came of it, and what it took."""
+    shown = to_network(name) if searched(model.name) is not None else element("span", name)
     verdict: Html = element("span", "as expected", class_="good")
     if not model.expected:
         faults = (element("code", fault, class_="line") for fault in model.faults)
         verdict = element("span", "not as expected", *faults, class_="bad")
+    result = f"{model.result} ({model.engine})"
     if model.note:
-        asked = f"{asked}: {model.note}"
+        result = f"{result}: {model.note}"
     numbers = (f"{n:,}" if n else "" for n in (model.distinct, model.generated, model.depth))
-    cells = (shown, asked, model.engine, model.result, verdict, f"{model.seconds:.1f} s", *numbers)
-    return row(MODEL_HEADINGS, cells, id=anchor("model", model.engine, model.name))
+    cells = (shown, about, result, verdict, *numbers, f"{model.seconds:.1f} s")
+    return row(headings, cells, id=anchor("model", model.engine, model.name))
 
 
 def properties(results: Results) -> Iterator[Html]:
     """Yield each property with every model and engine that looked at it."""
-    yield element("h2", "Properties", id="properties")
+    yield element("h1", "Properties", id="properties")
     found = answers(results)
     by_name: dict[str, list[Answer]] = {prop.name: [] for prop in PROPERTIES}
     for answer in found:
@@ -165,15 +124,16 @@ def properties(results: Results) -> Iterator[Html]:
         (
             row(
                 SPECIFIED_HEADINGS,
-                (link(p.name, anchor("answers", p.name)) if by_name[p.name] else p.name,
-                 p.kind, p.meaning, _together(by_name[p.name]), _looked_at(p, by_name[p.name])),
-                id=anchor("property", p.name),
+                (link(p.spec.name, anchor("answers", p.spec.name)) if p.answers
+                 else p.spec.name, p.spec.kind, p.spec.meaning, strength(p), proved_in(p),
+                 explored_in(p), refuted_in(p), _looked_at(p.spec, list(p.answers))),
+                id=anchor("property", p.spec.name),
             )
-            for p in PROPERTIES
+            for p in sorted(promises(results), key=lambda p: PROPERTIES.index(p.spec))
         ),
         "cards properties",
     )
-    yield element("h3", "Property by engine", id="engines")
+    yield element("h2", "Property by engine", id="engines")
     yield element(
         "p",
         "Also the lemmas of the proofs, the witnesses that a state can be reached at all, and the"
@@ -189,19 +149,66 @@ def properties(results: Results) -> Iterator[Html]:
             )
 
 
-def _together(asked: list[Answer]) -> Html:
-    """Return what all models together say of a property, a line for each kind of answer."""
-    results = [answer.result for answer in asked]
-    counts = (
-        ("proved for every size", results.count("holds for every size")),
-        ("searches: holds in {}", results.count("holds")),
-        ("variants: refuted in {}", sum(r.startswith("refuted") for r in results)),
-        ("variants: unprovable in {}", sum(r.startswith("not inductive") for r in results)),
-    )
-    lines = [element("div", text.format(number)) for text, number in counts if number]
-    if any(not answer.model.expected for answer in asked):
-        lines.append(element("div", "a model is not as expected", class_="bad"))
-    return join(lines)
+def strength(promise: Promise) -> Html:
+    """Return how strong the evidence for a promise is."""
+    strong = promise.grade == len(GRADES) - 1
+    return element("b", GRADES[promise.grade], class_="good" if strong else "weak")
+
+
+def proved_in(promise: Promise) -> Html:
+    """Return the networks in which a promise is proved for every size."""
+    return _apart(map(to_network, dict.fromkeys(a.network for a in promise.of("proved"))))
+
+
+def explored_in(promise: Promise) -> Html:
+    """Return the networks in which a promise is not proved, each with its sizes."""
+    told = []
+    for network in promise.explored_only:
+        found = [a for a in promise.of("holds") if a.network == network]
+        told.append(join((to_network(network), ": ", *_at_sizes(found))))
+    return _apart(told)
+
+
+def refuted_in(promise: Promise) -> Html:
+    """Return the variants in which a promise fails, each with its size, folded away."""
+    told = promise.refuted
+    if not told:
+        return join(())
+    lines = _apart(join((told_run(a), f" at {at(a)}: ", _code(a.network))) for a in told)
+    head = element("summary", "1 variant" if len(told) == 1 else f"{len(told)} variants")
+    return element("details", head, element("div", lines))
+
+
+def _apart(lines: Iterable[Html]) -> Html:
+    return join(element("div", line) for line in lines)
+
+
+def at(answer: Answer) -> str:
+    """Return the size of an answer, and whether a node would accept it."""
+    return f"{answer.size} (no node accepts it)" if answer.illegal else answer.size
+
+
+def to_network(name: str) -> Html:
+    """Return a link to a network, or its name where the report does not show it."""
+    return link(name, anchor("network", name)) if name in NETWORKS else _code(name)
+
+
+def _at_sizes(found: Sequence[Answer]) -> Iterator[str]:
+    """Yield the sizes at which something holds; what no node accepts, and mere possibility."""
+    yield "; ".join(dict.fromkeys(map(at, found)))
+    if all(a.kind == POSSIBLE for a in found):
+        yield " – possible, not inevitable"
+
+
+def told_run(answer: Answer) -> Html:
+    """Return a refutation, as a link to its run if there is one to see."""
+    if answer.model.run(answer.property) is None:
+        return element("span", answer.result)
+    return link(answer.result, trace_anchor(answer.model.name, answer.property))
+
+
+def _code(text: str) -> Html:
+    return element("code", text)
 
 
 def _looked_at(prop: Property, asked: list[Answer]) -> str:
@@ -218,19 +225,16 @@ def _tally(asked: list[Answer]) -> str:
 
 
 def _answer(answer: Answer) -> Html:
-    model, result = answer.model, answer.result
-    shown: Html = element("span", result)
-    if answer.property in model.traces and model.run(answer.property) is not None:
-        shown = link(result, trace_anchor(model.name, answer.property))
+    model = answer.model
     name = link(model.name, anchor("model", model.engine, model.name))
     states = f"{model.distinct:,}" if model.distinct else ""
-    cells = (name, model.engine, shown, f"{model.seconds:.1f} s", states)
+    cells = (name, model.engine, told_run(answer), f"{model.seconds:.1f} s", states)
     return row(PROPERTY_HEADINGS, cells)
 
 
 def mutation(mutants: Sequence[Mutant]) -> Iterator[Html]:
     """Yield the mutation score with the survivors, or that there is none."""
-    yield element("h2", "Mutants", id="mutation")
+    yield element("h1", "Mutants", id="mutation")
     if not mutants:
         yield element(
             "p", "This report was made without a mutation run. Give it the output of ",
@@ -245,12 +249,14 @@ def mutation(mutants: Sequence[Mutant]) -> Iterator[Html]:
     rows = (row(headings, (kind, *(str(counts[kind, v]) for v in verdicts))) for kind in kinds)
     yield element(
         "p",
-        f"{_score(mutants)} of the changes that change a behaviour are noticed. A mutant is a table"
-        " with one guard, effect, target, first value or place of keeping changed.",
+        "A mutant is a table with one guard, effect, target, first value or place of keeping"
+        " changed. What counts is whether a property notices: a record says the row again, and a"
+        " static check knows nothing of what a run may do.",
     )
+    yield element("ul", *(element("li", line) for line in scored(mutants)))
     yield table(headings, rows, "numbers")
     survivors = [mutant for mutant in mutants if mutant.verdict == "survived"]
-    yield element("h3", f"Survivors: {len(survivors)}")
+    yield element("h2", f"Survivors: {len(survivors)}")
     yield element("ul", *map(_survivor, survivors)) if survivors else element("p", "None.")
 
 
@@ -261,7 +267,11 @@ def _survivor(mutant: Mutant) -> Html:
     return element("li", *said)
 
 
-def _score(mutants: Sequence[Mutant]) -> str:
-    real = [mutant for mutant in mutants if mutant.verdict != "equivalent"]
-    noticed = sum(mutant.verdict != "survived" for mutant in real)
-    return f"{noticed} of {len(real)}"
+def scored(mutants: Sequence[Mutant]) -> list[str]:
+    """Return by what the changes are noticed, the best first, each with its share."""
+    counts = score(mutants)
+    whole = sum(number for _, number in counts)
+    return [
+        f"{number} of {whole} ({100 * number // whole} %): noticed by {told}"
+        for told, number in counts if whole
+    ]

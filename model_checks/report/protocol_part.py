@@ -5,8 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from model_checks.models import NETWORKS
-from model_checks.report.markup import Html, anchor, element, fold, join, lines, link, row, table
+from model_checks.report.evidence import rows_run
+from model_checks.report.markup import (
+    Html,
+    anchor,
+    element,
+    fold,
+    join,
+    lines,
+    link,
+    row,
+    scroll,
+    table,
+)
 from model_checks.report.state_chart import chart, everywhere
 from model_checks.system import Network
 from spec.findings import FINDINGS
@@ -14,7 +25,7 @@ from spec.language.assembly import Machine, Protocol
 from spec.language.declarations import Cell, Enum, Opt
 from spec.protocol import PROTOCOL
 
-ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why")
+ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why", "runs in")
 CELL_HEADINGS = ("cell", "values", "first", "kept", "meaning")
 FORMULA_HEADINGS = ("formula", "stands for", "meaning")
 MOVE_HEADINGS = ("move", "only if", "then", "why")
@@ -34,27 +45,31 @@ def values(cell: Cell) -> str:
 
 
 def tables(protocol: Protocol) -> Iterator[Html]:
-    """Yield every table with its chart."""
-    yield element("h2", "The tables", id="tables")
+    """Yield the list of the tables; each has a page of its own."""
+    yield element("h1", "Tables", id="tables")
+    items = (
+        element("li", link(name, anchor("table", name)), f": {machine.table.doc}")
+        for name, machine in protocol.machines.items()
+    )
+    yield element("ul", *items)
+
+
+def table_of(machine: Machine) -> Iterator[Html]:
+    """Yield one table with its chart."""
+    name = machine.table.name
+    yield element("h1", f"Table {name}: ", element("code", machine.table.cell),
+                  id=anchor("table", name))
+    yield element("p", machine.table.doc)
     yield element(
         "p",
         "Every row that a node may run; a state and an event without a row change nothing. In the"
         " chart, each arrow is a row, or several between the same two states: hover for the"
         " reason, follow the link for the row. The state with the thick frame is the first one.",
+        class_="soft",
     )
-    names = (link(name, anchor("table", name)) for name in protocol.machines)
-    yield element("nav", *names)
-    for machine in protocol.machines.values():
-        yield from _table(machine)
-
-
-def _table(machine: Machine) -> Iterator[Html]:
-    name = machine.table.name
-    yield element("h3", f"{name}: ", element("code", machine.table.cell), id=anchor("table", name))
-    yield element("p", machine.table.doc)
     if name not in PROTOCOL.machines:
         yield element("p", element("b", "The node does not run this table yet."))
-    yield element("div", chart(machine), class_="scroll")
+    yield scroll(chart(machine), f"chart of {name}")
     notes = []
     if everywhere(machine):
         notes.append(f"In every state, and without leaving it: {', '.join(everywhere(machine))}.")
@@ -71,8 +86,17 @@ def _rows(machine: Machine) -> Iterator[Html]:
         cells = (
             str(number), lines(sources), element("code", each.event), lines(each.only_if),
             lines(_effects(each.then)), element("code", each.target), with_findings(each.why),
+            _run_in(machine.table.name, number),
         )
         yield row(ROW_HEADINGS, cells, id=anchor("row", machine.table.name, str(number)))
+
+
+def _run_in(name: str, number: int) -> Html:
+    """Return the networks in which a row runs."""
+    names = rows_run().get((name, number), ())
+    if not names:
+        return element("span", "in no network", class_="weak")
+    return join((link(each, anchor("network", each)) for each in names), ", ")
 
 
 def with_findings(text: str) -> Html:
@@ -88,7 +112,7 @@ def _effects(then: Mapping[str, str]) -> Iterable[str]:
 
 def cells(protocol: Protocol) -> Iterator[Html]:
     """Yield the cells and the formulas that rows speak of."""
-    yield element("h2", "Cells and formulas", id="cells")
+    yield element("h1", "Cells and formulas", id="cells")
     yield element(
         "p",
         element("span", "", id="crash"),
@@ -120,24 +144,18 @@ def cells(protocol: Protocol) -> Iterator[Html]:
     )
 
 
-def networks() -> Iterator[Html]:
-    """Yield every network: who else moves, and what is asked."""
-    yield element("h2", "The networks", id="networks")
-    yield element(
-        "p",
-        "A network is some rows of the tables, run by several peers, with liars and the world as"
-        " they are written here. A variant keeps a rule of the sources, or leaves one of ours out:"
-        " it must fail.",
-    )
-    for network in NETWORKS.values():
-        title = join((element("code", network.name), ": ", with_findings(network.doc)))
-        parts = [table(ASKED_HEADINGS, _asked(network))]
-        if network.moves:
-            parts.append(table(MOVE_HEADINGS, _moves(network)))
-        if network.without:
-            left_out = (f"{where}: {text}" for where, text in network.without)
-            parts.append(element("p", "Left out: ", join(map(_code, left_out), ", ")))
-        yield fold(title, anchor("network", network.name), *parts, folded=True)
+def network_of(network: Network) -> Html:
+    """Return a network: who else moves, and what is asked."""
+    title = join((element("code", network.name), f": {network.doc}"))
+    parts = [table(ASKED_HEADINGS, _asked(network))]
+    if findings := re.findall(r"\bF-\d\d\b", network.doc):
+        parts.insert(0, element("p", "About ", with_findings(", ".join(findings)), "."))
+    if network.moves:
+        parts.append(table(MOVE_HEADINGS, _moves(network)))
+    if network.without:
+        left_out = (f"{where}: {text}" for where, text in network.without)
+        parts.append(element("p", "Left out: ", join(map(_code, left_out), ", ")))
+    return fold(title, anchor("network", network.name), *parts, folded=True)
 
 
 def _code(text: str) -> Html:

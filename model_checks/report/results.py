@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from model_checks.console import Unusable
+from model_checks.traces import length, written
 
 
 @frozen
@@ -20,6 +21,9 @@ class Run:
     start: tuple[str, ...]
     steps: tuple[str, ...]
     loop: tuple[str, ...] = ()
+    changes: tuple[tuple[str, ...], ...] = ()
+    """What each step and then each of the loop has changed; empty where the results do not say."""
+    end: str = ""
 
 
 @frozen
@@ -39,6 +43,10 @@ class Model:
     starts: Mapping[str, tuple[str, ...]] = field(factory=dict)
     loops: Mapping[str, tuple[str, ...]] = field(factory=dict)
     farthest: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    changes: Mapping[str, tuple[tuple[str, ...], ...]] = field(factory=dict)
+    """What each step of a counterexample, or of how far a run comes, has changed."""
+    ends: Mapping[str, str] = field(factory=dict)
+    """What the last state of a counterexample has to do with its property, where that is hidden."""
     note: str = ""
 
     @property
@@ -49,15 +57,14 @@ class Model:
     def run(self, name: str) -> Run | None:
         """Return the counterexample of a property; None if there is none to show."""
         steps, start = self.traces.get(name, ()), self.starts.get(name, ())
+        changes, end = self.changes.get(name, ()), self.ends.get(name, "")
         if name in self.loops:
             loop = self.loops[name]
-            end = f"then {len(loop)} for ever" if loop else "then nothing has to happen"
-            return Run(f": {_steps(steps)}, {end}", start, steps, loop)
+            return Run(f": {length(len(steps), loop)}", start, steps, loop, changes, end)
         if steps:
-            return Run(f" in {_steps(steps)}", start, steps)
+            return Run(f" in {length(len(steps), None)}", start, steps, (), changes, end)
         if name in self.farthest:
-            far = self.farthest[name]
-            return Run(" from the first state on", start, far)
+            return Run(" from the first state on", start, self.farthest[name], (), changes, end)
         return None
 
 
@@ -82,10 +89,8 @@ class Mutant:
     verdict: str
     by: str
     unexplained: bool = False
-
-
-def _steps(steps: Sequence[str]) -> str:
-    return "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+    twice: bool = False
+    """Whether networks or proofs notice it as well as the record that did first."""
 
 
 def models(found: Any, where: str) -> Results:
@@ -102,10 +107,27 @@ def _model(found: Mapping[str, Any]) -> Model:
     plain: dict[str, Any] = {n: str(found[n]) for n in ("name", "engine", "result", "note")}
     plain |= {name: int(found[name]) for name in ("distinct", "generated", "depth")}
     plain |= {name: _runs(found.get(name, {})) for name in ("starts", "loops", "farthest")}
+    states = found.get("states", {})
+    ends = {str(name): str(run.get("end", "")) for name, run in states.items()}
     return Model(
-        **plain, traces=_runs(found["traces"]), expected=bool(found["expected"]),
-        seconds=float(found["seconds"]), faults=tuple(str(line) for line in found["faults"]),
+        **plain, ends=ends, traces=_runs(found["traces"]), changes=_changes(states),
+        expected=bool(found["expected"]), seconds=float(found["seconds"]),
+        faults=tuple(str(line) for line in found["faults"]),
     )
+
+
+def _changes(found: Mapping[str, Any]) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return what each step changed, as text; raises what a file of another shape raises."""
+    return {
+        str(name): tuple(
+            tuple(
+                f"{cell}: {written(before)} -> {written(after)}"
+                for cell, (before, after) in changed.items()
+            )
+            for changed in states["changed"]
+        )
+        for name, states in found.items()
+    }
 
 
 def _runs(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
@@ -114,14 +136,15 @@ def _runs(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
 
 def mutants(found: Any, where: str) -> tuple[Mutant, ...]:
     """Return the mutants in the parsed JSON of ``mutants``; raises :class:`Unusable`."""
-    keys = ("name", "kind", "verdict", "by")
     try:
         # They are listed with what was tried in brackets behind the name.
         unexplained = {str(line) for line in found["unexplained"]}
-        rows = [tuple(str(each[key]) for key in keys) for each in found["mutants"]]
         return tuple(
-            Mutant(name, kind, verdict, by, f"{name} ({by})" in unexplained)
-            for name, kind, verdict, by in rows
+            Mutant(
+                str(each["name"]), str(each["kind"]), str(each["verdict"]), str(each["by"]),
+                f"{each['name']} ({each['by']})" in unexplained, bool(each.get("twice")),
+            )
+            for each in found["mutants"]
         )
     except (KeyError, TypeError) as error:
         raise Unusable(

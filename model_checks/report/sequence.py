@@ -18,11 +18,11 @@ from model_checks.report.markup import Html, anchor, element
 from model_checks.report.results import Run
 from model_checks.report.state_chart import row_anchor
 from model_checks.system import Action, System, close
-from spec.language.assembly import Rule, children
+from model_checks.traces import WORLD, actor, lane_sort, rule_of
+from spec.language.assembly import children
 from spec.language.ir import And, Choose, Implies, Node, Not, Or, Quantified, Read, Variable
 from spec.protocol import PROTOCOL
 
-WORLD = "the world"
 LEFT = 132
 LANE = 180
 BOX = 152
@@ -40,18 +40,13 @@ class Occurrence:
     action: Action
     values: Mapping[str, str]
     lane: str
+    own: str
+    """The parameter that the lane tells, or "" when the world acts."""
 
     @property
     def shown(self) -> str:
         """The parameters that the lane does not tell."""
-        own = lane_parameter(self.action)
-        return ", ".join(f"{k}={v}" for k, v in self.values.items() if k != own)
-
-
-def lane_parameter(action: Action) -> str:
-    """Return the parameter that names who acts, or "" when the world does."""
-    peers = [p for p, sort in action.parameters.items() if sort in ("Peer", "Manager")]
-    return peers[0] if peers else ""
+        return ", ".join(f"{k}={v}" for k, v in self.values.items() if k != self.own)
 
 
 @cache
@@ -73,7 +68,7 @@ def occurrences(system: System, steps: Sequence[str]) -> list[Occurrence]:
     Steps are written as :class:`model_checks.engines.oracle.Step` writes them.
     """
     actions = {action.name: action for action in system.actions}
-    found = []
+    found, sort = [], lane_sort(system)
     for number, text in enumerate(steps, start=1):
         match = _STEP.fullmatch(text)
         if match is None or match[1] not in actions:
@@ -81,32 +76,17 @@ def occurrences(system: System, steps: Sequence[str]) -> list[Occurrence]:
         pairs = (part.partition("=") for part in match[2].split(",") if part.strip())
         values = {name.strip(): value.strip() for name, _, value in pairs}
         action = actions[match[1]]
-        own = values.get(lane_parameter(action))
-        found.append(Occurrence(number, action, values, WORLD if own is None else f"peer {own}"))
+        own = actor(action, sort)
+        lane = f"peer {values[own]}" if own in values else WORLD
+        found.append(Occurrence(number, action, values, lane, own))
     return found
 
 
-def by_liar(action: Action) -> bool:
-    """Whether a move is for liars only: its guard asks that the peer who acts is faulty."""
-    own = lane_parameter(action)
+def by_liar(action: Action, own: str) -> bool:
+    """Whether a move is for liars only: its guard asks that the peer ``own`` who acts is faulty."""
     return any(
         read.cell == "faulty" and [getattr(i, "name", "") for i in read.index] == [own]
         for guard in action.guards for read in _asked(guard.formula)
-    )
-
-
-def rule_of(action: Action) -> Rule | None:
-    """Return the rule that an action of a network came from; None for moves and crashes.
-
-    Rows between the same two states on one event have the same name: the guards tell them apart.
-    """
-    texts = {guard.text for guard in action.guards}
-    rules = [
-        rule for machine in PROTOCOL.machines.values() for rule in machine.rules
-        if rule.name == action.origin
-    ]
-    return max(
-        rules, key=lambda r: sum(1 if g.text in texts else -1 for g in r.guards), default=None
     )
 
 
@@ -128,8 +108,8 @@ def seen_by(found: Sequence[Occurrence]) -> Iterator[tuple[Occurrence, Occurrenc
 
 def _same_subject(one: Occurrence, other: Occurrence) -> bool:
     def subject(step: Occurrence) -> dict[str, str]:
-        peers = ("Peer", "Manager")
-        return {k: v for k, v in step.values.items() if step.action.parameters[k] not in peers}
+        peers = step.action.parameters.get(step.own, "")
+        return {k: v for k, v in step.values.items() if step.action.parameters[k] != peers}
 
     mine, theirs = subject(one), subject(other)
     return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
@@ -178,9 +158,9 @@ def diagram(model: str, run: Run, title: str) -> Html:
     steps = (*run.steps, *run.loop)
     system, case = system_of(model), searched(model)
     found = [] if system is None else occurrences(system, steps)
-    if case is None or len(found) < len(steps):
+    if system is None or case is None or len(found) < len(steps):
         return element("ol", *(element("li", element("code", step)) for step in steps))
-    peers = max(case.sizes.get("Peer", 0), case.sizes.get("Manager", 0))
+    peers = case.sizes.get(lane_sort(system), 0)
     lanes = [f"peer {number}" for number in range(peers)]
     if any(step.lane == WORLD for step in found):
         lanes.append(WORLD)
@@ -198,7 +178,7 @@ def diagram(model: str, run: Run, title: str) -> Html:
         )
     parts += [_box(step, at[step.lane], height[step.number], case) for step in found]
     return element(
-        "svg", *parts, width=width, height=whole, viewBox=f"0 0 {width} {whole}", role="img",
+        "svg", *parts, width=width, height=whole, viewBox=f"0 0 {width} {whole}", role="group",
         aria_label=title,
     )
 
@@ -207,7 +187,7 @@ def _names(
     lanes: Sequence[str], found: Sequence[Occurrence], start: Sequence[str]
 ) -> dict[str, str]:
     """Return what to write above each lane: who lies, and who is faulty from the start."""
-    liars = {step.lane for step in found if by_liar(step.action)}
+    liars = {step.lane for step in found if by_liar(step.action, step.own)}
     names = {lane: f"{lane} (liar)" if lane in liars else lane for lane in lanes}
     for number, lane in enumerate(lanes):
         if f"faulty[{number}]" in start and lane not in liars:
@@ -240,7 +220,7 @@ def _arrow(start: int, top: int, end: int, bottom: int) -> Html:
 
 
 def _box(step: Occurrence, x: int, y: int, case: Case) -> Html:
-    rule = rule_of(step.action)
+    rule = rule_of(step.action, PROTOCOL.machines)
     if rule is not None:
         where, target, why = f"{rule.table} row {rule.number}", row_anchor(rule), rule.row.why
         kind = "box"
@@ -250,7 +230,7 @@ def _box(step: Occurrence, x: int, y: int, case: Case) -> Html:
     else:
         where, target = "a move", anchor("move", case.network.name, step.action.name)
         why = next((m.why for m in case.network.moves if m.event.startswith(step.action.name)), "")
-        kind = "box liar" if by_liar(step.action) else "box world"
+        kind = "box liar" if by_liar(step.action, step.own) else "box world"
     name = element("text", step.action.name, x=x, y=y - 2, text_anchor="middle")
     values = element("text", step.shown, x=x, y=y + 11, text_anchor="middle", class_="small")
     label = element("text", f"{step.number}. {where}", x=4, y=y + 4)

@@ -61,7 +61,7 @@ def chart(machine: Machine) -> Html:
     lanes = [_lane(at[state], state, height, state == machine.first) for state in states]
     return element(
         "svg", *lanes, *drawn, width=width, height=height, viewBox=f"0 0 {width} {height}",
-        role="img", aria_label=f"the states of {machine.table.name}",
+        role="group", aria_label=f"the states of {machine.table.name}",
     )
 
 

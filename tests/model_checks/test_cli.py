@@ -103,6 +103,26 @@ def test_bad_input_is_one_line(
     assert message in told[0]
 
 
+def test_findings_show_their_runs_with_states(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches evidence that nobody can look at, or a finding whose run has no states."""
+    assert command.main(["findings", "--only", "F-16", "--traces"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    head = next(n for n, line in enumerate(printed) if line.startswith("refund_on_own_word Peer="))
+    assert printed[head + 1].startswith("  NoPayAndRefund: ")
+    assert any(" -> " in line for line in printed[head:])
+    assert printed[-1].endswith(" 0 faults")
+
+
+def test_a_network_is_walked_by_its_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches an explorer for files only."""
+    typed = iter(["1", "q"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
+    assert command.main(["explore", "two_phase_commit"]) == 0
+    assert "step 1: " in capsys.readouterr().out
+
+
 def test_every_model_is_run_once() -> None:
     """Catches a network, proof, control or claim that the command forgets."""
     fast = runner.Selection().jobs()

@@ -1,11 +1,10 @@
-"""The report: well-formed, complete, offline, and every link leads somewhere."""
+"""The report: well-formed, complete, offline, every link leads somewhere, the weakest first."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,16 +16,18 @@ from model_checks.console import Unusable
 from model_checks.engines.arithmetic import CLAIMS
 from model_checks.engines.oracle import Oracle
 from model_checks.models import CASES, CONTROLS
-from model_checks.report import findings_part, markup, protocol_part, results, sequence
+from model_checks.report import evidence, findings_part, markup, protocol_part, results, sequence
 from model_checks.report.__main__ import main
-from model_checks.report.outcomes import answers
-from model_checks.report.page import page
+from model_checks.report.evidence import answers, promises
+from model_checks.report.pages import START, report
 from model_checks.report.state_chart import chart, everywhere
 from model_checks.runner import explore_case
 from model_checks.system import close
+from model_checks.traces import Traces, actor
 from spec.findings import FINDINGS
 from spec.invariants import PROPERTIES
 from spec.protocol import PROTOCOL
+from tests.model_checks.pages import Reader
 
 SEARCHED = (
     "refund_on_own_word",
@@ -38,44 +39,6 @@ SEARCHED = (
     "block_list",
 )
 HOSTILE = '<script src="x">&"\'</td>'
-
-
-class Reader(HTMLParser):
-    """Collects what a browser would see, and every tag that is not closed where it should be."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.faults: list[str] = []
-        self.ids: Counter[str] = Counter()
-        self.targets: set[str] = set()
-        self.resources: list[str] = []
-        self.tags: set[str] = set()
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        self.text = re.sub(r"\s+", " ", " ".join(self.words))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        for name, value in attrs:
-            if name == "id":
-                self.ids[value or ""] += 1
-            elif name == "href" and (value or "").startswith("#"):
-                self.targets.add((value or "")[1:])
-            elif name in ("src", "href", "xlink:href", "srcset", "data", "action"):
-                self.resources.append(f"{tag} {name}={value}")
-            elif name.startswith("on"):
-                self.faults.append(f"{tag} {name}")
-        if tag not in markup.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.faults.append(f"</{tag}> at {self.getpos()}")
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -98,63 +61,143 @@ def found() -> results.Results:
 
 
 @pytest.fixture(scope="module")
-def written(found: results.Results) -> str:
-    """The page."""
-    return page(found)
+def written(found: results.Results) -> dict[str, str]:
+    """The files."""
+    return report(found)
 
 
 @pytest.fixture(scope="module")
-def read(written: str) -> Reader:
-    """What a browser makes of the page."""
-    return Reader(written)
+def read(written: dict[str, str]) -> dict[str, Reader]:
+    """What a browser makes of each page."""
+    return {name: Reader(text) for name, text in written.items() if name.endswith(".html")}
 
 
-def test_every_element_is_closed_where_it_should_be(read: Reader) -> None:
+def test_every_element_is_closed_where_it_should_be(read: dict[str, Reader]) -> None:
     """A helper that forgets an end tag, or a text that was not escaped."""
-    assert read.faults == []
-    assert read.open == []
+    assert {name: page.faults for name, page in read.items() if page.faults} == {}
+    assert {name: page.open for name, page in read.items() if page.open} == {}
 
 
-def test_every_link_leads_to_exactly_one_place(read: Reader) -> None:
-    """A row that has moved, a counterexample that nobody drew, two elements with one id."""
-    assert read.targets - set(read.ids) == set()
-    assert [name for name, count in read.ids.items() if count > 1] == []
+def test_every_link_leads_to_exactly_one_place(
+    written: dict[str, str], read: dict[str, Reader]
+) -> None:
+    """A row that has moved, a counterexample that nobody drew, two places with one id."""
+    for name, page in read.items():
+        assert page.targets - set(page.ids) == set(), name
+        for file, id_ in page.files:
+            assert file in written, name
+            assert not id_ or id_ in read[file].ids, (name, file, id_)
+        assert page.ids["search"] == 1
+    ids = sum((page.ids for page in read.values()), Counter())
+    twice = {id_ for id_, number in ids.items() if number > 1}
+    assert twice == {"search", "found", "count"}
 
 
-def test_nothing_is_loaded_and_nothing_runs(written: str, read: Reader) -> None:
-    """A font, a script or a picture from outside: the file is for machines without a network."""
-    assert read.resources == []
-    assert not read.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
-    assert re.findall(r"https?:|//\w|@import|url\(", written) == []
+def test_every_page_is_reached_from_the_start(read: dict[str, Reader]) -> None:
+    """A subject or a table that nothing leads to."""
+    seen, waiting = set(), [START]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and name in read:
+            seen.add(name)
+            waiting += [file for file, _ in read[name].files]
+    assert seen == set(read)
 
 
-def test_all_rows_cells_formulas_and_findings_are_there(read: Reader) -> None:
-    """A table that the page forgot, or a column of it."""
-    letters = re.sub(r"\s+", "", read.text)
+def test_nothing_is_loaded_from_outside(written: dict[str, str], read: dict[str, Reader]) -> None:
+    """A font, a program or a picture from elsewhere: it is for machines without a network."""
+    for name, page in read.items():
+        assert page.resources == [], name
+        assert not page.tags & {"img", "iframe", "object", "embed", "base", "form"}
+        assert {file for file, _ in page.files if file.endswith(".js")} == {"index.js", "search.js"}
+    for name, text in written.items():
+        assert re.findall(r"https?:|@import|url\(", text) == [], name
+
+
+def test_all_rows_cells_formulas_and_findings_are_there(read: dict[str, Reader]) -> None:
+    """A table that the report forgot, or a column of it."""
     for machine in PROTOCOL.machines.values():
+        page = read[f"table-{machine.table.name}.html"]
+        letters = re.sub(r"\s+", "", page.text)
         for number, row in enumerate(machine.table.rows, start=1):
-            assert f"row-{markup.anchor(machine.table.name)}-{number}" in read.ids
+            assert f"row-{markup.anchor(machine.table.name)}-{number}" in page.ids
             for text in (row.event, *row.only_if):
-                assert re.sub(r"\s+", " ", text) in read.text
-            words = re.sub(r"[\s]+", "", row.why)
-            assert words in letters
-    assert {markup.anchor("cell", name) for name in PROTOCOL.cells} <= set(read.ids)
-    names = PROTOCOL.names.definitions
-    assert {markup.anchor("formula", name) for name in names} <= set(read.ids)
-    assert {finding.id for finding in FINDINGS} <= set(read.ids)
+                assert re.sub(r"\s+", " ", text) in page.text
+            assert re.sub(r"[\s]+", "", row.why) in letters
+    cells = set(read["cells.html"].ids)
+    assert {markup.anchor("cell", name) for name in PROTOCOL.cells} <= cells
+    assert {markup.anchor("formula", name) for name in PROTOCOL.names.definitions} <= cells
+    findings = read["findings.html"]
     for finding in FINDINGS:
+        assert finding.id in findings.ids
         for text in (finding.source_rule, finding.what_breaks, finding.rule):
-            assert text in read.text
-    assert {markup.anchor("property", prop.name) for prop in PROPERTIES} <= set(read.ids)
+            assert text in findings.text
+    properties = set(read["properties.html"].ids)
+    assert {markup.anchor("property", prop.name) for prop in PROPERTIES} <= properties
 
 
-def test_each_counterexample_is_drawn_once(found: results.Results, written: str) -> None:
-    """A finding without its run, or a run that two findings repeat."""
+def test_each_counterexample_is_drawn_once_with_its_states(
+    found: results.Results, written: dict[str, str]
+) -> None:
+    """A run that is nowhere, or twice, or whose states nobody sees."""
+    whole = "".join(text for name, text in written.items() if name.endswith(".html"))
     for model in found.models:
         for name, steps in model.traces.items():
             id_ = markup.anchor("trace", model.name, name)
             assert steps
-            assert written.count(f'id="{id_}"') == 1
+            assert whole.count(f'id="{id_}"') == 1
+            changed = model.changes[name]
+            assert len(changed) == len(steps)
+            for line in changed[-1]:
+                assert str(markup.escape(line)) in whole
+
+
+# --- how strong the evidence is ------------------------------------------------------------------
+
+
+def test_every_promise_is_on_the_start_page_the_weakest_first(
+    found: results.Results, read: dict[str, Reader]
+) -> None:
+    """A promise that is left out, or a strong one above a weak one."""
+    listed = promises(found)
+    assert [p.grade for p in listed] == sorted(p.grade for p in listed)
+    assert {p.spec.name for p in listed} == {p.name for p in PROPERTIES}
+    text = read[START].text
+    places = [text.index(f" {p.spec.name} {p.spec.meaning} ") for p in listed]
+    assert places == sorted(places)
+    for one, place, end in zip(listed, places, [*places[1:], len(text)], strict=True):
+        assert evidence.GRADES[one.grade] in text[place:end]
+
+
+def test_rows_that_run_nowhere_are_counted(read: dict[str, Reader]) -> None:
+    """A row that only its own record is asked about, and nobody is told."""
+    rows = sum(len(machine.table.rows) for machine in PROTOCOL.machines.values())
+    outside = evidence.rows_outside()
+    assert len(outside) + len(evidence.rows_run()) == rows
+    assert f"{len(outside)} of {rows} rows run in no network" in read[START].text
+
+
+def test_refuted_and_holds_stand_with_their_sizes(
+    found: results.Results, read: dict[str, Reader]
+) -> None:
+    """A refutation at one size beside a "holds" at another one, without either size."""
+    text = read["subject-block_list.html"].text
+    for model in found.models:
+        case = next((c for c in CASES if c.name == model.name), None)
+        if case is not None and case.network.name.startswith("block_list"):
+            assert evidence.size_of(case) in text
+
+
+def test_the_index_finds_rows_findings_and_counterexamples(written: dict[str, str]) -> None:
+    """A search that does not know a part of the report, or leads to a place that is not there."""
+    index = json.loads(written["index.js"].removeprefix("const INDEX = ").removesuffix(";\n"))
+    assert {"F-16", "row-session-1", "cell-lock", "network-signing", "subject-signing"} <= {
+        id_ for _, id_, _ in index
+    }
+    for file, id_, _ in index:
+        assert f'id="{id_}"' in written[file]
+    lock = next(text for _, id_, text in index if id_ == "cell-lock")
+    assert PROTOCOL.cells["lock"].doc in lock
 
 
 def test_a_hostile_text_stays_text() -> None:
@@ -169,11 +212,13 @@ def test_a_hostile_text_stays_text() -> None:
     hostile = evolve(machine, table=table, rules=rules)
     protocol = evolve(PROTOCOL, machines={**PROTOCOL.machines, "ping": hostile})
     mutant = results.Mutant(HOSTILE, HOSTILE, "survived", HOSTILE)
-    read = Reader(page(results.Results(False, (model,)), (mutant,), protocol))
-    assert read.faults == []
-    assert "script" not in read.tags
-    assert read.resources == []
-    assert read.text.count(HOSTILE) >= 7
+    files = report(results.Results(False, (model,)), (mutant,), protocol)
+    pages = [Reader(text) for name, text in files.items() if name.endswith(".html")]
+    assert all(page.faults == [] and page.resources == [] for page in pages)
+    for name, text in files.items():
+        if name.endswith(".html"):
+            assert text.count("<script") == 2, name
+    assert sum(page.text.count(HOSTILE) for page in pages) >= 7
 
 
 @pytest.mark.parametrize("name", PROTOCOL.machines)
@@ -245,24 +290,31 @@ def test_a_run_that_is_stuck_from_the_start_is_shown_as_far_as_it_comes() -> Non
     first = next(
         state
         for state in Oracle(case.instance).initial()
-        if "faulty" in str(runner._chosen(case.instance, state))
+        if "faulty" in str(list(Traces(case.instance).chosen(state)))
     )
-    chosen, far = runner._chosen(case.instance, first), runner._farthest(case.instance, first)
+    chosen = tuple(Traces(case.instance).chosen(first))
+    far = runner._farthest(case.instance, first)
     told = {"traces": {"FreshStartSigns": ()}, "starts": {"FreshStartSigns": chosen},
             "farthest": {"FreshStartSigns": tuple(map(str, far))}}
     model = results.Model(case.name, "explicit", "refuted", True, **told)
-    text = "".join(findings_part.Page(results.Results(True, (model,))).findings())
-    assert "FreshStartSigns refuted from the first state on</a>" in text
+    part = findings_part.Part(results.Results(True, (model,)))
+    assert "FreshStartSigns refuted from the first state on</a>" in "".join(part.findings())
+    text = "".join(part.counterexamples({case.network.name}))
     assert "this is how far a run comes" in text
     assert f"At the start: <code>{chosen[0]}</code>" in text
     assert text.count("<svg") == 1
     assert re.search(r">peer \d \(faulty\)<", text)
+    ended = evolve(model, changes={"FreshStartSigns": ((),) * len(far)},
+                   ends={"FreshStartSigns": "from here it cannot come any more"})
+    text = "".join(findings_part.Part(results.Results(True, (ended,))).counterexamples(
+        {case.network.name}))
+    assert text.endswith("From here it cannot come any more.</p></div></details>")
 
 
 def test_only_moves_of_liars_are_drawn_as_lies() -> None:
     """An honest peer that is shown as a liar because nobody's row moves it."""
     by_name = {
-        action.name: sequence.by_liar(action)
+        action.name: sequence.by_liar(action, actor(action, "Peer"))
         for case in CASES
         for action in close(case.network).actions
     }
@@ -295,24 +347,31 @@ def test_what_is_not_asked_is_not_said_to_hold(found: results.Results) -> None:
 def test_a_fault_stands_at_the_top_and_in_its_line(found: results.Results) -> None:
     """A red run that reads like a green one."""
     wrong = evolve(found.models[0], expected=False, faults=("depth is 3, pinned is 4",))
-    read = Reader(page(evolve(found, holds=False, models=(wrong, *found.models[1:]))))
+    read = Reader(report(evolve(found, holds=False, models=(wrong, *found.models[1:])))[START])
     assert "Verdict: NOT as expected" in read.text
-    assert "depth is 3, pinned is 4" in read.text
+    assert wrong.name in read.text
 
 
-def test_survivors_are_named_and_the_score_leaves_out_equivalents(found: results.Results) -> None:
-    """A score that counts what cannot be noticed, or hides who survived."""
-    fates = [("a", "property"), ("b", "survived"), ("c", "equivalent")]
+def test_the_score_is_what_properties_notice(found: results.Results) -> None:
+    """A score in which what the record alone notices counts as much as what a property does."""
+    fates = [("a", "property"), ("b", "survived"), ("c", "equivalent"), ("d", "record"),
+             ("e", "record"), ("f", "static")]
     told = [{"name": f"mutant {n}", "kind": "guard", "verdict": v, "by": "x"} for n, v in fates]
+    told[3]["twice"] = True
     mutants = results.mutants({"mutants": told, "unexplained": ["mutant b (x)"]}, "here")
-    text = Reader(page(found, mutants)).text
-    assert "1 of 2 of the changes" in text
+    files = report(found, mutants)
+    text = Reader(files["mutants.html"]).text
+    assert "2 of 5 (40 %): noticed by a property of a network, or a proof" in text
+    assert "1 of 5 (20 %): noticed by a record only, which says the row again" in text
+    assert "were not asked" not in text
+    assert "were not asked" in "".join(line for line, _ in evidence.score(mutants[1:3]))
     assert "Survivors: 1 mutant b x no reason given" in text
+    assert "2 of 5 (40 %): noticed by a property" in Reader(files[START]).text
 
 
 def test_findings_without_results_say_so() -> None:
     """Evidence that is claimed although nothing was run."""
-    read = Reader("".join(findings_part.Page(results.Results(True, ())).findings()))
+    read = Reader("".join(findings_part.Part(results.Results(True, ())).findings()))
     assert read.text.count("not in these results") > 20
     assert not re.search(r": holds|refuted in|\(z3\)|fails in", read.text)
 
@@ -323,13 +382,28 @@ def test_the_number_of_a_finding_in_a_reason_is_a_link() -> None:
     assert protocol_part.with_findings("F-99") == "F-99"
 
 
-def test_the_command_writes_the_file(found: results.Results, tmp_path: Path) -> None:
-    """A command line that writes something else than the page."""
+def test_the_command_writes_the_folder(found: results.Results, tmp_path: Path) -> None:
+    """A command line that writes something else than the report, or that dies of a file."""
     told = [asdict(model) for model in found.models]
-    source, target = tmp_path / "check.json", tmp_path / "out.html"
+    for each in told:  # as check --json has it: states and not their text
+        each["states"] = {
+            name: {"end": each["ends"][name],
+                   "changed": [dict(_parsed(line) for line in lines) for lines in changed]}
+            for name, changed in each.pop("changes").items()
+        }
+        del each["ends"]
+    source, target = tmp_path / "check.json", tmp_path / "out"
     source.write_text(json.dumps({"holds": True, "models": told}), encoding="utf-8")
-    assert main(["--results", str(source), "--output", str(target)]) == 0
-    assert target.read_text(encoding="utf-8") == page(found)
+    for _ in range(2):  # a folder that is there is written over
+        assert main(["--results", str(source), "--output", str(target)]) == 0
+    files = {path.name: path.read_text(encoding="utf-8") for path in target.iterdir()}
+    assert files == report(found)
+    assert main(["--results", str(source), "--output", str(target / START)]) == 2
+
+
+def _parsed(line: str) -> tuple[str, list[str]]:
+    cell, _, values = line.partition(": ")
+    return cell, values.split(" -> ")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tables": []}', '{"holds": 1, "models": [{}]}'])
@@ -337,7 +411,7 @@ def test_a_file_that_is_no_result_is_refused(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A stack trace for the wrong file; or an empty report that looks like a good one."""
-    source, target = tmp_path / "check.json", tmp_path / "out.html"
+    source, target = tmp_path / "check.json", tmp_path / "out"
     source.write_text(text, encoding="utf-8")
     assert main(["--results", str(source), "--output", str(target)]) == 2
     said = capsys.readouterr().err
@@ -359,10 +433,10 @@ def test_without_results_the_fast_tier_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report of nothing when no file is given, or a run whose faults do not reach the page."""
-    verdict = runner.Verdict("block_list Peer=3 N=3 F=1 T=2", "explicit", "holds", ("depth is 3",))
+    name = next(c.name for c in CASES if c.network.name == "block_list")
+    verdict = runner.Verdict(name, "explicit", "holds", ("depth is 3",))
     monkeypatch.setattr(runner, "run", lambda selection: iter((verdict,)))
-    target = tmp_path / "out.html"
+    target = tmp_path / "out"
     assert main(["--output", str(target)]) == 0
-    text = target.read_text(encoding="utf-8")
-    assert "depth is 3" in text
-    assert "Verdict: NOT as expected" in text
+    assert "Verdict: NOT as expected" in (target / START).read_text(encoding="utf-8")
+    assert "depth is 3" in (target / "subject-block_list.html").read_text(encoding="utf-8")

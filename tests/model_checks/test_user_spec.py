@@ -235,6 +235,9 @@ def test_explore_step_by_step() -> None:
     assert "  * CanCommit is reached" in walk.lines()
     walk.back()
     assert walk.steps[-1].action == "Commit"
+    told = walk.lines()
+    assert "  decision: undecided -> decided_commit" in told
+    assert "     - Commit(): false is decision == undecided (decision is decided_commit)" in told
     with pytest.raises(IndexError):
         walk.take(0)
 

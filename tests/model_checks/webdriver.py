@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,15 +48,47 @@ class Browser:
         assert answer.is_success, f"{path}: {value['error']}: {value['message']}"
         return value
 
-    def open(self, path: Path) -> None:
-        """Load a file and wait until it is there."""
-        self.call("POST", "url", {"url": path.as_uri()})
+    def open(self, place: Path | str) -> None:
+        """Load a file or an address and wait until it is there."""
+        url = place if isinstance(place, str) else place.as_uri()
+        self.call("POST", "url", {"url": url})
 
     def resize(self, width: int, height: int) -> None:
         """Make the page as wide and high as a screen."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         command = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
         self.call("POST", "goog/cdp/execute", command)
+
+    def theme(self, name: str) -> None:
+        """Be one whose owner likes it ``light`` or ``dark``."""
+        wanted = {"features": [{"name": "prefers-color-scheme", "value": name}]}
+        command = {"cmd": "Emulation.setEmulatedMedia", "params": wanted}
+        self.call("POST", "goog/cdp/execute", command)
+
+    def key(self, value: str) -> None:
+        """Press and release a key, where the focus is."""
+        pressed = [{"type": kind, "value": value} for kind in ("keyDown", "keyUp")]
+        body = {"actions": [{"type": "key", "id": "keys", "actions": pressed}]}
+        self.call("POST", "actions", body)
+
+    def wait(self, expression: str, *arguments: Any) -> None:
+        """Wait until an expression of the page is true."""
+        until = time.monotonic() + PATIENCE_S
+        while not self.evaluate(expression, *arguments):
+            assert time.monotonic() < until, expression
+            time.sleep(0.05)
+
+    def hindrances(self, axe: str) -> list[str]:
+        """Return what axe-core, given as its source, finds that keeps somebody from using it."""
+        self.call("POST", "execute/sync", {"script": axe, "args": []})
+        script = (
+            "const done = arguments[0]; axe.run(document, {preload: false}).then("
+            "r => done(r.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.slice(0, 5)"
+            ".map(n => n.html.slice(0, 160)).join(' | ')}`)), e => done([String(e)]))"
+        )
+        found = self.call("POST", "execute/async", {"script": script, "args": []})
+        assert isinstance(found, list)
+        return [str(line) for line in found]
 
     def evaluate(self, expression: str, *arguments: Any) -> Any:
         """Return the value of an expression of the page's language; ``arguments`` are its own."""
