@@ -45,10 +45,9 @@ class Walk:
 
     def cells(self, state: State) -> Iterator[str]:
         """Yield the cells that are not at their first value."""
-        blank = self.oracle.view(state)
         for (name, index), value in zip(self.oracle.slots, state, strict=True):
-            first = self.instance.system.first.get(name)
-            if value != (False if first is None else evaluate(first, blank, {})):
+            chosen = name not in self.instance.system.first
+            if value != (False if chosen else self.instance.first(name, index)):
                 place = f"[{', '.join(map(str, index))}]" if index else ""
                 yield f"{name}{place} = {value!r}"
 

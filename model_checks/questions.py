@@ -60,13 +60,14 @@ def _are_apart(one: Update, two: Update, action: Action) -> bool:
     """Return whether two effects are on different places, by their indices or by a condition."""
     unequal = {
         frozenset((part.body.left, part.body.right))
-        for guard in action.guards for part in _conjuncts(guard.formula)
+        for formula in (*(guard.formula for guard in action.guards), one.where, two.where)
+        for part in _conjuncts(formula)
         if isinstance(part, ir.Not) and isinstance(part.body, ir.Equal)
     }
     for left, right in zip(one.index, two.index, strict=True):
         if isinstance(left, ir.Literal) and isinstance(right, ir.Literal) and left != right:
             return True
-        if left is not None and right is not None and frozenset((left, right)) in unequal:
+        if frozenset((left, right)) in unequal:
             return True
     return False
 

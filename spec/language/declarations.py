@@ -66,12 +66,30 @@ class Opt:
     sort: str
 
 
-type_of_cell = str | Enum | Opt
+@frozen
+class Range:
+    """The whole numbers from ``low`` to ``high``, both included; a bound is a number or a text of
+    numbers and constants, such as ``"N - 1"``. A cell of this type is a number where it is read.
+    """
+
+    low: int | str
+    high: int | str
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.low, int) and isinstance(self.high, int) and self.low > self.high:
+            raise SpecError(f"Range({self.low}, {self.high}): there is no number in it")
+
+
+type_of_cell = str | Enum | Opt | Range
 
 
 @frozen
 class Cell:
-    """One variable: ``name[index...]`` of a type, its first value and the place it is kept."""
+    """One variable: ``name[index...]`` of a type, its first value and the place it is kept.
+
+    Where the first value depends on the index, ``first`` is ``for n: text`` with a name for each
+    index. In a network it may also be ``any``: each value that the network's ``initially`` allows.
+    """
 
     name: str
     type: type_of_cell

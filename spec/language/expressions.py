@@ -3,19 +3,29 @@
 The language is a whitelisted subset of Python expressions: names, ``cell[i, j]``, ``and or not``,
 ``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``,
 ``implies(a, b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``,
-``none``, ``among(e, a, φ)`` (φ with Peer, N, T, F and R of those who sign attempt a of e; or of an
-event, an epoch or a key), and calls of definitions, which are expanded in place. Python's own
-parser reads the text; nothing is ever executed.
+``min(a, b)``, ``max(a, b)``, ``none``, ``among(e, a, φ)`` (φ with Peer, N, T, F and R of those who
+sign attempt a of e; or of an event, an epoch or a key), and calls of definitions, which are
+expanded in place. Python's own parser reads the text; nothing is ever executed.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from spec.language.declarations import Cell, Definition, Enum, Opt, Sort, SpecError, parse_signature
+from spec.language.declarations import (
+    Cell,
+    Definition,
+    Enum,
+    Opt,
+    Range,
+    Sort,
+    SpecError,
+    parse_signature,
+)
 from spec.language.ir import (
     BOOL,
     INT,
@@ -27,6 +37,7 @@ from spec.language.ir import (
     Constant,
     Equal,
     Implies,
+    LeadsTo,
     Literal,
     Node,
     Not,
@@ -55,6 +66,8 @@ def cell_type(cell: Cell) -> Type:
         return enum_type(cell.type.name)
     if isinstance(cell.type, Opt):
         return opt_type(cell.type.sort)
+    if isinstance(cell.type, Range):
+        return INT
     if cell.type == "bool":
         return BOOL
     raise SpecError(f"cell {cell.name}: unknown type {cell.type!r}")
@@ -84,12 +97,14 @@ class Parser:
     """Parses texts in one scope; ``scope`` maps bound names to their terms.
 
     ``depth`` counts the binders around the text: a bound variable is named after it, so that
-    expanding a definition under a quantifier captures nothing.
+    expanding a definition under a quantifier captures nothing. Only a ``temporal`` text may say
+    ``leads_to``.
     """
 
     names: Names
     scope: Mapping[str, Node]
     depth: int = 0
+    temporal: bool = False
 
     def parse(self, text: str, want: Type = BOOL) -> Node:
         """Return the typed form of ``text``, which must have the type ``want``."""
@@ -101,7 +116,23 @@ class Parser:
 
     def parse_reference(self, text: str) -> tuple[Cell, tuple[Node, ...]]:
         """Return the cell and the index terms of a reference such as ``lock[p, e]``."""
-        node = self.parse_any(text)
+        return self._reference(self.parse_any(text), text)
+
+    def parse_places(self, text: str) -> Places:
+        """Return what a reference such as ``lock[q, e] for q in Peer if q != p`` names."""
+        if " for " not in text:
+            return Places(*self.parse_reference(text), {}, (), self)
+        try:
+            tree = ast.parse(f"({text.strip()})", mode="eval").body
+        except SyntaxError as error:
+            raise SpecError(f"{text!r} is not a reference to cells: {error.msg}") from None
+        if not isinstance(tree, ast.GeneratorExp):
+            raise SpecError(f"{text!r} is not a reference to cells")
+        bound, conditions, inner = self._bound(tree)
+        cell, index = self._reference(inner._walk(tree.elt), text)
+        return Places(cell, index, dict(bound), tuple(conditions), inner)
+
+    def _reference(self, node: Node, text: str) -> tuple[Cell, tuple[Node, ...]]:
         if not isinstance(node, Read):
             raise SpecError(f"{text!r} is not a reference to a cell")
         return self.names.cells[node.cell], node.index
@@ -121,11 +152,27 @@ class Parser:
             return Nothing(want)
         if want[0] == "opt" and node.type == sort_type(want[1]):
             return evolve(node, type=want)
+        if want[0] == "enum" and node.type[0] == "enum":
+            found = self._of_enum(node, want)
+            if found is not None:
+                return found
         text = source if isinstance(source, str) else ast.unparse(source)
         raise SpecError(f"{text!r} has type {_show(node.type)}, {_show(want)} is needed")
 
+    def _of_enum(self, node: Node, want: Type) -> Node | None:
+        """Return the node as one of an enum that shares a value's name with another, if it is."""
+        if isinstance(node, Literal) and node.value in self.names.enums[want[1]].values:
+            return evolve(node, type=want)
+        if isinstance(node, Choose):
+            sides = [self._of_enum(side, want) for side in (node.then, node.otherwise)]
+            if sides[0] is not None and sides[1] is not None:
+                return Choose(want, node.test, sides[0], sides[1])
+        return node if node.type == want else None
+
     def _unify(self, left: Node, right: Node, tree: ast.AST) -> tuple[Node, Node]:
-        for want in (left.type, right.type):
+        types = (left.type, right.type)
+        optional = (opt_type(kind[1]) for kind in types if kind[0] == "sort")
+        for want in (*types, *(optional if _UNTYPED_NONE in types else ())):
             if want != _UNTYPED_NONE:
                 try:
                     return self._coerce(left, want, tree), self._coerce(right, want, tree)
@@ -138,11 +185,18 @@ class Parser:
         return self._coerce(self._walk(tree), BOOL, tree)
 
     def _walk(self, tree: ast.AST) -> Node:
+        if self.temporal and not (
+            isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)
+            and tree.func.id in ("leads_to", "all")
+        ):
+            return evolve(self, temporal=False)._walk(tree)
         match tree:
             case ast.Constant(value=bool() as truth):
                 return Literal(BOOL, truth)
             case ast.Constant(value=int() as number):
                 return Literal(INT, number)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
+                return Literal(INT, -number)
             case ast.Name(id=name):
                 return self._name(name)
             case ast.Subscript(value=ast.Name(id=name), slice=inside):
@@ -173,12 +227,12 @@ class Parser:
             return self.scope[name]
         if name == "none":
             return Nothing(_UNTYPED_NONE)
+        if name in self.names.cells:  # a network's own cell may have the name of an enum's value
+            return self._cell(name, [])
         if (enum := self.names.enum_of(name)) is not None:
             return Literal(enum_type(enum.name), name)
         if name in self.names.constants:
             return Constant(INT, name)
-        if name in self.names.cells:
-            return self._cell(name, [])
         raise SpecError(f"unknown name {name!r}")
 
     def _cell(self, name: str, parts: list[ast.expr]) -> Node:
@@ -223,6 +277,11 @@ class Parser:
     def _call(self, name: str, arguments: list[ast.expr], tree: ast.AST) -> Node:
         if name == "implies" and len(arguments) == 2:
             return Implies(BOOL, self._boolean(arguments[0]), self._boolean(arguments[1]))
+        if name == "leads_to" and len(arguments) == 2:
+            return self._leads_to(arguments, tree)
+        if name in ("min", "max") and len(arguments) == 2:
+            one, two = (self._coerce(self._walk(part), INT, part) for part in arguments)
+            return Choose(INT, Compare(BOOL, "<=" if name == "min" else ">=", one, two), one, two)
         if name in ("all", "any", "count") and len(arguments) == 1:
             generator = arguments[0]
             if isinstance(generator, ast.GeneratorExp):
@@ -232,6 +291,15 @@ class Parser:
         if name in self.names.definitions:
             return self._expand(self.names.definitions[name], arguments)
         raise SpecError(f"{ast.unparse(tree)!r} is not in the table language")
+
+    def _leads_to(self, arguments: list[ast.expr], tree: ast.AST) -> Node:
+        if not self.temporal:
+            raise SpecError(
+                f"{ast.unparse(tree)!r}: leads_to speaks of runs: write it outermost, or right"
+                " inside all(...), in a property of the kind liveness"
+            )
+        inner = evolve(self, temporal=False)
+        return LeadsTo(BOOL, *(inner._boolean(part) for part in arguments))
 
     def _among(self, arguments: list[ast.expr], tree: ast.AST) -> Node:
         index = tuple(self._walk(argument) for argument in arguments[:-1])
@@ -254,6 +322,28 @@ class Parser:
         return Parser(self.names, scope, self.depth).parse(definition.text)
 
     def _quantified(self, kind: str, tree: ast.GeneratorExp) -> Node:
+        bound, conditions, inner = self._bound(tree)
+        if kind == "count":
+            counted = tree.elt.id if isinstance(tree.elt, ast.Name) else ""
+            variable = Variable(sort_type(bound[0][1]), bound[0][0])
+            if len(bound) != 1 or not conditions or inner.scope.get(counted) != variable:
+                raise SpecError(f"{ast.unparse(tree)!r}: write count(x for x in Sort if ...)")
+            return Quantified(INT, "count", *bound[0], _conjunction(conditions))
+        body = evolve(inner, temporal=self.temporal and kind == "all")._boolean(tree.elt)
+        if conditions and kind == "all":
+            body = Implies(BOOL, _conjunction(conditions), body)
+        elif conditions:
+            body = And(BOOL, (*conditions, body))
+        for fresh, sort in reversed(bound):
+            body = Quantified(BOOL, kind, fresh, sort, body)
+        return body
+
+    def _bound(
+        self, tree: ast.GeneratorExp
+    ) -> tuple[list[tuple[str, str]], list[Node], Parser]:
+        """Return the variables of ``for x in Sort if ...`` with their sorts, the conditions, and
+        the parser of what stands before it.
+        """
         scope = dict(self.scope)
         bound: list[tuple[str, str]] = []
         conditions: list[Node] = []
@@ -270,22 +360,59 @@ class Parser:
             fresh = f"{variable}'{self.depth + len(bound)}"
             scope[variable] = Variable(sort_type(sort), fresh)
             bound.append((fresh, sort))
-            inner = Parser(self.names, scope, self.depth + len(bound))
+            inner = Parser(self.names, dict(scope), self.depth + len(bound))
             conditions += [inner._boolean(condition) for condition in clause.ifs]
-        inner = Parser(self.names, scope, self.depth + len(bound))
-        if kind == "count":
-            counted = tree.elt.id if isinstance(tree.elt, ast.Name) else ""
-            if len(bound) != 1 or not conditions or scope.get(counted) != scope[variable]:
-                raise SpecError(f"{ast.unparse(tree)!r}: write count(x for x in Sort if ...)")
-            return Quantified(INT, "count", *bound[0], _conjunction(conditions))
-        body = inner._boolean(tree.elt)
-        if conditions and kind == "all":
-            body = Implies(BOOL, _conjunction(conditions), body)
-        elif conditions:
-            body = And(BOOL, (*conditions, body))
-        for fresh, sort in reversed(bound):
-            body = Quantified(BOOL, kind, fresh, sort, body)
-        return body
+        return bound, conditions, Parser(self.names, scope, self.depth + len(bound))
+
+
+@frozen
+class Places:
+    """Which places an effect writes: ``cell[index...]`` for all values of ``variables`` (by name,
+    with their sorts) that meet the ``conditions``. ``inner`` parses the value there.
+    """
+
+    cell: Cell
+    index: tuple[Node, ...]
+    variables: Mapping[str, str]
+    conditions: tuple[Node, ...]
+    inner: Parser
+
+
+def bounds(names: Names, cell: Cell) -> tuple[Node, Node]:
+    """Return the lowest and the highest value of a cell that holds a number, over constants."""
+    if not isinstance(cell.type, Range):
+        raise SpecError(f"cell {cell.name} holds no number")
+    try:
+        low, high = (
+            Parser(evolve(names, cells={}), {}).parse(str(bound), INT)
+            for bound in (cell.type.low, cell.type.high)
+        )
+    except SpecError as error:
+        raise SpecError(f"cell {cell.name}, its range: {error}") from None
+    return low, high
+
+
+FIRST_INDEX = "index {}".format
+"""What the indices are called, by their place, in a first value that depends on them."""
+_FOR_EACH = re.compile(r"for\s+(\w+(?:\s*,\s*\w+)*)\s*:(.*)", re.DOTALL)
+
+
+def first_value(names: Names, cell: Cell) -> Node:
+    """Return the first value of a cell, over its indices; it reads no cell."""
+    scope: dict[str, Node] = {}
+    text, found = cell.first.strip(), _FOR_EACH.fullmatch(cell.first.strip())
+    if found is not None:
+        variables, text = re.findall(r"\w+", found[1]), found[2]
+        if len(variables) != len(cell.index):
+            raise SpecError(f"cell {cell.name}: {found[1]!r} does not name its indices")
+        scope = {
+            variable: Variable(sort_type(sort), FIRST_INDEX(place))
+            for place, (variable, sort) in enumerate(zip(variables, cell.index, strict=True))
+        }
+    try:
+        return Parser(evolve(names, cells={}), scope).parse(text, cell_type(cell))
+    except SpecError as error:
+        raise SpecError(f"cell {cell.name}, first value: {error}") from None
 
 
 def _conjunction(parts: list[Node]) -> Node:
