@@ -1,7 +1,8 @@
 """Safra's detection of termination on a ring (EWD 998).
 
 EWD998.tla by Stephan Merz and Markus Kuppe, https://github.com/tlaplus/Examples, with its state
-constraint as guards: no node counts above ``Most``, and no more than so many messages wait at one.
+constraint as guards: no node counts above ``Most``, and no more than so many messages wait at one;
+``Sum`` bounds the token's count.
 """
 
 from model_checks.system import Move, Network, Property
@@ -15,14 +16,14 @@ NETWORK = Network(
     honest="",
     crash=False,
     sorts=(Sort("Node", "on a ring", ordered=True),),
-    constants=("Most",),
+    constants=("Most", "Sum"),
     cells=(
         Cell("active", "bool", ("Node",), "any", "disk", "it works"),
         Cell("colour", COLOUR, ("Node",), "any", "disk", "black: it received since the token came"),
-        Cell("counter", Range("-2 - Most", "Most"), ("Node",), "0", "disk", "sent - received"),
+        Cell("counter", Range("0 - Most - Most", "Most"), ("Node",), "0", "disk", "sent, less got"),
         Cell("pending", Range(0, "Most"), ("Node",), "0", "disk", "messages on their way to it"),
         Cell("at", Opt("Node"), (), "any", "disk", "who has the token"),
-        Cell("sum", Range("-4 - Most", "Most + Most"), (), "0", "disk", "the token's count"),
+        Cell("sum", Range("0 - Sum - Sum", "Sum"), (), "0", "disk", "the token's count"),
         Cell("tint", COLOUR, (), "black", "disk", "the token's colour"),
     ),
     definitions=(
@@ -45,7 +46,8 @@ NETWORK = Network(
              ("is_first(n)", "is_last(m)", "at == n",
               "tint == black or colour[n] == black or sum + counter[n] > 0"),
              {"at": "m", "sum": "0", "tint": "white", "colour[n]": "white"}, fair=True),
-        Move("Pass(n: Node, m: Node)", ("before(m, n)", "at == n", "not active[n]"),
+        Move("Pass(n: Node, m: Node)",
+             ("before(m, n)", "at == n", "not active[n]", "sum + counter[n] <= Sum"),
              {"at": "m", "sum": "sum + counter[n]",
               "tint": "(black if colour[n] == black else tint)", "colour[n]": "white"}, fair=True),
         Move("Send(n: Node, m: Node)",
