@@ -105,7 +105,7 @@ def formula(node: ir.Node) -> str:
         case ir.Literal(value=str() as name):
             return f'"{name}"'
         case ir.Literal(value=value):
-            return str(value)
+            return f"({value})" if str(value).startswith("-") else str(value)
         case ir.Nothing():
             return "None"
         case ir.Constant(name=name):
