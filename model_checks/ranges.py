@@ -10,9 +10,6 @@ from spec.language.declarations import Cell, Range, SpecError
 from spec.language.expressions import Names, bounds
 from spec.language.ir import BOOL, INT, And, Compare, Node, Quantified, Read, Variable, sort_type
 
-WIDEST = 4096
-"""Bounds lie between minus this and this: sums of a few cells are far from any machine's limits."""
-
 
 def in_range(names: Names, cell: Cell) -> tuple[str, str, Node]:
     """Return what the property of a cell is called, its text and its formula."""
@@ -28,13 +25,3 @@ def in_range(names: Names, cell: Cell) -> tuple[str, str, Node]:
         formula = Quantified(BOOL, "all", variable.name, sort, formula)
     name = f"{cell.name} in {cell.type.low}..{cell.type.high}"
     return name, f"{cell.type.low} <= {cell.name} <= {cell.type.high}", formula
-
-
-def limits(low: int, high: int, cell: Cell) -> range:
-    """Return the values of a cell, given its bounds; raises :class:`SpecError`."""
-    if not -WIDEST <= low <= high <= WIDEST:
-        raise SpecError(
-            f"cell {cell.name}: there is no range from {low} to {high}: bounds are between"
-            f" -{WIDEST} and {WIDEST}, and the first is not above the second"
-        )
-    return range(low, high + 1)

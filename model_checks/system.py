@@ -29,6 +29,7 @@ from spec.language.declarations import (
     Range,
     Sort,
     SpecError,
+    check_texts,
     parse_signature,
     texts,
 )
@@ -59,6 +60,9 @@ class Move:
     why: str = ""
     fair: bool | str = False
 
+    def __attrs_post_init__(self) -> None:
+        check_texts(self.event, (*self.only_if, *self.then, *self.then.values(), self.why))
+
 
 @frozen
 class Property:
@@ -87,6 +91,9 @@ class Property:
     of_correct: bool = False
     """Whether the text speaks of correct peers without saying so, as ``spec/invariants.py`` does:
     where a network has liars, they are left out of each of its own quantifiers."""
+
+    def __attrs_post_init__(self) -> None:
+        check_texts(f"property {self.name}", (self.text, self.kind, self.doc))
 
 
 @frozen
@@ -129,8 +136,8 @@ class Network:
     moves: tuple[Move, ...] = ()
     crash: bool = True
     rigid: tuple[str, ...] = ()
-    assume: tuple[str, ...] = ()
-    initially: tuple[str, ...] = ()
+    assume: tuple[str, ...] = field(default=(), converter=texts)
+    initially: tuple[str, ...] = field(default=(), converter=texts)
     properties: tuple[Property, ...] = ()
     untracked: tuple[str, ...] = ()
     without: tuple[tuple[str, str], ...] = ()
@@ -371,7 +378,7 @@ def _fairness(
     """Return whether a move is fair, whether strongly, and for some of which parameters."""
     if isinstance(said, bool):
         return said, False, ()
-    found = _FAIRNESS.fullmatch(said)
+    found = _FAIRNESS.fullmatch(str(said))
     if found is None:
         raise SpecError(
             f"{event}: fair={said!r} is none of True, 'weak', 'strong', 'weak for some q',"

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 
-from model_checks.ranges import limits
 from model_checks.system import TRUE, Action, Checked, System
 from model_checks.two_states import StepView
-from spec.language.declarations import Cell, Enum, Range, SpecError
+from spec.language.declarations import Cell, Enum, Range, SpecError, check_bounds
 from spec.language.expressions import FIRST_INDEX, bounds, cell_type
 from spec.language.interpreter import Index, Value, evaluate
 
@@ -56,7 +55,8 @@ class Instance:
         low, high = (evaluate(b, blank, {}) for b in bounds(self.system.names, cell))
         if not isinstance(low, int) or not isinstance(high, int):
             raise TypeError(f"the bounds of {cell.name} are no numbers")
-        return limits(low, high, cell)
+        check_bounds(cell.name, low, high)
+        return range(low, high + 1)
 
     def first(self, name: str, index: Index) -> Value:
         """The first value of a cell at an index; None where it is chosen."""

@@ -29,7 +29,7 @@ through ``metanode/protocol/tables/runner.py``, and ``model_checks`` checks them
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
@@ -75,9 +75,27 @@ class Range:
     low: int | str
     high: int | str
 
-    def __attrs_post_init__(self) -> None:
-        if isinstance(self.low, int) and isinstance(self.high, int) and self.low > self.high:
-            raise SpecError(f"Range({self.low}, {self.high}): there is no number in it")
+
+WIDEST = 4096
+"""Bounds lie between minus this and this: sums of a few cells are far from any machine's limits."""
+
+
+def check_bounds(cell: str, low: object, high: object) -> None:
+    """Raise :class:`SpecError` if numbers are not the bounds of a range."""
+    numbers = [bound for bound in (low, high) if isinstance(bound, int)]
+    ordered = numbers == sorted(numbers)
+    if not ordered or any(abs(number) > WIDEST for number in numbers):
+        raise SpecError(
+            f"cell {cell}: there is no range from {low} to {high}: bounds are between"
+            f" -{WIDEST} and {WIDEST}, and the first is not above the second"
+        )
+
+
+def check_texts(where: str, values: Iterable[object]) -> None:
+    """Raise :class:`SpecError` for the first value that is no text."""
+    for value in values:
+        if not isinstance(value, str):
+            raise SpecError(f"{where}: {value!r} is not a text: write it in quotes")
 
 
 type_of_cell = str | Enum | Opt | Range
@@ -99,8 +117,11 @@ class Cell:
     doc: str
 
     def __attrs_post_init__(self) -> None:
+        check_texts(f"cell {self.name}", (self.first, self.doc))
         if self.kept not in KEPT:
             raise SpecError(f"cell {self.name}: kept={self.kept!r} is none of {', '.join(KEPT)}")
+        if isinstance(self.type, Range):
+            check_bounds(self.name, self.type.low, self.type.high)
 
 
 @frozen
