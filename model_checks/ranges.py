@@ -6,8 +6,9 @@ with the step that leaves the range. It is no step of the search, and nothing fo
 
 from __future__ import annotations
 
+from spec.language.cells import bounds
 from spec.language.declarations import Cell, Range, SpecError
-from spec.language.expressions import Names, bounds
+from spec.language.expressions import Names
 from spec.language.ir import BOOL, INT, And, Compare, Node, Quantified, Read, Variable, sort_type
 
 
@@ -23,5 +24,6 @@ def in_range(names: Names, cell: Cell) -> tuple[str, str, Node]:
     )
     for variable, sort in reversed(list(zip(variables, cell.index, strict=True))):
         formula = Quantified(BOOL, "all", variable.name, sort, formula)
-    name = f"{cell.name} in {cell.type.low}..{cell.type.high}"
-    return name, f"{cell.type.low} <= {cell.name} <= {cell.type.high}", formula
+    base, _, length = cell.name.partition(".")
+    shown = f"len({base})" if length else base
+    return f"{shown} in {cell.type}", f"{cell.type.low} <= {shown} <= {cell.type.high}", formula

@@ -17,24 +17,39 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
+from model_checks import sequences
+from model_checks.pruning import cone, named_apart, prune
 from model_checks.questions import check_questions
 from model_checks.ranges import in_range
 from model_checks.substitution import Places, bind, places_of
-from model_checks.two_states import AFTER, later_text, with_later
+from model_checks.two_states import later_text, with_later
 from spec.language.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
+from spec.language.cells import FIRST_INDEX, first_value
 from spec.language.declarations import (
     Cell,
     Definition,
     Enum,
     Range,
+    Seq,
     Sort,
     SpecError,
     check_texts,
     parse_signature,
     texts,
 )
-from spec.language.expressions import FIRST_INDEX, Names, Parser, cell_type, first_value
-from spec.language.ir import BOOL, And, Equal, Literal, Node, Read, Variable, sort_type
+from spec.language.expressions import Names, Parser, cell_type, needed
+from spec.language.ir import (
+    BOOL,
+    And,
+    Equal,
+    Implies,
+    Literal,
+    Node,
+    Quantified,
+    Read,
+    Variable,
+    sort_type,
+)
 
 LIVENESS = ("liveness", "infinitely_often", "eventually_always")
 KINDS = ("invariant", "lemma", "reachable", "step", "always_can", *LIVENESS, "deadlock")
@@ -253,9 +268,9 @@ def _closed(network: Network, protocol: Protocol) -> System:
     check_questions(network, actions, properties)
     ranged = {name for name, cell in names.cells.items() if isinstance(cell.type, Range)}
     asked = {update.cell for action in actions for update in action.updates} & ranged
-    kept = _cone(actions, properties, (*assumptions, *initially), asked | set(network.rigid))
+    kept = cone(actions, properties, (*assumptions, *initially), asked | set(network.rigid))
     cells = {name: cell for name, cell in names.cells.items() if name in kept}
-    actions = [_prune(action, kept) for action in actions]
+    actions = [prune(action, kept) for action in actions]
     if network.crash:
         actions.append(_crash(network, names, cells, places))
     first = {
@@ -267,13 +282,16 @@ def _closed(network: Network, protocol: Protocol) -> System:
     ranges = (in_range(names, cells[name]) for name in cells if name in ranged)
     inside = tuple(Checked(Property(n, text, "range"), formula) for n, text, formula in ranges)
     return System(
-        network, names, cells, frozenset(network.rigid) & set(cells), first, _named_apart(useful),
+        network, names, cells, frozenset(network.rigid) & set(cells), first, named_apart(useful),
         assumptions, (*properties, *inside), initially,
     )
 
 
 def _names(network: Network, protocol: Protocol) -> Names:
     cells = {**protocol.cells, **{cell.name: cell for cell in network.cells}}
+    for cell in network.cells:
+        if isinstance(cell.type, Seq):
+            cells.update((part.name, part) for part in sequences.parts(cell))
     for name, kept in network.kept.items():
         cells[name] = evolve(cells[name], kept=kept)
     sorts = {**protocol.names.sorts, **{sort.name: sort for sort in network.sorts}}
@@ -281,7 +299,7 @@ def _names(network: Network, protocol: Protocol) -> Names:
     types = (cell.type for cell in (*network.cells, *cells.values()))
     own: dict[str, Enum] = {}
     for cell in network.cells:
-        kind = cell.type
+        kind = cell.type.of if isinstance(cell.type, Seq) else cell.type
         if isinstance(kind, Enum) and own.setdefault(kind.name, kind) != kind:
             raise SpecError(f"cell {cell.name}: another enum is named {kind.name!r} too")
     enums = {kind.name: kind for kind in types if isinstance(kind, Enum)}
@@ -350,23 +368,39 @@ def _move(move: Move, names: Names, places: Places) -> Action:
     updates = []
     for target, text in move.then.items():
         try:
-            updates.append(_written(Parser(names, scope), target, text, places))
+            new, needs = _written(Parser(names, scope), target, text, places)
         except SpecError as error:
             raise SpecError(f"{event}: {error}") from None
+        updates += new
+        guards += tuple(Guard(f"what {text!r} reads is there", node) for node in needs)
     fair, strong, some = _fairness(event, parameters, move.fair)
     return Action(event, parameters, guards, tuple(updates), fair, "adversary", strong, some)
 
 
-def _written(parser: Parser, target: str, text: str, places: Places) -> Update:
+def _written(
+    parser: Parser, target: str, text: str, places: Places
+) -> tuple[list[Update], list[Node]]:
+    """Return an effect as updates of plain cells, and what must hold so that it has a meaning."""
     found = parser.parse_places(target)
-    value = places.close(found.inner.parse(text, cell_type(found.cell)))
+    if isinstance(found.cell.type, Seq):
+        values, needs = sequences.written(found, text)
+    else:
+        value = found.inner.parse(text, cell_type(found.cell))
+        values, needs = [(found.cell, value)], needed(value)
     named = {term.name for term in found.index if isinstance(term, Variable)}
     for variable in found.variables:
         if variable not in named:
             shown = variable.partition("'")[0]
             raise SpecError(f"{target!r}: {shown} is no index, so one place is written many times")
-    where = And(BOOL, found.conditions) if found.conditions else TRUE
-    return Update(found.cell.name, found.index, value, found.variables, places.close(where))
+    where = places.close(And(BOOL, found.conditions) if found.conditions else TRUE)
+    for variable, sort in found.variables.items():
+        needs = tuple(
+            Quantified(BOOL, "all", variable, sort, Implies(BOOL, where, need)) for need in needs
+        )
+    return [
+        Update(cell.name, found.index, places.close(value), found.variables, where)
+        for cell, value in values
+    ], [places.close(need) for need in needs]
 
 
 _FAIRNESS = re.compile(r"(weak|strong)(?: for some (\w+(?:, *\w+)*))?")
@@ -446,40 +480,3 @@ def _parse(
         return places.close(Parser(names, scope, temporal=temporal).parse(text))
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-
-
-def _cone(
-    actions: list[Action], properties: Iterable[Checked], assumptions: Iterable[Node],
-    asked: Iterable[str],
-) -> set[str]:
-    """Return the cells that something reads, and those that are asked for anyway; reads of a
-    dropped cell's effects do not count.
-    """
-    kept = {
-        cell.removeprefix(AFTER) for checked in properties for cell in cells_read(checked.formula)
-    }
-    kept |= {cell for formula in assumptions for cell in cells_read(formula)} | set(asked)
-    kept |= {cell for a in actions for g in a.guards for cell in cells_read(g.formula)}
-    while True:
-        more = {
-            cell for a in actions for u in a.updates if u.cell in kept
-            for node in (u.value, u.where, *u.index) for cell in cells_read(node)
-        }
-        if more <= kept:
-            return kept
-        kept |= more
-
-
-def _prune(action: Action, kept: set[str]) -> Action:
-    return evolve(action, updates=tuple(u for u in action.updates if u.cell in kept))
-
-
-def _named_apart(actions: list[Action]) -> tuple[Action, ...]:
-    """Return the actions with distinct names: rows of one event get a number."""
-    counts: dict[str, int] = {}
-    result = []
-    for action in actions:
-        counts[action.name] = counts.get(action.name, 0) + 1
-        number = counts[action.name]
-        result.append(action if number == 1 else evolve(action, name=f"{action.name}#{number}"))
-    return tuple(result)

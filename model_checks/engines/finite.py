@@ -22,8 +22,9 @@ from attrs import frozen
 from model_checks.engines.oracle import Instance, Oracle, State, Step
 from model_checks.system import Action, Checked
 from spec.language import ir
+from spec.language.cells import FIRST_INDEX
 from spec.language.declarations import SpecError
-from spec.language.expressions import FIRST_INDEX, cell_type
+from spec.language.expressions import cell_type
 from spec.language.interpreter import Value, evaluate
 
 WIDTH = 16

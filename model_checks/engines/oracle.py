@@ -13,8 +13,9 @@ from attrs import define, field, frozen
 
 from model_checks.system import TRUE, Action, Checked, System
 from model_checks.two_states import StepView
+from spec.language.cells import FIRST_INDEX, bounds
 from spec.language.declarations import Cell, Enum, Range, SpecError, check_bounds
-from spec.language.expressions import FIRST_INDEX, bounds, cell_type
+from spec.language.expressions import cell_type
 from spec.language.interpreter import Index, Value, evaluate
 
 Slot = tuple[str, Index]

@@ -30,8 +30,9 @@ from model_checks.engines.quorums import Quorums, Threshold, canonical, threshol
 from model_checks.system import TRUE, Action, System, Update
 from spec.language import ir
 from spec.language.assembly import cells_read
+from spec.language.cells import FIRST_INDEX
 from spec.language.declarations import Enum, SpecError
-from spec.language.expressions import FIRST_INDEX, cell_type
+from spec.language.expressions import cell_type
 
 SymbolicState = Mapping[str, Callable[..., Any]]
 Scope = Mapping[str, Any]

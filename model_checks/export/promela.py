@@ -232,4 +232,4 @@ def _slots(formula: Formula) -> set[int]:
 
 
 def _name(cell: str) -> str:
-    return f"{cell}_" if cell in RESERVED else cell
+    return f"{cell}_" if cell in RESERVED else cell.replace(".", "__")

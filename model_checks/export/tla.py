@@ -16,8 +16,8 @@ from model_checks.system import LIVENESS, TRUE, Action, Checked, System, Update
 from model_checks.two_states import AFTER
 from spec.language import ir
 from spec.language.assembly import children
+from spec.language.cells import FIRST_INDEX, bounds
 from spec.language.declarations import Cell, Enum, Opt, Range, parse_signature
-from spec.language.expressions import FIRST_INDEX, bounds
 
 INDENT = "  "
 WIDTH = 98
@@ -248,9 +248,9 @@ def _domain(system: System, cell: Cell) -> str:
         values = f"({_inner(low)} .. {_inner(high)})"
     elif isinstance(cell.type, Enum):
         values = "{" + ", ".join(f'"{value}"' for value in cell.type.values) + "}"
-    elif isinstance(cell.type, str):
+    elif cell.type == "bool":
         values = "BOOLEAN"
-    else:
+    elif isinstance(cell.type, Opt):
         values = f"({cell.type.sort} \\union {{None}})"
     over = " \\X ".join(cell.index)
     return f"[{over} -> {values}]" if cell.index else values

@@ -40,7 +40,7 @@ def renamed(system: System) -> System:
     taken |= {f"Never{checked.property.name}" for checked in system.properties}
     cells = {}
     for name in system.cells:
-        cells[name] = _free(name, taken)
+        cells[name] = _free(name.replace(".", "_"), taken)
         taken.add(cells[name])
 
     def said(node: ir.Node) -> ir.Node:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
+from spec.language.cells import bounds, first_value
 from spec.language.declarations import (
     ANY,
     SAME,
@@ -27,7 +28,7 @@ from spec.language.declarations import (
     Table,
     parse_signature,
 )
-from spec.language.expressions import Names, Parser, bounds, cell_type, first_value
+from spec.language.expressions import Names, Parser, cell_type
 from spec.language.ir import (
     Among,
     And,
@@ -162,7 +163,7 @@ def _check_names(names: Names) -> None:
         for sort in cell.index:
             if sort not in names.sorts:
                 raise SpecError(f"cell {cell.name}: index {sort} is not a sort")
-        kind = cell_type(cell)
+        kind = cell_type(cell)  # refuses sequences, which rows do not write
         if kind[0] == "opt" and kind[1] not in names.sorts:
             raise SpecError(f"cell {cell.name}: {kind[1]} is not a sort")
         if isinstance(cell.type, Range):

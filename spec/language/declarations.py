@@ -75,6 +75,23 @@ class Range:
     low: int | str
     high: int | str
 
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}"
+
+
+@frozen
+class Seq:
+    """A sequence of at most ``length`` elements: values of an enum, individuals of a sort (by its
+    name), or numbers. It begins ``empty``.
+    """
+
+    of: str | Enum | Range
+    length: int
+
+    def __str__(self) -> str:
+        of = self.of if isinstance(self.of, str | Range) else self.of.name
+        return f"at most {self.length} of {of}"
+
 
 WIDEST = 4096
 """Bounds lie between minus this and this: sums of a few cells are far from any machine's limits."""
@@ -98,7 +115,7 @@ def check_texts(where: str, values: Iterable[object]) -> None:
             raise SpecError(f"{where}: {value!r} is not a text: write it in quotes")
 
 
-type_of_cell = str | Enum | Opt | Range
+type_of_cell = str | Enum | Opt | Range | Seq
 
 
 @frozen

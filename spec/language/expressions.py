@@ -3,15 +3,15 @@
 The language is a whitelisted subset of Python expressions: names, ``cell[i, j]``, ``and or not``,
 ``== != in``, ``< <= > >=`` (numbers and ordered sorts), ``+ -``, ``x if c else y``,
 ``implies(a, b)``, ``all(φ for x in Sort if ψ)``, ``any(...)``, ``count(x for x in Sort if φ)``,
-``min(a, b)``, ``max(a, b)``, ``none``, ``among(e, a, φ)`` (φ with Peer, N, T, F and R of those who
-sign attempt a of e; or of an event, an epoch or a key), and calls of definitions, which are
-expanded in place. Python's own parser reads the text; nothing is ever executed.
+``min(a, b)``, ``max(a, b)``, ``len(s)``, ``head(s)`` and ``at(s, 2)`` of a sequence (a comparison
+with an element that is not there is false), ``none``, ``among(e, a, φ)`` (φ with Peer, N, T, F and
+R of those who sign attempt a of e; or of an event, an epoch or a key), and calls of definitions,
+which are expanded in place. Python's own parser reads the text; nothing is ever executed.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
@@ -22,6 +22,7 @@ from spec.language.declarations import (
     Enum,
     Opt,
     Range,
+    Seq,
     Sort,
     SpecError,
     parse_signature,
@@ -68,6 +69,11 @@ def cell_type(cell: Cell) -> Type:
         return opt_type(cell.type.sort)
     if isinstance(cell.type, Range):
         return INT
+    if isinstance(cell.type, Seq):
+        raise SpecError(
+            f"cell {cell.name} is a sequence of a network: what may be said of it is len, head and"
+            " at; and in an effect on it, append, tail, remove and empty"
+        )
     if cell.type == "bool":
         return BOOL
     raise SpecError(f"cell {cell.name}: unknown type {cell.type!r}")
@@ -116,7 +122,11 @@ class Parser:
 
     def parse_reference(self, text: str) -> tuple[Cell, tuple[Node, ...]]:
         """Return the cell and the index terms of a reference such as ``lock[p, e]``."""
-        return self._reference(self.parse_any(text), text)
+        try:
+            tree = ast.parse(text.strip(), mode="eval").body
+        except SyntaxError as error:
+            raise SpecError(f"{text!r} is not an expression: {error.msg}") from None
+        return self._reference(tree, text)
 
     def parse_places(self, text: str) -> Places:
         """Return what a reference such as ``lock[q, e] for q in Peer if q != p`` names."""
@@ -129,13 +139,22 @@ class Parser:
         if not isinstance(tree, ast.GeneratorExp):
             raise SpecError(f"{text!r} is not a reference to cells")
         bound, conditions, inner = self._bound(tree)
-        cell, index = self._reference(inner._walk(tree.elt), text)
+        cell, index = inner._reference(tree.elt, text)
         return Places(cell, index, dict(bound), tuple(conditions), inner)
 
-    def _reference(self, node: Node, text: str) -> tuple[Cell, tuple[Node, ...]]:
-        if not isinstance(node, Read):
+    def _reference(self, tree: ast.AST, text: str) -> tuple[Cell, tuple[Node, ...]]:
+        match tree:
+            case ast.Name(id=name) if name not in self.scope:
+                parts: list[ast.expr] = []
+            case ast.Subscript(value=ast.Name(id=name), slice=inside):
+                parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
+            case _:
+                raise SpecError(f"{text!r} is not a reference to a cell")
+        cell = self.names.cells.get(name)
+        if cell is None:
+            self._walk(tree)  # raises if the name is none at all
             raise SpecError(f"{text!r} is not a reference to a cell")
-        return self.names.cells[node.cell], node.index
+        return cell, self._index(cell, parts)
 
     def parse_any(self, text: str) -> Node:
         """Return the typed form of a text of any type."""
@@ -239,17 +258,26 @@ class Parser:
         cell = self.names.cells.get(name)
         if cell is None:
             raise SpecError(f"unknown cell {name!r}")
+        index = self._index(cell, parts)
+        return Read(cell_type(cell), name, index)
+
+    def _index(self, cell: Cell, parts: list[ast.expr]) -> tuple[Node, ...]:
         if len(parts) != len(cell.index):
-            raise SpecError(f"cell {name} takes {len(cell.index)} indices, {len(parts)} given")
+            raise SpecError(f"cell {cell.name} takes {len(cell.index)} indices, {len(parts)} given")
         index = []
         for part, sort in zip(parts, cell.index, strict=True):
             term = self._walk(part)
             if term.type != sort_type(sort):
-                raise SpecError(f"{name}[...]: {ast.unparse(part)} is not a {sort}")
+                raise SpecError(f"{cell.name}[...]: {ast.unparse(part)} is not a {sort}")
             index.append(term)
-        return Read(cell_type(cell), name, tuple(index))
+        return tuple(index)
 
     def _compare(self, tree: ast.AST, left: ast.AST, op: ast.cmpop, right: ast.AST) -> Node:
+        compared = self._comparison(tree, left, op, right)
+        there = needed(compared)
+        return And(BOOL, (*there, compared)) if there else compared
+
+    def _comparison(self, tree: ast.AST, left: ast.AST, op: ast.cmpop, right: ast.AST) -> Node:
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple):
                 raise SpecError(f"{ast.unparse(tree)!r}: write x in (a, b)")
@@ -282,6 +310,12 @@ class Parser:
         if name in ("min", "max") and len(arguments) == 2:
             one, two = (self._coerce(self._walk(part), INT, part) for part in arguments)
             return Choose(INT, Compare(BOOL, "<=" if name == "min" else ">=", one, two), one, two)
+        if name in ("len", "head") and len(arguments) == 1:
+            cell, index = self.sequence(arguments[0])
+            return self.element(cell, index, 0 if name == "len" else 1)
+        if name == "at" and len(arguments) == 2:
+            cell, index = self.sequence(arguments[0])
+            return self.element(cell, index, self.position(cell, arguments[1]))
         if name in ("all", "any", "count") and len(arguments) == 1:
             generator = arguments[0]
             if isinstance(generator, ast.GeneratorExp):
@@ -291,6 +325,26 @@ class Parser:
         if name in self.names.definitions:
             return self._expand(self.names.definitions[name], arguments)
         raise SpecError(f"{ast.unparse(tree)!r} is not in the table language")
+
+    def sequence(self, tree: ast.AST) -> tuple[Cell, tuple[Node, ...]]:
+        """Return the sequence that is named, and its index."""
+        cell, index = self._reference(tree, ast.unparse(tree))
+        if not isinstance(cell.type, Seq):
+            raise SpecError(f"{ast.unparse(tree)!r} is not a sequence")
+        return cell, index
+
+    def position(self, cell: Cell, tree: ast.AST) -> int:
+        """Return a place in a sequence, from 1."""
+        length = cell.type.length if isinstance(cell.type, Seq) else 0
+        match tree:
+            case ast.Constant(value=int() as number) if 1 <= number <= length:
+                return number
+        raise SpecError(f"{ast.unparse(tree)!r} is not a place in {cell.name}: 1 to {length}")
+
+    def element(self, cell: Cell, index: tuple[Node, ...], place: int) -> Node:
+        """Return the term for an element of a sequence, or with 0 for its length."""
+        part = self.names.cells[part_name(cell.name, place)]
+        return Read(cell_type(part), part.name, index)
 
     def _leads_to(self, arguments: list[ast.expr], tree: ast.AST) -> Node:
         if not self.temporal:
@@ -378,41 +432,32 @@ class Places:
     inner: Parser
 
 
-def bounds(names: Names, cell: Cell) -> tuple[Node, Node]:
-    """Return the lowest and the highest value of a cell that holds a number, over constants."""
-    if not isinstance(cell.type, Range):
-        raise SpecError(f"cell {cell.name} holds no number")
-    try:
-        low, high = (
-            Parser(evolve(names, cells={}), {}).parse(str(bound), INT)
-            for bound in (cell.type.low, cell.type.high)
-        )
-    except SpecError as error:
-        raise SpecError(f"cell {cell.name}, its range: {error}") from None
-    return low, high
+def part_name(sequence: str, place: int) -> str:
+    """Return the name of the cell that holds an element of a sequence, or with 0 its length."""
+    return f"{sequence}.{place or 'len'}"
 
 
-FIRST_INDEX = "index {}".format
-"""What the indices are called, by their place, in a first value that depends on them."""
-_FOR_EACH = re.compile(r"for\s+(\w+(?:\s*,\s*\w+)*)\s*:(.*)", re.DOTALL)
-
-
-def first_value(names: Names, cell: Cell) -> Node:
-    """Return the first value of a cell, over its indices; it reads no cell."""
-    scope: dict[str, Node] = {}
-    text, found = cell.first.strip(), _FOR_EACH.fullmatch(cell.first.strip())
-    if found is not None:
-        variables, text = re.findall(r"\w+", found[1]), found[2]
-        if len(variables) != len(cell.index):
-            raise SpecError(f"cell {cell.name}: {found[1]!r} does not name its indices")
-        scope = {
-            variable: Variable(sort_type(sort), FIRST_INDEX(place))
-            for place, (variable, sort) in enumerate(zip(variables, cell.index, strict=True))
-        }
-    try:
-        return Parser(evolve(names, cells={}), scope).parse(text, cell_type(cell))
-    except SpecError as error:
-        raise SpecError(f"cell {cell.name}, first value: {error}") from None
+def needed(node: Node) -> tuple[Node, ...]:
+    """Return what must hold so that the elements of sequences that a term needs are there."""
+    found: list[Node] = []
+    match node:
+        case Read(cell=cell, index=index):
+            name, _, place = cell.rpartition(".")
+            if place.isdecimal():
+                length = Read(INT, part_name(name, 0), index)
+                found.append(Compare(BOOL, ">=", length, Literal(INT, int(place))))
+        case Equal(left=left, right=right) | Compare(left=left, right=right) | Arithmetic(
+            left=left, right=right
+        ):
+            found += (*needed(left), *needed(right))
+        case Not(body=body):
+            found += needed(body)
+        case Or(parts=parts):
+            found += (one for part in parts for one in needed(part))
+        case Choose(test=test, then=then, otherwise=otherwise):
+            found += (Implies(BOOL, test, one) for one in needed(then))
+            found += (Implies(BOOL, Not(BOOL, test), one) for one in needed(otherwise))
+    return tuple(dict.fromkeys(found))
 
 
 def _conjunction(parts: list[Node]) -> Node:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from model_checks.engines.oracle import Instance, Oracle, State
 from model_checks.system import Move, Network, Property, System, close
 from spec.language import ir
-from spec.language.declarations import Cell, Enum, Opt, Range, Sort
+from spec.language.declarations import Cell, Enum, Opt, Range, Seq, Sort
 from spec.language.interpreter import Environment, evaluate
 
 LAMP = Enum("RandomLamp", ("lamp_off", "lamp_dim", "lamp_bright"))
@@ -24,6 +24,7 @@ CELLS = (
     Cell("level", Range(-1, "T"), ("Peer",), "for x: 0", "memory", "-"),
     Cell("dice", Range(1, 3), (), "any", "disk", "-"),
     Cell("pair", "bool", ("Digest", "Digest"), "for x, y: x == y", "disk", "-"),
+    Cell("line", Seq("Digest", 2), (), "empty", "disk", "-"),
 )
 SIZES = {"Peer": 2, "Digest": 2, "Attempt": 2}
 CONSTANTS = {"T": 2, "N": 2, "F": 1}
@@ -39,6 +40,7 @@ _GUARDS = (
 _MORE_GUARDS = (
     "level[p] < T", "level[p] + 1 >= dice", "dice != 2", "level[p] == dice - 2",
     "count(x for x in Peer if level[x] > 0) < dice", "any(pair[d, x] for x in Digest if x != d)",
+    "len(line) < 2", "head(line) == d", "at(line, 2) != wish[p]",
 )
 _EFFECTS = (
     ("lit[p]", ("True", "False", "not lit[p]", "told[d]")),
@@ -55,6 +57,8 @@ _MORE_EFFECTS = (
     ("level[q] for q in Peer", ("level[q] + 1", "max(level[q], level[p])", "(0 if lit[q] else 1)")),
     ("told[e] for e in Digest if told[d] or e == d", ("True", "not told[e]", "bell")),
     ("pair[e, d] for e in Digest", ("pair[d, e]", "told[e]", "e == d")),
+    ("line", ("append(line, d)", "tail(line)", "(remove(line, 2) if bell else append(empty, d))")),
+    ("wish[p]", ("head(line)", "(at(line, 2) if len(line) > 1 else wish[p])")),
 )
 _FAIR = (False, False, True, "weak", "strong", "weak for some d", "strong for some d, a")
 _FORMULAS = (
@@ -66,6 +70,7 @@ _FORMULAS = (
 _MORE_FORMULAS = (
     "dice == 3", "any(level[x] == T for x in Peer)", "all(level[x] >= dice - 2 for x in Peer)",
     "all(pair[x, y] == pair[y, x] for x in Digest for y in Digest)",
+    "any(head(line) == wish[x] for x in Peer)",
 )
 _STEPS = (
     "implies(bell, after(bell))", "all(implies(told[y], after(told[y])) for y in Digest)",

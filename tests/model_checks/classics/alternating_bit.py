@@ -5,26 +5,10 @@ two messages; https://github.com/tlaplus/Examples (SpecifyingSystems/TLC).
 """
 
 from model_checks.system import Move, Network, Property
-from spec.language.declarations import Cell, Enum, Opt, Sort
+from spec.language.declarations import Cell, Enum, Opt, Seq, Sort
 
-BIT = Enum("Bit", ("no_bit", "zero", "one"))
-SEND = {
-    "head_bit": "({bit} if head_bit == no_bit else head_bit)",
-    "head_data": "({data} if head_bit == no_bit else head_data)",
-    "tail_bit": "(no_bit if head_bit == no_bit else {bit})",
-    "tail_data": "(none if head_bit == no_bit else {data})",
-}
+BIT = Enum("Bit", ("zero", "one"))
 FLIPPED = "(one if sent_bit == zero else zero)"
-
-
-def send(bit: str, data: str) -> dict[str, str]:
-    """Return the effects of a message that joins the channel."""
-    return {place: text.format(bit=bit, data=data) for place, text in SEND.items()}
-
-
-DROP_HEAD = {
-    "head_bit": "tail_bit", "head_data": "tail_data", "tail_bit": "no_bit", "tail_data": "none"
-}
 
 NETWORK = Network(
     name="alternating_bit",
@@ -38,35 +22,30 @@ NETWORK = Network(
         Cell("got_bit", BIT, (), "any", "disk", "of the last message that was received"),
         Cell("sent", Opt("Datum"), (), "any", "disk", "the last value that was sent"),
         Cell("got", Opt("Datum"), (), "any", "disk", "the last value that was received"),
-        Cell("head_bit", BIT, (), "no_bit", "disk", "the first message on its way"),
-        Cell("head_data", Opt("Datum"), (), "none", "disk", "the first message on its way"),
-        Cell("tail_bit", BIT, (), "no_bit", "disk", "the second one"),
-        Cell("tail_data", Opt("Datum"), (), "none", "disk", "the second one"),
-        Cell("head_ack", BIT, (), "no_bit", "disk", "the first acknowledgement on its way"),
-        Cell("tail_ack", BIT, (), "no_bit", "disk", "the second one"),
+        Cell("bits", Seq(BIT, 2), (), "empty", "disk", "the messages on their way"),
+        Cell("data", Seq("Datum", 2), (), "empty", "disk", "and what is in them"),
+        Cell("acks", Seq(BIT, 2), (), "empty", "disk", "acknowledgements on their way"),
     ),
     initially=(
-        "sent_bit != no_bit", "sent_ack == sent_bit", "got_bit == sent_bit", "sent != none",
-        "got != none",
+        "sent_ack == sent_bit", "got_bit == sent_bit", "sent != none", "got != none",
     ),
     moves=(
-        Move("SendNew(d: Datum)", ("sent_ack == sent_bit", "tail_bit == no_bit"),
-             {"sent": "d", "sent_bit": FLIPPED, **send(FLIPPED, "d")}),
-        Move("SendAgain()", ("sent_ack != sent_bit", "tail_bit == no_bit"),
-             send("sent_bit", "sent"), fair=True),
-        Move("Receive()", ("head_bit != no_bit",),
-             {"got_bit": "head_bit", "got": "head_data", **DROP_HEAD}, fair="strong"),
-        Move("SendAck()", ("tail_ack == no_bit",),
-             {"head_ack": "(got_bit if head_ack == no_bit else head_ack)",
-              "tail_ack": "(no_bit if head_ack == no_bit else got_bit)"}, fair=True),
-        Move("ReceiveAck()", ("head_ack != no_bit",),
-             {"sent_ack": "head_ack", "head_ack": "tail_ack", "tail_ack": "no_bit"},
-             fair="strong"),
-        Move("LoseHead()", ("head_bit != no_bit",), DROP_HEAD),
-        Move("LoseTail()", ("tail_bit != no_bit",), {"tail_bit": "no_bit", "tail_data": "none"}),
-        Move("LoseHeadAck()", ("head_ack != no_bit",),
-             {"head_ack": "tail_ack", "tail_ack": "no_bit"}),
-        Move("LoseTailAck()", ("tail_ack != no_bit",), {"tail_ack": "no_bit"}),
+        Move("SendNew(d: Datum)", ("sent_ack == sent_bit", "len(bits) < 2"),
+             {"sent": "d", "sent_bit": FLIPPED, "bits": f"append(bits, {FLIPPED})",
+              "data": "append(data, d)"}),
+        Move("SendAgain()", ("sent_ack != sent_bit", "len(bits) < 2"),
+             {"bits": "append(bits, sent_bit)", "data": "append(data, sent)"}, fair=True),
+        Move("Receive()", ("len(bits) > 0",),
+             {"got_bit": "head(bits)", "got": "head(data)", "bits": "tail(bits)",
+              "data": "tail(data)"}, fair="strong"),
+        Move("SendAck()", ("len(acks) < 2",), {"acks": "append(acks, got_bit)"}, fair=True),
+        Move("ReceiveAck()", ("len(acks) > 0",),
+             {"sent_ack": "head(acks)", "acks": "tail(acks)"}, fair="strong"),
+        Move("LoseFirst()", ("len(bits) > 0",), {"bits": "tail(bits)", "data": "tail(data)"}),
+        Move("LoseSecond()", ("len(bits) > 1",),
+             {"bits": "remove(bits, 2)", "data": "remove(data, 2)"}),
+        Move("LoseFirstAck()", ("len(acks) > 0",), {"acks": "tail(acks)"}),
+        Move("LoseSecondAck()", ("len(acks) > 1",), {"acks": "remove(acks, 2)"}),
     ),
     properties=(
         Property("AcknowledgedIsReceived",
