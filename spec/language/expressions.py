@@ -310,12 +310,6 @@ class Parser:
         if name in ("min", "max") and len(arguments) == 2:
             one, two = (self._coerce(self._walk(part), INT, part) for part in arguments)
             return Choose(INT, Compare(BOOL, "<=" if name == "min" else ">=", one, two), one, two)
-        if name in ("len", "head") and len(arguments) == 1:
-            cell, index = self.sequence(arguments[0])
-            return self.element(cell, index, 0 if name == "len" else 1)
-        if name == "at" and len(arguments) == 2:
-            cell, index = self.sequence(arguments[0])
-            return self.element(cell, index, self.position(cell, arguments[1]))
         if name in ("all", "any", "count") and len(arguments) == 1:
             generator = arguments[0]
             if isinstance(generator, ast.GeneratorExp):
@@ -324,6 +318,12 @@ class Parser:
             return self._among(arguments, tree)
         if name in self.names.definitions:
             return self._expand(self.names.definitions[name], arguments)
+        if name in ("len", "head") and len(arguments) == 1:
+            cell, index = self.sequence(arguments[0])
+            return self.element(cell, index, 0 if name == "len" else 1)
+        if name == "at" and len(arguments) == 2:
+            cell, index = self.sequence(arguments[0])
+            return self.element(cell, index, self.position(cell, arguments[1]))
         raise SpecError(f"{ast.unparse(tree)!r} is not in the table language")
 
     def sequence(self, tree: ast.AST) -> tuple[Cell, tuple[Node, ...]]:
