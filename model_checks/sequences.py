@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from attrs import define, evolve, field
 
 from spec.language.declarations import Cell, Enum, Opt, Range, Seq, SpecError
-from spec.language.expressions import Parser, Places, cell_type, needed, part_name
+from spec.language.expressions import Parser, Places, cell_type, needed, part_name, tree_of
 from spec.language.ir import (
     BOOL,
     INT,
@@ -52,12 +52,8 @@ def parts(cell: Cell) -> Iterator[Cell]:
 
 def written(found: Places, text: str) -> tuple[list[tuple[Cell, Node]], tuple[Node, ...]]:
     """Return what an effect on a sequence makes of its plain cells, and what must hold for it."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise SpecError(f"{text!r} is not an expression: {error.msg}") from None
     effect = _Effect(found.inner, found.cell)
-    values = effect.value(tree)
+    values = effect.value(tree_of(text))
     return list(zip(effect.parts, values, strict=True)), tuple(effect.needs)
 
 

@@ -135,7 +135,8 @@ class Network:
     rows may run at any time, which only adds behaviour, so what is safe then is safe. ``without``
     drops conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must
     fail.
-    ``fair`` names rows, such as ``link.Proof``, that are not put off for ever: for liveness.
+    ``fair`` names rows, such as ``link.Proof``, that are not put off for ever while they stay
+    possible, or ``strong link.Proof``, also where they become possible again and again.
     ``scopes`` say whom ``among`` names; without one all peers are one population.
     """
 
@@ -260,6 +261,10 @@ def _closed(network: Network, protocol: Protocol) -> System:
         named = (rule for rule in rules if event == f"{rule.table}.{rule.event}")
         if not any(text in {guard.text for guard in rule.guards} for rule in named):
             raise SpecError(f"network {network.name}: {event} has no conjunct {text!r}")
+    known = {f"{rule.table}.{rule.event}" for rule in rules}
+    for event in network.fair:
+        if event.removeprefix("strong ") not in known:
+            raise SpecError(f"network {network.name}: fair names {event!r}, which is no row of it")
     actions = [_action(rule, network, names, places) for rule in rules]
     actions += [_move(move, names, places) for move in network.moves]
     properties = tuple(_property(p, names, places) for p in network.properties)
@@ -357,8 +362,9 @@ def _action(rule: Rule, network: Network, names: Names, places: Places) -> Actio
         if e.cell.name not in places.stand_ins
     )
     name = f"{rule.table}.{rule.event}"
-    fair = rule.row.fair or name in network.fair
-    return Action(name, rule.parameters, tuple(guards), updates, fair, rule.name)
+    strong = f"strong {name}" in network.fair
+    fair = rule.row.fair or strong or name in network.fair
+    return Action(name, rule.parameters, tuple(guards), updates, fair, rule.name, strong)
 
 
 def _move(move: Move, names: Names, places: Places) -> Action:

@@ -367,6 +367,8 @@ class Ground:
         escapes = {cell: conjoin([guard, outside]) for cell, outside in outsides.items()}
         guard = conjoin([guard, *(negate(outside) for outside in outsides.values())])
         possible = {cell: escape for cell, escape in escapes.items() if escape != FALSE}
+        if guard == FALSE:  # what it would write may be no value at all
+            updates = {}
         return GroundAction(action.name, chosen, guard, updates, action, possible)
 
     def _update(

@@ -12,6 +12,7 @@ which are expanded in place. Python's own parser reads the text; nothing is ever
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
@@ -98,6 +99,17 @@ class Names:
         return bool(name in self.cells or self.enum_of(name) or name in self.constants)
 
 
+def tree_of(text: str) -> ast.expr:
+    """Return what Python's parser makes of a text; raises :class:`SpecError`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        try:
+            return ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            said = error.msg if isinstance(error, SyntaxError) else str(error)
+            raise SpecError(f"{text!r} is not an expression: {said}") from None
+
+
 @frozen
 class Parser:
     """Parses texts in one scope; ``scope`` maps bound names to their terms.
@@ -114,28 +126,17 @@ class Parser:
 
     def parse(self, text: str, want: Type = BOOL) -> Node:
         """Return the typed form of ``text``, which must have the type ``want``."""
-        try:
-            tree = ast.parse(text.strip(), mode="eval").body
-        except SyntaxError as error:
-            raise SpecError(f"{text!r} is not an expression: {error.msg}") from None
-        return self._coerce(self._walk(tree), want, text)
+        return self._coerce(self._walk(tree_of(text)), want, text)
 
     def parse_reference(self, text: str) -> tuple[Cell, tuple[Node, ...]]:
         """Return the cell and the index terms of a reference such as ``lock[p, e]``."""
-        try:
-            tree = ast.parse(text.strip(), mode="eval").body
-        except SyntaxError as error:
-            raise SpecError(f"{text!r} is not an expression: {error.msg}") from None
-        return self._reference(tree, text)
+        return self._reference(tree_of(text), text)
 
     def parse_places(self, text: str) -> Places:
         """Return what a reference such as ``lock[q, e] for q in Peer if q != p`` names."""
         if " for " not in text:
             return Places(*self.parse_reference(text), {}, (), self)
-        try:
-            tree = ast.parse(f"({text.strip()})", mode="eval").body
-        except SyntaxError as error:
-            raise SpecError(f"{text!r} is not a reference to cells: {error.msg}") from None
+        tree = tree_of(f"({text.strip()})")
         if not isinstance(tree, ast.GeneratorExp):
             raise SpecError(f"{text!r} is not a reference to cells")
         bound, conditions, inner = self._bound(tree)
@@ -158,10 +159,7 @@ class Parser:
 
     def parse_any(self, text: str) -> Node:
         """Return the typed form of a text of any type."""
-        try:
-            return self._walk(ast.parse(text.strip(), mode="eval").body)
-        except SyntaxError as error:
-            raise SpecError(f"{text!r} is not an expression: {error.msg}") from None
+        return self._walk(tree_of(text))
 
     def _coerce(self, node: Node, want: Type, source: str | ast.AST) -> Node:
         """Return the node as one of type ``want``; ``source`` becomes text only to be shown."""
@@ -305,11 +303,6 @@ class Parser:
     def _call(self, name: str, arguments: list[ast.expr], tree: ast.AST) -> Node:
         if name == "implies" and len(arguments) == 2:
             return Implies(BOOL, self._boolean(arguments[0]), self._boolean(arguments[1]))
-        if name == "leads_to" and len(arguments) == 2:
-            return self._leads_to(arguments, tree)
-        if name in ("min", "max") and len(arguments) == 2:
-            one, two = (self._coerce(self._walk(part), INT, part) for part in arguments)
-            return Choose(INT, Compare(BOOL, "<=" if name == "min" else ">=", one, two), one, two)
         if name in ("all", "any", "count") and len(arguments) == 1:
             generator = arguments[0]
             if isinstance(generator, ast.GeneratorExp):
@@ -318,6 +311,11 @@ class Parser:
             return self._among(arguments, tree)
         if name in self.names.definitions:
             return self._expand(self.names.definitions[name], arguments)
+        if name == "leads_to" and len(arguments) == 2:
+            return self._leads_to(arguments, tree)
+        if name in ("min", "max") and len(arguments) == 2:
+            one, two = (self._coerce(self._walk(part), INT, part) for part in arguments)
+            return Choose(INT, Compare(BOOL, "<=" if name == "min" else ">=", one, two), one, two)
         if name in ("len", "head") and len(arguments) == 1:
             cell, index = self.sequence(arguments[0])
             return self.element(cell, index, 0 if name == "len" else 1)
@@ -455,6 +453,7 @@ def needed(node: Node) -> tuple[Node, ...]:
         case Or(parts=parts):
             found += (one for part in parts for one in needed(part))
         case Choose(test=test, then=then, otherwise=otherwise):
+            found += needed(test)  # of min and max: what a text tests brings its own with it
             found += (Implies(BOOL, test, one) for one in needed(then))
             found += (Implies(BOOL, Not(BOOL, test), one) for one in needed(otherwise))
     return tuple(dict.fromkeys(found))

@@ -6,7 +6,6 @@ Engines are compared on random systems elsewhere; here it is what a text means, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from attrs import evolve
@@ -14,47 +13,20 @@ from attrs import evolve
 from model_checks.engines.check import check
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.induction import Induction, chosen
-from model_checks.engines.oracle import Instance, Oracle, Result, Step
+from model_checks.engines.oracle import Instance, Oracle, Result
 from model_checks.system import Move, Network, Property, close
-from spec.language.declarations import Cell, Enum, Opt, Range, Seq, Sort, SpecError
-
-COUNTER = Network(
-    name="counter",
-    doc="-",
-    honest="",
-    crash=False,
-    sorts=(Sort("Client", "-"), Sort("Turn", "-", ordered=True)),
-    constants=("Most",),
-    cells=(
-        Cell("count_of", Range(-1, "Most"), ("Client",), "0", "disk", "-"),
-        Cell("total", Range(0, "Most + 1"), (), "0", "disk", "-"),
-    ),
-    moves=(
-        Move("Up(c: Client)", ("total <= Most",), {"count_of[c]": "count_of[c] + 1",
-                                                   "total": "total + 1"}),
-        Move("Down(c: Client)", ("total > 0",), {"count_of[c]": "count_of[c] - 1",
-                                                 "total": "total - 1"}),
-    ),
-    properties=(Property("Low", "total < Most"),),
+from spec.language.assembly import assemble
+from spec.language.declarations import (
+    Cell,
+    Enum,
+    Opt,
+    Range,
+    Row,
+    Sort,
+    SpecError,
+    Table,
 )
-
-
-def run(network: Network, clients: int = 2, most: int = 2, **changes: Any) -> Result:
-    """Check a network with both engines that search; they must agree."""
-    instance = Instance(
-        close(evolve(network, **changes)), {"Client": clients, "Turn": 3}, {"Most": most}
-    )
-    fast, slow = check(instance, records="Client"), Oracle(instance).explore()
-    assert (fast.distinct, fast.generated, fast.depth, fast.fired) == (
-        slow.distinct, slow.generated, slow.depth, slow.fired
-    )
-    lengths = {name: len(steps) for name, steps in fast.violated.items()}
-    plain = {c.property.name for c in instance.system.properties
-             if c.property.kind not in ("liveness", "infinitely_often", "eventually_always")}
-    assert {n: k for n, k in lengths.items() if n in plain} == {
-        name: len(steps) for name, steps in slow.violated.items()
-    }
-    return fast
+from tests.model_checks.counter import COUNTER, run
 
 
 def steps(result: Result, name: str) -> list[str]:
@@ -167,6 +139,12 @@ def test_a_count_beside_a_number_is_refused_by_the_provers() -> None:
         Induction(system).prove()
 
 
+def test_a_move_that_always_leaves_the_range_is_one_error() -> None:
+    """Catches a value that no cell can hold, and that is packed nevertheless."""
+    result = run(COUNTER, moves=(Move("Jump()", (), {"total": "-64"}),))
+    assert {n: len(s) for n, s in result.violated.items()} == {"total in 0..Most + 1": 1}
+
+
 # --- all individuals -----------------------------------------------------------------------------
 
 MARKS = evolve(
@@ -208,7 +186,7 @@ def test_all_are_written_at_once() -> None:
         ({"mark[c] for d in Client": "True"}, "d is no index"),
         ({"mark[d] for d in Clients": "True"}, "Clients is not a sort"),
         ({"mark[d] for c in Client": "True"}, "c is bound twice"),
-        ({"mark[d] for d in": "True"}, "is not a reference to cells"),
+        ({"mark[d] for d in": "True"}, "is not an expression"),
         ({"mark[d] for d in Client if e": "True"}, "unknown name 'e'"),
         ({"mark[d] for d in Client": "d"}, "bool is needed"),
     ],
@@ -219,125 +197,6 @@ def test_an_effect_on_all_that_has_no_meaning_is_refused(
     """Catches an effect of which one part undoes another, and a traceback."""
     with pytest.raises(SpecError, match=message):
         run(MARKS, moves=(Move("Set(c: Client)", (), effects),))
-
-
-# --- sequences -----------------------------------------------------------------------------------
-
-KIND = Enum("Kind", ("small", "large"))
-QUEUE = evolve(
-    COUNTER,
-    name="queue",
-    cells=(
-        Cell("queue", Seq("Client", 2), (), "empty", "disk", "-"),
-        Cell("kinds", Seq(KIND, 2), ("Turn",), "empty", "disk", "-"),
-        Cell("served", Opt("Client"), (), "none", "disk", "-"),
-        Cell("kind", KIND, (), "large", "disk", "-"),
-    ),
-    moves=(
-        Move("Join(c: Client)", ("len(queue) < 2",), {"queue": "append(queue, c)"}),
-        Move("Serve()", ("len(queue) > 0",), {"served": "head(queue)", "queue": "tail(queue)"}),
-    ),
-    properties=(),
-)
-
-
-def test_first_come_first_served() -> None:
-    """Catches a queue that is a stack, or that forgets somebody."""
-    instance = Instance(close(QUEUE), {"Client": 3, "Turn": 1}, {"Most": 2})
-    oracle = Oracle(evolve(instance, system=close(evolve(QUEUE, properties=(
-        Property("Read", "served == none and len(queue) == 0 and head(queue) == at(queue, 2)"),
-    )))))
-    (start,) = oracle.initial()
-    joins = [Step("Join", {"c": 2}), Step("Join", {"c": 0})]
-    told = [
-        dict(zip(oracle.slots, state, strict=True))
-        for state in oracle.replay(start, [*joins, Step("Serve", {}), *joins[:1]])
-    ]
-    found = [(s["queue.len", ()], s["queue.1", ()], s["queue.2", ()], s["served", ()])
-             for s in told]
-    assert found == [(0, None, None, None), (1, 2, None, None), (2, 2, 0, None),
-                     (1, 0, None, 2), (2, 0, 2, 2)]
-
-
-@pytest.mark.parametrize(
-    ("move", "steps"),
-    [
-        (Move("Clear()", ("len(queue) == 2",), {"queue": "empty"}), 0),
-        (Move("Skip()", ("len(queue) == 2",), {"queue": "remove(queue, 2)"}), 0),
-        (Move("Turn()", ("len(queue) == 2",), {"queue": "append(tail(queue), head(queue))"}), 0),
-        (Move("Some()", (), {"queue": "(tail(queue) if len(queue) > 0 else queue)"}), 0),
-        (Move("Lose()", (), {"queue": "tail(queue)"}), 1),
-        (Move("Skip()", (), {"queue": "remove(queue, 2)"}), 1),
-        (Move("Push(c: Client)", (), {"queue": "append(queue, c)"}), 3),
-    ],
-)
-def test_a_sequence_stays_within_its_length(move: Move, steps: int) -> None:
-    """Catches an element that is lost where there is no place, or taken where there is none."""
-    result = run(QUEUE, moves=(*QUEUE.moves, move))
-    found = {name: len(way) for name, way in result.violated.items()}
-    assert found == ({"len(queue) in 0..2": steps} if steps else {})
-
-
-def test_equal_sequences_are_equal_states() -> None:
-    """Catches a rest of what has left the queue in the states: 1 + 2 + 4 queues, 3 served."""
-    properties = (Property("P", "len(queue) <= 2 and implies(served != none, len(queue) < 2)"),)
-    result = run(QUEUE, properties=properties)
-    assert result.distinct == 1 + 2 + 4 + 2 * (1 + 2 + 4)
-    assert len(result.violated["P"]) == 4
-
-
-def test_an_element_that_is_not_there_is_equal_to_nothing() -> None:
-    """Catches a place beyond the end that is read as the value that stands there."""
-    moves = (
-        Move("Put(t: Turn)", ("len(kinds[t]) == 0",), {"kinds[t]": "append(kinds[t], small)"}),
-        Move("Take(t: Turn)", (), {"kind": "head(kinds[t])"}),
-        Move("Look(t: Turn)", ("head(kinds[t]) != large",), {"kind": "(large if kind == small"
-                                                             " else at(kinds[t], 1))"}),
-    )
-    result = run(QUEUE, moves=moves, properties=(
-        Property("Small", "kind == small", "reachable"),
-        Property("NotThere", "any(at(kinds[t], 2) == small or at(kinds[t], 2) != small"
-                             " for t in Turn)", "reachable"),
-        Property("Grows", "all(len(after(kinds[t])) >= len(kinds[t]) for t in Turn)", "step"),
-    ))
-    assert [len(steps) for steps in result.reached.values()] == [2]
-    assert not result.violated
-
-
-@pytest.mark.parametrize(
-    ("then", "message"),
-    [
-        ({"queue": "append(queue, small)"}, "optional Client is needed"),
-        ({"queue": "append(kinds, c)"}, "takes 1 indices"),
-        ({"queue": "served"}, "'served' is not a sequence"),
-        ({"queue": "remove(queue, 3)"}, "is not a place in queue: 1 to 2"),
-        ({"served": "queue"}, "queue is a sequence of a network"),
-        ({"served": "head(served)"}, "'served' is not a sequence"),
-        ({"kinds[t] for t in Turn": "append(kinds[c], small)"}, "c is not a Turn"),
-        ({"queue": "head(queue) +"}, "is not an expression"),
-        ({"queue": "append(queue)"}, "is not a sequence|not a reference"),
-    ],
-)
-def test_an_effect_on_a_sequence_that_has_no_meaning_is_refused(
-    then: dict[str, str], message: str
-) -> None:
-    """Catches a traceback, and a sequence of other things."""
-    with pytest.raises(SpecError, match=message):
-        run(QUEUE, moves=(Move("Go(c: Client)", (), then),))
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        Cell("queue", Seq("Client", 0), (), "empty", "disk", "-"),
-        Cell("queue", Seq("Client", 17), (), "empty", "disk", "-"),
-        Cell("queue", Seq("Client", 2), (), "none", "disk", "-"),
-    ],
-)
-def test_a_sequence_begins_empty_and_is_short(cell: Cell) -> None:
-    """Catches a sequence that no engine could hold."""
-    with pytest.raises(SpecError, match="a sequence begins 'empty', and has 1 to 16 places"):
-        run(QUEUE, cells=(cell, *QUEUE.cells[1:]))
 
 
 # --- first values --------------------------------------------------------------------------------
@@ -476,6 +335,36 @@ def test_leads_to_stands_outermost(text: str, kind: str) -> None:
     """Catches a formula about runs that is looked at in one state."""
     with pytest.raises(SpecError, match="leads_to speaks of runs"):
         close(evolve(COUNTER, properties=(Property("P", text, kind),)))
+
+
+LIGHT = Enum("Light", ("red", "green"))
+LIGHTS = assemble(
+    sorts=(Sort("Peer", "-"),),
+    cells=(Cell("light", LIGHT, ("Peer",), "red", "disk", "-"),),
+    tables=(
+        Table("light", "light[p]", "-", rows=(
+            Row("red", "Go(p: Peer)", "green", "all(light[q] == red for q in Peer)", why="-"),
+            Row("green", "Stop(p: Peer)", "red", why="-"),
+        )),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("fair", "starved"), [("light.Go", True), ("strong light.Go", False)]
+)
+def test_rows_may_be_strongly_fair(fair: str, starved: bool) -> None:
+    """Catches a row whose fairness is always weak."""
+    network = Network(
+        name="lights", doc="-", honest="", crash=False, rows=(("light", "*"),),
+        fair=(fair, "light.Stop"), properties=(
+            Property("Each", "all(leads_to(True, light[p] == green) for p in Peer)", "liveness"),
+        ),
+    )
+    result = check(Instance(close(network, LIGHTS), {"Peer": 2}, {}))
+    assert bool(result.violated) == starved
+    with pytest.raises(SpecError, match="fair names 'strong light.Run', which is no row of it"):
+        close(evolve(network, fair=("strong light.Run",)), LIGHTS)
 
 
 @pytest.mark.parametrize("fair", ["week", "weak for some d", "strong for c", "weak for some"])
