@@ -95,6 +95,9 @@ def _check_wish(network: Network, checked: Checked) -> None:
         raise SpecError(
             f"network {network.name}: property {prop.name!r}: what {prop.kind} asks for is"
             f" conditional on {min(changing)} inside a quantifier, so that a state in which nobody"
-            " meets the condition would do: put implies(…) outermost, about an individual that a"
-            " rigid cell picks"
+            " meets the condition would do: " + (
+                "ask it of each by itself, with all(leads_to(…, …) for …)"
+                if prop.kind == "liveness" else
+                "put implies(…) outermost, about an individual that a rigid cell picks"
+            )
         )

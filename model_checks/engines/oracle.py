@@ -7,16 +7,22 @@ time.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 
 from model_checks.system import TRUE, Action, Checked, System
 from model_checks.two_states import StepView
+from spec.language.assembly import cells_read
 from spec.language.cells import FIRST_INDEX, bounds
 from spec.language.declarations import Cell, Enum, Range, SpecError, check_bounds
 from spec.language.expressions import cell_type
 from spec.language.interpreter import Index, Value, evaluate
+from spec.language.ir import Node
+
+MOST_FIRST_STATES = 1 << 24
+"""So many choices of the first values are looked at; more of them would take hours."""
 
 Slot = tuple[str, Index]
 State = tuple[Value, ...]
@@ -166,25 +172,37 @@ class Oracle:
             first = self.instance.first(name, index)
             if name in system.first and first not in numbers:
                 raise SpecError(f"cell {name}: the first value {first!r} is not in its range")
-        options: list[tuple[Value, ...]] = [
-            (self.instance.first(name, index),)
-            if name in system.first
-            else self.instance.values(system.cells[name])
-            for name, index in self.slots
-        ]
-        for state in itertools.product(*options):
-            if self._is_allowed(state):
-                yield state
+        waiting = [*system.assumptions, *system.initially]
+        found: list[State] = [()]
+        known: set[str] = set()
+        for name, group in itertools.groupby(self.slots, lambda slot: slot[0]):
+            options: list[tuple[Value, ...]] = [
+                (self.instance.first(name, index),)
+                if name in system.first
+                else self.instance.values(system.cells[name])
+                for _, index in group
+            ]
+            if len(found) * math.prod(map(len, options)) > MOST_FIRST_STATES:
+                raise SpecError(
+                    f"cell {name}: more than {MOST_FIRST_STATES:,} choices of the first values"
+                )
+            # What is said of the cells so far leaves fewer choices to go on with.
+            known.add(name)
+            ready = [formula for formula in waiting if cells_read(formula) <= known]
+            waiting = [formula for formula in waiting if formula not in ready]
+            longer = (state + more for state in found for more in itertools.product(*options))
+            found = [state for state in longer if self._holds_all(ready, state)]
+        yield from (state for state in found if self._holds_all(waiting, state))
 
-    def _is_allowed(self, state: State) -> bool:
-        system, view = self.instance.system, self.view(state)
-        wanted = (*system.assumptions, *system.initially)
-        return all(evaluate(formula, view, {}) for formula in wanted)
+    def _holds_all(self, formulas: Iterable[Node], state: State) -> bool:
+        view = self.view(state)
+        return all(evaluate(formula, view, {}) for formula in formulas)
 
     def is_initial(self, state: State) -> bool:
         """Return whether a run may begin in a state."""
-        return self._is_allowed(state) and all(
-            name not in self.instance.system.first or value == self.instance.first(name, index)
+        system = self.instance.system
+        return self._holds_all((*system.assumptions, *system.initially), state) and all(
+            name not in system.first or value == self.instance.first(name, index)
             for (name, index), value in zip(self.slots, state, strict=True)
         )
 

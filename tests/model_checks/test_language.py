@@ -225,6 +225,17 @@ def test_first_values_are_chosen_within_what_is_said() -> None:
     assert not oracle.is_initial((2, 1, 0))
 
 
+def test_what_is_said_of_first_values_keeps_them_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a choice of each cell's value before any of them is ruled out, and a wait for hours.
+    """
+    monkeypatch.setattr("model_checks.engines.oracle.MOST_FIRST_STATES", 30)
+    one, two = (Cell(name, Range(0, 2), ("Turn",), "any", "disk", "-") for name in ("one", "two"))
+    zero = "all(one[x] == 0 for x in Turn)"
+    assert len(list(firsts(one, two, initially=(zero,)).initial())) == 27
+    with pytest.raises(SpecError, match="cell two: more than 30 choices of the first values"):
+        list(firsts(one, two).initial())
+
+
 def test_first_values_may_depend_on_the_index() -> None:
     """Catches an index that is taken for another one."""
     cell = Cell("head", "bool", ("Turn",), "for x: all(x <= y for y in Turn)", "disk", "-")
