@@ -240,9 +240,13 @@ class Symbols:
         return state
 
     def initially(self) -> tuple[Any, ...]:
-        """Return what holds in the initial states beside the first values."""
-        first = self.first()
-        return tuple(self.term(node, {}, first) for node in self.system.initially)
+        """Return what holds in the initial states beside the first values: what the network says,
+        and that numbers are chosen within their ranges.
+        """
+        first, system = self.first(), self.system
+        ranges = (c.formula for c in system.properties if c.property.kind == "range")
+        chosen = (each for each in ranges if not cells_read(each) & system.first.keys())
+        return tuple(self.term(node, {}, first) for node in (*system.initially, *chosen))
 
     def after(self, action: Action, scope: Scope) -> SymbolicState:
         """Return the state after an action, in terms of the state before it."""

@@ -55,6 +55,7 @@ _MORE_EFFECTS = (
     ("dice", ("dice + 1", "max(1, dice + level[p] - 1)", "count(x for x in Peer if lit[x]) + 1")),
     ("lit[q] for q in Peer if q != p", ("lit[p]", "wish[q] == d", "not lit[q]")),
     ("level[q] for q in Peer", ("level[q] + 1", "max(level[q], level[p])", "(0 if lit[q] else 1)")),
+    ("level[q] for q in Peer if lit[q]", ("level[q] - 1", "dice - level[q]")),
     ("told[e] for e in Digest if told[d] or e == d", ("True", "not told[e]", "bell")),
     ("pair[e, d] for e in Digest", ("pair[d, e]", "told[e]", "e == d")),
     ("line", ("append(line, d)", "tail(line)", "(remove(line, 2) if bell else append(empty, d))")),

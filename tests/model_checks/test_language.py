@@ -131,6 +131,18 @@ def test_numbers_are_proved_for_every_size() -> None:
     assert all(f.example is not None for f in wrong.failures)
 
 
+def test_what_holds_initially_is_known_to_the_provers() -> None:
+    """Catches a proof that begins in a state which is none."""
+    system = close(evolve(
+        COUNTER, cells=(Cell("total", Range(0, 9), (), "any", "disk", "-"),),
+        initially=("total > 3",), moves=(Move("Up()", ("total < 9",), {"total": "total + 1"}),),
+        properties=(Property("Over", "total > 3"),),
+    ))
+    assert Induction(system).prove().holds
+    unsaid = Induction(close(evolve(system.network, initially=()))).prove(second_solver=False)
+    assert [f.obligation for f in unsaid.failures] == ["Over / initial"]
+
+
 def test_a_count_beside_a_number_is_refused_by_the_provers() -> None:
     """Catches a comparison that is read as if the cell were a constant."""
     text = "count(c for c in Client if count_of[c] > 0) <= total"
@@ -143,6 +155,29 @@ def test_a_move_that_always_leaves_the_range_is_one_error() -> None:
     """Catches a value that no cell can hold, and that is packed nevertheless."""
     result = run(COUNTER, moves=(Move("Jump()", (), {"total": "-64"}),))
     assert {n: len(s) for n, s in result.violated.items()} == {"total in 0..Most + 1": 1}
+
+
+def test_what_is_not_written_does_not_leave_its_range() -> None:
+    """Catches an error for a place that the condition of an effect leaves out."""
+    add = Move("Add()", ("total > 0 or all(count_of[c] < Most for c in Client)",),
+               {"count_of[d] for d in Client if total == 0": "count_of[d] + 1"})
+    rise = Move("Rise()", ("total == 0",), {"total": "total + 1"})
+    result = run(COUNTER, moves=(add, rise), properties=(
+        Property("Full", "total > 0 and all(count_of[c] == Most for c in Client)", "reachable"),
+    ))
+    assert not result.violated
+    assert len(result.reached["Full"]) == 3
+
+
+def test_a_difference_may_leave_the_range_at_either_end() -> None:
+    """Catches a bound of a difference that is too narrow, so that nobody looks."""
+    cells = (Cell("one", Range(0, 3), (), "any", "disk", "-"),
+             Cell("two", Range(0, 3), (), "any", "disk", "-"))
+    less = Move("Less()", ("one < two",), {"one": "one - two"})
+    more = Move("More()", ("one > two",), {"two": "one - two + one"})
+    for move, name in ((less, "one in 0..3"), (more, "two in 0..3")):
+        result = run(COUNTER, cells=cells, moves=(move,), properties=())
+        assert {n: len(s) for n, s in result.violated.items()} == {name: 1}
 
 
 # --- all individuals -----------------------------------------------------------------------------

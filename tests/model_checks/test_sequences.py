@@ -11,6 +11,7 @@ from spec.language.declarations import (
     Cell,
     Enum,
     Opt,
+    Range,
     Seq,
     SpecError,
 )
@@ -94,6 +95,29 @@ def test_an_element_that_is_not_there_is_equal_to_nothing() -> None:
         Property("Grows", "all(len(after(kinds[t])) >= len(kinds[t]) for t in Turn)", "step"),
     ))
     assert [len(steps) for steps in result.reached.values()] == [2]
+    assert not result.violated
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        {"queue": "append(queue, head(other))"},
+        {"queue": "(append(queue, at(other, 2)) if served == none else empty)"},
+        {"number": "min(head(numbers), 0)"},
+        {"number": "(head(numbers) if served == none else 0) + 1"},
+        {"seen[c] for c in Client": "head(numbers)"},
+    ],
+)
+def test_a_move_that_would_copy_what_is_not_there_cannot_be_made(then: dict[str, str]) -> None:
+    """Catches a copy of what stands at a place beyond the end."""
+    cells = (
+        *QUEUE.cells, Cell("other", Seq("Client", 2), (), "empty", "disk", "-"),
+        Cell("numbers", Seq(Range(1, 3), 2), (), "empty", "disk", "-"),
+        Cell("number", Range(0, 3), (), "0", "disk", "-"),
+        Cell("seen", Range(0, 3), ("Client",), "0", "disk", "-"),
+    )
+    result = run(QUEUE, cells=cells, moves=(Move("Copy()", (), then),))
+    assert result.fired == {"Copy": 0}
     assert not result.violated
 
 

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from model_checks.cases import one_event, quorum
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
 from model_checks.export import main, promela
 from model_checks.models import NETWORKS
-from model_checks.system import Network, close
+from model_checks.system import Move, Network, close
 from tests.model_checks.classics import (
     alternating_bit,
     bakery,
@@ -158,6 +159,13 @@ def test_spin_refutes_what_is_planted(
     """Catches a range or a deadlock that is not asked for in the model."""
     instance = Instance(close(network), sizes, constants)
     assert promela.verify(promela.model(instance, [refuted]), tmp_path, few_states=True).violated
+
+
+def test_a_step_out_of_its_range_is_no_deadlock(tmp_path: Path) -> None:
+    """Catches a state that is called stuck because its only step is an error of another kind."""
+    network = evolve(die_hard.NETWORK, moves=(Move("Spill()", (), {"big": "6"}),))
+    model = promela.model(Instance(close(network), {}, {}), ["NeverStuck"])
+    assert not promela.verify(model, tmp_path, few_states=True).violated
 
 
 def test_an_exchange_has_the_same_states(tmp_path: Path) -> None:
