@@ -152,9 +152,9 @@ class Walk:
 
     def cells(self, state: State) -> Iterator[str]:
         """Yield the cells that are not at their first value."""
-        blank, first = self.oracle.view(state), self.instance.system.first
+        first = self.instance.system.first
         for slot, value in zip(self.oracle.slots, state, strict=True):
-            usual: Value = evaluate(first[slot[0]], blank, {}) if slot[0] in first else False
+            usual: Value = self.instance.first(*slot) if slot[0] in first else False
             if value != usual:
                 yield f"{place(slot)} = {written(value)}"
 

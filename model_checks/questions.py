@@ -60,13 +60,14 @@ def _are_apart(one: Update, two: Update, action: Action) -> bool:
     """Return whether two effects are on different places, by their indices or by a condition."""
     unequal = {
         frozenset((part.body.left, part.body.right))
-        for guard in action.guards for part in _conjuncts(guard.formula)
+        for formula in (*(guard.formula for guard in action.guards), one.where, two.where)
+        for part in _conjuncts(formula)
         if isinstance(part, ir.Not) and isinstance(part.body, ir.Equal)
     }
     for left, right in zip(one.index, two.index, strict=True):
         if isinstance(left, ir.Literal) and isinstance(right, ir.Literal) and left != right:
             return True
-        if left is not None and right is not None and frozenset((left, right)) in unequal:
+        if frozenset((left, right)) in unequal:
             return True
     return False
 
@@ -94,6 +95,9 @@ def _check_wish(network: Network, checked: Checked) -> None:
         raise SpecError(
             f"network {network.name}: property {prop.name!r}: what {prop.kind} asks for is"
             f" conditional on {min(changing)} inside a quantifier, so that a state in which nobody"
-            " meets the condition would do: put implies(…) outermost, about an individual that a"
-            " rigid cell picks"
+            " meets the condition would do: " + (
+                "ask it of each by itself, with all(leads_to(…, …) for …)"
+                if prop.kind == "liveness" else
+                "put implies(…) outermost, about an individual that a rigid cell picks"
+            )
         )

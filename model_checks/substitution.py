@@ -5,13 +5,16 @@ meant in the place of ``among``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, fields_dict, frozen
 
-from spec.language.assembly import children
+from spec.language.assembly import cells_read, children
+from spec.language.declarations import SpecError, parse_signature
+from spec.language.expressions import Names, Parser, cell_type
 from spec.language.ir import (
     BOOL,
+    INT,
     Among,
     And,
     Constant,
@@ -22,6 +25,9 @@ from spec.language.ir import (
     Variable,
     sort_type,
 )
+
+if TYPE_CHECKING:
+    from model_checks.system import Network, Scope
 
 StandIns = Mapping[str, tuple[tuple[str, ...], Node]]
 """For each cell that is replaced: the names of its indices, and the formula over them."""
@@ -122,3 +128,54 @@ def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
         elif isinstance(value, tuple) and value and all(isinstance(v, Node) for v in value):
             changed[name] = tuple(change(v) for v in value)
     return evolve(node, **changed) if changed else node
+
+
+@frozen
+class Places:
+    """What stands in the place of what a network leaves open."""
+
+    scopes: Scopes
+    stand_ins: StandIns
+
+    def close(self, node: Node) -> Node:
+        """Return a formula as the engines read it."""
+        return substitute(populated(node, self.scopes), self.stand_ins)
+
+
+def places_of(network: Network, names: Names) -> Places:
+    """Return what a network puts in the place of given facts and of ``among``."""
+    scopes = dict(_meant(scope, network, names) for scope in network.scopes)
+    found: dict[str, tuple[tuple[str, ...], Node]] = {}
+    places = Places(scopes, found)
+    for reference, text in network.given.items():
+        name, _, inside = reference.partition("[")
+        variables = tuple(part.strip() for part in inside.rstrip("]").split(",") if part.strip())
+        cell = names.cells.get(name.strip())
+        if cell is None or len(variables) != len(cell.index):
+            raise SpecError(f"network {network.name}: {reference!r} is not a cell with its indices")
+        scope = {v: Variable(sort_type(s), v) for v, s in zip(variables, cell.index, strict=True)}
+        try:
+            formula = Parser(names, scope).parse(text, cell_type(cell))
+        except SpecError as error:
+            raise SpecError(f"network {network.name}, given {reference}: {error}") from None
+        found[cell.name] = (variables, places.close(formula))
+    for name, (_, formula) in found.items():
+        for other in cells_read(formula) & found.keys():
+            raise SpecError(f"network {network.name}: given {name} reads {other}: put it below")
+    return places
+
+
+def _meant(scope: Scope, network: Network, names: Names) -> tuple[tuple[str, ...], Meant]:
+    _, parameters = parse_signature(f"among({scope.index})")
+    _, chosen = parse_signature(f"among({scope.chosen})")
+    index = {name: Variable(sort_type(sort), name) for name, sort in parameters.items()}
+    known = {**index, **{name: Variable(sort_type(sort), name) for name, sort in chosen.items()}}
+    peer = {"q": Variable(sort_type("Peer"), "q")}
+    try:
+        members = Parser(names, {**known, **peer}).parse(scope.members)
+        numbers = {n: Parser(names, known).parse(t, INT) for n, t in scope.numbers.items()}
+        where = Parser(names, known).parse(scope.where) if scope.where else None
+    except SpecError as error:
+        raise SpecError(f"network {network.name}, scope {scope.index}: {error}") from None
+    which = next(iter(chosen.items()), None)
+    return tuple(parameters.values()), Meant(tuple(index), "q", members, numbers, which, where)

@@ -12,38 +12,71 @@ Cells that no guard and no property reads drop out, with the effects on them.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
+from model_checks import sequences
+from model_checks.pruning import cone, named_apart, prune
 from model_checks.questions import check_questions
-from model_checks.substitution import Meant, Scopes, StandIns, populated, substitute
-from model_checks.two_states import AFTER, later_text, with_later
+from model_checks.ranges import in_range
+from model_checks.substitution import Places, bind, places_of
+from model_checks.two_states import later_text, with_later
 from spec.language.assembly import Effect, Guard, Machine, Protocol, Rule, cells_read
+from spec.language.cells import FIRST_INDEX, first_value
 from spec.language.declarations import (
     Cell,
     Definition,
     Enum,
+    Range,
+    Seq,
     Sort,
     SpecError,
+    check_texts,
     parse_signature,
     texts,
 )
-from spec.language.expressions import Names, Parser, cell_type
-from spec.language.ir import BOOL, INT, Equal, Literal, Node, Read, Variable, sort_type
+from spec.language.expressions import Names, Parser, cell_type, needed
+from spec.language.ir import (
+    BOOL,
+    And,
+    Equal,
+    Implies,
+    Literal,
+    Node,
+    Quantified,
+    Read,
+    Variable,
+    sort_type,
+)
 
-KINDS = ("invariant", "lemma", "reachable", "step", "always_can", "liveness")
+LIVENESS = ("liveness", "infinitely_often", "eventually_always")
+KINDS = ("invariant", "lemma", "reachable", "step", "always_can", *LIVENESS, "deadlock")
+CHOSEN = "any"
+"""The first value of a cell that begins anywhere within its network's ``initially``."""
+TRUE = Literal(BOOL, True)
 
 
 @frozen
 class Move:
-    """An action of the adversary or of the world: nobody's row."""
+    """An action of the adversary or of the world: nobody's row.
+
+    ``then`` maps a place to its new value, read before the move: ``x[p]``, or all the places of
+    ``x[q] for q in Peer if q != p``, where the value may speak of ``q`` too. ``fair`` is ``weak``
+    (True for short: the move is not put off for ever while it stays possible) or ``strong`` (nor
+    while it becomes possible again and again), for each choice of the parameters by itself; or
+    ``weak for some q``, ``strong for some q``: whatever the choice of ``q``.
+    """
 
     event: str
     only_if: tuple[str, ...] = field(default=(), converter=texts)
     then: Mapping[str, str] = field(factory=dict)
     why: str = ""
-    fair: bool = False
+    fair: bool | str = False
+
+    def __attrs_post_init__(self) -> None:
+        check_texts(self.event, (*self.only_if, *self.then, *self.then.values(), self.why))
 
 
 @frozen
@@ -57,8 +90,13 @@ class Property:
                       of moves marked fair, so that nobody needs a liar's help or a crash
     liveness          every fair run comes to a state in which it holds; fair runs do not put off
                       for ever a row or move that is marked fair and stays possible
+    infinitely_often  every fair run comes to such a state again and again
+    eventually_always every fair run comes to where it holds, and goes on to hold for ever
+    deadlock          every state has a step, except those in which it holds: ``False`` for none
 
-    Of ``implies(a, b)`` the last two kinds ask that ``b`` can, or will, follow whenever ``a``.
+    Of ``implies(a, b)`` always_can and liveness ask that ``b`` can, or will, follow whenever ``a``.
+    ``leads_to(a, b)`` says the same of liveness, and may stand inside ``all(... for p in Peer)``:
+    it is then asked for each ``p`` by itself.
     """
 
     name: str
@@ -68,6 +106,9 @@ class Property:
     of_correct: bool = False
     """Whether the text speaks of correct peers without saying so, as ``spec/invariants.py`` does:
     where a network has liars, they are left out of each of its own quantifiers."""
+
+    def __attrs_post_init__(self) -> None:
+        check_texts(f"property {self.name}", (self.text, self.kind, self.doc))
 
 
 @frozen
@@ -92,10 +133,13 @@ class Network:
     out of one state; ``honest`` is the conjunct that every row of
     a peer gets ("" for none); ``given`` maps a reference such as ``is_member[p, e, a]`` to the
     formula or value that stands in for it; ``rigid`` names cells that are chosen once, at the
-    beginning, within ``assume``. The states of ``untracked`` tables are left out: their rows may
-    run at any time, which only adds behaviour, so what is safe then is safe. ``without`` drops
-    conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must fail.
-    ``fair`` names rows, such as ``link.Proof``, that are not put off for ever: for liveness.
+    beginning, within ``assume``; ``initially`` is what holds in the first states, which cells that
+    begin with ``any`` value are chosen for. The states of ``untracked`` tables are left out: their
+    rows may run at any time, which only adds behaviour, so what is safe then is safe. ``without``
+    drops conjuncts, and ``definitions`` and ``kept`` replace the protocol's: for variants that must
+    fail.
+    ``fair`` names rows, such as ``link.Proof``, that are not put off for ever while they stay
+    possible, or ``strong link.Proof``, also where they become possible again and again.
     ``scopes`` say whom ``among`` names; without one all peers are one population.
     ``populations`` names rigid cells such as ``roster_has[q, h]``: of each h it holds of N peers,
     and N, T and F are numbers of h, within SAFE-SIGN 1. So proofs for every size are about epochs
@@ -114,7 +158,8 @@ class Network:
     moves: tuple[Move, ...] = ()
     crash: bool = True
     rigid: tuple[str, ...] = ()
-    assume: tuple[str, ...] = ()
+    assume: tuple[str, ...] = field(default=(), converter=texts)
+    initially: tuple[str, ...] = field(default=(), converter=texts)
     properties: tuple[Property, ...] = ()
     untracked: tuple[str, ...] = ()
     without: tuple[tuple[str, str], ...] = ()
@@ -126,11 +171,15 @@ class Network:
 
 @frozen
 class Update:
-    """``cell[index] := value``; an index of None stands for every individual (a crash)."""
+    """``cell[index] := value`` for every choice of the ``variables`` with ``where``: each of them
+    is an index, so that no two choices write one place.
+    """
 
     cell: str
-    index: tuple[Node | None, ...]
+    index: tuple[Node, ...]
     value: Node
+    variables: Mapping[str, str] = field(factory=dict)
+    where: Node = TRUE
 
 
 @frozen
@@ -144,6 +193,10 @@ class Action:
     fair: bool
     origin: str
     """The row's name, ``adversary`` or ``crash``."""
+    strong: bool = False
+    """Whether it is fair also while it is not possible all the time."""
+    some: tuple[str, ...] = ()
+    """The parameters that fairness leaves open: whatever their choice, the action is taken."""
 
 
 @frozen
@@ -163,14 +216,22 @@ class System:
     cells: Mapping[str, Cell]
     rigid: frozenset[str]
     first: Mapping[str, Node]
+    """By cell, over its indices as ``FIRST_INDEX`` names them; cells that are chosen have none."""
     actions: tuple[Action, ...]
     assumptions: tuple[Node, ...]
     properties: tuple[Checked, ...]
+    initially: tuple[Node, ...] = ()
 
     @property
     def name(self) -> str:
         """The network's name."""
         return self.network.name
+
+    @property
+    def ranges(self) -> Mapping[str, str]:
+        """The name of the property that a cell's number stays in its range, by cell."""
+        found = (c for c in self.properties if c.property.kind == "range")
+        return {cell: c.property.name for c in found for cell in cells_read(c.formula)}
 
     @property
     def sorts(self) -> tuple[str, ...]:
@@ -201,94 +262,62 @@ def close(network: Network, protocol: Protocol | None = None) -> System:
 
 def _closed(network: Network, protocol: Protocol) -> System:
     names = _names(network, protocol)
-    places = _places(network, names)
+    places = places_of(network, names)
     rules = list(_rules(network, protocol.machines))
     for event, text in network.without:
         named = (rule for rule in rules if event == f"{rule.table}.{rule.event}")
         if not any(text in {guard.text for guard in rule.guards} for rule in named):
             raise SpecError(f"network {network.name}: {event} has no conjunct {text!r}")
+    known = {f"{rule.table}.{rule.event}" for rule in rules}
+    for event in network.fair:
+        if event.removeprefix("strong ") not in known:
+            raise SpecError(f"network {network.name}: fair names {event!r}, which is no row of it")
     actions = [_action(rule, network, names, places) for rule in rules]
     actions += [_move(move, names, places) for move in network.moves]
     properties = tuple(_property(p, names, places) for p in network.properties)
     assumptions = tuple(_parse(names, {}, text, places, "assume") for text in network.assume)
+    initially = tuple(_parse(names, {}, text, places, "initially") for text in network.initially)
     check_questions(network, actions, properties)
-    kept = _cone(actions, properties, assumptions, network.rigid)
+    ranged = {name for name, cell in names.cells.items() if isinstance(cell.type, Range)}
+    asked = {update.cell for action in actions for update in action.updates} & ranged
+    kept = cone(actions, properties, (*assumptions, *initially), asked | set(network.rigid))
     cells = {name: cell for name, cell in names.cells.items() if name in kept}
-    actions = [_prune(action, kept) for action in actions]
+    actions = [prune(action, kept) for action in actions]
     if network.crash:
         actions.append(_crash(network, names, cells, places))
     first = {
-        name: Parser(names, {}).parse(cell.first, cell_type(cell))
-        for name, cell in cells.items()
-        if name not in network.rigid
+        name: first_value(names, cell) for name, cell in cells.items()
+        if name not in network.rigid and cell.first != CHOSEN
     }
+    stuck = any(checked.property.kind == "deadlock" for checked in properties)
+    useful = [action for action in actions if action.updates or stuck]
+    ranges = (in_range(names, cells[name]) for name in cells if name in ranged)
+    inside = tuple(Checked(Property(n, text, "range"), formula) for n, text, formula in ranges)
     return System(
-        network, names, cells, frozenset(network.rigid) & set(cells), first, _named_apart(actions),
-        assumptions, properties,
+        network, names, cells, frozenset(network.rigid) & set(cells), first, named_apart(useful),
+        assumptions, (*properties, *inside), initially,
     )
 
 
 def _names(network: Network, protocol: Protocol) -> Names:
     cells = {**protocol.cells, **{cell.name: cell for cell in network.cells}}
+    for cell in network.cells:
+        if isinstance(cell.type, Seq):
+            cells.update((part.name, part) for part in sequences.parts(cell))
     for name, kept in network.kept.items():
         cells[name] = evolve(cells[name], kept=kept)
     sorts = {**protocol.names.sorts, **{sort.name: sort for sort in network.sorts}}
     # The network's own enums come first: what it calls "prepared" is what its text means by it.
     types = (cell.type for cell in (*network.cells, *cells.values()))
+    own: dict[str, Enum] = {}
+    for cell in network.cells:
+        kind = cell.type.of if isinstance(cell.type, Seq) else cell.type
+        if isinstance(kind, Enum) and own.setdefault(kind.name, kind) != kind:
+            raise SpecError(f"cell {cell.name}: another enum is named {kind.name!r} too")
     enums = {kind.name: kind for kind in types if isinstance(kind, Enum)}
     definitions = {**protocol.names.definitions, **{d.name: d for d in network.definitions}}
     constants = tuple(dict.fromkeys((*protocol.names.constants, *network.constants)))
     return Names(sorts, enums, cells, definitions, constants)
-
-
-@frozen
-class _Places:
-    """What stands in the place of what a network leaves open."""
-
-    scopes: Scopes
-    stand_ins: StandIns
-
-    def close(self, node: Node) -> Node:
-        """Return a formula as the engines read it."""
-        return substitute(populated(node, self.scopes), self.stand_ins)
-
-
-def _places(network: Network, names: Names) -> _Places:
-    scopes = dict(_meant(scope, network, names) for scope in network.scopes)
-    found: dict[str, tuple[tuple[str, ...], Node]] = {}
-    places = _Places(scopes, found)
-    for reference, text in network.given.items():
-        name, _, inside = reference.partition("[")
-        variables = tuple(part.strip() for part in inside.rstrip("]").split(",") if part.strip())
-        cell = names.cells.get(name.strip())
-        if cell is None or len(variables) != len(cell.index):
-            raise SpecError(f"network {network.name}: {reference!r} is not a cell with its indices")
-        scope = {v: Variable(sort_type(s), v) for v, s in zip(variables, cell.index, strict=True)}
-        try:
-            formula = Parser(names, scope).parse(text, cell_type(cell))
-        except SpecError as error:
-            raise SpecError(f"network {network.name}, given {reference}: {error}") from None
-        found[cell.name] = (variables, places.close(formula))
-    for name, (_, formula) in found.items():
-        for other in cells_read(formula) & found.keys():
-            raise SpecError(f"network {network.name}: given {name} reads {other}: put it below")
-    return places
-
-
-def _meant(scope: Scope, network: Network, names: Names) -> tuple[tuple[str, ...], Meant]:
-    _, parameters = parse_signature(f"among({scope.index})")
-    _, chosen = parse_signature(f"among({scope.chosen})")
-    index = {name: Variable(sort_type(sort), name) for name, sort in parameters.items()}
-    known = {**index, **{name: Variable(sort_type(sort), name) for name, sort in chosen.items()}}
-    peer = {"q": Variable(sort_type("Peer"), "q")}
-    try:
-        members = Parser(names, {**known, **peer}).parse(scope.members)
-        numbers = {n: Parser(names, known).parse(t, INT) for n, t in scope.numbers.items()}
-        where = Parser(names, known).parse(scope.where) if scope.where else None
-    except SpecError as error:
-        raise SpecError(f"network {network.name}, scope {scope.index}: {error}") from None
-    which = next(iter(chosen.items()), None)
-    return tuple(parameters.values()), Meant(tuple(index), "q", members, numbers, which, where)
 
 
 def _rules(network: Network, machines: Mapping[str, Machine]) -> Iterable[Rule]:
@@ -323,7 +352,7 @@ def _rules(network: Network, machines: Mapping[str, Machine]) -> Iterable[Rule]:
             yield evolve(rule, guards=(source, *rule.guards), effects=effects)
 
 
-def _action(rule: Rule, network: Network, names: Names, places: _Places) -> Action:
+def _action(rule: Rule, network: Network, names: Names, places: Places) -> Action:
     scope = {p: Variable(sort_type(s), p) for p, s in rule.parameters.items()}
     dropped = {text for event, text in network.without if event == f"{rule.table}.{rule.event}"}
     guards = []
@@ -340,47 +369,107 @@ def _action(rule: Rule, network: Network, names: Names, places: _Places) -> Acti
         if e.cell.name not in places.stand_ins
     )
     name = f"{rule.table}.{rule.event}"
-    fair = rule.row.fair or name in network.fair
-    return Action(name, rule.parameters, tuple(guards), updates, fair, rule.name)
+    strong = f"strong {name}" in network.fair
+    fair = rule.row.fair or strong or name in network.fair
+    return Action(name, rule.parameters, tuple(guards), updates, fair, rule.name, strong)
 
 
-def _move(move: Move, names: Names, places: _Places) -> Action:
+def _move(move: Move, names: Names, places: Places) -> Action:
     event, parameters = parse_signature(move.event)
     scope: dict[str, Node] = {p: Variable(sort_type(s), p) for p, s in parameters.items()}
     guards = tuple(Guard(text, _parse(names, scope, text, places, event)) for text in move.only_if)
     updates = []
     for target, text in move.then.items():
-        cell, index = Parser(names, scope).parse_reference(target)
-        value = places.close(Parser(names, scope).parse(text, cell_type(cell)))
-        updates.append(Update(cell.name, index, value))
-    return Action(event, parameters, guards, tuple(updates), move.fair, "adversary")
+        try:
+            new, needs = _written(Parser(names, scope), target, text, places)
+        except SpecError as error:
+            raise SpecError(f"{event}: {error}") from None
+        updates += new
+        guards += tuple(Guard(f"what {text!r} reads is there", node) for node in needs)
+    fair, strong, some = _fairness(event, parameters, move.fair)
+    return Action(event, parameters, guards, tuple(updates), fair, "adversary", strong, some)
 
 
-def _crash(network: Network, names: Names, cells: Mapping[str, Cell], places: _Places) -> Action:
+def _written(
+    parser: Parser, target: str, text: str, places: Places
+) -> tuple[list[Update], list[Node]]:
+    """Return an effect as updates of plain cells, and what must hold so that it has a meaning."""
+    found = parser.parse_places(target)
+    if isinstance(found.cell.type, Seq):
+        values, needs = sequences.written(found, text)
+    else:
+        value = found.inner.parse(text, cell_type(found.cell))
+        values, needs = [(found.cell, value)], needed(value)
+    named = {term.name for term in found.index if isinstance(term, Variable)}
+    for variable in found.variables:
+        if variable not in named:
+            shown = variable.partition("'")[0]
+            raise SpecError(f"{target!r}: {shown} is no index, so one place is written many times")
+    where = places.close(And(BOOL, found.conditions) if found.conditions else TRUE)
+    for variable, sort in found.variables.items():
+        needs = tuple(
+            Quantified(BOOL, "all", variable, sort, Implies(BOOL, where, need)) for need in needs
+        )
+    return [
+        Update(cell.name, found.index, places.close(value), found.variables, where)
+        for cell, value in values
+    ], [places.close(need) for need in needs]
+
+
+_FAIRNESS = re.compile(r"(weak|strong)(?: for some (\w+(?:, *\w+)*))?")
+
+
+def _fairness(
+    event: str, parameters: Mapping[str, str], said: bool | str
+) -> tuple[bool, bool, tuple[str, ...]]:
+    """Return whether a move is fair, whether strongly, and for some of which parameters."""
+    if isinstance(said, bool):
+        return said, False, ()
+    found = _FAIRNESS.fullmatch(str(said))
+    if found is None:
+        raise SpecError(
+            f"{event}: fair={said!r} is none of True, 'weak', 'strong', 'weak for some q',"
+            " 'strong for some q'"
+        )
+    some = tuple(re.findall(r"\w+", found[2] or ""))
+    for name in some:
+        if name not in parameters:
+            raise SpecError(f"{event}: fair={said!r}: {name!r} is not one of its parameters")
+    return True, found[1] == "strong", some
+
+
+def _crash(network: Network, names: Names, cells: Mapping[str, Cell], places: Places) -> Action:
     scope: dict[str, Node] = {"p": Variable(sort_type("Peer"), "p")}
     guards: tuple[Guard, ...] = ()
     if network.honest:
         guards = (Guard(network.honest, _parse(names, scope, network.honest, places, "Crash")),)
-    updates = tuple(
-        Update(
-            cell.name,
-            (scope["p"], *(None for _ in cell.index[1:])),
-            Parser(names, {}).parse(cell.first, cell_type(cell)),
-        )
-        for cell in cells.values()
-        if cell.kept == "memory" and cell.index[:1] == ("Peer",)
-    )
+    lost = [c for c in cells.values() if c.kept == "memory" and c.index[:1] == ("Peer",)]
+    updates = tuple(_forgotten(names, cell, scope["p"]) for cell in lost)
     return Action("Crash", {"p": "Peer"}, guards, updates, False, "crash")
 
 
-def _property(prop: Property, names: Names, places: _Places) -> Checked:
+def _forgotten(names: Names, cell: Cell, peer: Node) -> Update:
+    """Return what a crash of a peer makes of a cell: its first value at every other index."""
+    if cell.first == CHOSEN:
+        raise SpecError(
+            f"cell {cell.name}: a crash brings back the first value, which is {CHOSEN!r}: keep the"
+            " cell on disk, or give it a value"
+        )
+    others = {FIRST_INDEX(k): sort for k, sort in enumerate(cell.index) if k}
+    index = (peer, *(Variable(sort_type(sort), name) for name, sort in others.items()))
+    value = bind(first_value(names, cell), {FIRST_INDEX(0): peer})
+    return Update(cell.name, index, value, others)
+
+
+def _property(prop: Property, names: Names, places: Places) -> Checked:
     if prop.kind not in KINDS:
         raise SpecError(f"property {prop.name}: kind {prop.kind!r} is none of {', '.join(KINDS)}")
     text = _of_correct(prop.text) if prop.of_correct and "faulty" in names.cells else prop.text
     if prop.kind == "step":
         text = later_text(prop.name, text)
         return Checked(prop, _parse(with_later(names), {}, text, places, prop.name))
-    return Checked(prop, _parse(names, {}, text, places, prop.name))
+    temporal = prop.kind == "liveness"
+    return Checked(prop, _parse(names, {}, text, places, prop.name, temporal=temporal))
 
 
 def _of_correct(text: str) -> str:
@@ -396,44 +485,11 @@ def _of_correct(text: str) -> str:
     return ast.unparse(tree)
 
 
-def _parse(names: Names, scope: Mapping[str, Node], text: str, places: _Places, where: str) -> Node:
+def _parse(
+    names: Names, scope: Mapping[str, Node], text: str, places: Places, where: str,
+    *, temporal: bool = False,
+) -> Node:
     try:
-        return places.close(Parser(names, scope).parse(text))
+        return places.close(Parser(names, scope, temporal=temporal).parse(text))
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-
-
-def _cone(
-    actions: list[Action], properties: Iterable[Checked], assumptions: Iterable[Node],
-    rigid: Iterable[str],
-) -> set[str]:
-    """Return the cells that something reads; reads of a dropped cell's effects do not count."""
-    kept = {
-        cell.removeprefix(AFTER) for checked in properties for cell in cells_read(checked.formula)
-    }
-    kept |= {cell for formula in assumptions for cell in cells_read(formula)} | set(rigid)
-    kept |= {cell for a in actions for g in a.guards for cell in cells_read(g.formula)}
-    while True:
-        more = {
-            cell for a in actions for u in a.updates if u.cell in kept
-            for node in (u.value, *(i for i in u.index if i)) for cell in cells_read(node)
-        }
-        if more <= kept:
-            return kept
-        kept |= more
-
-
-def _prune(action: Action, kept: set[str]) -> Action:
-    return evolve(action, updates=tuple(u for u in action.updates if u.cell in kept))
-
-
-def _named_apart(actions: list[Action]) -> tuple[Action, ...]:
-    """Return actions that change something, with distinct names: rows of one event get a number."""
-    useful = [a for a in actions if a.updates]
-    counts: dict[str, int] = {}
-    result = []
-    for action in useful:
-        counts[action.name] = counts.get(action.name, 0) + 1
-        number = counts[action.name]
-        result.append(action if number == 1 else evolve(action, name=f"{action.name}#{number}"))
-    return tuple(result)

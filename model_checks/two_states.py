@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from attrs import evolve, frozen
 
 from spec.language.declarations import SpecError
-from spec.language.expressions import Names
+from spec.language.expressions import Names, tree_of
 from spec.language.interpreter import Index, Value, View
 
 AFTER = "after_"
@@ -26,9 +26,9 @@ def with_later(names: Names) -> Names:
 def later_text(name: str, text: str) -> str:
     """Return the text of property ``name`` with each ``after(x[i])`` replaced by the twin cell."""
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        raise SpecError(f"{name}: {text!r} is not an expression: {error.msg}") from None
+        tree = tree_of(text)
+    except SpecError as error:
+        raise SpecError(f"{name}: {error}") from None
     return ast.unparse(_Later(name).visit(tree))
 
 

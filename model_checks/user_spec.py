@@ -168,9 +168,11 @@ def used_constants(system: System) -> tuple[str, ...]:
 
 
 def _formulas(system: System) -> Iterator[Node]:
-    waiting: list[Node] = [*system.assumptions, *(c.formula for c in system.properties)]
+    waiting: list[Node] = [*system.assumptions, *system.initially, *system.first.values()]
+    waiting += [checked.formula for checked in system.properties]
     waiting += [guard.formula for action in system.actions for guard in action.guards]
-    waiting += [update.value for action in system.actions for update in action.updates]
+    updates = [update for action in system.actions for update in action.updates]
+    waiting += [node for update in updates for node in (update.value, update.where)]
     while waiting:
         node = waiting.pop()
         yield node

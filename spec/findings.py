@@ -325,18 +325,19 @@ FINDINGS = (
             ("formula all_ready", "regroup: active -Fence-> fenced"),
             "Sealed parts that everybody can check (verifiable encryption of the dealt share), and"
             " base transfers pair by pair for a holder that comes back."),
-    Finding("F-46", "Ours, as first written for F-24 and F-32: who still works with its share of the"
-            " epoch before takes no lock over.",
-            "n = 4, X a liar. In attempt a, A, B and X vote for d1, and A releases it; in attempt b,"
-            " B, C and X vote for d2, A and C lock and release it: d2 is signed. A, C and X hand over"
-            " to the next epoch, and its members make shares for the one after, in which B is: B"
-            " heard of none of it and still works with its share of two epochs ago. X shows B the"
-            " certificate for d1; B takes that lock over and releases d1 with its old share, as if it"
-            " had never voted for d2: with A and X that signs d1 (`regroup_skips_an_epoch`, 26"
-            " steps). Found by the proof for every n, which did not go through.",
-            "Nobody takes a lock over, or works with a new share, while it works with a share of any"
-            " earlier epoch; and nobody goes back to an older share. With that no event is signed"
-            " twice in whatever epochs, for every n, t, f of each of them (`regroup_epochs`).",
+    Finding("F-46", "Ours, as first written for F-32: who works with its share of the epoch before"
+            " takes no lock over.",
+            "n = 4, X a liar. In attempt a, A, B and X vote for d1, and A releases it; in attempt"
+            " b, B, C and X vote for d2, and A and C lock and release it: d2 is signed. A, C and X"
+            " hand over to the next epoch, whose members make shares for the one after, in which B"
+            " is: B heard of none of it and still works with its share of two epochs ago. X shows B"
+            " the certificate for d1; B takes that lock over and releases d1 with its old share, as"
+            " if it had never voted for d2: with A and X that signs d1 (`regroup_skips_an_epoch`,"
+            " 26 steps). Found by the proof for every n, which did not go through.",
+            "Nobody takes a lock over, or begins to work with a new share, while it works with a"
+            " share of any earlier epoch; and nobody goes back to an older share. So no event is"
+            " signed twice, in whatever epochs, for every n, t, f of each of them: proved by"
+            " `regroup_epochs`.",
             ("formula works_before", "formula moved_on", "regroup: prepared -TakeOver-> prepared",
              "regroup: prepared -Activate-> active")),
 )

@@ -8,6 +8,7 @@ from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import MAX_STATES, Explicit, Progress
 from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Result
+from model_checks.system import LIVENESS
 
 
 def check(
@@ -26,7 +27,7 @@ def check(
     if not result.complete:
         return result
     check_always_can(search, result)
-    if any(c.property.kind == "liveness" for c in instance.system.properties):
+    if any(c.property.kind in LIVENESS for c in instance.system.properties):
         if symmetry:
             search = Explicit(instance, (), records)
             search.explore(max_states, progress)

@@ -23,6 +23,7 @@ from model_checks.engines.packed import Compiler, Mask, PackedAction, Predicate,
 from model_checks.engines.symmetry import canonical
 from model_checks.system import Checked
 from model_checks.two_states import StepView
+from spec.language.declarations import SpecError
 from spec.language.interpreter import evaluate
 
 CHUNK = 1 << 16
@@ -71,9 +72,12 @@ class Explicit:
         plain = self.layout.words == 1 and not symmetry
         self.codes = None if plain else Codes.of(self.layout, self._orbits)
         rows = [self.model.encode(state) for state in self.oracle.initial()]
+        if not rows:
+            raise SpecError(f"network {instance.system.name}: no state may be the first one")
         self.starts = self.layout.pack(rows)
         self.levels: list[Words] = []
         self._tests: dict[str, tuple[Checked, Predicate]] = {}
+        self._end_tests: dict[str, tuple[Checked, Predicate]] = {}
         self._step_tests: dict[str, tuple[Checked, tuple[Predicate | None, ...]]] = {}
         for checked in instance.system.properties:
             kind, name = checked.property.kind, checked.property.name
@@ -82,6 +86,9 @@ class Explicit:
                 self._tests[name] = (checked, predicate)
             elif kind == "step":
                 self._step_tests[name] = (checked, self._step_predicates(compiler, checked))
+            elif kind == "deadlock":
+                predicate = compiler.predicate(self.model.property(checked))
+                self._end_tests[name] = (checked, predicate)
 
     def _step_predicates(
         self, compiler: Compiler, checked: Checked
@@ -130,7 +137,8 @@ class Explicit:
         self, max_states: int, progress: Callable[[Progress], None] | None, until: Collection[str],
         began: float,
     ) -> Result:
-        result, seen, recent = Result(), Seen(), Recent()
+        fired = {action.name: 0 for action in self.instance.system.actions}
+        result, seen, recent = Result(fired=fired), Seen(), Recent()
         short, keys = distinct(self.short(self.starts))
         words = len(short)
         self.levels = []
@@ -171,12 +179,18 @@ class Explicit:
         for start in range(0, level.shape[1], CHUNK):
             states = level[:, start : start + CHUNK]
             batch.begin(states)
+            stuck = np.ones(states.shape[1], np.bool_)
             for number, action in enumerate(self.actions):
                 enabled = action.enabled(states)
+                if action.escapes:
+                    self._check_ranges(number, states, stuck, result)
                 count = int(np.count_nonzero(enabled))
                 if not count:
                     continue
+                if self._end_tests:
+                    stuck &= ~enabled
                 result.generated += count
+                result.fired[action.ground.name] += count
                 self._check_steps(number, states, enabled, result)
                 # A step that changes nothing counts, but leads nowhere.
                 chosen = (enabled & action.changes(states)).nonzero()[0]
@@ -186,6 +200,7 @@ class Explicit:
                     found.append(recent.new(batch.end()))
             if batch.waiting:
                 found.append(recent.new(batch.end()))
+            self._check_ends(states, stuck, result)
         if not found:
             return level[:, :0], level[0, :0]
         return seen.fresh(*distinct(np.concatenate(found, axis=1)))
@@ -219,6 +234,37 @@ class Explicit:
             if len(wrong):
                 first, steps = self.trace(len(self.levels) - 1, states[:, wrong[:1]])
                 steps = [*steps, self._wrong_step(first, steps, checked)]
+                result.violated[name], result.starts[name] = steps, first
+
+    def _check_ranges(self, number: int, states: Words, stuck: Mask, result: Result) -> None:
+        """Look for steps that leave a range; a state that has one is not ``stuck``."""
+        for cell, escapes in self.actions[number].escapes.items():
+            wrong = escapes(states)
+            stuck &= ~wrong
+            name = self.instance.system.ranges[cell]
+            if name in result.violated or not np.count_nonzero(wrong):
+                continue
+            place = int(np.argmax(wrong))
+            first, steps = self.trace(len(self.levels) - 1, states[:, place : place + 1])
+            last = self.oracle.replay(first, steps)[-1]
+            for step, after in self.oracle.steps(last):
+                if cell in self.oracle.left(after):
+                    result.violated[name], result.starts[name] = [*steps, step], first
+                    break
+            else:
+                raise ReplayError(f"{name}: the interpreter sees no step that leaves the range")
+
+    def _check_ends(self, states: Words, stuck: Mask, result: Result) -> None:
+        """Look for states without a step, where that is not allowed."""
+        for name, (checked, allowed) in self._end_tests.items():
+            if name in result.violated or not np.count_nonzero(stuck):
+                continue
+            wrong = np.flatnonzero(stuck & ~allowed(states))
+            if len(wrong):
+                first, steps = self.trace(len(self.levels) - 1, states[:, wrong[:1]])
+                last = self.oracle.replay(first, steps)[-1]
+                if any(True for _ in self.oracle.steps(last)) or self.oracle.holds(checked, last):
+                    raise ReplayError(f"{name}: the interpreter sees a step, or an allowed end")
                 result.violated[name], result.starts[name] = steps, first
 
     def _wrong_step(self, first: State, steps: list[Step], checked: Checked) -> Step:

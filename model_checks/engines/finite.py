@@ -3,7 +3,8 @@
 A term is a Python value where it is known and a solver term where it depends on the state, so that
 only what the state decides is left to the solver. Truth values are Boolean; an enum value is its
 place in the enum, an individual its number, ``none`` 0 and individual i of an optional i + 1, as
-bit vectors. Numbers that count are pseudo-Boolean sums.
+bit vectors. Numbers that count are pseudo-Boolean sums; where a cell holds a number, numbers are
+signed bit vectors of ``WIDTH`` bits, which no range comes near to filling.
 
 Every state that the solver finds is checked on the interpreter before anyone sees it.
 """
@@ -21,10 +22,13 @@ from attrs import frozen
 from model_checks.engines.oracle import Instance, Oracle, State, Step
 from model_checks.system import Action, Checked
 from spec.language import ir
+from spec.language.cells import FIRST_INDEX
 from spec.language.declarations import SpecError
 from spec.language.expressions import cell_type
 from spec.language.interpreter import Value, evaluate
 
+WIDTH = 16
+"""Bits of a number that a cell holds."""
 STEPS = 20_000_000
 """z3's ``rlimit`` for one question about a finite instance."""
 
@@ -60,46 +64,52 @@ class FiniteTerms:
         return z3.Bool(name) if kind == ir.BOOL else z3.BitVec(name, self._bits(kind))
 
     def _values(self, kind: ir.Type) -> int:
+        """Return how many values a type has; numbers are not counted."""
         if kind[0] == "enum":
             return len(self.instance.system.names.enums[kind[1]].values)
         return self.instance.sizes[kind[1]] + 1
 
     def _bits(self, kind: ir.Type) -> int:
-        return max(1, (self._values(kind) - 1).bit_length())
+        return WIDTH if kind == ir.INT else max(1, (self._values(kind) - 1).bit_length())
 
     def ranges(self, state: Terms) -> list[Any]:
         """Return: every cell holds one of its values."""
-        return [
-            z3.ULE(term, self._values(cell_type(cell)) - 1)
-            for term, cell in zip(state, self.cells, strict=True)
-            if cell_type(cell) != ir.BOOL
-        ]
+        found = []
+        for term, cell in zip(state, self.cells, strict=True):
+            kind = cell_type(cell)
+            if kind == ir.INT:
+                numbers = self.instance.range_of(cell)
+                found += [term >= numbers[0], term <= numbers[-1]]
+            elif kind != ir.BOOL:
+                found.append(z3.ULE(term, self._values(kind) - 1))
+        return found
 
     def initial(self, state: Terms) -> list[Any]:
         """Return: the cells hold their first values, and the assumptions hold."""
         system = self.instance.system
-        found = [
-            term == self.term(system.first[cell.name], {}, state)
-            for term, cell in zip(state, self.cells, strict=True)
-            if cell.name not in system.rigid
-        ]
-        return [*found, *(self.truth(node, {}, state) for node in system.assumptions)]
+        found = []
+        for term, cell, (_, index) in zip(state, self.cells, self.oracle.slots, strict=True):
+            if cell.name in system.first:
+                scope = {FIRST_INDEX(k): int(each or 0) for k, each in enumerate(index)}
+                found.append(term == self._value(system.first[cell.name], scope, state))
+        asked = (*system.assumptions, *system.initially)
+        return [*found, *(self.truth(node, {}, state) for node in asked)]
 
     def after(self, action: Action, chosen: Environment, state: Terms) -> Terms:
         """Return the state after an action, in terms of the state before it."""
         new = list(state)
         for update in action.updates:
-            sorts = self.instance.system.cells[update.cell].index
-            places = [
-                self.instance.individuals(sort)
-                if term is None
-                else [self.term(term, chosen, state)]
-                for term, sort in zip(update.index, sorts, strict=True)
-            ]
-            value = self.term(update.value, chosen, state)
-            for index in itertools.product(*places):
+            individuals = map(self.instance.individuals, update.variables.values())
+            for values in itertools.product(*individuals):
+                scope = {**chosen, **dict(zip(update.variables, values, strict=True))}
+                index = tuple(self.term(term, scope, state) for term in update.index)
                 place = self.oracle.places[update.cell, index]
-                new[place] = self._lifted(value, cell_type(self.cells[place]))
+                where = self.term(update.where, scope, state)
+                value = self._value(update.value, scope, state)
+                if isinstance(where, int):
+                    new[place] = value if where else new[place]
+                else:
+                    new[place] = z3.If(where, value, new[place])
         return tuple(new)
 
     def guard(self, action: Action, chosen: Environment, state: Terms) -> Any:
@@ -117,6 +127,9 @@ class FiniteTerms:
         found: list[Value] = []
         for term, cell in zip(state, self.cells, strict=True):
             value = model.eval(term, True)
+            if cell_type(cell) == ir.INT:
+                found.append(value.as_signed_long())
+                continue
             values = self.instance.values(cell)
             number = int(z3.is_true(value)) if z3.is_bool(value) else value.as_long()
             found.append(values[number])
@@ -127,6 +140,35 @@ class FiniteTerms:
     def truth(self, node: ir.Node, scope: Environment, state: Terms) -> Any:
         """Return a formula as a solver term."""
         return self._lifted(self.term(node, scope, state), ir.BOOL)
+
+    def _value(self, node: ir.Node, scope: Environment, state: Terms) -> Any:
+        """Return the solver term of what a cell is to hold."""
+        if node.type == ir.INT:
+            return self._number(node, scope, state)
+        return self._lifted(self.term(node, scope, state), node.type)
+
+    def _number(self, node: ir.Node, scope: Environment, state: Terms) -> Any:
+        """Return a number as a signed bit vector."""
+        match node:
+            case ir.Literal(value=int() as value):
+                return z3.BitVecVal(value, WIDTH)
+            case ir.Constant(name=name):
+                return z3.BitVecVal(self.instance.constants[name], WIDTH)
+            case ir.Read():
+                return self.term(node, scope, state)
+            case ir.Choose(test=test, then=then, otherwise=otherwise):
+                sides = (self._number(side, scope, state) for side in (then, otherwise))
+                return z3.If(self.truth(test, scope, state), *sides)
+            case ir.Arithmetic(operator=operator, left=left, right=right):
+                one, two = (self._number(side, scope, state) for side in (left, right))
+                return one + two if operator == "+" else one - two
+            case ir.Quantified(kind="count", variable=variable, sort=sort, body=body):
+                found = z3.BitVecVal(0, WIDTH)
+                for number in self.instance.individuals(sort):
+                    holds = self.truth(body, {**scope, variable: number}, state)
+                    found = found + z3.If(holds, z3.BitVecVal(1, WIDTH), z3.BitVecVal(0, WIDTH))
+                return found
+        raise SpecError(f"{type(node).__name__} is not a number")
 
     def _lifted(self, term: Any, kind: ir.Type) -> Any:
         if not isinstance(term, int):
@@ -201,6 +243,8 @@ class FiniteTerms:
 
     def _at_least(self, left: ir.Node, right: ir.Node, scope: Environment, state: Terms) -> Any:
         """Return ``left >= right`` for numbers."""
+        if not (_counts(left) and _counts(right)):
+            return self._number(left, scope, state) >= self._number(right, scope, state)
         known, terms = self._sum(left, 1, scope, state)
         more, others = self._sum(right, -1, scope, state)
         # −b is (not b) − 1, so that all weights are one.
@@ -236,6 +280,13 @@ class FiniteTerms:
         raise SpecError(f"{type(node).__name__} is not a number")
 
 
+def _counts(node: ir.Node) -> bool:
+    """Return whether a number is made of counts and constants only."""
+    if isinstance(node, ir.Arithmetic):
+        return _counts(node.left) and _counts(node.right)
+    return isinstance(node, ir.Literal | ir.Constant | ir.Quantified)
+
+
 def _not(term: Any) -> Any:
     return not term if isinstance(term, int) else z3.Not(term)
 
@@ -266,12 +317,10 @@ class Broken:
     def lines(self) -> tuple[str, ...]:
         """Return the step and the cells that are not at their first value, a line each."""
         oracle = Oracle(self.instance)
-        blank = oracle.view(self.before)
         told = [str(self.step) if self.step else "initially"]
         for (name, index), value in zip(oracle.slots, self.before, strict=True):
-            first = self.instance.system.first.get(name)
-            usual = False if first is None else evaluate(first, blank, {})
-            if value != usual:
+            chosen = name not in self.instance.system.first
+            if value != (False if chosen else self.instance.first(name, index)):
                 told.append(f"{name}[{', '.join(map(str, index))}] = {value!r}")
         return tuple(told)
 

@@ -1,8 +1,9 @@
 """A system of some size as formulas over numbered slots: what the explicit engines compile.
 
 A slot is one cell at one index, such as ``lock[2, 0]``. Every value is a small number: the place of
-the value among those that the cell may hold, so ``none`` is 0 and individual k is k + 1. Parameters
-and quantifiers are gone: there is one ground action for each choice of the parameters.
+the value among those that the cell may hold, so ``none`` is 0 and individual k is k + 1; the lowest
+number of a range is 0, and where a formula reads it the difference is added. Parameters and
+quantifiers are gone: there is one ground action for each choice of the parameters.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 from attrs import frozen
 
 from model_checks.engines.oracle import Instance, State, Step
-from model_checks.system import Action, Checked
+from model_checks.system import Action, Checked, Update
 from model_checks.two_states import AFTER
 from spec.language import ir
-from spec.language.declarations import SpecError
+from spec.language.declarations import Range, SpecError
 from spec.language.interpreter import Value
 
 
@@ -180,6 +181,9 @@ def equate(left: Formula, right: Formula) -> Formula:
     if isinstance(right, Number):
         if isinstance(left, Number):
             return FALSE
+        if isinstance(left, Sum) and isinstance(left.right, Number):
+            moved = left.right.value if left.operator == "-" else -left.right.value
+            return equate(left.left, Number(right.value + moved))
         if isinstance(left, Slot):
             if not 0 <= right.value < left.size:
                 return FALSE
@@ -206,10 +210,41 @@ def order(operator: str, left: Formula, right: Formula) -> Formula:
 
 def add(operator: str, left: Formula, right: Formula) -> Formula:
     """Return the sum or the difference, simplified."""
+    sign = 1 if operator == "+" else -1
     if isinstance(left, Number) and isinstance(right, Number):
-        sign = 1 if operator == "+" else -1
         return Number(left.value + sign * right.value)
-    return Sum(operator, left, right)
+    if isinstance(right, Number) and isinstance(left, Sum) and isinstance(left.right, Number):
+        inner = left.right.value if left.operator == "+" else -left.right.value
+        return add("+", left.left, Number(inner + sign * right.value))
+    return left if right == FALSE else Sum(operator, left, right)
+
+
+def outside(value: Formula, low: int, high: int) -> Formula:
+    """Return where a number is not between the bounds, simplified."""
+    least, most = extremes(value)
+    below = FALSE if low <= least else order("<", value, Number(low))
+    above = FALSE if most <= high else order(">", value, Number(high))
+    return disjoin([below, above])
+
+
+def extremes(value: Formula) -> tuple[int, int]:
+    """Return bounds of a number: it is never outside them, though it may stay far inside."""
+    match value:
+        case Number(value=number):
+            return number, number
+        case Slot(size=size):
+            return 0, size - 1
+        case Count(parts=parts, extra=extra):
+            return extra, extra + len(parts)
+        case Conditional(then=then, otherwise=otherwise):
+            one, other = extremes(then), extremes(otherwise)
+            return min(one[0], other[0]), max(one[1], other[1])
+        case Sum(operator=operator, left=left, right=right):
+            one, other = extremes(left), extremes(right)
+            if operator == "+":
+                return one[0] + other[0], one[1] + other[1]
+            return one[0] - other[1], one[1] - other[0]
+    return 0, 1
 
 
 def count(parts: list[Formula], extra: int = 0) -> Formula:
@@ -245,13 +280,18 @@ def replace(formula: Formula, value: Callable[[Slot], Formula]) -> Formula:
 
 @frozen
 class GroundAction:
-    """One action with its parameters chosen: all updates read the state before it."""
+    """One action with its parameters chosen: all updates read the state before it.
+
+    ``escapes`` says, by cell, where the step would leave the cell's range: there is no such step,
+    and the guard leaves it out.
+    """
 
     name: str
     chosen: Mapping[str, Value]
     guard: Formula
     updates: Mapping[int, Formula]
     action: Action
+    escapes: Mapping[str, Formula]
 
     @property
     def step(self) -> Step:
@@ -288,7 +328,7 @@ class Ground:
             self._action(action, chosen) for action in self.instance.system.actions
             for chosen in self.instance.choices(action)
         )
-        return tuple(action for action in found if action.guard != FALSE)
+        return tuple(action for action in found if action.guard != FALSE or action.escapes)
 
     def property(self, checked: Checked) -> Formula:
         """Return the ground formula of a property."""
@@ -318,16 +358,41 @@ class Ground:
         scope = {name: _individual(value) for name, value in chosen.items()}
         guard = conjoin([self.formula(g.formula, scope) for g in action.guards])
         updates: dict[int, Formula] = {}
+        outsides: dict[str, Formula] = {}
         for update in action.updates:
-            sorts = self.instance.system.cells[update.cell].index
-            choices = [
-                tuple(self.instance.individuals(sort)) if term is None else (self._at(term, scope),)
-                for term, sort in zip(update.index, sorts, strict=True)
-            ]
-            value = self.formula(update.value, scope)
-            for index in itertools.product(*choices):
-                updates[self.numbers[update.cell, index]] = value
-        return GroundAction(action.name, chosen, guard, updates, action)
+            individuals = map(self.instance.individuals, update.variables.values())
+            for values in itertools.product(*individuals):
+                inner = {**scope, **dict(zip(update.variables, values, strict=True))}
+                self._update(update, inner, updates, outsides)
+        escapes = {cell: conjoin([guard, outside]) for cell, outside in outsides.items()}
+        guard = conjoin([guard, *(negate(outside) for outside in outsides.values())])
+        possible = {cell: escape for cell, escape in escapes.items() if escape != FALSE}
+        if guard == FALSE:  # what it would write may be no value at all
+            updates = {}
+        return GroundAction(action.name, chosen, guard, updates, action, possible)
+
+    def _update(
+        self, update: Update, scope: Mapping[str, int], updates: dict[int, Formula],
+        outsides: dict[str, Formula],
+    ) -> None:
+        """Add what an effect writes to one place, and where that is outside the cell's range."""
+        where = self.formula(update.where, scope)
+        if where == FALSE:
+            return
+        number = self.numbers[update.cell, tuple(self._at(term, scope) for term in update.index)]
+        value = self.formula(update.value, scope)
+        low, size = self._lowest.get(update.cell), len(self.domains[number])
+        if low is not None:
+            value = add("-", value, Number(low))
+            left = conjoin([where, outside(value, 0, size - 1)])
+            outsides[update.cell] = disjoin([outsides.get(update.cell, FALSE), left])
+        updates[number] = choose(where, value, Slot(number, size))
+
+    @cached_property
+    def _lowest(self) -> Mapping[str, int]:
+        cells = self.instance.system.cells.values()
+        found = {c.name: self.instance.range_of(c) for c in cells if isinstance(c.type, Range)}
+        return {name: numbers[0] for name, numbers in found.items()}
 
     def _at(self, term: ir.Node, scope: Mapping[str, int]) -> int:
         place = self.formula(term, scope)
@@ -335,11 +400,13 @@ class Ground:
             raise SpecError("an index that depends on the state is not supported")
         return place.value - 1
 
-    def _read(self, node: ir.Read, scope: Mapping[str, int]) -> Slot:
+    def _read(self, node: ir.Read, scope: Mapping[str, int]) -> Formula:
         index = tuple(self._at(term, scope) for term in node.index)
         later = node.cell.startswith(AFTER)
-        number = self.numbers[node.cell.removeprefix(AFTER), index]
-        return Slot(number + later * len(self.slots), len(self.domains[number]))
+        cell = node.cell.removeprefix(AFTER)
+        number = self.numbers[cell, index]
+        slot = Slot(number + later * len(self.slots), len(self.domains[number]))
+        return add("+", slot, Number(self._lowest.get(cell, 0)))
 
     def formula(self, node: ir.Node, scope: Mapping[str, int]) -> Formula:
         """Return a term or formula with its variables replaced by the individuals of ``scope``."""

@@ -113,7 +113,7 @@ class Proof:
 def chosen(system: System, names: tuple[str, ...] = ()) -> tuple[Checked, ...]:
     """Return the lemmas of a system and the invariants of these names, or all invariants."""
     return tuple(
-        c for c in system.properties if c.property.kind == "lemma"
+        c for c in system.properties if c.property.kind in ("lemma", "range")
         or (c.property.kind == "invariant" and (not names or c.property.name in names))
     )
 
@@ -169,7 +169,8 @@ class Induction:
         goal, constants = self._skolemized(checked)
         self.symbols.quorums.later.clear()
         if action is None:
-            formulas = [z3.Not(self.symbols.term(goal, constants, self.symbols.first()))]
+            wrong = z3.Not(self.symbols.term(goal, constants, self.symbols.first()))
+            formulas = [*self.symbols.initially(), wrong]
         else:
             scope = self.symbols.parameters(action)
             after = self.symbols.after(action, scope)
@@ -276,7 +277,9 @@ class Induction:
     @cached_property
     def _small(self) -> SmallStates:
         sizes = {s: SMALL.get(s, SMALL_OTHERS) for s in self.system.names.sorts}
-        return SmallStates(Instance(self.system, sizes, SMALL_CONSTANTS), self.properties)
+        others = dict.fromkeys(self.system.names.constants, SMALL_OTHERS)
+        instance = Instance(self.system, sizes, {**others, **SMALL_CONSTANTS})
+        return SmallStates(instance, self.properties)
 
 
 def outer(formula: Node, most: int | None = None) -> tuple[dict[str, str], Node]:

@@ -6,7 +6,7 @@ so that ``symmetry.py`` can sort the records. No field straddles two words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,8 @@ class PackedAction:
     """Which records it writes."""
     write: Write | None
     """What it does to the one record that it writes, if that is all it does, with constants."""
+    escapes: Mapping[str, Predicate]
+    """By cell, where the step would leave its range; there it is not enabled."""
 
 
 @frozen
@@ -196,7 +198,8 @@ class Compiler:
         changes = wanted if not computed and wanted else _everywhere
         guard, records = self.predicate(action.guard), self._written(action)
         write = None if computed or not wanted else self._write(records, keep, constant)
-        return PackedAction(action, guard, changes, apply, records, write)
+        escapes = {cell: self.predicate(each) for cell, each in action.escapes.items()}
+        return PackedAction(action, guard, changes, apply, records, write, escapes)
 
     def _written(self, action: GroundAction) -> tuple[int, ...]:
         records = {self.layout.record_of(slot) for slot in action.updates}
@@ -324,6 +327,10 @@ class Compiler:
                 condition, first, second = (
                     self.predicate(test), self.values(then), self.values(otherwise)
                 )
+                if ground.extremes(formula)[0] < 0 or ground.Count in map(type, (then, otherwise)):
+                    return lambda states: np.where(
+                        condition(states), _signed(first(states)), _signed(second(states))
+                    )
                 return lambda states: np.where(condition(states), first(states), second(states))
             case ground.Count(parts, extra):
                 return self._count(parts, extra)

@@ -4,7 +4,8 @@ Sorts are uninterpreted: nothing says how many individuals they have. An ordered
 strict total order (three axioms, which every finite order obeys; whole numbers would not do, since
 a finite sort ends and they do not). Cells are functions of their indices. ``none`` and the
 individuals of a sort make a data type; in an ordered sort ``none`` is below everything. Counts read
-as quorums, see ``model_checks/engines/quorums.py``.
+as quorums, see ``model_checks/engines/quorums.py``. Cells that hold a number are whole numbers of
+any size, and that they stay in their ranges is proved like an invariant.
 
 A state is a mapping from a cell's name to a function of index terms. The state after an action is
 such a mapping too, written in terms of the state before: "the new value where the index is the
@@ -24,6 +25,7 @@ import z3
 from attrs import frozen
 
 from model_checks.engines.arithmetic import constants_known, linear
+from model_checks.engines.ground import COMPARE
 from model_checks.engines.quorums import (
     Members,
     Quorums,
@@ -32,9 +34,10 @@ from model_checks.engines.quorums import (
     members_of,
     threshold,
 )
-from model_checks.system import Action, System
+from model_checks.system import TRUE, Action, System, Update
 from spec.language import ir
 from spec.language.assembly import cells_read, children
+from spec.language.cells import FIRST_INDEX
 from spec.language.declarations import Enum, SpecError
 from spec.language.expressions import cell_type
 
@@ -107,6 +110,8 @@ class Symbols:
         match kind:
             case ("bool",):
                 return z3.BoolSort()
+            case ("int",):
+                return z3.IntSort()
             case ("sort", name):
                 return self.sorts[name]
             case ("opt", name):
@@ -139,6 +144,8 @@ class Symbols:
             case ir.Literal(type=kind, value=value):
                 if kind == ir.BOOL:
                     return z3.BoolVal(bool(value))
+                if kind == ir.INT:
+                    return z3.IntVal(int(value))
                 return self._enum(kind[1])[1][str(value)]
             case ir.Nothing(type=kind):
                 return self.optional(kind[1]).nothing
@@ -162,10 +169,18 @@ class Symbols:
                 return self._numbers(node, scope, state)
             case ir.Compare(operator=operator, left=left, right=right):
                 return self._ordered(operator, left.type, of(left), of(right))
+            case ir.Constant(name=name):
+                self._counts_numbers = True
+                return z3.Int(name)
+            case ir.Arithmetic(operator=operator, left=left, right=right):
+                one, other = of(left), of(right)
+                return one + other if operator == "+" else one - other
             case ir.Choose(test=test, then=then, otherwise=otherwise):
                 return z3.If(of(test), of(then), of(otherwise))
             case ir.Quantified(kind="all" | "any"):
                 return self._quantified(node, scope, state)
+            case ir.Quantified():
+                raise SpecError("a count beside a cell's number has no meaning for every size")
         raise SpecError(f"{type(node).__name__} has no meaning for every size")
 
     def _quantified(self, node: ir.Quantified, scope: Scope, state: SymbolicState) -> Any:
@@ -191,13 +206,14 @@ class Symbols:
         return (z3.ForAll if node.kind == "all" else z3.Exists)(list(bound.values()), inside)
 
     def _numbers(self, node: ir.Compare, scope: Scope, state: SymbolicState) -> Any:
+        if _holds_numbers(node.left) or _holds_numbers(node.right):
+            one, other = (self.term(side, scope, state) for side in (node.left, node.right))
+            return COMPARE[node.operator](one, other)
         found = threshold(node)
         if found is None:
             self._counts_numbers = True
             one, other = linear(node.left).term(), linear(node.right).term()
-            return {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}[
-                node.operator
-            ]
+            return COMPARE[node.operator](one, other)
         formula = self._count(found, scope, state)
         return z3.Not(formula) if found.negated else formula
 
@@ -264,18 +280,44 @@ class Symbols:
         """Return the initial states: cells hold their first value, rigid ones anything."""
         state = dict(self.before)
         for name, node in self.system.first.items():
-            value = self.term(node, {}, self.before)
-            state[name] = lambda *index, value=value: value
+            state[name] = lambda *index, node=node: self.term(
+                node, {FIRST_INDEX(k): place for k, place in enumerate(index)}, self.before
+            )
         return state
+
+    def initially(self) -> tuple[Any, ...]:
+        """Return what holds in the initial states beside the first values: what the network says,
+        and that numbers are chosen within their ranges.
+        """
+        first, system = self.first(), self.system
+        ranges = (c.formula for c in system.properties if c.property.kind == "range")
+        chosen = (each for each in ranges if not cells_read(each) & system.first.keys())
+        return tuple(self.term(node, {}, first) for node in (*system.initially, *chosen))
 
     def after(self, action: Action, scope: Scope) -> SymbolicState:
         """Return the state after an action, in terms of the state before it."""
         state = dict(self.before)
         for update in action.updates:
-            index = [None if t is None else self.term(t, scope, self.before) for t in update.index]
-            value = self.term(update.value, scope, self.before)
-            state[update.cell] = _written(state[update.cell], index, value)
+            state[update.cell] = self._written(state[update.cell], update, scope)
         return state
+
+    def _written(self, old: Callable[..., Any], update: Update, scope: Scope) -> Callable[..., Any]:
+        """Return a cell after an effect: the new value where the index is one that is written."""
+
+        def new(*places: Any) -> Any:
+            inner = dict(scope)
+            same = []
+            for place, node in zip(places, update.index, strict=True):
+                if isinstance(node, ir.Variable) and node.name in update.variables.keys() - inner:
+                    inner[node.name] = place
+                else:
+                    same.append(place == self.term(node, inner, self.before))
+            if update.where != TRUE:
+                same.append(self.term(update.where, inner, self.before))
+            value = self.term(update.value, inner, self.before)
+            return z3.If(z3.And(same), value, old(*places)) if same else value
+
+        return new
 
     def guard(self, action: Action, scope: Scope) -> tuple[Any, ...]:
         """Return the conjuncts of an action's guard in the state before it."""
@@ -348,11 +390,8 @@ def size_of(assumption: ir.Node) -> str | None:
     return None
 
 
-def _written(old: Callable[..., Any], index: list[Any | None], value: Any) -> Callable[..., Any]:
-    """Return the function that has the new value at the index; None stands for every individual."""
-
-    def new(*places: Any) -> Any:
-        same = [p == i for p, i in zip(places, index, strict=True) if i is not None]
-        return z3.If(z3.And(same), value, old(*places)) if same else value
-
-    return new
+def _holds_numbers(node: ir.Node) -> bool:
+    """Return whether a cell's number is part of a number, or a choice between numbers is."""
+    if isinstance(node, ir.Arithmetic):
+        return _holds_numbers(node.left) or _holds_numbers(node.right)
+    return isinstance(node, ir.Read | ir.Choose)

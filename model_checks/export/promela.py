@@ -37,7 +37,8 @@ RESERVED = frozenset(
 """Words of Promela, and of C, into which SPIN turns a model."""
 CHOSEN = "initial_state_chosen"
 """No invariant is asked for before."""
-INVARIANTS = ("invariant", "lemma")
+BYTE = 256
+INVARIANTS = ("invariant", "lemma", "deadlock")
 DEPTH = 2_000_000
 """Steps of a run, at most; SPIN says when a run is longer."""
 _COMPILER = ("gcc", "-w", "-DSAFETY", "-DNOREDUCE", "-DMEMLIM=4096")
@@ -126,11 +127,22 @@ class _Printer:
         lines += ["  fi;", "end:", "  do"]
         lines += [self._action(action) for action in self.model.actions]
         lines += ["  od", "}"]
-        if asserted:
+        wrong = [
+            f"!({self.formula(self.model.property(each))})" + (
+                f" && !({self._any_step()})" if each.property.kind == "deadlock" else ""
+            )
+            for each in asserted
+        ]
+        names = [each.property.name for each in asserted]
+        for cell, name in instance.system.ranges.items():
+            if properties is None or name in properties:
+                escapes = [a.escapes[cell] for a in self.model.actions if cell in a.escapes]
+                wrong += [self._joined(" || ", escapes)] if escapes else []
+                names += [name] if escapes else []
+        if wrong:
             lines += ["never { /* ends, which is an error, where an invariant fails */", "  do"]
-            for checked in asserted:
-                holds = self.formula(self.model.property(checked))
-                lines.append(f"  :: {CHOSEN} && !({holds}) -> break /* {checked.property.name} */")
+            for condition, name in zip(wrong, names, strict=True):
+                lines.append(f"  :: {CHOSEN} && {condition} -> break /* {name} */")
             lines += ["  :: else", "  od", "}"]
         return "\n".join((*lines, ""))
 
@@ -172,6 +184,11 @@ class _Printer:
                 return f"({' + '.join((*counted, str(extra)))})"
         raise TypeError(f"no Promela for {type(node).__name__}")
 
+    def _any_step(self) -> str:
+        """Return where some action is possible, also where it leaves a range."""
+        steps = [each for a in self.model.actions for each in (a.guard, *a.escapes.values())]
+        return self._joined(" || ", steps) if steps else "false"
+
     def _joined(self, sign: str, parts: Sequence[Formula]) -> str:
         return f"({sign.join(self.formula(part) for part in parts)})"
 
@@ -180,11 +197,11 @@ class _Printer:
         lines = [f"bit {CHOSEN};"]
         for name, cell in system.cells.items():
             values = len(self.model.instance.values(cell))
-            kind = "bit" if values == 2 else "byte"
+            kind = "bit" if values == 2 else "byte" if values <= BYTE else "int"
             places = math.prod(self.model.instance.sizes[sort] for sort in cell.index)
             lines.append(f"{kind} {_name(name)}{f'[{places}]' if cell.index else ''};")
         spare = max((len(action.updates) for action in self.model.actions), default=0)
-        return [*lines, *(f"hidden byte after_{number};" for number in range(spare))]
+        return [*lines, *(f"hidden int after_{number};" for number in range(spare))]
 
     def _action(self, action: GroundAction) -> str:
         """Return an action; what reads a slot that the action writes is computed before."""
@@ -196,7 +213,7 @@ class _Printer:
             else:
                 late.append(f"{self.slot(target)} = {self.formula(value)};")
         chosen = ", ".join(f"{name} = {value!s}" for name, value in action.chosen.items())
-        does = " ".join((*early, *late))
+        does = " ".join((*early, *late)) or "skip;"
         step = f"{self.formula(action.guard)} -> {does}"
         return f"  :: d_step {{ {step} }} /* {action.name} {chosen} */"
 
@@ -215,4 +232,4 @@ def _slots(formula: Formula) -> set[int]:
 
 
 def _name(cell: str) -> str:
-    return f"{cell}_" if cell in RESERVED else cell
+    return f"{cell}_" if cell in RESERVED else cell.replace(".", "__")

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from model_checks.substitution import rebuild
-from model_checks.system import Action, Checked, System, Update
+from model_checks.export.tla_names import renamed
+from model_checks.substitution import bind, rebuild
+from model_checks.system import LIVENESS, TRUE, Action, Checked, System, Update
 from model_checks.two_states import AFTER
 from spec.language import ir
 from spec.language.assembly import children
-from spec.language.declarations import Cell, Enum, Opt, parse_signature
+from spec.language.cells import FIRST_INDEX, bounds
+from spec.language.declarations import Cell, Enum, Opt, Range, parse_signature
 
 INDENT = "  "
 WIDTH = 98
@@ -23,6 +25,7 @@ WIDTH = 98
 
 def module(system: System) -> str:
     """Return the module of a network, named like it."""
+    system = renamed(system)
     lines = [
         f"---- MODULE {system.name} ----",
         f"\\* {system.network.doc}",
@@ -42,38 +45,40 @@ def module(system: System) -> str:
         "Rank(x) == IF x = None THEN -1 ELSE x",
         "",
         "TypeOK ==",
-        *_conjuncts(f"{name} \\in {_domain(cell)}" for name, cell in system.cells.items()),
+        *_conjuncts(f"{name} \\in {_domain(system, cell)}" for name, cell in system.cells.items()),
         "",
         "Init ==",
-        *_conjuncts((*_first(system), *(formula(each) for each in system.assumptions))),
+        *_conjuncts((*_first(system), *map(formula, (*system.assumptions, *system.initially)))),
         "",
     ]
     for action in system.actions:
         lines += [*_action(system, action), ""]
-    lines += ["Next ==", *(f"{INDENT}\\/ {_chosen(each, 'E')}" for each in system.actions)]
+    lines += ["Next ==", *(f"{INDENT}\\/ {_chosen(each)}" for each in system.actions)]
     lines += ["", "Spec == Init /\\ [][Next]_vars", ""]
     fair = [each for each in system.actions if each.fair]
     if fair:
         lines += ["FairSpec ==", f"{INDENT}/\\ Spec"]
-        lines += [f"{INDENT}/\\ {_chosen(each, 'A', 'WF_vars({})')}" for each in fair] + [""]
+        lines += [f"{INDENT}/\\ {_fairness(each)}" for each in fair] + [""]
     for checked in system.properties:
-        lines += [*_property(checked), ""]
+        if checked.property.kind != "range":  # TypeOK says it
+            lines += [*_property(checked), ""]
     return "\n".join((*lines, "====", ""))
 
 
 def configuration(system: System, sizes: Mapping[str, int], constants: Mapping[str, int]) -> str:
     """Return TLC's configuration of a module for individuals and constants of these numbers."""
-    lines = ["SPECIFICATION Spec", "CHECK_DEADLOCK FALSE", "CONSTANTS", f"{INDENT}None = None"]
+    spec = "FairSpec" if any(action.fair for action in system.actions) else "Spec"
+    lines = [f"SPECIFICATION {spec}", "CHECK_DEADLOCK FALSE", "CONSTANTS", f"{INDENT}None = None"]
     for sort in sorts_of(system):
         ordered = system.names.sorts[sort].ordered
         members = (str(n) if ordered else f"{sort.lower()}{n}" for n in range(sizes[sort]))
         lines.append(f"{INDENT}{sort} = {{{', '.join(members)}}}")
     lines += [f"{INDENT}{name} = {constants[name]}" for name in constants_of(system)]
     lines += ["INVARIANTS", f"{INDENT}TypeOK"]
-    lines += _listed(_named(system, "invariant", "lemma"))
-    steps = list(_named(system, "step"))
-    if steps:
-        lines += ["PROPERTIES", *_listed(steps)]
+    lines += _listed(_named(system, "invariant", "lemma", "deadlock"))
+    runs = list(_named(system, "step", *LIVENESS))
+    if runs:
+        lines += ["PROPERTIES", *_listed(runs)]
     return "\n".join((*lines, ""))
 
 
@@ -100,7 +105,7 @@ def formula(node: ir.Node) -> str:
         case ir.Literal(value=str() as name):
             return f'"{name}"'
         case ir.Literal(value=value):
-            return str(value)
+            return f"({value})" if str(value).startswith("-") else str(value)
         case ir.Nothing():
             return "None"
         case ir.Constant(name=name):
@@ -119,6 +124,8 @@ def formula(node: ir.Node) -> str:
             return " \\/ ".join(_inner(part) for part in parts)
         case ir.Implies(left=left, right=right):
             return f"{_inner(left)} => {_inner(right)}"
+        case ir.LeadsTo(left=left, right=right):
+            return f"{_inner(left)} ~> {_inner(right)}"
         case ir.Equal(left=left, right=right):
             return f"{_inner(left)} = {_inner(right)}"
         case ir.Compare(operator=operator, left=left, right=right):
@@ -235,12 +242,15 @@ def _read(node: ir.Read) -> str:
     return f"{name}{prime}{inside}"
 
 
-def _domain(cell: Cell) -> str:
-    if isinstance(cell.type, Enum):
+def _domain(system: System, cell: Cell) -> str:
+    if isinstance(cell.type, Range):
+        low, high = bounds(system.names, cell)
+        values = f"({_inner(low)} .. {_inner(high)})"
+    elif isinstance(cell.type, Enum):
         values = "{" + ", ".join(f'"{value}"' for value in cell.type.values) + "}"
-    elif isinstance(cell.type, str):
+    elif cell.type == "bool":
         values = "BOOLEAN"
-    else:
+    elif isinstance(cell.type, Opt):
         values = f"({cell.type.sort} \\union {{None}})"
     over = " \\X ".join(cell.index)
     return f"[{over} -> {values}]" if cell.index else values
@@ -250,14 +260,20 @@ def _binders(cell: Cell) -> str:
     return ", ".join(f"i{number} \\in {sort}" for number, sort in enumerate(cell.index))
 
 
+def _place(cell: Cell, number: int) -> ir.Node:
+    """Return the variable that ``_binders`` gives to an index."""
+    return ir.Variable(ir.sort_type(cell.index[number]), f"i{number}")
+
+
 def _first(system: System) -> list[str]:
     """Return where each cell begins; rigid ones anywhere, within the assumptions."""
     found = []
     for name, cell in system.cells.items():
-        if name in system.rigid:
-            found.append(f"{name} \\in {_domain(cell)}")
+        if name not in system.first:
+            found.append(f"{name} \\in {_domain(system, cell)}")
             continue
-        value = formula(system.first[name])
+        value = formula(bind(system.first[name], {FIRST_INDEX(k): _place(cell, k)
+                                                  for k in range(len(cell.index))}))
         found.append(f"{name} = " + (f"[{_binders(cell)} |-> {value}]" if cell.index else value))
     return found
 
@@ -297,26 +313,29 @@ def _after(cell: Cell, updates: Sequence[Update]) -> str:
     """Return a cell after updates whose values are read before all of them."""
     if not cell.index:
         return formula(updates[-1].value)
-    whole = [update for update in updates if None in update.index]
-    if not whole:
+    if not any(update.variables for update in updates):
         changes = ", ".join(f"![{_terms(u)}] = {formula(u.value)}" for u in updates)
         return f"[{cell.name} EXCEPT {changes}]"
-    places = [f"i{number}" for number in range(len(cell.index))]
-    value = f"{cell.name}[{', '.join(places)}]"
-    for update in updates:  # a later update of the same place wins
-        fixed = [
-            f"{place} = {_inner(term)}"
-            for place, term in zip(places, update.index, strict=True)
-            if term is not None
-        ]
-        new = formula(update.value)
+    places = [_place(cell, number) for number in range(len(cell.index))]
+    value = f"{cell.name}[{', '.join(map(formula, places))}]"
+    for update in updates:
+        inner: dict[str, ir.Node] = {}
+        fixed = []
+        for place, term in zip(places, update.index, strict=True):
+            if isinstance(term, ir.Variable) and term.name in update.variables.keys() - inner:
+                inner[term.name] = place
+            else:
+                fixed.append(f"{formula(place)} = {_inner(bind(term, inner))}")
+        if update.where != TRUE:
+            fixed.append(_inner(simplified(bind(update.where, inner))))
+        new = formula(bind(update.value, inner))
         here = " /\\ ".join(fixed)
         value = f"IF {here} THEN {new} ELSE {value}" if fixed else new
     return f"[{_binders(cell)} |-> {value}]"
 
 
 def _terms(update: Update) -> str:
-    return ", ".join(formula(term) for term in update.index if term is not None)
+    return ", ".join(formula(term) for term in update.index)
 
 
 def _call(action: Action) -> str:
@@ -324,10 +343,20 @@ def _call(action: Action) -> str:
     return f"{name}({', '.join(action.parameters)})" if action.parameters else name
 
 
-def _chosen(action: Action, quantifier: str, inside: str = "{}") -> str:
-    called = inside.format(_call(action))
+def _chosen(action: Action) -> str:
     bound = ", ".join(f"{name} \\in {sort}" for name, sort in action.parameters.items())
-    return f"\\{quantifier} {bound} : {called}" if bound else called
+    return f"\\E {bound} : {_call(action)}" if bound else _call(action)
+
+
+def _fairness(action: Action) -> str:
+    """Return that an action is fair, for each choice of the parameters that it does not leave open.
+    """
+    open_to = [f"{name} \\in {action.parameters[name]}" for name in action.some]
+    called = f"\\E {', '.join(open_to)} : {_call(action)}" if open_to else _call(action)
+    each = {n: sort for n, sort in action.parameters.items() if n not in action.some}
+    bound = ", ".join(f"{name} \\in {sort}" for name, sort in each.items())
+    kind = f"{'SF' if action.strong else 'WF'}_vars({called})"
+    return f"\\A {bound} : {kind}" if bound else kind
 
 
 def _property(checked: Checked) -> list[str]:
@@ -344,10 +373,18 @@ def _property(checked: Checked) -> list[str]:
         case "always_can":
             text = " ".join(said.text.split())
             return [comment, f"\\* {said.name}, which is no formula of TLA+: {text}"]
+        case "deadlock":
+            allowed = _closed(_hung("\\/ (", laid_out(meant, 6)))
+            return [comment, f"{said.name} ==", *_listed(["\\/ ENABLED Next", *allowed])]
+        case "infinitely_often" | "eventually_always":
+            sign = "[]<>(" if said.kind == "infinitely_often" else "<>[]("
+            return [comment, f"{said.name} ==", *_listed(_closed(_hung(sign, lines)))]
+        case "liveness" if isinstance(checked.formula, ir.Implies):
+            left, right = simplified(checked.formula.left), simplified(checked.formula.right)
+            return [comment, f"{said.name} == ({formula(left)}) ~> ({formula(right)})"]
+        case "liveness" if any(isinstance(each, ir.LeadsTo) for each in _parts(meant)):
+            return [comment, f"{said.name} ==", *_listed(lines)]
         case "liveness":
-            if isinstance(meant, ir.Implies):
-                text = f"({formula(meant.left)}) ~> ({formula(meant.right)})"
-                return [comment, f"{said.name} == {text}"]
             return [comment, f"{said.name} ==", *_listed(_closed(_hung("<>(", lines)))]
     return [comment, f"{said.name} ==", *_listed(lines)]
 
@@ -366,12 +403,12 @@ def _conjuncts(parts: Iterable[str]) -> list[str]:
 
 def _nodes(system: System) -> list[ir.Node]:
     """Return every term of a system, with its parts."""
-    found: list[ir.Node] = [*system.first.values(), *system.assumptions]
+    found: list[ir.Node] = [*system.first.values(), *system.assumptions, *system.initially]
     found += [simplified(checked.formula) for checked in system.properties]
     for action in system.actions:
         found += [simplified(guard.formula) for guard in action.guards]
         for update in action.updates:
-            found += [update.value, *(term for term in update.index if term is not None)]
+            found += [update.value, update.where, *update.index]
     return [part for node in found for part in _parts(node)]
 
 

@@ -9,8 +9,9 @@ renounces the event: what may expire is signed by the same holders in every epoc
 two epochs; ``regroup_epochs`` has any number of them, and the proof for every size.
 
 Of the attempts of a night only the one that is decided stands here: that no two are is the matter
-of ``regroup_retry``, and is SAFE-SIGN for one more event (``Decide``). Liars say that they are ready, hand over and show no lock, or any
-lock that has a certificate, vote for everything, and release everything.
+of ``regroup_retry``, and is SAFE-SIGN for one more event (``Decide``). Liars say that they are
+ready, hand over and show no lock, or any lock that has a certificate, vote for everything, and
+release everything.
 """
 
 from __future__ import annotations

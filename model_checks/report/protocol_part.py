@@ -22,7 +22,7 @@ from model_checks.report.state_chart import chart, everywhere
 from model_checks.system import Network
 from spec.findings import FINDINGS
 from spec.language.assembly import Machine, Protocol
-from spec.language.declarations import Cell, Enum, Opt
+from spec.language.declarations import Cell, Enum, Opt, Range, Seq
 from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why", "runs in")
@@ -41,6 +41,8 @@ def values(cell: Cell) -> str:
     """Return what the cell may hold."""
     if isinstance(cell.type, Enum):
         return ", ".join(cell.type.values)
+    if isinstance(cell.type, Range | Seq):
+        return str(cell.type)
     return f"{cell.type.sort} or none" if isinstance(cell.type, Opt) else cell.type
 
 

@@ -14,12 +14,14 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
+from spec.language.cells import bounds, first_value
 from spec.language.declarations import (
     ANY,
     SAME,
     Cell,
     Definition,
     Enum,
+    Range,
     Row,
     Sort,
     SpecError,
@@ -42,7 +44,7 @@ from spec.language.ir import (
     sort_type,
 )
 
-_Named = TypeVar("_Named", Sort, Cell, Definition)
+_Named = TypeVar("_Named", Sort, Cell, Definition, Enum)
 
 
 @frozen
@@ -130,7 +132,7 @@ def assemble(
 ) -> Protocol:
     """Check a protocol and return it with every text parsed; raises :class:`SpecError`."""
     cell_map = _unique("cell", cells)
-    enums = {c.type.name: c.type for c in cell_map.values() if isinstance(c.type, Enum)}
+    enums = _unique("enum", (c.type for c in cell_map.values() if isinstance(c.type, Enum)))
     names = Names(
         _unique("sort", sorts), enums, cell_map, _unique("definition", definitions), constants
     )
@@ -153,23 +155,20 @@ def _unique(what: str, items: Iterable[_Named]) -> dict[str, _Named]:
 
 
 def _check_names(names: Names) -> None:
-    seen: dict[str, str] = {}
     for enum in names.enums.values():
         for value in enum.values:
-            if value in seen or value in names.cells or value in names.sorts:
+            if value in names.cells or value in names.sorts:
                 raise SpecError(f"enum value {value} of {enum.name} is already a name")
-            seen[value] = enum.name
     for cell in names.cells.values():
         for sort in cell.index:
             if sort not in names.sorts:
                 raise SpecError(f"cell {cell.name}: index {sort} is not a sort")
-        kind = cell_type(cell)
+        kind = cell_type(cell)  # refuses sequences, which rows do not write
         if kind[0] == "opt" and kind[1] not in names.sorts:
             raise SpecError(f"cell {cell.name}: {kind[1]} is not a sort")
-        try:
-            Parser(names, {}).parse(cell.first, kind)
-        except SpecError as error:
-            raise SpecError(f"cell {cell.name}, first value: {error}") from None
+        if isinstance(cell.type, Range):
+            bounds(names, cell)
+        first_value(names, cell)
     for definition in names.definitions.values():
         scope = _scope(names, parse_signature(definition.signature)[1])
         try:
@@ -257,6 +256,8 @@ def _rules(
 
 
 def _effect(parser: Parser, target: str, value: str, owners: Mapping[str, str]) -> Effect:
+    if " for " in target:
+        raise SpecError(f"{target!r}: a row writes single places; all of them, a move only")
     cell, index = parser.parse_reference(target)
     if cell.kept == "given":
         raise SpecError(f"{target} is a given fact: no row may write it")

@@ -29,7 +29,7 @@ through ``metanode/protocol/tables/runner.py``, and ``model_checks`` checks them
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
@@ -66,12 +66,65 @@ class Opt:
     sort: str
 
 
-type_of_cell = str | Enum | Opt
+@frozen
+class Range:
+    """The whole numbers from ``low`` to ``high``, both included; a bound is a number or a text of
+    numbers and constants, such as ``"N - 1"``. A cell of this type is a number where it is read.
+    """
+
+    low: int | str
+    high: int | str
+
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}"
+
+
+@frozen
+class Seq:
+    """A sequence of at most ``length`` elements: values of an enum, individuals of a sort (by its
+    name), or numbers. It begins ``empty``.
+    """
+
+    of: str | Enum | Range
+    length: int
+
+    def __str__(self) -> str:
+        of = self.of if isinstance(self.of, str | Range) else self.of.name
+        return f"at most {self.length} of {of}"
+
+
+WIDEST = 4096
+"""Bounds lie between minus this and this: sums of a few cells are far from any machine's limits."""
+
+
+def check_bounds(cell: str, low: object, high: object) -> None:
+    """Raise :class:`SpecError` if numbers are not the bounds of a range."""
+    numbers = [bound for bound in (low, high) if isinstance(bound, int)]
+    ordered = numbers == sorted(numbers)
+    if not ordered or any(abs(number) > WIDEST for number in numbers):
+        raise SpecError(
+            f"cell {cell}: there is no range from {low} to {high}: bounds are between"
+            f" -{WIDEST} and {WIDEST}, and the first is not above the second"
+        )
+
+
+def check_texts(where: str, values: Iterable[object]) -> None:
+    """Raise :class:`SpecError` for the first value that is no text."""
+    for value in values:
+        if not isinstance(value, str):
+            raise SpecError(f"{where}: {value!r} is not a text: write it in quotes")
+
+
+type_of_cell = str | Enum | Opt | Range | Seq
 
 
 @frozen
 class Cell:
-    """One variable: ``name[index...]`` of a type, its first value and the place it is kept."""
+    """One variable: ``name[index...]`` of a type, its first value and the place it is kept.
+
+    Where the first value depends on the index, ``first`` is ``for n: text`` with a name for each
+    index. In a network it may also be ``any``: each value that the network's ``initially`` allows.
+    """
 
     name: str
     type: type_of_cell
@@ -81,8 +134,11 @@ class Cell:
     doc: str
 
     def __attrs_post_init__(self) -> None:
+        check_texts(f"cell {self.name}", (self.first, self.doc))
         if self.kept not in KEPT:
             raise SpecError(f"cell {self.name}: kept={self.kept!r} is none of {', '.join(KEPT)}")
+        if isinstance(self.type, Range):
+            check_bounds(self.name, self.type.low, self.type.high)
 
 
 @frozen

@@ -100,6 +100,14 @@ class Implies(Node):
 
 
 @frozen
+class LeadsTo(Node):
+    """Whenever ``left`` holds, ``right`` holds then or later: of runs, not of states."""
+
+    left: Node
+    right: Node
+
+
+@frozen
 class Equal(Node):
     """Equality of two terms of one type (an individual equals itself as an optional)."""
 

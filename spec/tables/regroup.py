@@ -117,7 +117,7 @@ DEFINITIONS = (
                "every member of the attempt has its share on disk"),
     Definition("works_before(p: Peer, h: Epoch)",
                "any(g < h and holding[p, g] == active for g in Epoch)",
-               "F-46: p still signs with its share of an earlier epoch, be it the one before or not"),
+               "F-46: p still signs with a share of an earlier epoch, the one before or not"),
     Definition("rivals(h: Epoch, k: Epoch)",
                "h != k and any(follows[h, g] and follows[k, g] for g in Epoch)",
                "attempts of one night: they would follow the same epoch"),

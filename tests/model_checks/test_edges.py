@@ -10,7 +10,7 @@ from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance, Oracle, Result
 from model_checks.system import Move, Network, Property, close
 from spec.language.declarations import Cell, Enum, SpecError
-from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, random_system
+from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, random_system, seeds
 
 STAGE = Enum("Stage", ("stage_one", "stage_two", "stage_three", "stage_four"))
 
@@ -79,10 +79,10 @@ def test_always_can_of_an_implication() -> None:
     assert [str(step) for step in result.violated["Onward"]] == ["From_one_to_two()"]
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_random_systems(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "numbers"), seeds(30))
+def test_random_systems(seed: int, numbers: bool) -> None:
     """Catches a backward search that misses or invents a way, with and without symmetry."""
-    instance = Instance(random_system(seed), SIZES, CONSTANTS)
+    instance = Instance(random_system(seed, numbers), SIZES, CONSTANTS)
     graph = SlowGraph(instance)
     search = Explicit(instance)
     helping = {a.ground.name for a in search.actions if helps(a.ground)}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from model_checks.export import golden_files, main, promela, tla
+from model_checks.export.tla_names import RESERVED, renamed
 from model_checks.models import NETWORKS, signing, signing_variants
 from model_checks.system import Move, Network, Property, close
-from spec.language.declarations import Cell, Sort
+from spec.language import ir
+from spec.language.assembly import children
+from spec.language.declarations import Cell, Range, Sort
 from tests.model_checks.exchange import exchange
 
 
@@ -95,6 +99,85 @@ def test_fair_rows_and_liveness() -> None:
     text = tla.module(close(network))
     assert "FairSpec ==\n  /\\ Spec\n  /\\ \\A l \\in Lamp : WF_vars(Light(l))\n" in text
     assert "AllLit ==\n  <>(\\A l_0 \\in Lamp : lit[l_0])\n" in text
+
+
+def nodes(node: ir.Node) -> Iterator[ir.Node]:
+    """Yield a formula and all that is in it."""
+    yield node
+    for child in children(node):
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_every_name_stands_for_one_thing(name: str) -> None:
+    """Catches a bound variable that hides another name, which TLC's parser refuses."""
+    system = renamed(close(NETWORKS[name]))
+    taken = {*RESERVED, *system.cells, *system.names.sorts, *system.names.constants}
+    formulas = [(c.formula, set[str]()) for c in system.properties]
+    for action in system.actions:
+        formulas += [(guard.formula, set(action.parameters)) for guard in action.guards]
+        formulas += [(update.value, set(action.parameters)) for update in action.updates]
+    for formula, parameters in formulas:
+        for node in nodes(formula):
+            if isinstance(node, ir.Quantified):
+                inside = {n.variable for n in nodes(node.body) if isinstance(n, ir.Quantified)}
+                assert node.variable not in inside | taken | parameters
+    assert not {*system.cells} & RESERVED
+
+
+LAMPS = Network(
+    name="lamps",
+    doc="lamps and a number",
+    honest="",
+    crash=False,
+    sorts=(Sort("Lamp", "-"), Sort("Hand", "-")),
+    constants=("Most",),
+    cells=(
+        Cell("x", "bool", ("Lamp",), "False", "disk", "a name that the module has"),
+        Cell("Init", Range(-1, "Most"), (), "any", "disk", "another one"),
+        Cell("first", "bool", ("Lamp",), "for l: any(l == k for k in Lamp)", "disk", "-"),
+    ),
+    initially=("Init >= 0",),
+    moves=(
+        Move("Light(l: Lamp, h: Hand)", ("not x[l]", "first[l]"),
+             {"x[k] for k in Lamp if k != l": "not x[k]", "Init": "min(Init + 1, Most)"},
+             "a hand", fair="strong for some h"),
+        Move("Rest()", (), {"Init": "-1"}, "none", fair="weak"),
+    ),
+    properties=(
+        Property("Comes", "implies(True, any(x[l] for l in Lamp))", "liveness"),
+        Property("EachComes", "all(leads_to(not x[l], x[l]) for l in Lamp)", "liveness"),
+        Property("Again", "Init == 0", "infinitely_often"),
+        Property("AtLast", "Init == 0", "eventually_always"),
+        Property("NeverStuck", "Init == Most", "deadlock"),
+    ),
+)
+
+
+def test_what_a_users_spec_may_say_is_exported_as_meant() -> None:
+    """Catches a wish that becomes another one, a name that clashes, fairness that is lost.
+
+    TLC has run modules of this kind: see ``classics``.
+    """
+    text = tla.module(close(LAMPS))
+    for line in (
+        "  /\\ Init_ \\in ((-1) .. Most)",
+        "  /\\ first = [i0 \\in Lamp |-> \\E k_0 \\in Lamp : i0 = k_0]",
+        "  /\\ Init_ >= 0",
+        "  /\\ x_' = [i0 \\in Lamp |-> IF (i0 # l) THEN ~x_[i0] ELSE x_[i0]]",
+        "  /\\ \\A l \\in Lamp : SF_vars(\\E h \\in Hand : Light(l, h))",
+        "  /\\ WF_vars(Rest)",
+        "Comes == (TRUE) ~> (\\E l_0 \\in Lamp : x_[l_0])",
+        "  \\A l_0 \\in Lamp : (~x_[l_0]) ~> x_[l_0]",
+        "  []<>(Init_ = 0)",
+        "  <>[](Init_ = 0)",
+        "  \\/ ENABLED Next",
+    ):
+        assert f"\n{line}\n" in text, line
+    configuration = tla.configuration(close(LAMPS), {"Lamp": 2, "Hand": 1}, {"Most": 2})
+    assert configuration.startswith("SPECIFICATION FairSpec\n")
+    assert "INVARIANTS\n  TypeOK\n  NeverStuck\n" in configuration
+    assert configuration.endswith("PROPERTIES\n  Comes\n  EachComes\n  Again\n  AtLast\n")
 
 
 def test_the_configuration_names_everything() -> None:

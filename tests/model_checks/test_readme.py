@@ -12,7 +12,7 @@ from model_checks.__main__ import main
 
 GUIDE = Path(models.__file__).resolve().parent.parent / "README.md"
 LINES = GUIDE.read_text(encoding="utf-8")
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", LINES, re.DOTALL)
+EXAMPLE, TABLE = re.findall(r"```python\n(.*?)```", LINES, re.DOTALL)
 
 
 def told(output: str) -> list[str]:
@@ -41,6 +41,28 @@ def test_the_example_gives_what_the_guide_shows(
     assert [told(capsys.readouterr().out)] == shown(
         "python -m model_checks check lock.py --sort Client=2"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "violated"),
+    [
+        ("", "", ""),
+        ('fair="strong"', 'fair="weak"', "EachWorks (liveness)"),
+        (', "tasks[s] < Most"', ",", "tasks in 0..Most (range)"),
+        ('"tasks[s] < Most"', '"tasks[s] < 0"', "NeverStuck (deadlock)"),
+    ],
+)
+def test_the_second_example_holds_or_not_as_the_guide_says(
+    old: str, new: str, violated: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches a guide whose example says something else than it explains."""
+    assert old in TABLE
+    file = tmp_path / "table.py"
+    file.write_text(TABLE.replace(old, new), encoding="utf-8")
+    code = main(["check", str(file), "--sort", "Seat=3", "--const", "Most=2"])
+    told = [line for line in capsys.readouterr().out.splitlines() if "VIOLATED" in line]
+    assert code == bool(violated)
+    assert any(line.startswith(violated) for line in told) == bool(violated)
 
 
 def test_a_wrong_name_is_refused_as_the_guide_says(

@@ -11,13 +11,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from model_checks.cases import one_event, quorum
 from model_checks.engines.explicit import Explicit
 from model_checks.engines.oracle import Instance
 from model_checks.export import main, promela
 from model_checks.models import NETWORKS
-from model_checks.system import close
+from model_checks.system import Move, Network, close
+from tests.model_checks.classics import (
+    alternating_bit,
+    bakery,
+    die_hard,
+    dining_philosophers,
+    ewd998,
+    mesi,
+    paxos,
+    planted,
+    raft_election,
+)
 from tests.model_checks.exchange import exchange
 
 pytestmark = pytest.mark.skipif(
@@ -30,6 +42,24 @@ def instance_of(name: str, sizes: Mapping[str, int], constants: Mapping[str, int
     """Return a network at a size."""
     return Instance(close(NETWORKS[name]), sizes, constants)
 
+
+CLASSICS = [
+    (die_hard.NETWORK, {}, {}),
+    (ewd998.NETWORK, {"Node": 3}, {"Most": 1, "Sum": 3}),
+    (bakery.NETWORK, {"Process": 3}, {"Most": 3}),
+    (paxos.NETWORK, {"Acceptor": 3, "Value": 2, "Ballot": 2}, {}),
+    (mesi.NETWORK, {"Cache": 3}, {}),
+    (raft_election.NETWORK, {"Server": 3}, {"Terms": 2, "Majority": 2}),
+    (alternating_bit.NETWORK, {"Datum": 2}, {}),
+    (dining_philosophers.LEFT_HANDER, {"Philosopher": 4}, {}),
+]
+"""Specs that are written as a user writes them, at a size."""
+PLANTED = [
+    (planted.SPILLS, {}, {}, "big in 0..5"),
+    (dining_philosophers.NETWORK, {"Philosopher": 4}, {}, "NeverStuck"),
+    (planted.VOTE_IN_MEMORY, {"Server": 3}, {"Terms": 2, "Majority": 2}, "OneLeaderATerm"),
+]
+"""Broken ones, with a property that must fail: a range, a deadlock, an invariant."""
 
 AGREE = [
     ("two_phase_commit", {"Manager": 3}, {}),
@@ -104,6 +134,38 @@ def test_spin_refutes_what_must_fail(
     instance = instance_of(name, sizes, constants)
     assert refuted in Explicit(instance).explore(until=(refuted,)).violated
     assert promela.verify(promela.model(instance, [refuted]), tmp_path, few_states=True).violated
+
+
+@pytest.mark.parametrize(
+    ("network", "sizes", "constants"), CLASSICS, ids=[each[0].name for each in CLASSICS]
+)
+def test_spin_counts_the_states_of_a_users_spec(
+    tmp_path: Path, network: Network, sizes: Mapping[str, int], constants: Mapping[str, int]
+) -> None:
+    """Catches a number, an effect on all or a chosen first value that SPIN reads differently."""
+    instance = Instance(close(network), sizes, constants)
+    theirs = promela.verify(promela.model(instance), tmp_path, few_states=True)
+    assert (theirs.violated, theirs.complete) == (False, True)
+    assert theirs.states == Explicit(instance).explore().distinct + 1
+
+
+@pytest.mark.parametrize(
+    ("network", "sizes", "constants", "refuted"), PLANTED, ids=[each[0].name for each in PLANTED]
+)
+def test_spin_refutes_what_is_planted(
+    tmp_path: Path, network: Network, sizes: Mapping[str, int], constants: Mapping[str, int],
+    refuted: str,
+) -> None:
+    """Catches a range or a deadlock that is not asked for in the model."""
+    instance = Instance(close(network), sizes, constants)
+    assert promela.verify(promela.model(instance, [refuted]), tmp_path, few_states=True).violated
+
+
+def test_a_step_out_of_its_range_is_no_deadlock(tmp_path: Path) -> None:
+    """Catches a state that is called stuck because its only step is an error of another kind."""
+    network = evolve(die_hard.NETWORK, moves=(Move("Spill()", (), {"big": "6"}),))
+    model = promela.model(Instance(close(network), {}, {}), ["NeverStuck"])
+    assert not promela.verify(model, tmp_path, few_states=True).violated
 
 
 def test_an_exchange_has_the_same_states(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from model_checks.models import (
     two_phase_commit,
 )
 from model_checks.system import Network, close
-from tests.model_checks.random_systems import CONSTANTS, SIZES, random_system
+from tests.model_checks.random_systems import CONSTANTS, SIZES, random_system, seeds
 
 
 def verdicts(result: Result) -> tuple[dict[str, int], dict[str, int]]:
@@ -100,10 +100,10 @@ def test_verdicts_are_the_same(
     assert {n for n, c in reduced.stuck.items() if c} == {n for n, c in full.stuck.items() if c}
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_systems(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "numbers"), seeds(20))
+def test_random_systems(seed: int, numbers: bool) -> None:
     """Catches a relabelling of held digests, or a record, that is not exact."""
-    instance = Instance(random_system(seed), {**SIZES, "Digest": 3}, CONSTANTS)
+    instance = Instance(random_system(seed, numbers), {**SIZES, "Digest": 3}, CONSTANTS)
     full, reduced = Explicit(instance).explore(), Explicit(instance, ("Peer", "Digest")).explore()
     assert verdicts(reduced) == verdicts(full)
     assert reduced.depth == full.depth
