@@ -6,63 +6,70 @@ their labels, so a change that makes no difference to a network is known as such
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
 import numpy as np
 from attrs import evolve, frozen
 
+from model_checks.cases import Case, quorum
 from model_checks.engines.edges import check_always_can
 from model_checks.engines.explicit import CHUNK, Explicit, SearchTooLarge
 from model_checks.engines.fingerprint import keys_of
 from model_checks.engines.liveness import check_liveness
 from model_checks.engines.oracle import Instance, Result
 from model_checks.engines.provers import ATTEMPT_STEPS
-from model_checks.models import (
-    PROOFS,
-    block_list,
-    cooldown,
-    coordinator_rotation,
-    event_status,
-    keygen_lock_in,
-    link_duplicates,
-    refund_against_payout,
-    regroup_handover,
-    regroup_phase,
-    regroup_retry,
-    signing,
-    swap_settlement,
-)
+from model_checks.models import CASES, PROOFS, coordinator_rotation, regroup_handover
 from model_checks.system import Network, System, close
 from spec.language.assembly import Protocol
 from spec.language.declarations import SpecError
 from spec.protocol import PROTOCOL
 
-MAX_STATES = 300_000
+MAX_STATES = 1_500_000
+
+
+@frozen
+class Small:
+    """A network at a size that takes a moment: what is compared is before and after a change."""
+
+    network: Network
+    sizes: Mapping[str, int]
+    constants: Mapping[str, int]
+    symmetry: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, case: Case) -> Small:
+        """Return a case as it is explored."""
+        return cls(case.network, case.sizes, case.constants, case.symmetry)
+
+
+def _smallest() -> Iterator[Small]:
+    """Yield every case of rows that must hold and is small enough.
+
+    Of the others there is one beside them that is smaller, in ``SMALLER``.
+    """
+    for case in CASES:
+        holds = not case.refuted and not case.deep and case.network.rows
+        if holds and case.pinned.distinct <= MAX_STATES:
+            yield Small.of(case)
+
 
 _ONE = {"Event": 1, "Digest": 1, "Instance": 1}
-_FOUR, _TWO = {"N": 4, "F": 1, "T": 3}, {"N": 2, "F": 0, "T": 2}
 
-SMALL: tuple[tuple[Network, Mapping[str, int], Mapping[str, int], tuple[str, ...]], ...] = (
-    (block_list.NETWORK, {"Peer": 3}, {"N": 3, "F": 1, "T": 2}, ()),
-    (cooldown.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, _FOUR, ()),
-    (swap_settlement.NETWORK, {"Peer": 4, "Swap": 1}, _FOUR, ("Peer",)),
-    (link_duplicates.NETWORK, {"Peer": 2, "Link": 2}, {}, ()),
-    (refund_against_payout.NETWORK, {"Peer": 4, "Attempt": 1, **_ONE}, {**_FOUR, "R": 3},
-     ("Peer",)),
-    (event_status.NETWORK, {"Peer": 2, "Attempt": 2, **_ONE}, {**_TWO, "R": 1}, ("Peer",)),
-    (keygen_lock_in.NETWORK, {"Peer": 4, "Key": 2}, _FOUR, ("Peer",)),
-    (regroup_phase.NETWORK, {"Peer": 3, "Attempt": 1, "Digest": 1, "Epoch": 2}, {"T": 2}, ()),
-    (regroup_retry.NETWORK, {"Peer": 3, "Epoch": 3}, {"N": 3, "F": 1, "T": 2}, ()),
-    (regroup_handover.NETWORK, {"Peer": 3, "Attempt": 2, "Epoch": 2, **_ONE, "Digest": 2}, _TWO,
-     ("Peer", "Digest")),
-    (coordinator_rotation.NETWORK, {"Peer": 2, "Attempt": 2, **_ONE}, _TWO, ("Peer",)),
-    (signing.NETWORK, {"Peer": 4, "Event": 1, "Attempt": 2, "Digest": 2, "Instance": 1}, _FOUR,
-     ("Peer", "Digest")),
-    (signing.EAGER_LIARS, {"Peer": 3, "Event": 1, "Attempt": 3, "Digest": 2, "Instance": 1},
-     {"N": 3, "F": 0, "T": 2}, ("Peer", "Digest")),
+SMALLER = (
+    Small(
+        coordinator_rotation.NETWORK, {"Peer": 2, "Attempt": 2, **_ONE}, quorum(2, 0, 2),
+        ("Peer",),
+    ),
+    Small(
+        regroup_handover.TOLD_AGAIN,
+        {"Peer": 3, "Attempt": 2, "Epoch": 2, **_ONE, "Digest": 2}, quorum(2, 0, 2),
+        ("Peer", "Digest"),
+    ),
 )
-"""Each network at a size that takes a moment: what is compared is before and after the change."""
+"""Networks that are explored at sizes too large for this, at smaller ones."""
+
+SMALL = (*_smallest(), *SMALLER)
 
 
 @frozen
@@ -82,7 +89,8 @@ def runs(network: Network, tables: Collection[str]) -> bool:
 def in_networks(protocol: Protocol, tables: Collection[str] = ()) -> tuple[str, str]:
     """Return the strongest verdict of the networks that a change, in these tables, concerns."""
     concerned, differs = 0, ""
-    for place, (network, *_) in enumerate(SMALL):
+    for place, small in enumerate(SMALL):
+        network = small.network
         if not runs(network, tables):
             continue
         try:
@@ -120,7 +128,7 @@ def shape(system: System) -> object:
 
 @cache
 def _original(place: int) -> System:
-    return close(SMALL[place][0], PROTOCOL)
+    return close(SMALL[place].network, PROTOCOL)
 
 
 @cache
@@ -130,12 +138,13 @@ def search_original(place: int) -> tuple[Explicit | None, Numbers]:
 
 
 def _search(place: int, system: System) -> tuple[Explicit | None, Numbers]:
-    _, sizes, constants, symmetry = SMALL[place]
-    search = Explicit(Instance(system, sizes, constants), symmetry)
+    small = SMALL[place]
+    instance = Instance(system, small.sizes, small.constants)
+    search = Explicit(instance, small.symmetry)
     try:
         result = search.explore(MAX_STATES)
         check_always_can(search, result)
-        if not symmetry:
+        if not small.symmetry:
             check_liveness(search, result)
     except SearchTooLarge as error:
         return None, _numbers(error.result)

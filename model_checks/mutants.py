@@ -245,6 +245,9 @@ def lines(
     """
     told = [*_verdicts(found), *(score(found) if unseen is not None else ())]
     left = [fate for fate in found if fate.verdict in UNNOTICED]
+    real = sum(1 for fate in found if fate.verdict != "equivalent")
+    noticed = len(found) - len(left)
+    told.append(f"{noticed} of {real} noticed by something, {100 * noticed / max(real, 1):.0f} %")
     for verdict, said in UNNOTICED.items():
         explained = Counter(known.get(f.name, "") for f in left if f.verdict == verdict)
         told += [f"  {count:>4} {said}: {why}" for why, count in explained.items() if why]

@@ -71,6 +71,14 @@ NETWORK = Network(
             "BlocksEnd", f"all(standing[p, q] != blocked {_PAIRS} if not faulty[p])", "always_can",
             "no block is for ever",
         ),
+        Property(
+            "SuspectsTheSilent",
+            f"all(implies(standing[p, q] != suspect and after(standing[p, q]) == suspect, "
+            f"cut_off[q]) and implies(standing[p, q] == suspect and "
+            f"after(standing[p, q]) == clear, not cut_off[q]) {_PAIRS})",
+            "step",
+            "F-09: silence makes a suspect, a good ping clears it, and nothing else does",
+        ),
         Property("CanSuspect", f"any(standing[p, q] == suspect and not faulty[q] {_PAIRS})",
                  "reachable", "the adversary's power: silence makes anyone a suspect"),
         Property("CanBlock", f"any(standing[p, q] == blocked {_PAIRS})", "reachable"),
@@ -115,6 +123,45 @@ WORD_IS_ENOUGH = evolve(
     },
 )
 
+# Records of what a peer did in runs, for one node: they carry no block by themselves.
+RECORDS = Network(
+    name="block_list_records",
+    doc="what is written down of a peer that a run has shown to be at fault",
+    rows=(("block_list", "Ban"), ("block_list", "Blame"), ("block_list", "Pardon")),
+    untracked=("block_list",),
+    honest="",
+    rigid=("conduct",),
+    moves=(
+        Move(
+            "Reshare(p: Peer, q: Peer)", ("not fresh_transfers[p, q]",),
+            {"fresh_transfers[p, q]": "True"}, "new shares, with new base transfers",
+        ),
+    ),
+    properties=(
+        Property(
+            "BannedForCheating",
+            f"all(implies(pair_banned[p, q], conduct[p, q] == cheating) {_PAIRS})",
+            doc="no pair is banned but for a failed check of its transfers",
+        ),
+        Property(
+            "BlamedForFault",
+            f"all(implies(blamed[p, q], conduct[p, q] != blameless) {_PAIRS})",
+            doc="nobody is blamed who did nothing",
+        ),
+        Property(
+            "PardonedAfresh",
+            f"all(implies(pair_banned[p, q] and not after(pair_banned[p, q]), "
+            f"fresh_transfers[p, q]) {_PAIRS})",
+            "step",
+            "a ban is lifted when the guessed bit is worthless",
+        ),
+        Property(
+            "CanPardon", f"any(fresh_transfers[p, q] and conduct[p, q] == cheating and "
+            f"not pair_banned[p, q] and blamed[p, q] {_PAIRS})", "reachable",
+        ),
+    ),
+)
+
 LEMMAS = (
     Property(
         "OnlyLiarsConflict", "all(implies(conflicting[q], faulty[q]) for q in Peer)", "lemma",
@@ -127,10 +174,16 @@ MODEL = Model(
     file=__file__,
     cases=(
         Case(
-            NETWORK, {"Peer": 3}, quorum(3, 1, 2),
+            NETWORK, {"Peer": 3}, quorum(4, 1, 3),
             pinned=Counts(
                 distinct=15232, generated=129796, depth=18, reached={"CanBlock": 2, "CanSuspect":
                 2},
+            ),
+        ),
+        Case(
+            RECORDS, {"Peer": 2}, quorum(2, 0, 2),
+            pinned=Counts(
+                distinct=38416, generated=801329, depth=13, reached={"CanPardon": 2},
             ),
         ),
         Case(
@@ -148,7 +201,7 @@ MODEL = Model(
             ),
         ),
         Case(
-            SILENCE_IS_GUILT, {"Peer": 3}, quorum(3, 1, 2),
+            SILENCE_IS_GUILT, {"Peer": 3}, quorum(4, 1, 3),
             refuted=("HonestTogether",), whole=False,
             pinned=Counts(
                 distinct=100, generated=136, depth=3, reached={"CanBlock": 2, "CanSuspect": 2},
@@ -156,7 +209,7 @@ MODEL = Model(
             ),
         ),
         Case(
-            WORD_IS_ENOUGH, {"Peer": 3}, quorum(3, 1, 2),
+            WORD_IS_ENOUGH, {"Peer": 3}, quorum(4, 1, 3),
             refuted=("HonestTogether",), whole=False,
             pinned=Counts(
                 distinct=37, generated=37, depth=2, reached={"CanBlock": 1},

@@ -65,6 +65,22 @@ NETWORK = Network(
         ),
         *promised("AuthenticatedBeforeUse", "NoSelfLink", "CookieOnce"),
         Property(
+            "OtherEndSpoke",
+            "all(implies(other_end[p, l] == q, hello_sent[q, l] and "
+            "implies(link_proved[p, l], proof_sent[q, l])) "
+            "for p in Peer for q in Peer for l in Link)",
+            doc="an end answers a hello that was sent, and believes a proof that was given",
+        ),
+        Property(
+            "DropsForAnother",
+            "all(implies(link[p, l] == established and after(link[p, l]) == closed, "
+            "any(q != p and link[q, l] == closed for q in Peer) or "
+            "any(w != l and link[p, w] == established for w in Link)) "
+            "for p in Peer for l in Link)",
+            "step",
+            "F-29: a link that is up is dropped only for another one that is up",
+        ),
+        Property(
             "BothUp", f"all({_LINK_UP.format(l='l')} for l in Link)", "reachable",
             "the duplicate does happen",
         ),

@@ -20,6 +20,7 @@ _OPEN = (
     "any(settlement[p, x] in (SIGNED, REFUSED, BROADCAST, REORGED) for p in Peer for x in Event)"
 )
 _EACH_NODE = "for p in Peer for e in Event"
+_BOOKED = "settlement[p, e] != {0} and after(settlement[p, e]) == {0}"
 
 NETWORK = Network(
     name="payout_ends",
@@ -188,6 +189,28 @@ NETWORK = Network(
             "EndIsTrue",
             f"all(implies(settlement[p, e] == COMPLETED, deep[e]) {_EACH_NODE})",
             doc="a payout that is booked as final is final",
+        ),
+        Property(
+            "BookedWhenSigned",
+            f"all(implies(settlement[p, e] != UNSIGNED, signed[e]) {_EACH_NODE})",
+            doc="a node that brings a payout to the chain knows its signatures",
+        ),
+        Property(
+            "BookedAsTheChainSays",
+            f"all(implies({_BOOKED.format('BROADCAST')}, on_chain[e] in (present, final)) and "
+            f"implies({_BOOKED.format('REVERTED')}, dead(e)) and "
+            f"implies({_BOOKED.format('REORGED')}, undone[e]) and "
+            f"implies({_BOOKED.format('REFUSED')}, on_chain[e] == rejected) "
+            f"{_EACH_NODE})",
+            "step",
+            "a payout is on its way, given up, reorganised or refused when the chain says so",
+        ),
+        Property(
+            "SentAgainForAReason",
+            f"all(implies({_BOOKED.format('SIGNED')} and settlement[p, e] != UNSIGNED, "
+            f"on_chain[e] in (unseen, rejected, passed_over)) {_EACH_NODE})",
+            "step",
+            "what the chain has is not sent again",
         ),
         Property("CanRevert", f"any(settlement[p, e] == REVERTED {_EACH_NODE})", "reachable"),
         Property(

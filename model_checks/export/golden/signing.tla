@@ -120,7 +120,7 @@ Next ==
 
 Spec == Init /\ [][Next]_vars
 
-\* invariant: Of one event, at most one digest can gather t shares, F of them from liars, in one key epoch or in two.
+\* invariant: Of one event, at most one digest can gather t shares, F of them from liars, in one key epoch or in several.
 NoDoubleSign ==
   \A e_0 \in Event, a_1 \in Attempt, b_2 \in Attempt, d_3 \in Digest, x_4 \in Digest :
     (d_3 # x_4)
