@@ -94,17 +94,17 @@ def check_spec(arguments: argparse.Namespace) -> int:
 
     instance = user_spec.instance_of(arguments.spec, arguments.sort, arguments.const)
     symmetry, records = tuple(arguments.symmetry), arguments.records
-    result = user_spec.run(instance, symmetry, records, arguments.max_states)
+    result, left = user_spec.run(instance, symmetry, records, arguments.max_states)
     if arguments.json:
-        write([json.dumps(user_spec.as_json(instance, result))])
+        write([json.dumps(user_spec.as_json(instance, result, left))])
     else:
         traces = Traces(instance)
-        write(user_spec.summary(instance, result))
+        write(user_spec.summary(instance, result, left))
         for trace in traces.violated(result):
             write(trace.lines())
         for trace in traces.reached(result) if arguments.traces else ():
             write(trace.lines())
-    return 1 if result.violated or user_spec.unreached(instance, result) else 0
+    return 0 if user_spec.holds(instance, result, left) else 1
 
 
 def explore(arguments: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from model_checks.engines.oracle import Instance, Result
 from model_checks.questions import check_moves
 from model_checks.system import Network, System, close
 from model_checks.traces import Traces
+from model_checks.vacuity import Unasked, unasked, with_conditions
 from spec.language.assembly import Protocol, children
 from spec.language.declarations import Opt, SpecError
 from spec.language.ir import Constant, Node
@@ -203,10 +204,17 @@ def _compare(
         raise Unusable(f"the model needs {shown}")
 
 
-def run(instance: Instance, symmetry: tuple[str, ...], records: str, max_states: int) -> Result:
-    """Return what the explicit engine finds; raises :class:`Unusable` for what it cannot do."""
+def run(
+    instance: Instance, symmetry: tuple[str, ...], records: str, max_states: int
+) -> tuple[Result, Unasked]:
+    """Return what the explicit engine finds, and what it was never asked.
+
+    Raises :class:`Unusable` for what it cannot do.
+    """
+    asked = with_conditions(instance)
     try:
-        return check(instance, symmetry, records, max_states, Watch(instance.system.name))
+        result = check(asked, symmetry, records, max_states, Watch(instance.system.name))
+        return result, unasked(instance, result)
     except (SpecError, SearchTooLarge) as error:
         raise Unusable(f"{instance.system.name}: {error}") from None
 
@@ -217,7 +225,13 @@ def unreached(instance: Instance, result: Result) -> list[str]:
     return [name for name in wanted if name not in result.reached]
 
 
-def summary(instance: Instance, result: Result) -> list[str]:
+def holds(instance: Instance, result: Result, left: Unasked) -> bool:
+    """Return whether all that was asked holds, and all was asked."""
+    missing = unreached(instance, result) or left.never_taken or left.vacuous
+    return not (result.violated or missing)
+
+
+def summary(instance: Instance, result: Result, left: Unasked) -> list[str]:
     """Return the verdict, each property's line and the counts."""
     told = []
     for checked in instance.system.properties:
@@ -228,18 +242,24 @@ def summary(instance: Instance, result: Result) -> list[str]:
         else:
             word = "VIOLATED" if name in result.violated else "holds"
         told.append(f"{name} ({kind}): {word}")
-    bad = result.violated or unreached(instance, result)
+    told += left.lines()
+    word = "holds" if holds(instance, result, left) else "VIOLATED"
+    if word != "holds" and not result.violated and not unreached(instance, result):
+        word = "holds, but not all was asked"
     counts = f"{result.distinct:,} distinct, {result.generated:,} generated, depth {result.depth}"
-    return [*told, f"{'VIOLATED' if bad else 'holds'}: {counts}, {result.seconds:.2f} s"]
+    return [*told, f"{word}: {counts}, {result.seconds:.2f} s"]
 
 
-def as_json(instance: Instance, result: Result) -> dict[str, Any]:
+def as_json(instance: Instance, result: Result, left: Unasked) -> dict[str, Any]:
     """Return the same for machines, with the states of every run that was found."""
     traces = Traces(instance)
     runs = {"violated": traces.violated(result), "reached": traces.reached(result)}
     return {
         "name": instance.system.name,
-        "holds": not result.violated and not unreached(instance, result),
+        "holds": holds(instance, result, left),
+        "never_taken": list(left.never_taken),
+        "vacuous": list(left.vacuous),
+        "steps": result.fired,
         **{name: getattr(result, name) for name in ("distinct", "generated", "depth")},
         "seconds": round(result.seconds, 3),
         **{

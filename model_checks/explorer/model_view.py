@@ -235,7 +235,7 @@ class ModelView:
             if case is not None:
                 result = case.run(self.max_states)
             else:
-                result = user_spec.run(self.instance, (), "Peer", self.max_states)
+                result, _ = user_spec.run(self.instance, (), "Peer", self.max_states)
         except (SpecError, SearchTooLarge, Unusable) as error:
             raise Refused(str(error)) from None
         return {"summary": self._summary(result), "runs": [

@@ -125,9 +125,9 @@ MODEL = Model(
             ),
         ),
         Case(
-            ENDS, one_event(2, 2), quorum(2, 0, 1),
+            ENDS, one_event(2, 2), quorum(2, 0, 2),
             pinned=Counts(
-                distinct=4046, generated=9301, depth=22, reached={"CanRest": 2},
+                distinct=826, generated=1489, depth=23, reached={"CanRest": 2},
             ),
         ),
     ),
