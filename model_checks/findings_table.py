@@ -75,11 +75,12 @@ class Line:
 
 
 def variants(finding: str) -> list[Case]:
-    """Return the cases that must refute the rule of a finding's source."""
-    return [
-        case for case in CASES if case.refuted and not case.deep
+    """Return the cases that must refute the rule of a finding's source: small ones, if any."""
+    found = [
+        case for case in CASES if case.refuted
         and (finding in _numbers(case.network.doc) or finding in case.findings)
     ]
+    return [case for case in found if not case.deep] or found
 
 
 def proved(finding: str) -> list[ProofCase]:

@@ -34,13 +34,14 @@ from typing import TypeVar
 from attrs import asdict, evolve, frozen
 
 from model_checks import local_views
-from model_checks.compared import first_unproved, in_networks
+from model_checks.compared import first_unproved, in_networks, runs
 from model_checks.console import Unusable, table, write
 from model_checks.engines.one_step import OneStep, Unmet, same_steps
 from model_checks.engines.provers import PROVED, ask_cvc5, contradict, smt_lib
-from model_checks.models import PROOFS, signing
+from model_checks.models import CASES, PROOFS, signing
 from model_checks.mutations import DROPPED, ORIGINAL, Mutant, Source, mutants
 from model_checks.records import RECORDS
+from model_checks.system import close
 from model_checks.tables import cells_idle, check_table, values_unused
 from spec.language.assembly import Protocol
 from spec.language.declarations import SpecError
@@ -124,8 +125,19 @@ def _promise(source: Source, protocol: Protocol) -> _Found:
 
 
 def _static(source: Source, protocol: Protocol) -> _Found:
-    fault = next(_ill_formed(source, protocol), "")
+    fault = next(_ill_formed(source, protocol), "") or _ill_named(source, protocol)
     return ("static", fault) if fault else None
+
+
+def _ill_named(source: Source, protocol: Protocol) -> str:
+    """Return the first network whose text names what the change took away."""
+    for case in (*CASES, *PROOFS):
+        if runs(case.network, _changed(source)):
+            try:
+                close(case.network, protocol)
+            except SpecError as error:
+                return f"{case.network.name}: {error}"
+    return ""
 
 
 def _record(source: Source, protocol: Protocol) -> _Found:

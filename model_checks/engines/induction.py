@@ -44,7 +44,7 @@ INITIAL = "initial"
 LEMMAS = "lemmas"
 """What stands for an action where a property is to follow from the others in each state."""
 
-SMALL = {"Peer": 4, "Event": 1, "Attempt": 3}
+SMALL = {"Peer": 4, "Event": 1, "Attempt": 3, "Epoch": 3}
 """So many individuals take part in the search for a breaking step ..."""
 
 SMALL_OTHERS = 2

@@ -23,6 +23,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, ProofCase, one_event, quorum
+from model_checks.engines.provers import ATTEMPT_STEPS
 from model_checks.models.regroup_handover import (
     ALL_VOTE,
     EACH_SHARE,
@@ -289,7 +290,8 @@ def _proved(network: Network, fails: tuple[str, ...] = ()) -> ProofCase:
     return ProofCase(
         network, (*LEMMAS, *CUTS, SHRINKS), PROVES,
         implied=tuple(cut.name for cut in CUTS), shrinking=(SHRINKS.name,),
-        obligations=0 if fails else 404, fails=fails, findings=() if fails else ("F-24", "F-46"),
+        obligations=0 if fails else 404, fails=fails, steps=2 * ATTEMPT_STEPS,
+        findings=() if fails else ("F-24", "F-46"),
     )
 
 

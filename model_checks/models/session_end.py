@@ -58,6 +58,11 @@ NETWORK = Network(
             "step",
             "F-23: each run is entered under a name that was never used before",
         ),
+        Property(
+            "StepsAreOfARun",
+            "all(implies(stepped[p, i], instance_used[p, i]) for p in Peer for i in Instance)",
+            doc="F-23: no message of a run leaves a node that has not entered it",
+        ),
         Property("CanFinish", f"any(session[p, e, a] == finished {_EACH})", "reachable"),
     ),
 )
@@ -68,7 +73,7 @@ MODEL = Model(
         Case(
             NETWORK, one_event(2, 2) | {"Instance": 2}, quorum(2, 0, 2),
             pinned=Counts(
-                distinct=7016, generated=39293, depth=21, reached={"CanFinish": 9},
+                distinct=22492, generated=131157, depth=25, reached={"CanFinish": 9},
             ),
         ),
     ),
