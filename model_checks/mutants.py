@@ -131,12 +131,13 @@ def _static(source: Source, protocol: Protocol) -> _Found:
 
 def _ill_named(source: Source, protocol: Protocol) -> str:
     """Return the first network whose text names what the change took away."""
-    for case in (*CASES, *PROOFS):
-        if runs(case.network, _changed(source)):
+    networks = [case.network for case in CASES] + [case.network for case in PROOFS]
+    for network in networks:
+        if runs(network, _changed(source)):
             try:
-                close(case.network, protocol)
+                close(network, protocol)
             except SpecError as error:
-                return f"{case.network.name}: {error}"
+                return f"{network.name}: {error}"
     return ""
 
 
