@@ -25,12 +25,10 @@ from attrs import evolve
 from model_checks.cases import PEERS_AND_DIGESTS, Case, Counts, Model, ProofCase, one_event, quorum
 from model_checks.engines.provers import ATTEMPT_STEPS
 from model_checks.models.regroup_handover import (
-    ALL_VOTE,
     EACH_SHARE,
     LATER_SCOPES,
     LOCKS_FORGOTTEN,
     NETWORK,
-    NO_FENCE,
     NUMBER_OF_HOLDERS,
     TOLD_AGAIN,
 )
@@ -411,25 +409,6 @@ MODEL = Model(
                 given=LOCKS_FORGOTTEN.given,
             ),
             fails=("LockTaken / regroup.Activate",),
-        ),
-        _proved(
-            evolve(
-                TOLD_AGAIN, name="regroup_told_again_without_fence", doc=NO_FENCE.doc,
-                definitions=NO_FENCE.definitions,
-            ),
-            fails=(
-                "LaterEpochFences / session.Ack",
-                "EnoughShrinks / session.Release",
-                "LaterVoteFences / session.Release",
-                "ReleaseShown / session.Release",
-            ),
-        ),
-        _proved(
-            evolve(
-                TOLD_AGAIN, name="regroup_told_again_all_vote", doc=ALL_VOTE.doc,
-                without=ALL_VOTE.without,
-            ),
-            fails=("VotedWithShare / session.Ack", "LaterEpochFences / session.Ack"),
         ),
     ),
 )
