@@ -36,11 +36,15 @@ class Small:
     sizes: Mapping[str, int]
     constants: Mapping[str, int]
     symmetry: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
+    """Witnesses that no state reaches at this size."""
 
     @classmethod
     def of(cls, case: Case) -> Small:
         """Return a case as it is explored."""
-        return cls(case.network, case.sizes, case.constants, case.symmetry)
+        return cls(
+            case.network, case.sizes, case.constants, case.symmetry, case.unreached
+        )
 
 
 def _smallest() -> Iterator[Small]:

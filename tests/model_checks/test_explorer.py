@@ -411,7 +411,9 @@ def test_the_command_says_where_the_page_is_and_ends_when_it_is_told() -> None:
     """Catches an address that is printed when it is over, and a traceback at the end."""
     command_line = [sys.executable, "-m", "model_checks", "explore", "two_phase_commit", "--web"]
     with subprocess.Popen(
-        command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        # Where the tests run in the background, a shell has told them to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()

@@ -83,7 +83,11 @@ def test_what_must_be_noticed(name: str, verdict: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cell lock: kept disk becomes memory", "event, row 12 (FAILED -Retry->): drop the row"]
+    "name",
+    [
+        "cell lock: kept disk becomes memory",
+        "session, row 1 (absent -Coordinate->): drop 'coordinates(p, e, a)'",
+    ],
 )
 def test_the_cheap_checks_are_asked_first_in_a_sample(name: str) -> None:
     """Catches a sample that takes as long as the whole, and a score that counts what is cheap."""
@@ -239,4 +243,4 @@ def test_every_network_holds_before_it_is_mutated(place: int) -> None:
     asked = {p.name for p in SMALL[place].network.properties if p.kind == "reachable"}
     # With two or three peers there are no liars, and nobody who gave up before the others ended.
     small = {"LiarsDecide", "LiarsVoteTwice", "SilentFirst", "LateSignature"}
-    assert asked - numbers.reached <= small
+    assert asked - numbers.reached <= small | set(SMALL[place].unreached)
