@@ -13,8 +13,10 @@ from model_checks.models import (
     event_rules,
     event_status,
     handshake_relay,
+    hearing_rules,
     keygen_lock_in,
     link_duplicates,
+    link_rules,
     night_sealed,
     night_seats,
     payout_ends,
@@ -50,6 +52,7 @@ MODELS = (
     night_sealed.MODEL,
     regroup_phase.MODEL,
     link_duplicates.MODEL,
+    link_rules.MODEL,
     handshake_relay.MODEL,
     block_list.MODEL,
     swap_settlement.MODEL,
@@ -59,6 +62,7 @@ MODELS = (
     session_end.MODEL,
     session_rules.MODEL,
     round_rules.MODEL,
+    hearing_rules.MODEL,
     coordinator_rotation.MODEL,
 )
 CASES = tuple(case for model in MODELS for case in model.cases)

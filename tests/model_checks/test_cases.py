@@ -10,6 +10,7 @@ from attrs import evolve, fields
 from model_checks.cases import Counts, Model, update
 from model_checks.models import CASES, CONTROLS, MODELS, PROOFS, swap_settlement
 from spec.parameters import quorum_fault
+from spec.protocol import PROTOCOL
 
 CASE = next(c for c in CASES if c.network.name == "swap_other_coins")
 COMMIT = CASES[0]
@@ -104,3 +105,14 @@ def test_what_must_hold_is_asked_at_sizes_that_a_node_starts_with() -> None:
         n, t, f = (number or 0 for number in numbers)
         if None not in numbers and not case.refuted and case.network.name not in WITHOUT_A_LIAR:
             assert quorum_fault(n, t, f) is None, case.name
+
+
+def test_every_row_runs_in_a_network_that_must_hold() -> None:
+    """Catches a row that no network has: nothing that is asked of a network is asked of it."""
+    held = [case.network for case in CASES if not case.refuted]
+    run = {
+        rule.name for network in held for table, event in network.rows
+        for rule in PROTOCOL.machines[table].rules
+        if event in ("*", rule.event, rule.name.removeprefix(f"{table}: "))
+    }
+    assert not {rule.name for m in PROTOCOL.machines.values() for rule in m.rules} - run
