@@ -53,6 +53,9 @@ def _show(report: dict[str, Any]) -> None:
         click.echo(f"  stake:   {peer['listing'] or 'unknown'}{role}")
         if peer["refused"] is not None:
             click.echo(f"  refused: {peer['refused']}")
+        if peer["blocked"] is not None:
+            until, reason = _time(peer["blocked"]["until"]), peer["blocked"]["reason"]
+            click.echo(f"  blocked: until {until}: {reason}")
     for endpoint in report["waiting"]:
         fault = report["names"].get(endpoint)
         click.echo(f"no answer yet: {endpoint}" + (f" ({fault})" if fault else ""))

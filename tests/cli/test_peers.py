@@ -16,6 +16,7 @@ from tests.support import node, refused
 PEER = {
     "node_id": node(1).hex(), "address": "20.1.1.1:7000", "version": 3, "weight": None,
     "since": 1_800_000_000, "dialled": True, "listing": "listed", "holder": True, "refused": None,
+    "blocked": {"node_id": node(1).hex(), "reason": "two votes", "until": 1_800_100_000},
 }
 REPORT: dict[str, Any] = {
     "peers": [PEER], "waiting": ["peer.example.org:7000"],
@@ -54,6 +55,7 @@ def test_the_list_for_people_and_for_programs(
         "  link:    dialled since 2027-01-15 08:00:00 UTC",
         "  version: 3, weight: -",
         "  stake:   listed, holds a share",
+        "  blocked: until 2027-01-16 11:46:40 UTC: two votes",
         "no answer yet: peer.example.org:7000 (it does not resolve)",
         "refused until 2027-01-15 09:00:00 UTC: 20.9.1.1/32: TLS: WRONG_VERSION_NUMBER",
     ]

@@ -76,10 +76,16 @@ class Attacker:
 
         self.live.run(run)
 
-    def on_a_link(self, *frames: bytes, raw: bytes = b"", ends: bool = True) -> None:
+    def on_a_link(
+        self,
+        *frames: bytes,
+        raw: bytes = b"",
+        ends: bool = True,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
         """Make a link as ``identity`` and send frames, or bytes that are none.
 
-        Waits for the link's end if that must come, else a moment.
+        Waits for the link's end if that must come, else ``until`` something is so, or a moment.
         """
 
         async def run() -> None:
@@ -101,8 +107,11 @@ class Attacker:
                 if raw:
                     [connection] = manager._peers[outcome.node_id]
                     await connection.channel.send(raw)
-                with anyio.move_on_after(10 if ends else MOMENT_S):
-                    await ended.wait()
+                with anyio.move_on_after(10 if ends or until is not None else MOMENT_S):
+                    while until is not None and not await anyio.to_thread.run_sync(until):
+                        await anyio.sleep(MOMENT_S)
+                    if until is None:
+                        await ended.wait()
                 assert ended.is_set() or not ends
                 tasks.cancel_scope.cancel()
 

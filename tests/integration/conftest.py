@@ -5,11 +5,11 @@ With several workers, ``tests/scheduling.py`` gives all tests that use it to one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.integration.support import HandMadeNetwork, Live
+from tests.integration.support import SIZE, HandMadeNetwork, Live
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,16 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         running.assert_legal()
     finally:
         network.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write beside a failure what the nodes say of themselves, while they still run."""
+    report = yield
+    network = getattr(item, "funcargs", {}).get("live")
+    if report.failed and isinstance(network, Live):
+        for number in range(SIZE):
+            report.sections.append((f"node {number}", network.told(number)))
+    return report

@@ -6,6 +6,7 @@ RPC: nothing here reaches into a node.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -40,6 +41,8 @@ STAKE = 2_000_000
 PATIENCE_S = 90.0
 STEP_S = 0.25
 """Between two looks at all nodes: a look costs each of them some milliseconds."""
+LOG_LINES = 40
+"""Of each node's log, beside a test that fails."""
 STAKE_AGE_S = 73 * 3600
 MEDIAN_BLOCKS = 12
 """Blocks that make the chain's median time that of their own."""
@@ -225,6 +228,12 @@ class Live:
         assert not fallen, f"a node ended by itself: {fallen}"
         found = [self.status(number) for number in range(SIZE)]
         return [status for status in found if status is not None]
+
+    def told(self, number: int) -> str:
+        """Return what a node says of itself, and the end of its log: beside a failure."""
+        log = self.network.homes[number].path / "output.log"
+        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+        return "\n".join([json.dumps(self.status(number), default=str), *lines])
 
     def ready(self) -> bool:
         """Tell whether all nodes are linked with each other and hold the same key."""

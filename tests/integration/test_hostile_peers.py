@@ -37,8 +37,19 @@ def stranger(live: Live) -> Attacker:
 def member(live: Live) -> Iterator[Attacker]:
     """A member gone bad: its node is stopped, its identity is in the attacker's hands."""
     yield member_gone_bad(live)
+    # What was said in its name was of rounds up to the next one. If the member spoke in one of
+    # them too, it would contradict that, and be blocked for three days.
+    spoken = round_of(live) + 1
+    wait_until("a round in whose name nothing was said", lambda: round_of(live) > spoken)
     live.network.start(MEMBER)
     wait_until("the member among the others", live.ready)
+
+
+def round_of(live: Live) -> int:
+    """Return the round that the target is in."""
+    status = live.status(TARGET)
+    assert status is not None
+    return int(status["round"])
 
 
 def still_well(live: Live, others: int = SIZE - 1) -> None:

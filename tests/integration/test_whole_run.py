@@ -6,7 +6,7 @@ from metanode.protocol.wire.envelope import seal
 from metanode.runtime.store.trace import read_trace
 from spec import messages as m
 from tests.integration.attacker import CODEC, TARGET, member_gone_bad
-from tests.integration.support import Live, wait_until
+from tests.integration.support import Live, metanode
 
 TABLES = {"peer", "ping", "round", "keygen", "event", "payout", "session", "link", "swap"}
 
@@ -48,17 +48,16 @@ def test_a_member_that_contradicts_itself_is_blocked_and_the_others_go_on(live: 
         seal(liar.identity, liar.network_id, CODEC, m.SigningSet(number, 1, roster[:count]))
         for count in (3, 4)
     ]
-    liar.on_a_link(*frames, ends=False)
-
     def blocked() -> bool:
         now = live.status(TARGET)
         assert now is not None, "the node ended"
-        return any(
-            peer["node_id"] == liar.identity.node_id.hex() and peer["standing"] == "blocked"
-            for peer in now["peers"]
-        )
+        return liar.identity.node_id.hex() in {entry["node_id"] for entry in now["blocked"]}
 
-    wait_until("the liar on the block list", blocked, patience_s=10)
+    assert not blocked(), "it is blocked for what it has said now"
+    liar.on_a_link(*frames, ends=False, until=blocked)
+    assert blocked()
+    shown = metanode("peers", "--home", live.network.homes[TARGET].path)
+    assert "  blocked: until " in shown.stdout
     made = live.deposit(3_000_000)
     payout = live.paid(made)
     assert liar.identity.node_id.hex() not in payout["signers"]

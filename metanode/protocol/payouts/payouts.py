@@ -41,6 +41,7 @@ TOLD_AGAIN = 4
 TOLD_AT_ONCE = 64
 SHOWN: dict[TxState, str] = {"pending": "present", "included": "present", "final": "final"}
 """What the chain's answers are in the tables; every other one means that it has no such payout."""
+IN_A_BLOCK = ("included", "final")
 
 
 @define
@@ -48,8 +49,9 @@ class Payout:
     """A payout with finished signatures.
 
     ``version`` is the dearest version that was sent, ``since`` the height of the chain when that
-    was; ``send_at`` is when it may be sent again at the earliest (unix seconds), ``pause`` how long
-    the next pause is, and ``reason`` why the chain's daemon refused it last.
+    was, as the first blocks told that came after it; ``mined`` is the version that the daemon says
+    is in a block. ``send_at`` is when it may be sent again at the earliest (unix seconds),
+    ``pause`` how long the next pause is, and ``reason`` why the chain's daemon refused it last.
     ``learned_in`` is the round in which this node learned of it; -1 if that was before a restart.
     """
 
@@ -58,6 +60,7 @@ class Payout:
     found: SignatureFound
     version: int = 0
     since: int | None = None
+    mined: bytes | None = None
     looked_up: float = 0.0
     send_at: float = 0.0
     pause: float = 0.0
@@ -230,7 +233,7 @@ class Payouts(Purpose):
     def _answered(self, payout: Payout, answer: PayoutAnswer) -> str:
         """Return what the daemon's answer means for a payout that is in no block."""
         state = SHOWN.get(answer.state, "unseen")
-        if state == "final":
+        if answer.state in IN_A_BLOCK:
             return state  # the daemon is ahead of the index
         if payout.has_dearer:
             tip, preset = self.candidates.ledger.tip, self.ctx.preset
@@ -275,6 +278,7 @@ class Payouts(Purpose):
     def _hear_reason(self, payout: Payout, answer: PayoutAnswer) -> None:
         """Keep why a daemon refuses a payout until it does no more, and which version it has."""
         txids = payout.document.txids
+        payout.mined = answer.txid if answer.state in IN_A_BLOCK else None
         if answer.txid in txids and answer.state in SHOWN:
             payout.version = max(payout.version, txids.index(answer.txid))
         if answer.reason and answer.reason != payout.reason:
@@ -285,6 +289,7 @@ class Payouts(Purpose):
 
     @handles("payouts_gone")
     def payouts_gone(self) -> None:
+        self._count_blocks()
         gone = self._undone()
         left = [p for p in self.payouts.values() if gone & set(p.document.txids)] if gone else []
         for payout in self.ctx.each(left):
@@ -303,14 +308,31 @@ class Payouts(Purpose):
             if self._keep(found) is not None:
                 self.ctx.tries("payout.Finish", e=found.event)
 
+    def _count_blocks(self) -> None:
+        """Count the blocks that pass a payout over from the first news after it was sent.
+
+        The tip of an index that catches up, as after a start, says nothing of when that was: of
+        what such news brings, the newest block alone is known to have come later.
+        """
+        entry, tip = self.ctx.input, self.candidates.ledger.tip
+        if tip is None or not isinstance(entry, ChainNews) or not entry.update.caught_up:
+            return
+        for event in self.windows.signed:
+            payout = self.payouts.get(event)
+            if payout is not None and payout.since is None and entry.update.connected:
+                payout.since = tip[0] - 1
+
     def _undone(self) -> set[bytes]:
         """Return the transactions that spent custody coins in the blocks just undone."""
         return {spend.txid for block in self.candidates.undone for spend in block.spends}
 
     def _mined(self, payout: Payout) -> bytes:
         """Return the id of the version that is in a block, or of the one that was sent last."""
-        mined = self.candidates.ledger.spent_by(payout.document.inputs[0])
-        return mined if mined in payout.document.txids else payout.sent.txid
+        by_index = self.candidates.ledger.spent_by(payout.document.inputs[0])
+        for mined in (by_index, payout.mined):
+            if mined in payout.document.txids:
+                return mined
+        return payout.sent.txid
 
     def _look_up(self) -> None:
         """Ask the chain about open payouts, and those given up whose coins are there again."""
@@ -326,11 +348,9 @@ class Payouts(Purpose):
 
     def _broadcast(self, payout: Payout) -> None:
         """Send a payout; each time that it comes to nothing, the pause before the next doubles."""
-        preset, tip, document = self.ctx.preset, self.candidates.ledger.tip, payout.document
+        preset, document = self.ctx.preset, payout.document
         payout.pause = min(max(2 * payout.pause, preset.payout_query_s), preset.payout_resend_s)
         payout.send_at = self.ctx.now + payout.pause
-        if payout.since is None and tip is not None:
-            payout.since = tip[0]
         sent = payout.sent
         self.ctx.ask(Broadcast(document.event, sent.txid, sent.raw, document.txids[::-1]))
 

@@ -41,10 +41,15 @@ class PeersDesk:
         known = {peer["node_id"]: peer for peer in core.report()["peers"]}
         answered = (entry.node_id for entry in peering.book.entries.values())
         reached = {node_id for node_id in answered if node_id is not None}
-        ids = {*linked, *(bytes.fromhex(each) for each in known), *reached} - {core.ctx.me}
+        blocked = {entry["node_id"]: entry for entry in core.blocks.report()}
+        named = (bytes.fromhex(each) for each in (*known, *blocked))
+        ids = {*linked, *named, *reached} - {core.ctx.me}
         return {
             "peers": [
-                self._peer(node_id, linked.get(node_id), known.get(node_id.hex()), now)
+                {
+                    **self._peer(node_id, linked.get(node_id), known.get(node_id.hex()), now),
+                    "blocked": blocked.get(node_id.hex()),
+                }
                 for node_id in sorted(ids, key=lambda each: (each not in linked, each))
             ],
             "waiting": [str(endpoint) for endpoint in self._waiting()],

@@ -53,3 +53,40 @@ def test_a_restart_goes_on_with_the_version_that_the_chain_has() -> None:
     assert node.payouts.report()[0]["version"] == 1
     node.answer(document.event, "replaced")
     assert [sent.txid for sent in node.asked(Broadcast)] == [document.txids[1]]
+
+
+def test_an_index_that_catches_up_is_not_time_that_a_payout_has_waited() -> None:
+    """Catches a restart whose first blocks, all at once, make each payout offer twice its fee."""
+    node = waiting()
+    document = node.paid()
+    node.asked(Broadcast)
+    patience = node.ctx.preset.fee_patience_blocks
+    missed = [node.block()]
+    for _ in range(3 * patience):
+        missed.append(node.block(parent=missed[-1]))
+    node.news(*missed)
+    node.answer(document.event, "pending")
+    assert state(node, document) == "BROADCAST"
+    assert not node.asked(Broadcast)
+    for _ in range(patience - 1):
+        node.mine()
+    node.answer(document.event, "pending")
+    assert node.payouts.report()[0]["version"] == 1, "from then on each block counts"
+
+
+def test_what_the_daemon_has_in_a_block_is_never_outbid_and_is_what_became_final() -> None:
+    """Catches a node whose index is late: it outbids what is mined, or reports another version."""
+    node = waiting()
+    document = node.paid()
+    for _ in range(node.ctx.preset.fee_patience_blocks):
+        node.mine()
+    node.answer(document.event, "pending")
+    assert node.payouts.report()[0]["version"] == 1
+    for _ in range(2 * node.ctx.preset.fee_patience_blocks):
+        node.mine()
+    node.asked(Broadcast)
+    for found in ("included", "final"):
+        node.answer(document.event, found, version=0)
+        assert not node.asked(Broadcast)
+        assert node.payouts.report()[0]["txid"] == document.txids[0].hex()
+    assert state(node, document) == "COMPLETED"

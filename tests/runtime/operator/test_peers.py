@@ -17,16 +17,21 @@ from tests.runtime.net.test_dialer import FIRST, HOLDER, NAME, SECOND, STRANGER,
 
 pytestmark = pytest.mark.anyio
 ME = bytes([2]) * 33
+FAR = bytes([3]) * 33
 CONFIGURED = Endpoint("20.50.1.1", 7000)
 
 
-def desk(stage: Stage) -> PeersDesk:
+def desk(stage: Stage, *blocked: dict[str, Any]) -> PeersDesk:
     """Return the desk of a node that pings itself and has heard one holder."""
     heard = [
         {"node_id": HOLDER.hex(), "listing": "listed", "weight": 7},
         {"node_id": ME.hex(), "listing": "listed"},
     ]
-    core: Any = SimpleNamespace(report=lambda: {"peers": heard}, ctx=SimpleNamespace(me=ME))
+    core: Any = SimpleNamespace(
+        report=lambda: {"peers": heard},
+        ctx=SimpleNamespace(me=ME),
+        blocks=SimpleNamespace(report=lambda: list(blocked)),
+    )
     links: Any = stage.links
     clock: Callable[[], float] = lambda: stage.now  # noqa: E731 - it has a type this way
     return PeersDesk(core, stage.dialer, links, clock)
@@ -51,12 +56,22 @@ async def test_the_list_has_every_peer_once_and_not_this_node() -> None:
     assert by_id[HOLDER.hex()] == {
         "node_id": HOLDER.hex(), "address": "20.1.1.1", "version": VERSION, "weight": 7,
         "since": 100, "dialled": False, "listing": "listed", "holder": True, "refused": None,
+        "blocked": None,
     }
     stranger = by_id[STRANGER.hex()]
     assert (stranger["address"], stranger["dialled"]) == (str(SECOND), True)
     assert (stranger["listing"], stranger["holder"]) == (None, False)
     assert shown["waiting"] == [str(CONFIGURED)]
     assert desk(stage()).page("more") is None
+
+
+async def test_who_is_blocked_is_in_the_list_though_it_was_never_heard() -> None:
+    """Catches a block that nobody sees after a restart: a blocked peer's pings are nothing."""
+    block = {"node_id": FAR.hex(), "reason": "two votes", "until": 1_800_100_000}
+    shown = desk(stage(), block).page("")
+    assert shown is not None
+    (found,) = (peer for peer in shown["peers"] if peer["node_id"] == FAR.hex())
+    assert (found["blocked"], found["since"], found["listing"]) == (block, None, None)
 
 
 async def test_an_endpoint_is_added_and_a_name_that_does_not_resolve_is_told() -> None:
