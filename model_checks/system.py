@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve, field, frozen
 
 from model_checks import sequences
+from model_checks.calm import CALM, NOT_CALM, calmed
 from model_checks.pruning import cone, named_apart, prune
 from model_checks.questions import check_questions
 from model_checks.ranges import in_range
@@ -140,6 +141,8 @@ class Network:
     fail.
     ``fair`` names rows, such as ``link.Proof``, that are not put off for ever while they stay
     possible, or ``strong link.Proof``, also where they become possible again and again.
+    ``disturbances`` names rows, moves and ``Crash`` that happen as often as they like, until it is
+    calm: what comes in the end comes if nothing goes wrong for long enough.
     ``scopes`` say whom ``among`` names; without one all peers are one population.
     ``populations`` names rigid cells such as ``roster_has[q, h]``: of each h it holds of N peers,
     and N, T and F are numbers of h, within SAFE-SIGN 1. So proofs for every size are about epochs
@@ -165,6 +168,7 @@ class Network:
     without: tuple[tuple[str, str], ...] = ()
     kept: Mapping[str, str] = field(factory=dict)
     fair: tuple[str, ...] = ()
+    disturbances: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()
     populations: tuple[str, ...] = ()
 
@@ -261,6 +265,9 @@ def close(network: Network, protocol: Protocol | None = None) -> System:
 
 
 def _closed(network: Network, protocol: Protocol) -> System:
+    if network.disturbances:
+        ends = Move("Calm()", (NOT_CALM,), {CALM.name: "True"}, CALM.doc, fair=True)
+        network = evolve(network, cells=(*network.cells, CALM), moves=(*network.moves, ends))
     names = _names(network, protocol)
     places = places_of(network, names)
     rules = list(_rules(network, protocol.machines))
@@ -285,6 +292,7 @@ def _closed(network: Network, protocol: Protocol) -> System:
     actions = [prune(action, kept) for action in actions]
     if network.crash:
         actions.append(_crash(network, names, cells, places))
+    actions = list(calmed(network, actions))
     first = {
         name: first_value(names, cell) for name, cell in cells.items()
         if name not in network.rigid and cell.first != CHOSEN

@@ -16,7 +16,7 @@ from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell
 
 _PAIRS = "for p in Peer for q in Peer"
-_OF_SETS = ("BlockNeedsProof", "BlockedConflicted", "HonestTogether", "BlocksEnd", "CanBlock")
+_OF_SETS = ("BlockNeedsProof", "BlockedConflicted", "HonestTogether", "BlocksCanEnd", "CanBlock")
 
 NETWORK = Network(
     name="block_list",
@@ -62,14 +62,14 @@ NETWORK = Network(
             doc="whatever is lost or said, no correct peer is ever blocked",
         ),
         Property(
-            "SuspectClears",
+            "SuspectCanClear",
             f"all(implies(not faulty[p] and not faulty[q], standing[p, q] == clear) {_PAIRS})",
             "always_can",
             "F-09: suspicion of correct peers can always be cleared by pings alone",
         ),
         Property(
-            "BlocksEnd", f"all(standing[p, q] != blocked {_PAIRS} if not faulty[p])", "always_can",
-            "no block is for ever",
+            "BlocksCanEnd", f"all(standing[p, q] != blocked {_PAIRS} if not faulty[p])",
+            "always_can", "no block must be for ever",
         ),
         Property(
             "SuspectsTheSilent",
@@ -82,6 +82,29 @@ NETWORK = Network(
         Property("CanSuspect", f"any(standing[p, q] == suspect and not faulty[q] {_PAIRS})",
                  "reachable", "the adversary's power: silence makes anyone a suspect"),
         Property("CanBlock", f"any(standing[p, q] == blocked {_PAIRS})", "reachable"),
+    ),
+)
+
+ENDS = evolve(
+    NETWORK,
+    name="block_list_ends",
+    doc="in the end suspicion is cleared, once nobody is cut off any more, and no block is for ever",
+    fair=("block_list.GoodPing", "block_list.Over"),
+    disturbances=("CutOff",),
+    properties=(
+        Property(
+            "SuspectClears",
+            f"all(implies(not faulty[p] and not faulty[q], standing[p, q] == clear) {_PAIRS})",
+            "eventually_always",
+            "F-09: suspicion of correct peers is cleared by pings alone",
+        ),
+        Property(
+            "BlocksEnd",
+            "all(leads_to(standing[p, q] == blocked, standing[p, q] != blocked) "
+            f"{_PAIRS} if not faulty[p])",
+            "liveness",
+            "each block ends, however much evidence there is for another one",
+        ),
     ),
 )
 
@@ -178,6 +201,12 @@ MODEL = Model(
             pinned=Counts(
                 distinct=15232, generated=129796, depth=18, reached={"CanBlock": 2, "CanSuspect":
                 2},
+            ),
+        ),
+        Case(
+            ENDS, {"Peer": 3}, quorum(4, 1, 3),
+            pinned=Counts(
+                distinct=18176, generated=138308, depth=17,
             ),
         ),
         Case(

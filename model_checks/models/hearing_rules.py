@@ -33,7 +33,7 @@ PEER_LIST = Network(
     doc="who is listed, checked, refused or missing, each for its reason",
     honest="",
     rows=(("ping", "*"),),
-    fair=("ping.Boundary",),
+    fair=("strong ping.Boundary",),
     moves=(
         *_toggled("Well", "ping_good", "q's ping is good, or it is not"),
         *_toggled("Silent", "pings_missed", "q is silent for too long, or it is heard"),
@@ -69,7 +69,9 @@ PEER_LIST = Network(
             "the chain is asked about peers that are heard",
         ),
         Property(
-            "ListIsCleared", f"all(listing[p, q] == unlisted {_PAIRS})", "always_can",
+            "ListIsCleared",
+            f"all(leads_to(listing[p, q] != unlisted, listing[p, q] == unlisted) {_PAIRS})",
+            "liveness",
             "no entry outlives its round by itself",
         ),
         Property(

@@ -24,6 +24,12 @@ _CERTIFIED = (
     "count(q for q in Peer if faulty[q] or key[q, k] in (certified_by_all, locked_in)) >= T"
 )
 
+_SLOT_LEFT = (
+    "all(not faulty[p] for p in Peer) and not any(lock_in_valid[k] for k in Key) "
+    "and any(all(key[p, k] == no_key for p in Peer) for k in Key)"
+)
+_LOCKED_IN = "any(all(key[p, k] == locked_in for p in Peer) for k in Key)"
+
 NETWORK = Network(
     name="keygen_lock_in",
     doc="several keys are made; one is locked in, everywhere the same",
@@ -77,10 +83,8 @@ NETWORK = Network(
             "step", "no share is ever lost",
         ),
         Property(
-            "KeygenEnds",
-            "implies(all(not faulty[p] for p in Peer) and not any(lock_in_valid[k] for k in Key) "
-            "and any(all(key[p, k] == no_key for p in Peer) for k in Key), "
-            "any(all(key[p, k] == locked_in for p in Peer) for k in Key))",
+            "KeygenCanEnd",
+            f"implies({_SLOT_LEFT}, {_LOCKED_IN})",
             "always_can",
             "while no key is locked in and a slot is left, the members can all lock one in",
         ),
@@ -103,6 +107,19 @@ NETWORK = Network(
     ),
 )
 
+ENDS = evolve(
+    NETWORK,
+    name="keygen_ends",
+    doc="in the end a key is locked in, once no run fails and nobody crashes",
+    fair=("keygen.Start", "keygen.Store", "keygen.Certify", "keygen.LockIn"),
+    disturbances=("Crash", "keygen.Fail"),
+    properties=(
+        Property(
+            "KeygenEnds", f"leads_to(calm and {_SLOT_LEFT}, {_LOCKED_IN})", "liveness",
+            "while no key is locked in and a slot is left, the members lock one in",
+        ),
+    ),
+)
 ENDS_LOCALLY = evolve(
     NETWORK,
     name="keygen_ends_locally",
@@ -237,6 +254,18 @@ MODEL = Model(
             pinned=Counts(
                 distinct=12187, generated=72736, depth=30, reached={"CanLockIn": 11, "CanRetire":
                 14, "LiarHasNoShare": 11},
+            ),
+        ),
+        Case(
+            ENDS, {"Peer": 3, "Key": 2}, quorum(3, 0, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=2818, generated=11812, depth=24,
+            ),
+        ),
+        Case(
+            ENDS, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER, deep=True,
+            pinned=Counts(
+                distinct=24374, generated=141089, depth=31,
             ),
         ),
         Case(

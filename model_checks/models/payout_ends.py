@@ -20,6 +20,7 @@ _OPEN = (
     "any(settlement[p, x] in (SIGNED, REFUSED, BROADCAST, REORGED) for p in Peer for x in Event)"
 )
 _EACH_NODE = "for p in Peer for e in Event"
+_PAID = "all(gone[s] or any(deep[e] and spends[e, s] for e in Event) for s in Swap)"
 _BOOKED = "settlement[p, e] != {0} and after(settlement[p, e]) == {0}"
 
 NETWORK = Network(
@@ -173,8 +174,8 @@ NETWORK = Network(
     ),
     properties=(
         Property(
-            "EveryDepositEnds",
-            "all(gone[s] or any(deep[e] and spends[e, s] for e in Event) for s in Swap)",
+            "EveryDepositCanEnd",
+            _PAID,
             "always_can",
             "whatever has happened, each deposit that is left can still be paid for good",
         ),
@@ -230,6 +231,23 @@ NETWORK = Network(
     ),
 )
 
+ENDS = evolve(
+    NETWORK,
+    name="payouts_end",
+    doc="in the end each deposit is paid for good, once blocks stay and depositors leave it at that",
+    disturbances=("Undo", "Reappear", "Vanish"),
+    moves=tuple(
+        # Rounds take deposits and drop them again: one of those that could sign it does.
+        evolve(move, fair="strong") if move.event.startswith("Sign") else move
+        for move in NETWORK.moves
+    ),
+    properties=(
+        Property(
+            "EveryDepositEnds", _PAID, "liveness",
+            "whatever has happened, each deposit that is left is paid for good",
+        ),
+    ),
+)
 ONE_AT_A_TIME = evolve(
     NETWORK,
     name="payout_one_at_a_time",
@@ -283,14 +301,27 @@ MODEL = Model(
             ),
         ),
         Case(
+            ENDS, {"Peer": 1, "Event": 2, "Swap": 1, "Attempt": 2}, quorum(1, 0, 1),
+            pinned=Counts(
+                distinct=520, generated=1145, depth=14,
+            ),
+        ),
+        Case(
+            ENDS, {"Peer": 1, "Event": 3, "Swap": 2, "Attempt": 2}, quorum(1, 0, 1),
+            ("Event", "Swap"), deep=True,
+            pinned=Counts(
+                distinct=121246, generated=593724, depth=39,
+            ),
+        ),
+        Case(
             ONE_AT_A_TIME,
             {"Peer": 1, "Event": 3, "Swap": 2, "Attempt": 1},
             quorum(1, 0, 1),
             (),
-            refuted=("EveryDepositEnds",),
+            refuted=("EveryDepositCanEnd",),
             pinned=Counts(
-                distinct=52864, generated=242931, depth=33, violated={"EveryDepositEnds": 4},
-                stuck={"EveryDepositEnds": 5040},
+                distinct=52864, generated=242931, depth=33, violated={"EveryDepositCanEnd": 4},
+                stuck={"EveryDepositCanEnd": 5040},
             ),
         ),
         Case(
@@ -298,10 +329,10 @@ MODEL = Model(
             {"Peer": 1, "Event": 2, "Swap": 1, "Attempt": 2},
             quorum(1, 0, 1),
             (),
-            refuted=("EveryDepositEnds",),
+            refuted=("EveryDepositCanEnd",),
             pinned=Counts(
                 distinct=194, generated=397, depth=12, reached={"CanRevert": 5},
-                violated={"EveryDepositEnds": 0}, stuck={"EveryDepositEnds": 13},
+                violated={"EveryDepositCanEnd": 0}, stuck={"EveryDepositCanEnd": 13},
             ),
         ),
     ),

@@ -23,6 +23,11 @@ _DEPOSIT = (
     "payable if {payable} else refundable"
 )
 
+_SETTLED = (
+    "all(paid[s] or refunded[s] for s in Swap) and all(faulty[p] or "
+    f"swap[p, s] in (none_yet, Completed, Refunded) {_EVERYWHERE})"
+)
+
 NETWORK = Network(
     name="swap_settlement",
     doc="deposits, payouts, refunds and the chain's reorganisations",
@@ -76,9 +81,8 @@ NETWORK = Network(
             "Completed and Refunded have no way out",
         ),
         Property(
-            "SwapSettles",
-            "all(paid[s] or refunded[s] for s in Swap) and all(faulty[p] or "
-            f"swap[p, s] in (none_yet, Completed, Refunded) {_EVERYWHERE})",
+            "SwapCanSettle",
+            _SETTLED,
             "always_can",
             "every deposit can still be settled, in every correct node's book that has it; who sees"
             " it when it is spent books nothing",
@@ -95,6 +99,19 @@ NETWORK = Network(
     ),
 )
 
+SETTLES = evolve(
+    NETWORK,
+    name="swap_settles",
+    doc="in the end every deposit is settled, once no block is undone any more",
+    fair=("swap.Deposit", "swap.Settled", "swap.Removed"),
+    disturbances=("Reorganise",),
+    properties=(
+        Property(
+            "SwapSettles", _SETTLED, "liveness",
+            "every deposit is paid or refunded, in every correct node's book that has it",
+        ),
+    ),
+)
 OTHER_COINS = evolve(
     NETWORK,
     name="swap_other_coins",
@@ -196,6 +213,12 @@ MODEL = Model(
             ),
         ),
         Case(
+            SETTLES, {"Peer": 4, "Swap": 2}, quorum(4, 1, 3), EACH_PEER,
+            pinned=Counts(
+                distinct=7528, generated=36036, depth=22,
+            ),
+        ),
+        Case(
             OTHER_COINS, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
             refuted=("SwapExclusive",), whole=False,
             pinned=Counts(
@@ -205,11 +228,11 @@ MODEL = Model(
         ),
         Case(
             LATE_IS_REFUNDED, {"Peer": 4, "Swap": 1}, quorum(4, 1, 3), EACH_PEER,
-            refuted=("BookIsTrue", "SwapSettles"),
+            refuted=("BookIsTrue", "SwapCanSettle"),
             pinned=Counts(
                 distinct=409, generated=1061, depth=15, reached={"CanPay": 5, "CanRefund": 5,
-                "LiarsSign": 4}, violated={"BookIsTrue": 7, "SwapSettles": 2},
-                stuck={"SwapSettles": 18},
+                "LiarsSign": 4}, violated={"BookIsTrue": 7, "SwapCanSettle": 2},
+                stuck={"SwapCanSettle": 18},
             ),
         ),
     ),
