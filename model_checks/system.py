@@ -12,13 +12,12 @@ Cells that no guard and no property reads drop out, with the effects on them.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
 from model_checks import sequences
-from model_checks.calm import CALM, NOT_CALM, calmed
+from model_checks.fairness import CALM, NOT_CALM, calmed, fairness
 from model_checks.pruning import cone, named_apart, prune
 from model_checks.questions import check_questions
 from model_checks.ranges import in_range
@@ -245,8 +244,9 @@ class System:
         return tuple(name for name in self.names.sorts if name in used)
 
 
-_STANDING: dict[int, System] = {}
-"""The systems of the protocol as it stands, by their networks, which they keep: the ids stay."""
+_BECOMES_CALM = Move("Calm()", (NOT_CALM,), {CALM.name: "True"}, CALM.doc, fair=True)
+_STANDING: dict[int, tuple[Network, System]] = {}
+"""The systems of the protocol as it stands, by the ids of their networks, which are kept here."""
 
 
 def close(network: Network, protocol: Protocol | None = None) -> System:
@@ -260,14 +260,14 @@ def close(network: Network, protocol: Protocol | None = None) -> System:
     if known is None:
         from spec.protocol import PROTOCOL
 
-        known = _STANDING[id(network)] = _closed(network, PROTOCOL)
-    return known
+        known = _STANDING[id(network)] = (network, _closed(network, PROTOCOL))
+    return known[1]
 
 
 def _closed(network: Network, protocol: Protocol) -> System:
     if network.disturbances:
-        ends = Move("Calm()", (NOT_CALM,), {CALM.name: "True"}, CALM.doc, fair=True)
-        network = evolve(network, cells=(*network.cells, CALM), moves=(*network.moves, ends))
+        moves = (*network.moves, _BECOMES_CALM)
+        network = evolve(network, cells=(*network.cells, CALM), moves=moves)
     names = _names(network, protocol)
     places = places_of(network, names)
     rules = list(_rules(network, protocol.machines))
@@ -394,7 +394,7 @@ def _move(move: Move, names: Names, places: Places) -> Action:
             raise SpecError(f"{event}: {error}") from None
         updates += new
         guards += tuple(Guard(f"what {text!r} reads is there", node) for node in needs)
-    fair, strong, some = _fairness(event, parameters, move.fair)
+    fair, strong, some = fairness(event, parameters, move.fair)
     return Action(event, parameters, guards, tuple(updates), fair, "adversary", strong, some)
 
 
@@ -422,28 +422,6 @@ def _written(
         Update(cell.name, found.index, places.close(value), found.variables, where)
         for cell, value in values
     ], [places.close(need) for need in needs]
-
-
-_FAIRNESS = re.compile(r"(weak|strong)(?: for some (\w+(?:, *\w+)*))?")
-
-
-def _fairness(
-    event: str, parameters: Mapping[str, str], said: bool | str
-) -> tuple[bool, bool, tuple[str, ...]]:
-    """Return whether a move is fair, whether strongly, and for some of which parameters."""
-    if isinstance(said, bool):
-        return said, False, ()
-    found = _FAIRNESS.fullmatch(str(said))
-    if found is None:
-        raise SpecError(
-            f"{event}: fair={said!r} is none of True, 'weak', 'strong', 'weak for some q',"
-            " 'strong for some q'"
-        )
-    some = tuple(re.findall(r"\w+", found[2] or ""))
-    for name in some:
-        if name not in parameters:
-            raise SpecError(f"{event}: fair={said!r}: {name!r} is not one of its parameters")
-    return True, found[1] == "strong", some
 
 
 def _crash(network: Network, names: Names, cells: Mapping[str, Cell], places: Places) -> Action:

@@ -88,7 +88,7 @@ NETWORK = Network(
 ENDS = evolve(
     NETWORK,
     name="block_list_ends",
-    doc="in the end suspicion is cleared, once nobody is cut off any more, and no block is for ever",
+    doc="in the end suspicion clears, once nobody is cut off any more, and no block is for ever",
     fair=("block_list.GoodPing", "block_list.Over"),
     disturbances=("CutOff",),
     properties=(

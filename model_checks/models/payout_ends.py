@@ -234,7 +234,7 @@ NETWORK = Network(
 ENDS = evolve(
     NETWORK,
     name="payouts_end",
-    doc="in the end each deposit is paid for good, once blocks stay and depositors leave it at that",
+    doc="in the end each deposit is paid for good, once blocks stay and depositors let it be",
     disturbances=("Undo", "Reappear", "Vanish"),
     moves=tuple(
         # Rounds take deposits and drop them again: one of those that could sign it does.

@@ -131,7 +131,7 @@ NETWORK = Network(
 # is who voted for what is certified: to add runs would be to add ways out. That no session stands
 # in the way is shown by ``coordinator_rotation``.
 _PROGRESS = Property(
-    "Progress",
+    "CanStillSign",
     "implies(any(not any(a < b for b in Attempt) and "
     "all(faulty[p] or voted[p, e, a] == none for p in Peer) for e in Event for a in Attempt), "
     + _SIGNABLE.format(enough=">= T")

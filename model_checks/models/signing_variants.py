@@ -128,20 +128,20 @@ MODEL = Model(
         ),
         Case(
             LOCK_NEVER_MOVES, one_event(4, 3, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
-            refuted=("NextAttemptOpen", "Progress"),
+            refuted=("NextAttemptOpen", "CanStillSign"),
             pinned=Counts(
                 distinct=551222, generated=8917660, depth=37, reached={"CanSign": 6, "LiarsDecide":
-                2, "LiarsVoteTwice": 0}, violated={"NextAttemptOpen": 6, "Progress": 6},
-                stuck={"Progress": 84},
+                2, "LiarsVoteTwice": 0}, violated={"NextAttemptOpen": 6, "CanStillSign": 6},
+                stuck={"CanStillSign": 84},
             ),
         ),
         Case(
             FIRST_VOTE_FINAL, one_event(4, 2, 2), quorum(4, 1, 3), PEERS_AND_DIGESTS,
-            refuted=("NextAttemptOpen", "Progress"),
+            refuted=("NextAttemptOpen", "CanStillSign"),
             pinned=Counts(
                 distinct=2585, generated=30464, depth=25, reached={"CanSign": 6, "LiarsDecide": 2,
-                "LiarsVoteTwice": 0}, violated={"NextAttemptOpen": 2, "Progress": 2},
-                stuck={"Progress": 8},
+                "LiarsVoteTwice": 0}, violated={"NextAttemptOpen": 2, "CanStillSign": 2},
+                stuck={"CanStillSign": 8},
             ),
         ),
     ),

@@ -15,7 +15,9 @@ from tests.model_checks.random_systems import CONSTANTS, SIZES, SlowGraph, rando
 STAGE = Enum("Stage", ("stage_one", "stage_two", "stage_three", "stage_four"))
 
 
-def explore(*moves: Move, properties: tuple[Property, ...]) -> Result:
+def explore(
+    *moves: Move, properties: tuple[Property, ...], disturbances: tuple[str, ...] = ()
+) -> Result:
     """Check one cell that goes through stages."""
     network = Network(
         name="stages",
@@ -24,6 +26,7 @@ def explore(*moves: Move, properties: tuple[Property, ...]) -> Result:
         crash=False,
         cells=(Cell("stage", STAGE, (), "stage_one", "disk", "-"),),
         moves=moves,
+        disturbances=disturbances,
         properties=properties,
     )
     return check(Instance(close(network), {}, {}))

@@ -59,6 +59,7 @@ def test_every_module_is_well_formed(name: str) -> None:
         "ELSE",
         "EXCEPT",
         "UNCHANGED",
+        "SF_vars",
         "WF_vars",
         "_vars",
     ]

@@ -59,7 +59,7 @@ def test_a_rule_that_fails_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     claimed_ours = evolve(bad, network=evolve(bad.network, name="x", doc="ours"), refuted=())
     monkeypatch.setattr(findings_table, "CASES", (bad, claimed_ours))
     faults = [line.fault for line in lines("F-03") if line.fault]
-    assert faults == ["BookIsTrue, SwapExclusive, SwapSettles violated"]
+    assert faults == ["BookIsTrue, SwapCanSettle, SwapExclusive violated"]
 
 
 def test_a_lost_test_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

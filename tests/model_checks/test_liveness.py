@@ -41,6 +41,20 @@ def test_weak_fairness_is_weak() -> None:
     assert loop(explore(*moves, properties=(GOAL,))) == ["From_one_to_two()", "From_two_to_one()"]
 
 
+def test_what_goes_wrong_ends() -> None:
+    """Catches a promise that is broken by what goes wrong for ever, and one that nothing breaks."""
+    moves = (go("one", "two"), go("two", "one", fair=False), go("two", "four"))
+    undone = ("From_two_to_one",)
+    assert loop(explore(*moves, properties=(GOAL,))) == ["From_one_to_two()", "From_two_to_one()"]
+    assert not explore(*moves, properties=(GOAL,), disturbances=undone).violated
+    before = Property("Undone", "not calm and stage == stage_two", "reachable")
+    assert explore(*moves, properties=(before,), disturbances=undone).reached
+    dead = (go("one", "three", fair=False), *moves)
+    assert explore(*dead, properties=(GOAL,), disturbances=undone).violated
+    with pytest.raises(SpecError, match="disturbances name Nowhere, which is no step of it"):
+        explore(*moves, properties=(GOAL,), disturbances=("Nowhere",))
+
+
 def test_a_loop_does_not_excuse() -> None:
     """Catches a loop that starves a move which stays possible."""
     anywhere = Move("Leave()", ("stage != stage_four",), {"stage": "stage_four"}, fair=True)

@@ -11,6 +11,7 @@ import pytest
 
 import spec
 from model_checks.models import CASES
+from model_checks.system import LIVENESS as WISHES
 from spec.invariants import FORMULAS, LIVENESS, PROPERTIES, SAFETY, Property
 from spec.language.assembly import cells_read
 from spec.language.declarations import SpecError
@@ -173,3 +174,14 @@ def test_every_property_is_asked_of_a_network_or_pinned_by_a_test(prop: Property
         asked = {each.name for network in held for each in network.properties}
         # InstanceMatch: the name is pinned by a test, the network asks that it is used once.
         assert prop.name in asked or pinned
+
+
+def test_what_comes_in_the_end_is_asked_as_what_every_fair_run_comes_to() -> None:
+    """Catches a promise of which a network is asked only whether it can be kept."""
+    asked = {
+        (prop.name, prop.kind)
+        for case in CASES if not case.refuted
+        for prop in case.network.properties
+    }
+    assert not {each.name for each in LIVENESS} - {name for name, kind in asked if kind in WISHES}
+    assert not {(each.name, "always_can") for each in LIVENESS} & asked

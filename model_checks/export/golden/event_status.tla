@@ -311,7 +311,7 @@ NeverFailedTakesSignature ==
 NeverCanExpire ==
   ~(\E p_0 \in Peer, e_1 \in Event : status[p_0, e_1] = "EXPIRED")
 
-\* always_can: while there is time and an attempt is left, the correct nodes bring the event to an end everywhere
-\* EventDecides, which is no formula of TLA+: implies(all(not event_over[e] for e in Event) and any(not any(a < b for b in Attempt) and all(faulty[p] or voted[p, e, a] == none for p in Peer) for e in Event for a in Attempt), all(faulty[p] or status[p, e] in (SUCCESS, EXPIRED) for p in Peer for e in Event))
+\* always_can: while there is time and an attempt is left, the correct nodes can bring the event to an end everywhere
+\* EventCanDecide, which is no formula of TLA+: implies(all(not event_over[e] for e in Event) and any(not any(a < b for b in Attempt) and all(faulty[p] or voted[p, e, a] == none for p in Peer) for e in Event for a in Attempt), all(faulty[p] or status[p, e] in (SUCCESS, EXPIRED) for p in Peer for e in Event))
 
 ====

@@ -176,7 +176,7 @@ ShareIsKept ==
   [][\A p_0 \in Peer, k_1 \in Key : key_share[p_0, k_1] => key_share'[p_0, k_1]]_vars
 
 \* always_can: while no key is locked in and a slot is left, the members can all lock one in
-\* KeygenEnds, which is no formula of TLA+: implies(all(not faulty[p] for p in Peer) and not any(lock_in_valid[k] for k in Key) and any(all(key[p, k] == no_key for p in Peer) for k in Key), any(all(key[p, k] == locked_in for p in Peer) for k in Key))
+\* KeygenCanEnd, which is no formula of TLA+: implies(all(not faulty[p] for p in Peer) and not any(lock_in_valid[k] for k in Key) and any(all(key[p, k] == no_key for p in Peer) for k in Key), any(all(key[p, k] == locked_in for p in Peer) for k in Key))
 
 \* reachable
 NeverCanLockIn ==
