@@ -3,8 +3,8 @@
 The keygen table runs as it is; phases and certificates of keygen sessions are left out, so a key
 may be made at any time. A key's lock-in signature needs T holders that have it certified, liars
 included, and is an event of its own, one for the whole network: that no two keys are signed there
-is what ``signing`` shows, and is taken from it here (``SignLockIn``). With fewer than four keys no
-key is outdated by three newer ones; ``Retire`` is the row that drops keys here.
+is what ``signing`` shows, and is taken from it here (``SignLockIn``). A key is outdated by three
+newer ones, so one of the cases has four keys.
 
 ``ROSTERS`` has keys of different members (F-33). Then lock-in is no event of one roster any more:
 each key is signed by T of its own holders, of whom a correct one signs once.
@@ -266,6 +266,14 @@ MODEL = Model(
             ENDS, {"Peer": 4, "Key": 2}, quorum(4, 1, 3), EACH_PEER, deep=True,
             pinned=Counts(
                 distinct=24374, generated=141089, depth=31,
+            ),
+        ),
+        Case(
+            NETWORK, {"Peer": 2, "Key": 4}, quorum(2, 0, 2), EACH_PEER,
+            unreached=("LiarHasNoShare",),
+            pinned=Counts(
+                distinct=189471, generated=1110487, depth=28, reached={"CanLockIn": 8, "CanRetire":
+                11},
             ),
         ),
         Case(

@@ -47,6 +47,7 @@ NETWORK = Network(
         Cell("spends", "bool", ("Event", "Swap"), "False", "given", "e pays deposit s, from s"),
         Cell("signed", "bool", ("Event",), "False", "given", "all versions of e are signed"),
         Cell("sent", "bool", ("Event", "Attempt"), "False", "given", "a version left the node"),
+        Cell("refused", "bool", ("Event",), "False", "given", "the daemon takes no version of it"),
         Cell("mined", "bool", ("Event", "Attempt"), "False", "given", "a block has this version"),
         Cell("deep", "bool", ("Event",), "False", "given", "that block is final"),
         Cell("undone", "bool", ("Event",), "False", "given", "its block left the chain just now"),
@@ -82,9 +83,8 @@ NETWORK = Network(
         "on_chain[e]": "displaced if dead(e) else disconnected if undone[e] else "
         "final if deep[e] else "
         f"present if {_MINED} or "
-        "any(sent[e, a] and not cheap[a] for a in Attempt) else "
-        "unseen if not any(sent[e, a] for a in Attempt) else "
-        "passed_over if any(not sent[e, a] for a in Attempt) else rejected",
+        "any(sent[e, a] and not cheap[a] for a in Attempt) else rejected if refused[e] else "
+        "unseen if not any(sent[e, a] for a in Attempt) else passed_over",
     },
     moves=(
         Move(
@@ -116,8 +116,8 @@ NETWORK = Network(
         Move(
             "Send(p: Peer, e: Event, a: Attempt)",
             (
-                "settlement[p, e] == SIGNED",
-                "not sent[e, a]",
+                "settlement[p, e] in (SIGNED, REFUSED, REORGED)",
+                "not sent[e, a] and not refused[e]",
                 "all(sent[e, b] for b in Attempt if b < a)",
                 "all(cheap[b] for b in Attempt if b < a)",
             ),
@@ -125,6 +125,20 @@ NETWORK = Network(
             "the version that is due",
             fair=True,
         ),
+        Move(
+            "Evict(e: Event, a: Attempt)",
+            ("sent[e, a]", "not mined[e, a]", "not cheap[a]"),
+            {"sent[e, a]": "False"},
+            "the mempool forgets it",
+        ),
+        Move(
+            "Refuse(e: Event)",
+            ("signed[e]", "not refused[e]", "not any(sent[e, a] for a in Attempt)"),
+            {"refused[e]": "True"},
+            "the daemon refuses it, whatever the fee",
+        ),
+        Move("Relent(e: Event)", ("refused[e]",), {"refused[e]": "False"}, "it does no more",
+             fair=True),
         Move(
             "Mine(e: Event, a: Attempt)",
             (
@@ -235,7 +249,7 @@ ENDS = evolve(
     NETWORK,
     name="payouts_end",
     doc="in the end each deposit is paid for good, once blocks stay and depositors let it be",
-    disturbances=("Undo", "Reappear", "Vanish"),
+    disturbances=("Undo", "Reappear", "Vanish", "Evict", "Refuse"),
     moves=tuple(
         # Rounds take deposits and drop them again: one of those that could sign it does.
         evolve(move, fair="strong") if move.event.startswith("Sign") else move
@@ -296,21 +310,20 @@ MODEL = Model(
             quorum(1, 0, 1),
             ("Event", "Swap"),
             pinned=Counts(
-                distinct=60623, generated=306582, depth=38, reached={"CanOutbid": 9, "CanRevert":
+                distinct=465934, generated=3506579, depth=40, reached={"CanOutbid": 9, "CanRevert":
                 5, "PaidBeside": 9},
             ),
         ),
         Case(
             ENDS, {"Peer": 1, "Event": 2, "Swap": 1, "Attempt": 2}, quorum(1, 0, 1),
             pinned=Counts(
-                distinct=520, generated=1145, depth=14,
+                distinct=1024, generated=2759, depth=14,
             ),
         ),
         Case(
-            ENDS, {"Peer": 1, "Event": 3, "Swap": 2, "Attempt": 2}, quorum(1, 0, 1),
-            ("Event", "Swap"), deep=True,
+            ENDS, {"Peer": 1, "Event": 3, "Swap": 1, "Attempt": 2}, quorum(1, 0, 1), ("Event",),
             pinned=Counts(
-                distinct=121246, generated=593724, depth=39,
+                distinct=518, generated=1399, depth=14,
             ),
         ),
         Case(
@@ -320,8 +333,8 @@ MODEL = Model(
             (),
             refuted=("EveryDepositCanEnd",),
             pinned=Counts(
-                distinct=52864, generated=242931, depth=33, violated={"EveryDepositCanEnd": 4},
-                stuck={"EveryDepositCanEnd": 5040},
+                distinct=236224, generated=1596459, depth=35, violated={"EveryDepositCanEnd": 4},
+                stuck={"EveryDepositCanEnd": 17280},
             ),
         ),
         Case(
@@ -331,8 +344,8 @@ MODEL = Model(
             (),
             refuted=("EveryDepositCanEnd",),
             pinned=Counts(
-                distinct=194, generated=397, depth=12, reached={"CanRevert": 5},
-                violated={"EveryDepositCanEnd": 0}, stuck={"EveryDepositCanEnd": 13},
+                distinct=402, generated=1151, depth=13, reached={"CanRevert": 5},
+                violated={"EveryDepositCanEnd": 0}, stuck={"EveryDepositCanEnd": 25},
             ),
         ),
     ),
