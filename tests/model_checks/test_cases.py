@@ -140,5 +140,5 @@ def test_every_row_is_taken_in_some_network_that_must_hold() -> None:
         if set(origins.values()) <= taken:
             continue
         result = Explicit(case.instance, case.symmetry, case.records).explore(2_100_000)
-        taken |= {origins[name] for name, count in result.fired.items() if count and name in origins}
+        taken |= {origins[n] for n, count in result.fired.items() if count and n in origins}
     assert rows - taken == set(NEVER_TAKEN)
