@@ -105,7 +105,11 @@ def in_networks(protocol: Protocol, tables: Collection[str] = ()) -> tuple[str, 
         if shape(system) == shape(_original(place)):
             continue
         concerned += 1
-        search, now = _search(place, system)
+        try:
+            search, now = _search(place, system)
+        except SpecError as error:  # what was the only step that had to happen is gone
+            refused = refused or f"{network.name}: {error}"
+            continue
         _, before = search_original(place)
         gone = sorted(now.violated - before.violated) + sorted(before.reached - now.reached)
         if gone:

@@ -95,6 +95,12 @@ def test_the_cheap_checks_are_asked_first_in_a_sample(name: str) -> None:
     assert fate_of(named(name)).verdict == "property"
 
 
+def test_a_change_that_takes_the_only_step_that_must_happen_ends_nothing() -> None:
+    """Catches a score of hours that is lost because one network's question has lost its sense."""
+    fate = fate_of(named("session, row 12 (created -Expire->): drop the row"))
+    assert fate.verdict == "property"
+
+
 def test_a_change_that_makes_no_difference_is_redundant() -> None:
     """Catches a conjunct that is there twice and counts as one that something needs."""
     tables = list(ORIGINAL.tables)
