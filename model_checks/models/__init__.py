@@ -7,6 +7,7 @@ which sizes each network is explored, what must come of it, and what is proved f
 from __future__ import annotations
 
 from model_checks.models import (
+    announcements,
     block_list,
     cooldown,
     coordinator_rotation,
@@ -48,6 +49,7 @@ MODELS = (
     regroup_epochs.MODEL,
     regroup_retry.MODEL,
     regroup_complaints.MODEL,
+    announcements.MODEL,
     night_seats.MODEL,
     night_sealed.MODEL,
     regroup_phase.MODEL,

@@ -277,7 +277,7 @@ def subject_of(network: str) -> str:
 
 @cache
 def rows_run() -> Mapping[tuple[str, int], tuple[str, ...]]:
-    """Return the networks in which each row runs and changes something, by table and number."""
+    """Return the networks in which each row changes something, by table and number."""
     found: dict[tuple[str, int], list[str]] = {}
     for network in NETWORKS.values():
         for action in close(network).actions:
@@ -288,12 +288,21 @@ def rows_run() -> Mapping[tuple[str, int], tuple[str, ...]]:
     return {row: tuple(names) for row, names in found.items()}
 
 
+def rows_idle() -> list[tuple[str, int]]:
+    """Return the rows that change nothing: they say what is ignored, or that a state stays."""
+    return [
+        (machine.table.name, number) for machine in PROTOCOL.machines.values()
+        for number, row in enumerate(machine.table.rows, start=1)
+        if row.target == "same" and not row.then
+    ]
+
+
 def rows_outside() -> list[tuple[str, int]]:
-    """Return the rows that run in no network, in the order of the tables."""
+    """Return the rows that change something and run in no network, in the order of the tables."""
     return [
         (machine.table.name, number) for machine in PROTOCOL.machines.values()
         for number in range(1, len(machine.table.rows) + 1)
-        if (machine.table.name, number) not in rows_run()
+        if (machine.table.name, number) not in {*rows_run(), *rows_idle()}
     ]
 
 

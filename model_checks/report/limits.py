@@ -57,7 +57,7 @@ def limits(results: Results) -> Iterator[Html]:
         items.append(
             element(
                 "li",
-                "Rows that no network runs, or that change nothing there: ",
+                "Rows that no network runs: ",
                 join(outside, ", "),
             )
         )

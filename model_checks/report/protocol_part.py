@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from model_checks.report.evidence import rows_run
+from model_checks.report.evidence import rows_idle, rows_run
 from model_checks.report.markup import (
     Html,
     anchor,
@@ -97,7 +97,8 @@ def _run_in(name: str, number: int) -> Html:
     """Return the networks in which a row runs."""
     names = rows_run().get((name, number), ())
     if not names:
-        return element("span", "in no network", class_="weak")
+        said = "nothing to change" if (name, number) in rows_idle() else "in no network"
+        return element("span", said, class_="weak")
     return join((link(each, anchor("network", each)) for each in names), ", ")
 
 

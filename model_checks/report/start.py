@@ -11,6 +11,7 @@ from model_checks.report.evidence import (
     illegal_cases,
     left_out,
     promises,
+    rows_idle,
     rows_outside,
     size_of,
     subjects,
@@ -152,6 +153,10 @@ def _weakest(found: Results, mutants: Sequence[Mutant], rows: int) -> Iterator[H
     if outside := rows_outside():
         links = join((link(f"{t} {n}", anchor("row", t, str(n))) for t, n in outside), ", ")
         said = f"{len(outside)} of {rows} rows run in no network, and are asked by record only."
+        yield _folded(said, "which rows", element("p", links))
+    if idle := rows_idle():
+        links = join((link(f"{t} {n}", anchor("row", t, str(n))) for t, n in idle), ", ")
+        said = f"{len(idle)} of {rows} rows change nothing, so that only a record asks about them."
         yield _folded(said, "which rows", element("p", links))
     yield from _named("Explored at small sizes only, proved in no network", graded["only explored"])
     yield from _named(

@@ -10,7 +10,7 @@ from attrs import evolve
 from model_checks.cases import Case
 from model_checks.models import CASES
 from model_checks.report import evidence, results
-from model_checks.report.evidence import Answer, Promise, promises
+from model_checks.report.evidence import Answer, Promise, promises, rows_idle, rows_outside
 from model_checks.report.pages import START, report
 from spec.invariants import PROPERTIES
 from tests.model_checks.pages import Reader
@@ -91,3 +91,10 @@ def test_a_size_that_no_node_accepts_is_weaker_than_a_small_one() -> None:
     assert graded(kind="invariant", illegal="n-f >= t must hold") == (
         "only at sizes that no node accepts"
     )
+
+
+def test_every_row_that_changes_something_runs_in_a_network() -> None:
+    """Catches a row of which no network says anything, and one that is said to change nothing."""
+    assert rows_outside() == []
+    assert ("ping", 5) in rows_idle()
+    assert not {("peer", 1), ("regroup", 10)} & set(rows_idle())
