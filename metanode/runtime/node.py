@@ -13,6 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -98,12 +99,16 @@ class NodeShell:
     def __attrs_post_init__(self) -> None:
         self.log = logger(node=self.identity.node_id.hex()[:10])
         self.core = NodeCore(settings_of(self.config), self.identity, os.urandom)
-        self.disk = open_disk(
-            self.home, self.config, self.identity, self.passphrase, self.core.codec
-        )
         owner = Owner(self.config.network_id(), self.identity.node_id)
-        self.index = ChainIndex(self.home.chain_index, owner)
-        self.trace = TraceWriter(self.home.trace)
+        with ExitStack() as undo:
+            undo.callback(self._inputs.close)
+            self.disk = open_disk(
+                self.home, self.config, self.identity, self.passphrase, self.core.codec
+            )
+            undo.callback(self.disk.close)
+            self.index = ChainIndex(self.home.chain_index, owner)
+            self.trace = TraceWriter(self.home.trace)
+            undo.pop_all()
 
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""

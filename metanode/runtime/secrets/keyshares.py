@@ -35,9 +35,8 @@ from metanode.runtime.secrets.keystore import (
     share_files,
     write_sealed,
 )
-from metanode.runtime.store.cells import TITLE, CellStore
+from metanode.runtime.store.cells import MEND, TITLE, CellStore
 from metanode.runtime.store.files import (
-    DAMAGED,
     atomic_write,
     make_directory,
     read_bounded,
@@ -93,7 +92,7 @@ def _known(home: Home, node_id: bytes) -> list[ShareEntry]:
                 epoch = decode_epoch(data)
                 position = epoch.index_of(node_id)
             except (Malformed, ValueError) as error:
-                raise UserError(f"{TITLE} damaged: {home.events}; {DAMAGED}") from error
+                raise UserError(f"{TITLE} damaged: {home.events}; {MEND}") from error
             label = ShareLabel(epoch.key_id, epoch.number, epoch.public_key)
             made = keys.get(index) if cell == "key_share" else None
             state = str(made if made not in (None, LOCKED_IN) else
