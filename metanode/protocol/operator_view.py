@@ -74,6 +74,7 @@ class OperatorView:
                 {**peer, **core.crawler.describe(bytes.fromhex(peer["node_id"]))}
                 for peer in core.peers.report()
             ],
+            "clock": {**core.clock.report(), "off_s": core.peers.health.off_s()},
             "health": core.peers.health.word(),
             "weight": core.crawler.report(),
             "key": None if key is None else _key(key, ctx.settings.hrp),

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -46,6 +45,7 @@ from metanode.protocol.tables.effects import (
 from metanode.protocol.tables.runner import TransitionError
 from metanode.protocol.wire.envelope import seal
 from metanode.runtime.chain_follower import ChainFollower
+from metanode.runtime.clock import Clock, ClockWentBack
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.owner import Owner
@@ -77,7 +77,8 @@ class NodeShell:
     config: Config
     identity: Identity
     passphrase: Passphrase = field(repr=False)
-    clock: Callable[[], float] = time.time
+    clock: Clock = field(factory=Clock)
+    before: NodeCore | None = None
     core: NodeCore = field(init=False)
     disk: Disk = field(init=False)
     index: ChainIndex = field(init=False)
@@ -116,11 +117,12 @@ class NodeShell:
             BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self.index,
             self._inputs.put, self.log, self.config.chain.birth_height, self.config.stake.minimum,
         )
-        self._started = self.clock()
+        self._started = self.clock.steady()
         restored = self.disk.load()
         # A trace that begins later than the store says so: its reader must know what it misses.
         self._resumed = self.trace.end.seq == 0 and any(restored.cells.values())
-        self.core.start(self._started, restored)
+        self.core.start(self.clock(), restored, self.clock.steady(), self.before)
+        self.before = None
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
@@ -186,8 +188,12 @@ class NodeShell:
 
     def _hand_over(self, entry: Input) -> Effects:
         """Do an input to the core and return its effects; what must not be is told and refused."""
+        now = self.clock()
+        if self.core.on_clock(now, self.clock.steady()):
+            self._say_notes()
+            raise ClockWentBack
         try:
-            entry(self.clock())
+            entry(now)
         except Malformed as fault:
             self.metrics.refused_frame("malformed")
             self._tell("peer.malformed", fault)
@@ -201,9 +207,15 @@ class NodeShell:
             self._tell("peer.fault", fault)
         return self.core.take()
 
+    def _say_notes(self) -> None:
+        """Say what the core has to say before it is given up."""
+        for request in self.core.take().requests:
+            if isinstance(request, Note):
+                self._note(request.event, request.fields)
+
     def _tell(self, event: str, fault: PeerFault) -> None:
         """Write a peer's fault into the log, unless it has many."""
-        if self.conduct.is_told(b"".join(fault.culprits()), self.clock()):
+        if self.conduct.is_told(b"".join(fault.culprits()), self.clock.steady()):
             self.log.warning(event, reason=str(fault), culprits=_ids(fault))
 
     def _input_now(self, entry: Input) -> None:
@@ -345,7 +357,7 @@ class NodeShell:
         return {
             **self.core.report(),
             "port": self.port,
-            "uptime_s": round(self.clock() - self._started),
+            "uptime_s": round(self.clock.steady() - self._started),
             "chain_fault": self.chain.fault,
             "frames_in": statistics.frames_received,
             "frames_out": statistics.frames_sent,
@@ -365,16 +377,28 @@ class NodeShell:
 
 
 async def _run(home: Home, config: Config, identity: Identity, passphrase: Passphrase) -> None:
-    shell = NodeShell(home, config, identity, passphrase)
+    clock, before, again = Clock(), None, True
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        while again:
+            shell = NodeShell(home, config, identity, passphrase, clock, before)
+            again = await _run_shell(shell, signals)
+            before = shell.core
+
+
+async def _run_shell(shell: NodeShell, signals: AsyncIterator[signal.Signals]) -> bool:
+    """Run a node until a signal; returns whether its clock went back, so that it begins anew."""
+    went_back = False
     try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with rpc_client(home, config) as rpc, anyio.create_task_group() as tasks:
-                tasks.start_soon(shell.run, rpc)
-                async for _ in signals:
-                    tasks.cancel_scope.cancel()
-                    break
+        async with rpc_client(shell.home, shell.config) as rpc, anyio.create_task_group() as tasks:
+            tasks.start_soon(shell.run, rpc)
+            async for _ in signals:
+                tasks.cancel_scope.cancel()
+                break
+    except* ClockWentBack:
+        went_back = True
     finally:
         shell.close()
+    return went_back
 
 
 def run_node(home: Home, config: Config, passphrase: Passphrase) -> int:

@@ -268,7 +268,7 @@ class Payouts(Purpose):
             payout.since, payout.pause, payout.send_at = None, 0.0, 0.0
             ctx.note("payout.outbid", txid=payout.sent.txid.hex(), version=payout.version)
         ctx.tries("payout.Dropped", e=event)
-        if self._state(event) in TO_SEND and payout.send_at <= ctx.now:
+        if self._state(event) in TO_SEND and payout.send_at <= ctx.steady:
             self._broadcast(payout)
         if ctx.tries("payout.Final", e=event):
             self.windows.signed.pop(event, None)
@@ -339,18 +339,18 @@ class Payouts(Purpose):
         signed = [self.payouts[event] for event in self.windows.signed if event in self.payouts]
         period = self.ctx.preset.payout_query_s * (1 + len(signed) // LOOKED_UP_AT_ONCE)
         for payout in signed:
-            if payout.looked_up + period > self.ctx.now:
+            if payout.looked_up + period > self.ctx.steady:
                 continue
             document = payout.document
             if self._state(document.event) in OPEN or not self.windows.is_dead(document):
-                payout.looked_up = self.ctx.now
+                payout.looked_up = self.ctx.steady
                 self.ctx.ask(LookUp(document.event, document.txids[::-1]))
 
     def _broadcast(self, payout: Payout) -> None:
         """Send a payout; each time that it comes to nothing, the pause before the next doubles."""
         preset, document = self.ctx.preset, payout.document
         payout.pause = min(max(2 * payout.pause, preset.payout_query_s), preset.payout_resend_s)
-        payout.send_at = self.ctx.now + payout.pause
+        payout.send_at = self.ctx.steady + payout.pause
         sent = payout.sent
         self.ctx.ask(Broadcast(document.event, sent.txid, sent.raw, document.txids[::-1]))
 
