@@ -58,13 +58,13 @@ from metanode.runtime.net.names import loopback_fault, resolve_own
 from metanode.runtime.net.peer_store import PeerStore
 from metanode.runtime.operator.admin import AdminServer
 from metanode.runtime.operator.desk import Desk
-from metanode.runtime.operator.logs import logger, set_up_logs
+from metanode.runtime.operator.logs import LOGS_KEPT, RotatingLog, logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
 from metanode.runtime.operator.peers import PeersDesk
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
-from metanode.runtime.store.trace import TraceWriter
+from metanode.runtime.store.trace import MAX_FILE_BYTES, TraceWriter
 from metanode.runtime.turns import Input, InputQueue, flushes
 from spec.trace_format import STARTED
 
@@ -108,7 +108,8 @@ class NodeShell:
             )
             undo.callback(self.disk.close)
             self.index = ChainIndex(self.home.chain_index, owner)
-            self.trace = TraceWriter(self.home.trace)
+            kept = max(2, (self.config.node.trace_mib << 20) // MAX_FILE_BYTES)
+            self.trace = TraceWriter(self.home.trace, kept_files=kept)
             undo.pop_all()
 
     async def run(self, rpc: RpcClient) -> None:
@@ -403,7 +404,8 @@ async def _run_shell(shell: NodeShell, signals: AsyncIterator[signal.Signals]) -
 
 def run_node(home: Home, config: Config, passphrase: Passphrase) -> int:
     """Run the node of a home until SIGINT or SIGTERM; return the exit code."""
-    with ProcessLock(home.lock), open(home.log, "a", encoding="utf-8", buffering=1) as stream:
+    log_bytes = (config.node.log_mib << 20) // (LOGS_KEPT + 1)
+    with ProcessLock(home.lock), RotatingLog(home.log, log_bytes) as stream:
         set_up_logs(stream, as_json=True)
         identity = load_identity(home.identity, passphrase)
         anyio.run(_run, home, config, identity, passphrase, backend="trio")

@@ -143,7 +143,8 @@ class Inquiry:
         # An answer of a busy peer may come late: that is no fault (F-09).
         limit = ctx.steady - max(ctx.preset.crawl_patience_s, ctx.preset.peer_forget_s)
         self._questions = {n: asked for n, asked in self._questions.items() if asked.at > limit}
-        tried = self._tried | {e: lock.certificate.digest for e, lock in self.book.locked.items()}
+        locked = self.book.open_locks().items()
+        tried = self._tried | {event: lock.certificate.digest for event, lock in locked}
         missing = [
             (event, digest) for event, digest in sorted(tried.items())
             if self.book.status(event) not in FINISHED

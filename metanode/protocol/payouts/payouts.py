@@ -7,6 +7,7 @@ made of that again after a start.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from attrs import define, field
@@ -35,6 +36,8 @@ from spec.messages import Certificate, Ping, SignatureFound
 
 TO_SEND = ("SIGNED", "REFUSED", "REORGED")
 OPEN = (*TO_SEND, "BROADCAST")
+PAYOUTS_SHOWN = 200
+"""Payouts of a list that are over; those that are not are all shown."""
 LOOKED_UP_AT_ONCE = 4
 """So many open payouts are looked up in each period; of more, each is looked up less often."""
 TOLD_AGAIN = 4
@@ -406,7 +409,8 @@ class Payouts(Purpose):
         return self.ctx.state("payout", event)
 
     def report(self) -> list[dict[str, Any]]:
-        """Return the payouts of this node for the operator, the newest last."""
+        """Return the open payouts of this node and the newest others, the newest last."""
+        newest = {*self.windows.signed, *islice(reversed(self.payouts), PAYOUTS_SHOWN)}
         return [
             {
                 "event": event.hex(),
@@ -422,6 +426,7 @@ class Payouts(Purpose):
                 "reason": payout.reason,
             }
             for event, payout in self.payouts.items()
+            if event in newest
         ]
 
 
