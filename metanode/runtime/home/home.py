@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -148,10 +149,27 @@ def create_home(
     from metanode.runtime.store.stores import create_stores
 
     home.check_new()
-    for directory in (home.path, home.keyshares, home.trace):
-        make_directory(directory)
+    was_there = home.path.exists()
     identity = Identity.generate(entropy)
-    create_stores(home, identity.node_id)
-    atomic_write(home.config, render(config).encode("utf-8"))
-    save_identity(home.identity, identity, passphrase, COST_OF_PRESET[config.network.preset])
+    try:
+        for directory in (home.path, home.keyshares, home.trace):
+            make_directory(directory)
+        create_stores(home, identity.node_id)
+        atomic_write(home.config, render(config).encode("utf-8"))
+        save_identity(home.identity, identity, passphrase, COST_OF_PRESET[config.network.preset])
+    except BaseException:
+        _undo(home, was_there)
+        raise
     return identity
+
+
+def _undo(home: Home, was_there: bool) -> None:
+    """Remove a home that could not be made whole; none of its files was there before."""
+    for store in (home.signing_log, home.events):
+        for suffix in ("", "-wal", "-shm"):
+            store.with_name(store.name + suffix).unlink(missing_ok=True)
+    for file in (home.mark, home.config, home.identity):
+        file.unlink(missing_ok=True)
+    for directory in (home.keyshares, home.trace, *(() if was_there else (home.path,))):
+        with contextlib.suppress(OSError):
+            directory.rmdir()

@@ -36,6 +36,7 @@ from metanode.runtime.secrets.keystore import (
     write_sealed,
 )
 from metanode.runtime.store.cells import MEND, TITLE, CellStore
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import (
     atomic_write,
     make_directory,
@@ -281,7 +282,8 @@ def back_up(home: Home, passphrase: Passphrase, target: Path) -> int:
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
+        fault = f"cannot write to {target.parent}: {remedy(target.parent, error)}"
+        raise UserError(fault) from error
     try:
         _copy(home, Home(draft))
         count = _try_restore(home, draft, passphrase)
@@ -290,7 +292,7 @@ def back_up(home: Home, passphrase: Passphrase, target: Path) -> int:
     except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
         if isinstance(error, OSError):
-            raise Unavailable(f"cannot write {target}: {error.strerror}") from error
+            raise Unavailable(f"cannot write {target}: {remedy(target, error)}") from error
         raise
     return count
 

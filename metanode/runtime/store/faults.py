@@ -48,6 +48,7 @@ _OF_SQLITE = {
 }
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """What SQLite says of a file whose content is wrong; SQLITE_ERROR: a table is not there."""
+SIDE_ROOM = 64 << 10
 _PRIMARY = 0xFF  # an extended code has its primary code in the low octet
 
 
@@ -77,6 +78,15 @@ def _owners(path: Path) -> str:
     return "run this as the owner of the home"
 
 
+def _is_full(directory: Path) -> bool:
+    """Return whether a file system has no room for the files that SQLite keeps beside its own."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < SIDE_ROOM or (found.f_files > 0 and not found.f_favail)
+
+
 def _name(user: int) -> str:
     try:
         return pwd.getpwuid(user).pw_name
@@ -97,6 +107,10 @@ def sqlite_remedy(path: Path, error: BaseException | None) -> str | None:
     code = sqlite_code(error)
     if code in DAMAGE:
         return None
+    if code == sqlite3.SQLITE_IOERR and _is_full(path.parent):
+        code = sqlite3.SQLITE_FULL  # so it ends as well, if the room for a side file is missing
+    if code == sqlite3.SQLITE_FULL:
+        return remedy(path, OSError(errno.ENOSPC, ""))
     for place, mode in ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK)):
         if place.exists() and not os.access(place, mode):
             read_only = os.statvfs(place).f_flag & os.ST_RDONLY
