@@ -131,9 +131,9 @@ def aged(core: NodeCore, payouts: int) -> None:
             view.put(cell, tuple(name if part == event or (cell == "swap" and n == 1) else part
                                  for n, part in enumerate(index)), value)
         core.payouts.payouts[name] = evolve(payout)
-        core.book.found[name], core.book.locked[name] = found, locked
+        core.book.found[name] = found
+        core.book.hold(name, locked)
         core.book.kinds[name] = core.book.kinds[event]
-        core.book.unfinished[name] = None
 
 
 def dusted(sim: Simulation, core: NodeCore, dust: int) -> None:

@@ -24,12 +24,8 @@ META = f"{sys.executable} -m metanode"
 COMMANDS = {
     "help": "--help",
     "init": "init --home {new} --listen 127.0.0.1:7001 --preset devnet",
-    "run": "run --home {home}",
-    "status": "status --home {home} --json",
-    "shares": "keyshares list --home {home}",
     "verify": "keyshares verify --home {home} --passphrase-file {secret}",
     "export": "history export --home {home} --to {new}",
-    "blame": "blame --home {home}",
     "demo": "demo --daemon /nonexistent",
 }
 

@@ -88,8 +88,7 @@ class EventBook:
     @attachment("lock")
     def lock(self, p: bytes, e: bytes) -> LockedCandidate | TakenOver:
         locking = self._locking[e]
-        self.locked[e] = locking.candidate if isinstance(locking, TakenOver) else locking
-        self.unfinished.setdefault(e)
+        self.hold(e, locking.candidate if isinstance(locking, TakenOver) else locking)
         return locking
 
     # --- events ---
@@ -137,6 +136,11 @@ class EventBook:
         """Put the document and certificate at hand of a lock that a row is about to write."""
         self._locking[candidate.certificate.event] = candidate
 
+    def hold(self, event: bytes, candidate: LockedCandidate) -> None:
+        """Keep a lock that is on disk."""
+        self.locked[event] = candidate
+        self.unfinished.setdefault(event)
+
     def open_locks(self) -> Mapping[bytes, LockedCandidate]:
         """Return the locks of events that are not finished, the oldest first.
 
@@ -172,8 +176,7 @@ class EventBook:
         for lock in locks:
             certificate = lock.certificate
             event, number = certificate.event, certificate.key_epoch
-            self.locked[event] = lock
-            self.unfinished.setdefault(event)
+            self.hold(event, lock)
             kind = self.purposes.kind_of(event, lock.document, certificate.attempt)
             self.know(event, kind or UNKNOWN)
             if (quorum := self.ctx.quorum_of(number)) is not None:

@@ -24,7 +24,7 @@ def settings_of(config: Config) -> Settings:
     """Return the core's settings from a configuration."""
     preset, network = config.parameters(), config.network
     if config.stake.outpoint is None:
-        raise UserError("stake.outpoint is missing")
+        raise UserError("stake.outpoint is missing: write the staked output into [stake]")
     return Settings(
         network_id=config.network_id(),
         preset=preset,
@@ -86,7 +86,8 @@ def rpc_password(home: Home, config: Config) -> Password:
     except UserError as fault:
         raise Unavailable(f"{fault} (chain.rpc_password_file): is the chain daemon up?") from fault
     except UnicodeDecodeError as fault:
-        raise Unavailable("the file named in chain.rpc_password_file is no text") from fault
+        said = "the file named in chain.rpc_password_file is no text"
+        raise Unavailable(f"{said}: name the daemon's .cookie file") from fault
     if chain.rpc_user:
         cookie = f"{COOKIE_USER}:" if chain.rpc_user == COOKIE_USER else ""
         return chain.rpc_user, text.removeprefix(cookie)

@@ -59,7 +59,7 @@ def remedy(path: Path, error: OSError) -> str:
         return f"{os.strerror(number)}: {_owners(path)}"
     if number in _REMEDIES:
         return f"{os.strerror(number)}: {_REMEDIES[number]}"
-    return f"{error.strerror or error}: {LOOK}"
+    return f"{os.strerror(number) if number else error}: {LOOK}"
 
 
 def _owners(path: Path) -> str:

@@ -67,7 +67,8 @@ def test_a_full_disk_is_called_full(tmp_path: Path) -> None:
 
 def test_a_read_only_disk_is_called_read_only(tmp_path: Path) -> None:
     """Catches a read-only file system that is called damage."""
-    tries = "".join(f"$META {command}; echo rc=$?\n" for command in (EXPORT, BACKUP, IMPORT, PARDON))
+    commands = (EXPORT, BACKUP, IMPORT, PARDON)
+    tries = "".join(f"$META {command}; echo rc=$?\n" for command in commands)
     done = in_own_mount(
         f"{INIT} > /dev/null || exit 1\nmount -o remount,ro $D\n{tries}", tmp_path
     )
@@ -75,6 +76,20 @@ def test_a_read_only_disk_is_called_read_only(tmp_path: Path) -> None:
     for line in done.stderr.splitlines():
         assert "Read-only file system: mount the file system writable" in line
         assert not any(word in line for word in NEVER)
+
+
+def test_a_running_node_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    """Catches a node that a full disk ends with a traceback, or that goes on without its records.
+    """
+    stake = f"--stake-outpoint {'ab' * 32}:0"
+    done = in_own_mount(
+        f"{INIT} {stake} > /dev/null || exit 1\n$META run --home $D/h --passphrase-file $P & p=$!\n"
+        "for i in $(seq 100); do sleep 0.1; test -s $D/h/trace/trace-000001.jsonl && break; done\n"
+        "dd if=/dev/zero of=$D/fill bs=4k 2> /dev/null\nwait $p; echo rc=$?\n", tmp_path,
+    )
+    assert done.stdout == "rc=2\n"
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert line.endswith("trace-000001.jsonl: the disk is full: free some space")
 
 
 OPENER = """

@@ -7,6 +7,7 @@ a database. Each case does to them what machines and operators do; each line is 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -270,6 +271,28 @@ def test_another_line_of_the_same_home_is_refused(
         open_stores(home, ME.node_id)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (LOG, "DELETE FROM votes WHERE attempt = 3"),
+        (LOG, "UPDATE votes SET digest = zeroblob(32) WHERE attempt = 3"),
+        (STORE, "DELETE FROM cells"),
+        (STORE, "UPDATE attachments SET value = x'00'"),
+    ],
+)
+def test_a_row_that_was_changed_is_found(
+    name: str, change: str, made: dict[str, Home], tmp_path: Path
+) -> None:
+    """Catches a whole file, to SQLite, in which a vote is missing or is another one."""
+    home = Home(shutil.copytree(made["clean"].path, tmp_path / "home"))
+    connection = sqlite3.connect(home.path / name)
+    with connection:
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(UserError, match=r"damaged: .*were written, or others.*put the file itself"):
+        open_stores(home, ME.node_id)
+
+
 @pytest.mark.parametrize("end", ["after the log", "after the store"])
 def test_a_crash_inside_a_flush_is_no_loss(
     end: str, made: dict[str, Home], tmp_path: Path
@@ -294,8 +317,6 @@ def test_a_torn_mark_is_no_loss(slot: int, home: Home) -> None:
 
 def test_a_home_of_an_earlier_version_gets_its_mark(home: Home) -> None:
     """Catches an upgrade that refuses every home, or that leaves it without a mark."""
-    import sqlite3
-
     open_stores(home, ME.node_id).close()
     home.mark.unlink()
     for name in (LOG, STORE):
