@@ -1,6 +1,6 @@
 """Every message that an operator can see as an error, as it stands in the code.
 
-``python -m tests.messages`` prints those that ``messages.toml`` lacks. With ``-p tests.messages`` a
+``python -m tests.messages`` prints those that ``messages.json`` lacks. With ``-p tests.messages`` a
 test run notes which test has seen which message, in the file that METANODE_MESSAGES names; ``python
 -m tests.messages FILE...`` then writes the table anew, with what such files tell.
 """
@@ -12,7 +12,6 @@ import json
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLE = ROOT / "tests" / "messages.toml"
+TABLE = ROOT / "tests" / "messages.json"
 PLACES = ("cli", "runtime", "chains", "protocol/requests", "protocol/payouts", "protocol/blame")
 ERRORS = ("UserError", "Unavailable", "HistoryConflict", "Damaged", "Unfit")
 HOLE = "{}"
@@ -99,8 +98,7 @@ def _text(node: ast.expr, words: Mapping[str, str]) -> str:
 
 def in_table() -> list[dict[str, Any]]:
     """Return the entries of the table: file, text, cause, remedy, tests."""
-    with open(TABLE, "rb") as stream:
-        entries: list[dict[str, Any]] = tomllib.load(stream)["message"]
+    entries: list[dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
     return entries
 
 
@@ -197,8 +195,7 @@ def write(files: Sequence[str]) -> None:
     known: dict[tuple[str, str], str] = {}
     if TABLE.exists():
         known = {(each["file"], each["text"]): each["test"] for each in in_table()}
-    lines = ["# Written by `python -m tests.messages FILE...`, see there.\n"]
-    done = set()
+    rows, done = [], set()
     for message in in_code():
         key = message.file, message.text
         if key in done:
@@ -207,13 +204,9 @@ def write(files: Sequence[str]) -> None:
         by_hand = [t for begin, t in BY_HAND.items() if message.text.startswith(begin)]
         test = (by_hand or _tests_of(message, seen) or [known.get(key, "")])[0]
         cause, remedy = parts(message.file, message.text)
-        values = {"file": message.file, "text": message.text, "cause": cause, "remedy": remedy,
-                  "test": test}
-        lines.append("[[message]]")
-        lines += [f"{name} = {json.dumps(value, ensure_ascii=False)}"
-                  for name, value in values.items()]
-        lines.append("")
-    TABLE.write_text("\n".join(lines), encoding="utf-8")
+        rows.append({"file": message.file, "text": message.text, "cause": cause, "remedy": remedy,
+                     "test": test})
+    TABLE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def missing() -> list[Message]:

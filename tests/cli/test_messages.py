@@ -1,6 +1,6 @@
 """The table of messages: whole, true, and safe to follow; and the lines that nothing else provokes.
 
-``tests/messages.toml`` has every message that an operator can see as an error, with cause, remedy
+``tests/messages.json`` has every message that an operator can see as an error, with cause, remedy
 and the test that provokes it; ``python -m tests.messages`` prints what it lacks.
 """
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from metanode.errors import Unavailable
 from metanode.runtime.home.home import Home, create_home
 from metanode.runtime.store import faults
 from metanode.runtime.store.signing_log import SigningLog, Vote
@@ -121,6 +123,29 @@ def test_a_foreign_owner_is_named(tmp_path: Path, mode: int) -> None:
     assert "Permission denied" in done.stdout
     assert "belongs to root, this is nobody: run this as its owner" in done.stdout
     assert not any(word in done.stdout for word in NEVER)
+
+
+def test_a_file_that_another_holds_is_called_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a lock that is called damage, at the start or while the node runs."""
+    monkeypatch.setattr("metanode.runtime.store.sqlite.BUSY_TIMEOUT_S", 0.1)
+    path = tmp_path / "signing_log.sqlite"
+    SigningLog.create(path, NODE_ID).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    held = "database is locked: stop the other process that holds it"
+    with pytest.raises(Unavailable, match=f"cannot open .*{held}"):
+        SigningLog.open(path, NODE_ID)
+    other.execute("ROLLBACK")
+    log = SigningLog.open(path, NODE_ID)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match=f"cannot write .*{held}"):
+        log.record([Vote(bytes(32), 1, bytes(32))])
+    other.execute("ROLLBACK")
+    other.close()
+    log.record([Vote(bytes(32), 1, bytes(32))])
+    log.close()
 
 
 def test_a_path_of_any_characters_is_as_good(tmp_path: Path) -> None:
