@@ -66,6 +66,13 @@ class Preset:
     setup_share: float = quantity(0.5, "of a slot", "rule: no key generation begins later")
     slot_share: float = quantity(0.95, "of a slot", "rule: a key generation ends with its slot")
     clock_skew_s: float = quantity(30.0, "s", "rule: pings dated otherwise are not fresh (F-13)")
+    clock_step_s: float = quantity(
+        0.5, "s", "rule: a wall clock that leaves the steady one by more at once was set"
+    )
+    clock_slew: float = quantity(
+        0.1, "s a s", "rule: time servers correct a clock more slowly; faster is a step"
+    )
+    clock_quiet_s: float = quantity(5.0, "s", "rule: a clock that was set is even again by then")
     attempts_kept: int = quantity(2, "rounds", "rule: F-15, votes of so many rounds back count")
     rounds_buffered: int = quantity(1, "rounds", "rule: F-12, keep messages of round r + 1")
 

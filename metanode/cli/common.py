@@ -105,13 +105,21 @@ def prompt_passphrase(*, confirm: bool, text: str = "Passphrase") -> Passphrase:
     """Ask for the passphrase on the terminal, unseen; UserError when there is no terminal."""
     from metanode.runtime.secrets.keystore import Passphrase
 
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise UserError(
             "no passphrase: give --passphrase-file FILE, set node.passphrase_file, "
             "or run the command in a terminal, where it asks"
         )
     typed = click.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True)
     return Passphrase(typed.encode("utf-8"))
+
+
+def _is_terminal() -> bool:
+    """Return whether standard input is a terminal; it may be closed, or not there at all."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except (OSError, ValueError):
+        return False
 
 
 def settle_passphrase(home: Home) -> None:

@@ -13,8 +13,9 @@ from metanode.cli.common import home_option
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
+    from metanode.runtime.home.home import Home
     from metanode.runtime.home.owner import Owner
-    from metanode.runtime.store.signing_log import SigningHistory, SigningLog
+    from metanode.runtime.store.signing_log import SigningHistory
 
 
 @click.group()
@@ -27,24 +28,18 @@ def command() -> None:
 
 
 @contextmanager
-def _stopped_log(home: Path) -> Iterator[tuple[SigningLog, Owner]]:
-    """Yield the log of a home, with whose it is, while no node can run on that home."""
+def _stopped(home: Path) -> Iterator[tuple[Home, Owner]]:
+    """Yield a home, with whose it is, while no node can run on it."""
     from metanode.runtime.home.config import load_config
     from metanode.runtime.home.home import Home
     from metanode.runtime.home.owner import Owner
     from metanode.runtime.home.process_lock import ProcessLock
     from metanode.runtime.secrets.keystore import read_node_id
-    from metanode.runtime.store.signing_log import SigningLog
 
     place = Home(home)
-    place.check_complete()
+    place.check_home()
     with ProcessLock(place.lock):
-        owner = Owner(load_config(place.config).network_id(), read_node_id(place.identity))
-        log = SigningLog.open(place.signing_log, owner.node_id)
-        try:
-            yield log, owner
-        finally:
-            log.close()
+        yield place, Owner(load_config(place.config).network_id(), read_node_id(place.identity))
 
 
 def _counts(history: SigningHistory) -> str:
@@ -63,16 +58,20 @@ def _counts(history: SigningHistory) -> str:
 )
 def export_command(home: Path, target: Path) -> None:
     """Write the whole signing history to a new file."""
-    from metanode.runtime.home.home import Home
     from metanode.runtime.store.files import atomic_write
     from metanode.runtime.store.history import check_exportable, encode_history
+    from metanode.runtime.store.stores import open_stores
 
     if target.exists():
         raise UserError(f"{target} exists already and is never overwritten: give another name")
-    with _stopped_log(home) as (log, owner):
-        history = log.load()
+    with _stopped(home) as (place, owner):
+        stores = open_stores(place, owner.node_id)
+        try:
+            history = stores.log.load()
+        finally:
+            stores.close()
         data = encode_history(history, owner)
-        check_exportable(data, owner, Home(home).signing_log)
+        check_exportable(data, owner, place.signing_log)
         atomic_write(target, data)
     click.echo(f"exported: {_counts(history)} to {target}")
     click.echo("it is out of date as soon as the node runs again")
@@ -84,12 +83,17 @@ def export_command(home: Path, target: Path) -> None:
 def import_command(home: Path, file: Path) -> None:
     """Add the history in FILE to the log.
 
-    No mark is ever lowered. A file that contradicts the log is refused as a whole.
+    No vote or lock is ever taken back. A file that contradicts the log is refused as a whole. A log
+    that is missing, damaged or has gone back in time is made whole again by an export that was made
+    after this node last ran; any other export is refused, and nothing is changed.
     """
     from metanode.runtime.store.history import read_history
+    from metanode.runtime.store.history_import import import_history
 
-    with _stopped_log(home) as (log, owner):
+    with _stopped(home) as (place, owner):
         theirs = read_history(file, owner)
-        new = log.merge(theirs)
+        new, mended = import_history(place, owner.node_id, theirs, str(file))
     click.echo(f"in the file: {_counts(theirs)}")
     click.echo(f"new here:    {_counts(new)}")
+    if mended:
+        click.echo("the signing log is whole again: it holds all that this node has written")

@@ -6,6 +6,9 @@ line that names the file with the traceback, and exit code 70. A traceback is ne
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 import tempfile
 import traceback
@@ -100,7 +103,28 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _complain(text: str) -> None:
-    click.echo("error: " + " ".join(text.split()), err=True)
+    with contextlib.suppress(OSError, ValueError):  # if nothing can be said, the exit code says it
+        click.echo("error: " + " ".join(text.split()), err=True)
+
+
+def outside_fault(error: BaseException) -> str | None:
+    """Return the line of a fault that is the machine's, not ours, or None.
+
+    What the kernel refuses is met by the code that knows what it was doing; this is for the rest,
+    such as a line that standard output does not take.
+    """
+    if isinstance(error, MemoryError):
+        return "there is no memory left: free some"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the terminal cannot show {error.object[error.start]!a}: set LC_ALL=C.UTF-8"
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        from metanode.runtime.store.faults import remedy
+
+        if not isinstance(error.filename, str | bytes):
+            return f"input or output fails: {remedy(Path(), error)}"
+        place = Path(os.fsdecode(error.filename))
+        return f"{place} cannot be used: {remedy(place, error)}"
+    return None
 
 
 def _write_crash(error: BaseException, home: Path | None) -> str:
@@ -133,6 +157,10 @@ def _report(error: BaseException, state: CliState) -> int:
         if isinstance(leaf, MetanodeError) and not isinstance(leaf, LocalFault):
             _complain(str(leaf))
             return EXIT_BAD_INPUT
+    for leaf in leaves:
+        if (line := outside_fault(leaf)) is not None:
+            _complain(line)
+            return EXIT_BAD_INPUT
     name = type(leaves[0]).__name__
     log = _write_crash(error, state.home)
     _complain(f"a defect in this program ({name}): the details are in {log}")
@@ -159,6 +187,31 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def stand_in() -> None:
+    """Give this process the standard streams that it was started without.
+
+    Else the next file that is opened, such as the signing log, would get the number of a stream,
+    and what anybody prints would be written into it.
+    """
+    names = ("stdin", "stdout", "stderr")
+    for number, name in enumerate(names):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115 - it stays
+            setattr(sys, name, stream)
+
+
 def main() -> NoReturn:
     """Run the command line of this process."""
-    sys.exit(invoke())
+    stand_in()
+    code = invoke()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        # Nobody reads on, or the disk is full: Python must not try again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or EXIT_BAD_INPUT
+    sys.exit(code)

@@ -91,11 +91,13 @@ class Signers:
 class Context:
     """Shared by the cores of one node.
 
-    ``now`` is unix time in seconds; ``links`` the peers with an established link; ``input`` what is
-    at hand. ``key`` is the epoch in force; ``epochs`` are all that this node knows, by number: an
-    old lock is judged by its own. ``drafts`` are epochs that may follow, ``keys`` what key
-    generations made, by slot; ``attempts`` says by whom each attempt is signed (F-19), and
-    ``named`` which holders a request to sign names (``holders_id``).
+    ``now`` is unix time in seconds, which may be set at any moment: only what peers must agree on
+    goes by it. ``steady`` is a clock that goes forward evenly, for every wait. ``links`` are the
+    peers with an established link; ``input`` is what is at hand. ``key`` is the epoch in force;
+    ``epochs`` are all that this node knows, by number: an old lock is judged by its own. ``drafts``
+    are epochs that may follow, ``keys`` what key generations made, by slot; ``attempts`` says by
+    whom each attempt is signed (F-19), and ``named`` which holders a request to sign names
+    (``holders_id``).
     ``boundary`` is whether the tick at hand is the first one of a round.
     """
 
@@ -115,6 +117,7 @@ class Context:
     input: Input | None = field(default=None, repr=False)
     boundary: bool = False
     _round_seen: int = -1
+    _steady: float | None = None
 
     def __attrs_post_init__(self) -> None:
         self.tables.me = self.me
@@ -194,6 +197,15 @@ class Context:
             self.attempts[event, attempt] = wanted
             return True
         return (known.epoch, known.quorum) == (epoch, quorum)
+
+    @property
+    def steady(self) -> float:
+        """Seconds on the clock that no one sets; where no shell tells it, the wall clock's."""
+        return self.now if self._steady is None else self._steady
+
+    def tell_time(self, now: float, steady: float | None) -> None:
+        """Take both clocks' readings, for the input that comes next; None: there is only one."""
+        self.now, self._steady = now, steady
 
     def round_number(self) -> int:
         """The number of the current round: the wall clock divided by the round period."""

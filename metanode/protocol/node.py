@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from metanode.chains.base import ChainUpdate, StakeVerdict, TxState
 from metanode.custody.ledger import Ledger
 from metanode.custody.types import Outpoint
@@ -18,6 +20,7 @@ from metanode.errors import Equivocation, Malformed, MetanodeError, PeerFault
 from metanode.identity import Identity
 from metanode.protocol import inputs
 from metanode.protocol.blame.book import Ban, BlameBook
+from metanode.protocol.clock import ClockWatch
 from metanode.protocol.context import Context, Settings
 from metanode.protocol.events.coordinator import Coordinators
 from metanode.protocol.events.event_book import EventBook
@@ -115,6 +118,7 @@ class NodeCore:
             ctx, book, self.votes, self.inbox, self.candidates, self.payouts, self.waiting,
             self.sessions,
         )
+        self.clock = ClockWatch(ctx)
         self.crawler = Crawler(ctx, self.peers)
         self.inquiry = Inquiry(
             ctx, book, self.votes, self.coordinators, self.inbox, self.crawler
@@ -189,10 +193,21 @@ class NodeCore:
             return bool(-back <= entry.message.attempt - now <= ahead)
         return True
 
-    def start(self, now: float, restored: Restored) -> None:
-        """Begin with what the store holds: sessions are lost, locks are not."""
+    def start(
+        self, now: float, restored: Restored, steady: float | None = None,
+        before: NodeCore | None = None,
+    ) -> None:
+        """Begin with what the store holds: sessions are lost, locks are not.
+
+        ``steady`` is the steady clock's reading; ``before`` the core that ran until the wall clock
+        went back.
+        """
         ctx = self.ctx
-        ctx.now = now
+        ctx.tell_time(now, steady)
+        if before is not None:
+            self.rounds.spoken |= before.rounds.spoken
+            self.clock = evolve(before.clock, ctx=ctx)
+        self.clock.begin(now, ctx.steady)
         for cell, values in restored.cells.items():
             for index, value in values.items():
                 ctx.tables.view.put(cell, index, value)
@@ -201,7 +216,7 @@ class NodeCore:
         shares = (*restored.keys, *restored.epochs)
         self.blames.restore(restored.blames, restored.bans, shares)
         self.requests.restore(restored.requests)
-        self.attendance.restore(now, restored.attested)
+        self.attendance.restore(ctx.steady, restored.attested)
         self.keygen.restore(restored.keys, restored.announcement)
         self.chain.restore(restored.signatures)
         self.handover.restore(restored.epochs, self.chain.successors())
@@ -212,6 +227,15 @@ class NodeCore:
             "node.started", node_id=ctx.me.hex(), has_key=ctx.key is not None,
             **periods(ctx.preset),
         )
+
+    def on_clock(self, now: float, steady: float) -> bool:
+        """Take both clocks' readings before an input: the wall's, and that which no one sets.
+
+        Returns whether the wall clock has gone back behind rounds that this node was in: then it
+        must begin anew from its disk, as after a crash, and with this node's ``rounds.spoken``.
+        """
+        self.ctx.tell_time(now, steady)
+        return self.clock.look(now, steady)
 
     def on_tick(self, now: float) -> None:
         """Move with the clock."""

@@ -62,7 +62,7 @@ class OperatorView:
             {"swap": swap.hex(), "state": state}
             for (_, swap), state in ctx.tables.view.entries("swap")
             if isinstance(swap, bytes)
-        ]
+        ][-SHOWN:]
         return {
             "node_id": ctx.me.hex(),
             "phase": ctx.state("peer"),
@@ -74,6 +74,7 @@ class OperatorView:
                 {**peer, **core.crawler.describe(bytes.fromhex(peer["node_id"]))}
                 for peer in core.peers.report()
             ],
+            "clock": {**core.clock.report(), "off_s": core.peers.health.off_s()},
             "health": core.peers.health.word(),
             "weight": core.crawler.report(),
             "key": None if key is None else _key(key, ctx.settings.hrp),
@@ -82,6 +83,7 @@ class OperatorView:
             "keygen": {"mode": ctx.settings.keygen, "until": ctx.settings.keygen_until,
                        "members": ctx.settings.members},
             "payouts": core.payouts.report(),
+            "payouts_made": len(core.payouts.payouts),
             "deposits": core.waiting.report(),
             "swaps": swaps,
             "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},

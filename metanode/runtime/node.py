@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,7 @@ from metanode.protocol.tables.effects import (
 from metanode.protocol.tables.runner import TransitionError
 from metanode.protocol.wire.envelope import seal
 from metanode.runtime.chain_follower import ChainFollower
+from metanode.runtime.clock import Clock, ClockWentBack
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.owner import Owner
@@ -57,13 +58,13 @@ from metanode.runtime.net.names import loopback_fault, resolve_own
 from metanode.runtime.net.peer_store import PeerStore
 from metanode.runtime.operator.admin import AdminServer
 from metanode.runtime.operator.desk import Desk
-from metanode.runtime.operator.logs import logger, set_up_logs
+from metanode.runtime.operator.logs import LOGS_KEPT, RotatingLog, logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
 from metanode.runtime.operator.peers import PeersDesk
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
-from metanode.runtime.store.trace import TraceWriter
+from metanode.runtime.store.trace import MAX_FILE_BYTES, TraceWriter
 from metanode.runtime.turns import Input, InputQueue, flushes
 from spec.trace_format import STARTED
 
@@ -76,7 +77,8 @@ class NodeShell:
     config: Config
     identity: Identity
     passphrase: Passphrase = field(repr=False)
-    clock: Callable[[], float] = time.time
+    clock: Clock = field(factory=Clock)
+    before: NodeCore | None = None
     core: NodeCore = field(init=False)
     disk: Disk = field(init=False)
     index: ChainIndex = field(init=False)
@@ -98,12 +100,17 @@ class NodeShell:
     def __attrs_post_init__(self) -> None:
         self.log = logger(node=self.identity.node_id.hex()[:10])
         self.core = NodeCore(settings_of(self.config), self.identity, os.urandom)
-        self.disk = open_disk(
-            self.home, self.config, self.identity, self.passphrase, self.core.codec
-        )
         owner = Owner(self.config.network_id(), self.identity.node_id)
-        self.index = ChainIndex(self.home.chain_index, owner)
-        self.trace = TraceWriter(self.home.trace)
+        with ExitStack() as undo:
+            undo.callback(self._inputs.close)
+            self.disk = open_disk(
+                self.home, self.config, self.identity, self.passphrase, self.core.codec
+            )
+            undo.callback(self.disk.close)
+            self.index = ChainIndex(self.home.chain_index, owner)
+            kept = max(2, (self.config.node.trace_mib << 20) // MAX_FILE_BYTES)
+            self.trace = TraceWriter(self.home.trace, kept_files=kept)
+            undo.pop_all()
 
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
@@ -111,11 +118,12 @@ class NodeShell:
             BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self.index,
             self._inputs.put, self.log, self.config.chain.birth_height, self.config.stake.minimum,
         )
-        self._started = self.clock()
+        self._started = self.clock.steady()
         restored = self.disk.load()
         # A trace that begins later than the store says so: its reader must know what it misses.
         self._resumed = self.trace.end.seq == 0 and any(restored.cells.values())
-        self.core.start(self._started, restored)
+        self.core.start(self.clock(), restored, self.clock.steady(), self.before)
+        self.before = None
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_network(tasks)
@@ -181,8 +189,12 @@ class NodeShell:
 
     def _hand_over(self, entry: Input) -> Effects:
         """Do an input to the core and return its effects; what must not be is told and refused."""
+        now = self.clock()
+        if self.core.on_clock(now, self.clock.steady()):
+            self._say_notes()
+            raise ClockWentBack
         try:
-            entry(self.clock())
+            entry(now)
         except Malformed as fault:
             self.metrics.refused_frame("malformed")
             self._tell("peer.malformed", fault)
@@ -196,9 +208,15 @@ class NodeShell:
             self._tell("peer.fault", fault)
         return self.core.take()
 
+    def _say_notes(self) -> None:
+        """Say what the core has to say before it is given up."""
+        for request in self.core.take().requests:
+            if isinstance(request, Note):
+                self._note(request.event, request.fields)
+
     def _tell(self, event: str, fault: PeerFault) -> None:
         """Write a peer's fault into the log, unless it has many."""
-        if self.conduct.is_told(b"".join(fault.culprits()), self.clock()):
+        if self.conduct.is_told(b"".join(fault.culprits()), self.clock.steady()):
             self.log.warning(event, reason=str(fault), culprits=_ids(fault))
 
     def _input_now(self, entry: Input) -> None:
@@ -340,7 +358,7 @@ class NodeShell:
         return {
             **self.core.report(),
             "port": self.port,
-            "uptime_s": round(self.clock() - self._started),
+            "uptime_s": round(self.clock.steady() - self._started),
             "chain_fault": self.chain.fault,
             "frames_in": statistics.frames_received,
             "frames_out": statistics.frames_sent,
@@ -360,21 +378,34 @@ class NodeShell:
 
 
 async def _run(home: Home, config: Config, identity: Identity, passphrase: Passphrase) -> None:
-    shell = NodeShell(home, config, identity, passphrase)
+    clock, before, again = Clock(), None, True
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        while again:
+            shell = NodeShell(home, config, identity, passphrase, clock, before)
+            again = await _run_shell(shell, signals)
+            before = shell.core
+
+
+async def _run_shell(shell: NodeShell, signals: AsyncIterator[signal.Signals]) -> bool:
+    """Run a node until a signal; returns whether its clock went back, so that it begins anew."""
+    went_back = False
     try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with rpc_client(home, config) as rpc, anyio.create_task_group() as tasks:
-                tasks.start_soon(shell.run, rpc)
-                async for _ in signals:
-                    tasks.cancel_scope.cancel()
-                    break
+        async with rpc_client(shell.home, shell.config) as rpc, anyio.create_task_group() as tasks:
+            tasks.start_soon(shell.run, rpc)
+            async for _ in signals:
+                tasks.cancel_scope.cancel()
+                break
+    except* ClockWentBack:
+        went_back = True
     finally:
         shell.close()
+    return went_back
 
 
 def run_node(home: Home, config: Config, passphrase: Passphrase) -> int:
     """Run the node of a home until SIGINT or SIGTERM; return the exit code."""
-    with ProcessLock(home.lock), open(home.log, "a", encoding="utf-8", buffering=1) as stream:
+    log_bytes = (config.node.log_mib << 20) // (LOGS_KEPT + 1)
+    with ProcessLock(home.lock), RotatingLog(home.log, log_bytes) as stream:
         set_up_logs(stream, as_json=True)
         identity = load_identity(home.identity, passphrase)
         anyio.run(_run, home, config, identity, passphrase, backend="trio")

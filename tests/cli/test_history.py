@@ -95,5 +95,11 @@ def test_refusals(home: Home, run: Run, tmp_path: Path) -> None:
     refused(run("history", "export", "--home", home.path, "--to", source), "never overwritten")
     assert source.read_text() == "{}"
     home.signing_log.unlink()
-    refused(run("history", "import", "--home", home.path, source), "signing log missing")
+    source.write_text(own(home, json.dumps(history(event({5: D1})))))
+    refused(
+        run("history", "import", "--home", home.path, source), "does not make the signing log whole"
+    )
     assert not home.signing_log.exists()
+    refused(
+        run("history", "export", "--home", home.path, "--to", tmp_path / "x"), "signing log missing"
+    )

@@ -184,7 +184,7 @@ def give_lock(sim: Simulation, number: int, candidate: m.LockedCandidate) -> Non
     core, certificate = sim.core(number), candidate.certificate
     index = (core.ctx.me, certificate.event)
     core.book.create(certificate.event, "payout")
-    core.book.locked[certificate.event] = candidate
+    core.book.hold(certificate.event, candidate)
     disk, view = sim.nodes[number].disk, core.ctx.tables.view
     for cell, value in (("lock", certificate.digest), ("lock_attempt", certificate.attempt)):
         view.put(cell, index, value)

@@ -49,6 +49,11 @@ class Surroundings:
     links: set[bytes] = Factory(set)
     asked: list[Any] = Factory(list)
 
+    @property
+    def steady(self) -> float:
+        """The clock for waits; nobody sets the other one here."""
+        return self.now
+
     def round_number(self) -> int:
         """Return the round of the clock."""
         return int(self.now // self.preset.round_period_s)

@@ -166,8 +166,11 @@ class Simulation(Clockwork):
         """Return the number of a node."""
         return self._by_id[node_id]
 
-    def start(self, number: int) -> None:
-        """Start a node from its disk and link it with all that run."""
+    def start(self, number: int, before: NodeCore | None = None) -> None:
+        """Start a node from its disk and link it with all that run.
+
+        ``before`` is its core if it is the same process, whose clock went back.
+        """
         node = self.nodes[number]
         if node.core is not None:
             return
@@ -175,7 +178,7 @@ class Simulation(Clockwork):
         random_octets = random.Random(f"node {number}, start {node.starts}, {self.seed}").randbytes
         node.core = NodeCore(node.settings, node.identity, random_octets)
         node.chain.watching = False
-        node.core.start(self._clock(node), node.disk.load())
+        node.core.start(self._clock(node), node.disk.load(), self.now, before)
         self._carry_out(node, node.core.take())
         for other in self.running():
             if other is not node and frozenset((number, other.number)) not in self.cut:
@@ -241,7 +244,7 @@ class Simulation(Clockwork):
     # --- inside ---
 
     def _clock(self, node: Node) -> float:
-        return self.now + node.offset
+        return self.now + node.offset if node.frozen is None else node.frozen
 
     def _every(self, node: Node, start: int, period: float, action: Callable[[], None]) -> None:
         def again() -> None:
@@ -255,6 +258,11 @@ class Simulation(Clockwork):
         """Hand one input to a core and carry out what comes of it, like the real shell."""
         core = node.core
         if core is None:
+            return
+        if core.on_clock(self._clock(node), self.now):
+            self._carry_out(node, core.take())
+            self.crash(node.number)
+            self.start(node.number, core)
             return
         try:
             entry(core, self._clock(node))

@@ -97,6 +97,7 @@ class Node:
     disk: FakeDisk
     chain: ChainClient
     offset: float = 0.0
+    frozen: float | None = None
     core: NodeCore | None = None
     watcher: Callable[[Effects], None] = field(default=lambda effects: None)
     starts: int = 0

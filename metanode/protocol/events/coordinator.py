@@ -197,7 +197,7 @@ class Coordinators:
         ctx = self.ctx
         self.votes.voting(task.vote)
         if ctx.tries("event.Setup", **task.about) and ctx.tries("session.Ack", **task.about):
-            self._voted[task.event, task.attempt] = ctx.now
+            self._voted[task.event, task.attempt] = ctx.steady
         else:
             self._refuse(task)
 
@@ -222,7 +222,7 @@ class Coordinators:
         ctx = self.ctx
         voters = set(self.votes.voters(task.vote))
         grace = ctx.preset.convene_share * ctx.preset.round_period_s
-        patient = ctx.now < self._voted[task.event, task.attempt] + grace
+        patient = ctx.steady < self._voted[task.event, task.attempt] + grace
         if patient and not ctx.links & set(task.members) <= voters:
             return None
         return self.votes.certificate(task.vote, task.votes_needed, self._order(task))

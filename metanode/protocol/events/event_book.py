@@ -44,6 +44,8 @@ class EventBook:
     locked: dict[bytes, LockedCandidate] = field(factory=dict)
     found: dict[bytes, SignatureFound] = field(factory=dict)
     deadlines: dict[bytes, float] = field(factory=dict)
+    unfinished: dict[bytes, None] = field(factory=dict)
+    """The events of locks that were not finished when they were last looked at."""
     _locking: dict[bytes, LockedCandidate | TakenOver] = field(factory=dict)
     _taking: dict[bytes, SignatureFound] = field(factory=dict)
 
@@ -86,7 +88,7 @@ class EventBook:
     @attachment("lock")
     def lock(self, p: bytes, e: bytes) -> LockedCandidate | TakenOver:
         locking = self._locking[e]
-        self.locked[e] = locking.candidate if isinstance(locking, TakenOver) else locking
+        self.hold(e, locking.candidate if isinstance(locking, TakenOver) else locking)
         return locking
 
     # --- events ---
@@ -134,6 +136,21 @@ class EventBook:
         """Put the document and certificate at hand of a lock that a row is about to write."""
         self._locking[candidate.certificate.event] = candidate
 
+    def hold(self, event: bytes, candidate: LockedCandidate) -> None:
+        """Keep a lock that is on disk."""
+        self.locked[event] = candidate
+        self.unfinished.setdefault(event)
+
+    def open_locks(self) -> Mapping[bytes, LockedCandidate]:
+        """Return the locks of events that are not finished, the oldest first.
+
+        What is finished stays so, and is not looked at again: a tick costs no more for each payout
+        that was ever made.
+        """
+        for event in [event for event in self.unfinished if self.status(event) in FINISHED]:
+            del self.unfinished[event]
+        return {event: self.locked[event] for event in self.unfinished}
+
     def lock_of(self, event: bytes) -> LockedCandidate | None:
         """Return the lock of an event, to be shown."""
         return self.locked.get(event)
@@ -159,7 +176,7 @@ class EventBook:
         for lock in locks:
             certificate = lock.certificate
             event, number = certificate.event, certificate.key_epoch
-            self.locked[event] = lock
+            self.hold(event, lock)
             kind = self.purposes.kind_of(event, lock.document, certificate.attempt)
             self.know(event, kind or UNKNOWN)
             if (quorum := self.ctx.quorum_of(number)) is not None:

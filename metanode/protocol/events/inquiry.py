@@ -93,7 +93,7 @@ class Inquiry:
     def _question(self, peer: bytes, pairs: Mapping[Pair, Vote | None]) -> ConfirmReq:
         nonce = self.ctx.entropy(HASH_OCTETS)
         kept = dict(list(pairs.items())[:CONFIRMS_ASKED])
-        self._questions[nonce] = Question(peer, self.ctx.now, kept)
+        self._questions[nonce] = Question(peer, self.ctx.steady, kept)
         self.crawler.asked(peer)
         return ConfirmReq(nonce, tuple(EventDigest(*pair) for pair in kept))
 
@@ -102,12 +102,12 @@ class Inquiry:
         ctx = self.ctx
         patience = ctx.preset.confirm_share * ctx.preset.round_period_s
         lacking = [(task, peers) for task, peers in self._lacking() if peers]
-        since = {(task.event, task.attempt): ctx.now for task, _ in lacking}
+        since = {(task.event, task.attempt): ctx.steady for task, _ in lacking}
         self._since = since | {key: at for key, at in self._since.items() if key in since}
         for task, peers in lacking:
             key = task.event, task.attempt
-            if ctx.now - self._since[key] >= patience:
-                self._since[key] = ctx.now
+            if ctx.steady - self._since[key] >= patience:
+                self._since[key] = ctx.steady
                 yield task.vote, peers
 
     def _lacking(self) -> Iterator[tuple[Task, Iterable[bytes]]]:
@@ -141,9 +141,10 @@ class Inquiry:
             return
         self._answers.clear()
         # An answer of a busy peer may come late: that is no fault (F-09).
-        limit = ctx.now - max(ctx.preset.crawl_patience_s, ctx.preset.peer_forget_s)
+        limit = ctx.steady - max(ctx.preset.crawl_patience_s, ctx.preset.peer_forget_s)
         self._questions = {n: asked for n, asked in self._questions.items() if asked.at > limit}
-        tried = self._tried | {e: lock.certificate.digest for e, lock in self.book.locked.items()}
+        locked = self.book.open_locks().items()
+        tried = self._tried | {event: lock.certificate.digest for event, lock in locked}
         missing = [
             (event, digest) for event, digest in sorted(tried.items())
             if self.book.status(event) not in FINISHED

@@ -89,7 +89,7 @@ class Sessions:
         """Return what has become of a run, its results aside."""
         if run.abort is not None or self._banned_in(run):
             return FAULTY
-        idle = run.active < self.ctx.now - self.ctx.preset.session_idle_s
+        idle = run.active < self.ctx.steady - self.ctx.preset.session_idle_s
         return SILENT if idle or self._is_late(run.event, run.attempt) else GOING
 
     def _banned_in(self, run: Run) -> bool:
@@ -133,7 +133,7 @@ class Sessions:
         first message leaves.
         """
         ctx = self.ctx
-        run.active = run.started = ctx.now
+        run.active = run.started = ctx.steady
         self._runs[run.instance] = run
         if self._fate(run) != GOING:
             return
@@ -208,7 +208,7 @@ class Sessions:
             out = lane.receive(
                 Message(lane.session_id, heard.stage, party, recipient, heard.payload)
             )
-            run.active = self.ctx.now
+            run.active = self.ctx.steady
             run.out = self._wrap(run, Step, heard.lane, out)
             if run.out:
                 self.ctx.tries("session.Step", e=run.event, a=run.attempt, i=run.instance)
@@ -261,7 +261,7 @@ class Sessions:
             if not self.ctx.tries("session.Finish", e=run.event, a=run.attempt, d=run.digest):
                 continue
             self._close(run)
-            seconds = round(self.ctx.now - run.started, 3)
+            seconds = round(self.ctx.steady - run.started, 3)
             self.ctx.note(
                 "session.finished", purpose=run.purpose, attempt=run.attempt, seconds=seconds
             )

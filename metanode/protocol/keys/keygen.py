@@ -394,9 +394,9 @@ class Keygen(Purpose):
         peer = entry.sender
         if key is None or self.announcement is None or peer not in key.roster:
             return
-        recently = ctx.now - self._told.get(peer, 0.0) < ctx.preset.stake_query_s
+        recently = ctx.steady - self._told.get(peer, 0.0) < ctx.preset.stake_query_s
         if entry.message.key_epoch == 0 and not recently:
-            self._told[peer] = ctx.now
+            self._told[peer] = ctx.steady
             ctx.tries("keygen.Announce", to=peer, k=self.announcement.key)
 
     def restore(self, keys: Sequence[KeyEpoch], announcement: KeyLocked | None) -> None:

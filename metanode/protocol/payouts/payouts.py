@@ -7,6 +7,7 @@ made of that again after a start.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from attrs import define, field
@@ -35,6 +36,8 @@ from spec.messages import Certificate, Ping, SignatureFound
 
 TO_SEND = ("SIGNED", "REFUSED", "REORGED")
 OPEN = (*TO_SEND, "BROADCAST")
+PAYOUTS_SHOWN = 200
+"""Payouts of a list that are over; those that are not are all shown."""
 LOOKED_UP_AT_ONCE = 4
 """So many open payouts are looked up in each period; of more, each is looked up less often."""
 TOLD_AGAIN = 4
@@ -268,7 +271,7 @@ class Payouts(Purpose):
             payout.since, payout.pause, payout.send_at = None, 0.0, 0.0
             ctx.note("payout.outbid", txid=payout.sent.txid.hex(), version=payout.version)
         ctx.tries("payout.Dropped", e=event)
-        if self._state(event) in TO_SEND and payout.send_at <= ctx.now:
+        if self._state(event) in TO_SEND and payout.send_at <= ctx.steady:
             self._broadcast(payout)
         if ctx.tries("payout.Final", e=event):
             self.windows.signed.pop(event, None)
@@ -339,18 +342,18 @@ class Payouts(Purpose):
         signed = [self.payouts[event] for event in self.windows.signed if event in self.payouts]
         period = self.ctx.preset.payout_query_s * (1 + len(signed) // LOOKED_UP_AT_ONCE)
         for payout in signed:
-            if payout.looked_up + period > self.ctx.now:
+            if payout.looked_up + period > self.ctx.steady:
                 continue
             document = payout.document
             if self._state(document.event) in OPEN or not self.windows.is_dead(document):
-                payout.looked_up = self.ctx.now
+                payout.looked_up = self.ctx.steady
                 self.ctx.ask(LookUp(document.event, document.txids[::-1]))
 
     def _broadcast(self, payout: Payout) -> None:
         """Send a payout; each time that it comes to nothing, the pause before the next doubles."""
         preset, document = self.ctx.preset, payout.document
         payout.pause = min(max(2 * payout.pause, preset.payout_query_s), preset.payout_resend_s)
-        payout.send_at = self.ctx.now + payout.pause
+        payout.send_at = self.ctx.steady + payout.pause
         sent = payout.sent
         self.ctx.ask(Broadcast(document.event, sent.txid, sent.raw, document.txids[::-1]))
 
@@ -406,7 +409,8 @@ class Payouts(Purpose):
         return self.ctx.state("payout", event)
 
     def report(self) -> list[dict[str, Any]]:
-        """Return the payouts of this node for the operator, the newest last."""
+        """Return the open payouts of this node and the newest others, the newest last."""
+        newest = {*self.windows.signed, *islice(reversed(self.payouts), PAYOUTS_SHOWN)}
         return [
             {
                 "event": event.hex(),
@@ -422,6 +426,7 @@ class Payouts(Purpose):
                 "reason": payout.reason,
             }
             for event, payout in self.payouts.items()
+            if event in newest
         ]
 
 

@@ -94,7 +94,7 @@ class Windows:
         """
         kept = [
             candidate
-            for event, candidate in self.book.locked.items()
+            for event, candidate in self.book.open_locks().items()
             if self.book.kind(event) == "payout"
             and self.book.status(event) in ("PENDING", "IN_PROGRESS", "FAILED")
         ]
@@ -105,7 +105,8 @@ class Windows:
         """Return what is locked and may still be signed, the newest lock first: what this node is
         locked on, and what others show.
         """
-        mine = (c for event, c in self.book.locked.items() if self.book.kind(event) == "payout")
+        own = self.book.open_locks().items()
+        mine = (candidate for event, candidate in own if self.book.kind(event) == "payout")
         newest = sorted([*mine, *shown], key=lambda c: c.certificate.attempt, reverse=True)
         for candidate in newest:
             document = self._locked(candidate)

@@ -33,11 +33,11 @@ class Crawler:
         A question that has stood for too long is unanswered: its peer is online no more.
         """
         ctx, preset = self.ctx, self.ctx.preset
-        if ctx.now < self._next <= ctx.now + preset.crawl_slow_s:
+        if ctx.steady < self._next <= ctx.steady + preset.crawl_slow_s:
             return []
         is_known = self.known_share() >= preset.weight_known_share
-        self._next = ctx.now + (preset.crawl_slow_s if is_known else preset.crawl_fast_s)
-        old = ctx.now - preset.crawl_patience_s
+        self._next = ctx.steady + (preset.crawl_slow_s if is_known else preset.crawl_fast_s)
+        old = ctx.steady - preset.crawl_patience_s
         silent = {peer for peer, at in self._asked.items() if at <= old}
         gone = {peer for peer in (*self._asked, *self._answered) if peer not in ctx.links}
         for peer in silent | gone:
@@ -50,12 +50,12 @@ class Crawler:
 
     def asked(self, peer: bytes) -> None:
         """Note a question; the oldest that is not answered counts."""
-        self._asked.setdefault(peer, self.ctx.now)
+        self._asked.setdefault(peer, self.ctx.steady)
 
     def answered(self, peer: bytes) -> None:
         """Note an answer that was bound to its question."""
         self._asked.pop(peer, None)
-        self._answered[peer] = self.ctx.now
+        self._answered[peer] = self.ctx.steady
 
     # --- what follows from it ---
 

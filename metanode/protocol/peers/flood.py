@@ -102,7 +102,7 @@ class Flood:
         """Return whether what a peer passes on is worth the check of its signature."""
         ctx, preset, number = self.ctx, self.ctx.preset, self.ctx.round_number()
         signer = envelope.sender
-        if signer == ctx.me or self.seen.has(envelope.digest(), ctx.now):
+        if signer == ctx.me or self.seen.has(envelope.digest(), ctx.steady):
             return False
         if self._wasted.over(number, relayer, preset.flood_wasted):
             return False
@@ -118,7 +118,7 @@ class Flood:
         """Pass a message on that this node has taken in, if it is one of those and was news."""
         if entry.kind not in PASSED_ON:
             return
-        self.seen.note(entry.envelope.digest(), self.ctx.now)
+        self.seen.note(entry.envelope.digest(), self.ctx.steady)
         if not (counted and self._is_news(entry)):
             if entry.via is not None:
                 self._wasted.add(self.ctx.round_number(), entry.via)

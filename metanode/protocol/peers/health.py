@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from attrs import define, field
 
 from metanode.protocol.context import Context
@@ -17,12 +19,17 @@ class Health:
     ctx: Context
     chain_away: bool = False
     disk_free: int | None = None
-    _off: dict[bytes, bool] = field(factory=dict)
+    _off: dict[bytes, float] = field(factory=dict)
+    _said_off: bool = False
 
     def compare(self, peer: bytes, said: float) -> None:
         """Note whether a peer has another time, also if its ping is refused for that."""
-        if peer in self.ctx.links:
-            self._off[peer] = abs(said - self.ctx.now) > self.ctx.preset.clock_skew_s
+        if peer not in self.ctx.links:
+            return
+        self._off[peer] = self.ctx.now - said
+        if self.is_clock_off() != self._said_off:
+            self._said_off = not self._said_off
+            self.ctx.note("clock.off" if self._said_off else "clock.agrees", off_s=self.off_s())
 
     def word(self) -> str:
         """Return one of ``spec.messages.HEALTH``."""
@@ -41,4 +48,9 @@ class Health:
         cannot make a node believe it.
         """
         self._off = {peer: off for peer, off in self._off.items() if peer in self.ctx.links}
-        return 2 * sum(self._off.values()) > max(len(self._off), 2)
+        far = sum(abs(off) > self.ctx.preset.clock_skew_s for off in self._off.values())
+        return 2 * far > max(len(self._off), 2)
+
+    def off_s(self) -> float | None:
+        """Return how far this node's clock is ahead of the middle one of its linked peers'."""
+        return round(median(self._off.values()), 1) if self._off else None

@@ -91,7 +91,7 @@ class PeerList:
     @fact
     def pings_missed(self, p: bytes, q: bytes) -> bool:
         heard = self.heard.get(q)
-        return heard is not None and self.ctx.now - heard.at > self.patience(q)
+        return heard is not None and self.ctx.steady - heard.at > self.patience(q)
 
     # --- what is said ---
 
@@ -140,7 +140,7 @@ class PeerList:
     def _note_presence(self, sender: bytes, ping: Ping) -> None:
         stake = outpoint_of(ping.stake)
         self.presence.pop(sender, None)
-        self.presence[sender] = (self.ctx.now, stake)
+        self.presence[sender] = (self.ctx.steady, stake)
         if len(self.presence) > PRESENCE_KEPT:
             del self.presence[next(iter(self.presence))]
         if self.blocks.is_blocked(sender):
@@ -155,8 +155,8 @@ class PeerList:
     @handles("ping_sent")
     def on_ping_due(self) -> None:
         ctx = self.ctx
-        if ctx.now - self._last >= ctx.preset.ping_period_s:
-            self._last = ctx.now
+        if ctx.steady - self._last >= ctx.preset.ping_period_s:
+            self._last = ctx.steady
             ctx.fire("peer.Ping")
 
     @handles("ping_taken")
@@ -177,13 +177,13 @@ class PeerList:
         heard = self.heard.get(peer)
         if heard is None or heard.stake != stake:
             heard = self.heard[peer] = Heard(0, 0.0, stake, "")
-        heard.sequence, heard.at, heard.phase = ping.sequence, ctx.now, ping.phase
+        heard.sequence, heard.at, heard.phase = ping.sequence, ctx.steady, ping.phase
         heard.relayed = isinstance(ctx.input, Received) and ctx.input.via is not None
         heard.health = ping.health
         self._note_presence(peer, ping)
         in_question = self._listing(peer) == "checking"
-        if in_question and ctx.now - heard.asked >= ctx.preset.stake_query_s:
-            heard.asked = ctx.now
+        if in_question and ctx.steady - heard.asked >= ctx.preset.stake_query_s:
+            heard.asked = ctx.steady
             ctx.ask(CheckStake(peer, stake))
 
     @handles("silence")
@@ -239,9 +239,13 @@ class PeerList:
         return answer if self.heard[answer.peer].stake == answer.stake else None
 
     def _is_fresh(self, sender: bytes, ping: Ping) -> bool:
-        heard, now = self.heard.get(sender), self.ctx.now
-        newer = heard is None or ping.sequence > heard.sequence
-        return newer and abs(ping.time_ms / 1000 - now) <= self.ctx.preset.clock_skew_s
+        heard, now, skew = self.heard.get(sender), self.ctx.now, self.ctx.preset.clock_skew_s
+        # A number is drawn from a clock: one of the future is of a clock that was wrong, and says
+        # nothing about what a peer sends that was set right and started again.
+        newer = heard is None or ping.sequence > heard.sequence or (
+            heard.sequence > (now + skew) * 1000
+        )
+        return newer and abs(ping.time_ms / 1000 - now) <= skew
 
     def _proof_holds(self, sender: bytes, ping: Ping) -> bool:
         current = self.ctx.key
@@ -322,7 +326,7 @@ class PeerList:
                 "health": heard.health,
                 "standing": self.blocks.standing(peer),
                 "stake": str(heard.stake),
-                "last_ping_s": round(self.ctx.now - heard.at, 1),
+                "last_ping_s": round(self.ctx.steady - heard.at, 1),
                 "linked": peer in self.ctx.links,
                 "self": peer == self.ctx.me,
             }

@@ -77,9 +77,9 @@ class Stakes:
         """Ask for stakes that this node does not know yet, each now and then."""
         ctx, book = self.ctx, self.ledger().stakes
         for peer, stake in wanted:
-            due = ctx.now - self._asked.get(stake, 0.0) >= ctx.preset.stake_query_s
+            due = ctx.steady - self._asked.get(stake, 0.0) >= ctx.preset.stake_query_s
             if due and book.get(stake) is None:
-                self._asked[stake] = ctx.now
+                self._asked[stake] = ctx.steady
                 ctx.ask(CheckStake(peer, stake))
 
     def look(self) -> None:
@@ -88,7 +88,7 @@ class Stakes:
         if not ctx.boundary or ctx.key is None or ledger.tip is None:
             return
         members = ctx.key.members
-        self._asked = {o: at for o, at in self._asked.items() if ctx.now - at < 3600}
+        self._asked = {o: at for o, at in self._asked.items() if ctx.steady - at < 3600}
         self.ask((member.node_id, member.stake) for member in members)
         kept = [member.stake for member in members]
         ledger.stakes.forget(kept, ledger.blocks[0].height)

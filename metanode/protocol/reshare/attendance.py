@@ -67,7 +67,7 @@ class Attendances:
         """Yield the peers without a share whose stake is good, and who pinged a moment ago."""
         ctx, settled = self.ctx, self.stakes.settled()
         for peer, (at, stake) in self.peers.presence.items():
-            silent = ctx.now - at > self.peers.patience(peer)
+            silent = ctx.steady - at > self.peers.patience(peer)
             if silent or ctx.key is None or peer in ctx.key.roster:
                 continue
             member = self.stakes.member_at(peer, stake, settled)
@@ -89,7 +89,7 @@ class Attendances:
         return tuple(found[:ATTENDANCE_LIMIT])
 
     def _nights(self, peer: bytes, night: int) -> int:
-        period, now = self.ctx.preset.regroup_period_s, self.ctx.now
+        period, now = self.ctx.preset.regroup_period_s, self.ctx.steady
         if peer in self.peers.presence:
             return int((now - self.peers.presence[peer][0]) // period)
         before = max((n for n in self._own if n < night), default=None)

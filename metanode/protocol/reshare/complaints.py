@@ -70,10 +70,10 @@ class Complaints:
         run = self._run(h)
         if run is None or q not in run.waiting_for:
             return False
-        stage, since = self._waits.get(run.instance, ("", self.ctx.now))
+        stage, since = self._waits.get(run.instance, ("", self.ctx.steady))
         preset = self.ctx.preset
         patience = preset.complaint_share * preset.round_period_s * preset.attempt_rounds
-        return stage == run.lanes[0].state and self.ctx.now - since >= patience
+        return stage == run.lanes[0].state and self.ctx.steady - since >= patience
 
     @fact
     def part_sent(self, p: bytes, q: bytes, h: int) -> bool:
@@ -134,12 +134,12 @@ class Complaints:
         for run in runs.values():
             state = run.lanes[0].state
             if self._waits.get(run.instance, ("", 0.0))[0] != state:
-                self._waits[run.instance] = (state, ctx.now)
+                self._waits[run.instance] = (state, ctx.steady)
         due = [(run, accused) for run in runs.values() for accused in run.waiting_for]
         for run, accused in ctx.each(due):
             about = About(run.attempt, run.instance, _stage(run), me, accused)
             if about not in self._made and ctx.tries("regroup.Complain", h=run.attempt, q=accused):
-                self._made[about] = ctx.now
+                self._made[about] = ctx.steady
                 ctx.note("dealing.complained", epoch=run.attempt, of=accused.hex()[:16])
 
     @admits("complaint")
@@ -148,7 +148,7 @@ class Complaints:
         about = About(word.epoch, word.instance, word.stage, sender, word.accused)
         if not self._is_now(word.epoch) or sender == word.accused or self._is_full(sender):
             return False
-        self._made.setdefault(about, self.ctx.now)
+        self._made.setdefault(about, self.ctx.steady)
         if word.certificate is not None:
             self.coordinators.take_shown(sender, word.certificate)
         return True

@@ -279,10 +279,10 @@ class Handover(Purpose):
         if key is None or not isinstance(entry, Received) or not isinstance(entry.message, Ping):
             return None
         number, (before, told) = entry.message.key_epoch, self._told.get(entry.sender, (0.0, None))
-        patient = ctx.now - before < ctx.preset.stake_query_s and told is not entry
+        patient = ctx.steady - before < ctx.preset.stake_query_s and told is not entry
         if number >= key.number or patient:
             return None
-        self._told[entry.sender] = (ctx.now, entry)
+        self._told[entry.sender] = (ctx.steady, entry)
         return entry.sender, number
 
     def _event_after(self, key: KeyEpoch) -> bytes:

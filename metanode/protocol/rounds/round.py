@@ -6,7 +6,7 @@ waits before a deadline only so that more peers are in time (F-12).
 
 from __future__ import annotations
 
-from attrs import define
+from attrs import define, field
 
 from metanode.protocol.context import Context, outpoint_ref
 from metanode.protocol.events.event_book import EventBook
@@ -35,6 +35,8 @@ ENDS = {
     "Signing": "signing_share",
 }
 """The phases of a round, and at which share of it each of them ends."""
+SPOKEN_KEPT = 64
+"""Rounds that are remembered after a step of the clock; only the next few can matter."""
 
 
 @define
@@ -50,6 +52,8 @@ class Rounds:
     waiting: Waiting
     sessions: Sessions
     began_in: int = 0
+    spoken: set[int] = field(factory=set)
+    """The newest rounds in which this node has spoken, also before the wall clock went back."""
 
     def __attrs_post_init__(self) -> None:
         self.ctx.tables.bind(self)
@@ -62,7 +66,9 @@ class Rounds:
 
     @fact
     def began_in_round(self, p: bytes, r: int) -> bool:
-        return r <= self.began_in
+        # A round that peers may have heard of ahead of time, before the clock was set back.
+        ahead = self.began_in + self.ctx.preset.rounds_buffered
+        return r <= self.began_in or (r <= ahead and r in self.spoken)
 
     @fact
     def transfer_eligible(self, p: bytes) -> bool:
@@ -149,8 +155,10 @@ class Rounds:
         if self.phase() != "Idle" or ctx.round_share() >= ctx.preset.offer_share:
             return
         number = ctx.round_number()
-        if ctx.me not in self.inbox.book(number).offers:
-            ctx.tries("peer.Offer", r=number)
+        if ctx.me not in self.inbox.book(number).offers and ctx.tries("peer.Offer", r=number):
+            self.spoken.add(number)
+            if len(self.spoken) > SPOKEN_KEPT:
+                self.spoken.discard(min(self.spoken))
 
     @handles("round_proposed")
     def propose(self) -> None:
@@ -197,6 +205,10 @@ class Rounds:
         if chosen is None or ctx.tries("peer.SetElsewhere", r=number) or book.document is None:
             return
         event, digest = book.document.event, book.document.digest
+        if ctx.tables.view.get("voted", ctx.me, event, number) is not None:
+            # The clock was set back: with other members, the same vote would be a second one.
+            ctx.note("round.not_yet", event_name="SetFound", reason="voted in this round before")
+            return
         book.task = task = Task(
             purpose=self.payouts.kind, event=event, attempt=number, key_epoch=ctx.epoch.number,
             document=book.document.encode(), digest=digest, members=tuple(sorted(chosen)),

@@ -139,6 +139,8 @@ class NodeSection:
     peers: tuple[Endpoint, ...] = field(default=(), validator=_at_most(MAX_PEERS, "peers"))
     passphrase_file: str | None = None
     joins: str | None = field(default=None, validator=_optional_key)
+    trace_mib: int = field(default=1024, validator=_between(128, 1 << 20, "MiB"))
+    log_mib: int = field(default=64, validator=_between(4, 1 << 14, "MiB"))
 
 
 @frozen(kw_only=True)

@@ -54,6 +54,8 @@ KEYS = {
     "node.peers": 'endpoints dialled first, e.g. ["10.0.0.1:7000"]; one is enough to find the rest',
     "node.passphrase_file": "file (mode 0600) with the passphrase; without it `run` asks",
     "node.joins": "public key (hex) of a network that exists already; absent: found a new one",
+    "node.trace_mib": "so much of the trace is kept, MiB; older files are sealed and removed",
+    "node.log_mib": "so much of the log is kept, MiB",
     "stake.outpoint": 'the stake, "txid:index": unspent, paid to this node, at least 72 h old',
     "stake.minimum": "[shared] least amount of a stake, base units",
     "chain.kind": '[shared] "bitcoin": a daemon with Bitcoin Core\'s JSON-RPC',

@@ -7,6 +7,7 @@
     keyshares/            one sealed file per key and epoch
     signing_log.sqlite    votes, locks, releases: NEVER restore an old copy over a newer one
     events.sqlite         every other disk cell of the protocol tables
+    history.mark          how far both have come: a start compares
     chain_index.sqlite    custody's coins and blocks (can be lost: scanned again)
     peers.cbor            known endpoints (can be lost)
     trace/                every transition, one JSON line each, chained by hash
@@ -17,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from metanode.errors import UserError
-from metanode.runtime.store.files import LOST, atomic_write, make_directory
+from metanode.runtime.store.files import atomic_write, make_directory
 
 if TYPE_CHECKING:  # these load cryptography and SQLAlchemy, which `--help` does not need
     from metanode.identity import Identity
@@ -58,6 +60,11 @@ class Home:
     def events(self) -> Path:
         """The cell store."""
         return self.path / "events.sqlite"
+
+    @property
+    def mark(self) -> Path:
+        """The history mark."""
+        return self.path / "history.mark"
 
     @property
     def chain_index(self) -> Path:
@@ -96,7 +103,7 @@ class Home:
 
     def check_new(self) -> None:
         """Raise UserError when a node's files are here already."""
-        for file in (self.config, self.identity, self.signing_log, self.events):
+        for file in (self.config, self.identity, self.signing_log, self.events, self.mark):
             if file.exists():
                 raise UserError(f"{file} exists already: choose an empty directory for a new node")
 
@@ -106,6 +113,16 @@ class Home:
         A home with an identity but no signing log has lost its memory of what it signed: running on
         would sign the same events again.
         """
+        from metanode.runtime.store import cells, signing_log
+        from metanode.runtime.store.sqlite import missing
+
+        self.check_home()
+        for file, store in ((self.signing_log, signing_log), (self.events, cells)):
+            if not file.is_file():
+                raise missing(store.TITLE, file, store.MEND)
+
+    def check_home(self) -> None:
+        """Raise UserError, with the mend, when this is no home; its stores may be gone."""
         if not self.path.is_dir():
             raise UserError(f"no home at {self.path}: make one with `init --home {self.path}`")
         for file in (self.config, self.identity):
@@ -114,9 +131,6 @@ class Home:
                     f"{self.path} is no node's home, {file.name} is missing: make one with `init`, "
                     "or restore the file from a backup"
                 )
-        for file, title in ((self.signing_log, "signing log"), (self.events, "event store")):
-            if not file.is_file():
-                raise UserError(f"{title} missing: {file}; {LOST}")
         make_directory(self.keyshares)
         make_directory(self.trace)
 
@@ -132,15 +146,30 @@ def create_home(
     from metanode.identity import Identity
     from metanode.runtime.home.config_template import render
     from metanode.runtime.secrets.keystore import COST_OF_PRESET, save_identity
-    from metanode.runtime.store.cells import CellStore
-    from metanode.runtime.store.signing_log import SigningLog
+    from metanode.runtime.store.stores import create_stores
 
     home.check_new()
-    for directory in (home.path, home.keyshares, home.trace):
-        make_directory(directory)
+    was_there = home.path.exists()
     identity = Identity.generate(entropy)
-    SigningLog.create(home.signing_log, identity.node_id).close()
-    CellStore.create(home.events, identity.node_id).close()
-    atomic_write(home.config, render(config).encode("utf-8"))
-    save_identity(home.identity, identity, passphrase, COST_OF_PRESET[config.network.preset])
+    try:
+        for directory in (home.path, home.keyshares, home.trace):
+            make_directory(directory)
+        create_stores(home, identity.node_id)
+        atomic_write(home.config, render(config).encode("utf-8"))
+        save_identity(home.identity, identity, passphrase, COST_OF_PRESET[config.network.preset])
+    except BaseException:
+        _undo(home, was_there)
+        raise
     return identity
+
+
+def _undo(home: Home, was_there: bool) -> None:
+    """Remove a home that could not be made whole; none of its files was there before."""
+    for store in (home.signing_log, home.events):
+        for suffix in ("", "-wal", "-shm"):
+            store.with_name(store.name + suffix).unlink(missing_ok=True)
+    for file in (home.mark, home.config, home.identity):
+        file.unlink(missing_ok=True)
+    for directory in (home.keyshares, home.trace, *(() if was_there else (home.path,))):
+        with contextlib.suppress(OSError):
+            directory.rmdir()

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from metanode.errors import UserError
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import PRIVATE_FILE
 
 
@@ -28,7 +29,8 @@ class ProcessLock:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         except OSError as error:
-            raise UserError(f"cannot open {self._path}: {error.strerror}") from error
+            fault = f"cannot open {self._path}: {remedy(self._path, error)}"
+            raise UserError(fault) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -12,10 +12,9 @@ from metanode.protocol.wire.codec import Codec
 from metanode.runtime.home.config import Config
 from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keystore import COST_OF_PRESET, Keystore, Passphrase
-from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.disk import FIRST_VALUES, Disk
 from metanode.runtime.store.files import read_bounded
-from metanode.runtime.store.signing_log import SigningLog
+from metanode.runtime.store.stores import open_stores
 
 MAX_PASSWORD_BYTES = 4096
 COOKIE_USER = "__cookie__"  # as whom a daemon's cookie file opens it
@@ -25,7 +24,7 @@ def settings_of(config: Config) -> Settings:
     """Return the core's settings from a configuration."""
     preset, network = config.parameters(), config.network
     if config.stake.outpoint is None:
-        raise UserError("stake.outpoint is missing")
+        raise UserError("stake.outpoint is missing: write the staked output into [stake]")
     return Settings(
         network_id=config.network_id(),
         preset=preset,
@@ -56,14 +55,15 @@ def chain_parameters(config: Config) -> ChainParameters:
 def open_disk(
     home: Home, config: Config, identity: Identity, passphrase: Passphrase, codec: Codec
 ) -> Disk:
-    """Open the stores of a home; UserError names what is missing."""
-    node_id = identity.node_id
+    """Open the stores of a home; UserError names what is missing, damaged or gone back in time."""
+    stores = open_stores(home, identity.node_id, FIRST_VALUES)
     return Disk(
-        node_id,
-        SigningLog.open(home.signing_log, node_id),
-        CellStore.open(home.events, node_id, FIRST_VALUES),
+        identity.node_id,
+        stores.log,
+        stores.store,
         Keystore(home.keyshares, passphrase, COST_OF_PRESET[config.network.preset]),
         codec,
+        stores.mark,
     )
 
 
@@ -86,7 +86,8 @@ def rpc_password(home: Home, config: Config) -> Password:
     except UserError as fault:
         raise Unavailable(f"{fault} (chain.rpc_password_file): is the chain daemon up?") from fault
     except UnicodeDecodeError as fault:
-        raise Unavailable("the file named in chain.rpc_password_file is no text") from fault
+        said = "the file named in chain.rpc_password_file is no text"
+        raise Unavailable(f"{said}: name the daemon's .cookie file") from fault
     if chain.rpc_user:
         cookie = f"{COOKIE_USER}:" if chain.rpc_user == COOKIE_USER else ""
         return chain.rpc_user, text.removeprefix(cookie)

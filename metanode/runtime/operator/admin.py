@@ -211,7 +211,8 @@ def post(home: Home, page: str, document: Mapping[str, Any]) -> dict[str, Any]:
     if code == HTTPStatus.BAD_REQUEST:
         raise UserError(str(answer.get("error")))
     if code != HTTPStatus.OK:
-        raise Unavailable(f"the node on {home.path} answered {code}: {answer.get('error')}")
+        said = f"{code} ({answer.get('error')})"
+        raise Unavailable(f"the node on {home.path} answered {said}: restart it")
     return answer
 
 

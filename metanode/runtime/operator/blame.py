@@ -15,6 +15,7 @@ from metanode.protocol.tables.view import NodeView
 from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keystore import read_node_id
 from metanode.runtime.store.cells import CellStore, CellWrite, Index, Value, decoded
+from metanode.runtime.store.stores import open_stores
 from metanode.runtime.store.trace import TraceWriter
 from spec.protocol import PROTOCOL
 
@@ -72,7 +73,8 @@ def pardon(home: Home, peer: bytes, now: float | None = None) -> Ban:
     UserError when there is no such ban, or when the pair still has the base transfers of its time.
     """
     me = read_node_id(home.identity)
-    store = CellStore.open(home.events, me)
+    stores = open_stores(home, me)
+    store = stores.store
     try:
         cells, attached = store.load(), store.load_attachments()
         tables = Tables(PROTOCOL, NodeView(PROTOCOL), me)
@@ -86,8 +88,9 @@ def pardon(home: Home, peer: bytes, now: float | None = None) -> Ban:
         bans.lift(peer)
         effects = tables.take()
         store.apply([CellWrite(w.cell, _index(w.index), w.before, w.after) for w in effects.writes])
+        stores.written()
     finally:
-        store.close()
+        stores.close()
     _trace(home, effects.trace, time.time() if now is None else now)
     return ban
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import os
 import re
 from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import structlog
 
+from metanode.errors import Unavailable
+from metanode.runtime.store.faults import remedy
+from metanode.runtime.store.files import PRIVATE_FILE
+
 REDACTED = "[redacted]"
 MAX_TEXT = 2000
+LOGS_KEPT = 3
+"""So many files of before are kept beside the one that is written."""
 # Fields are redacted by name, so a secret logged by mistake under its own name does not show.
 _SECRET_NAME = re.compile(
     r"(pass(word|phrase)?|secret|token|cookie|entropy|nonce|seed|share|private|credential)s?$",
@@ -37,7 +47,63 @@ def redact(_logger: Any, _method: str, record: MutableMapping[str, Any]) -> dict
     return {name: _clean(name, value) for name, value in record.items()}
 
 
-def set_up_logs(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> None:
+class RotatingLog(io.TextIOBase):
+    """A log file of a bounded size: ``node.log``, and before it ``node.log.1`` and so on.
+
+    A line that the disk does not take is lost: a log must not end what it tells of.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, kept: int = LOGS_KEPT) -> None:
+        """Go on with the file at ``path``; Unavailable when it cannot be opened."""
+        super().__init__()
+        self._path, self._max_bytes, self._kept = path, max_bytes, kept
+        try:
+            self._stream = self._open()
+        except OSError as error:
+            raise Unavailable(f"cannot open {path}: {remedy(path, error)}") from error
+
+    def _open(self) -> TextIO:
+        descriptor = os.open(
+            self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE
+        )
+        return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+
+    def write(self, text: str) -> int:
+        """Write text; past the bound the file is set aside and a new one begun."""
+        try:
+            self._stream.write(text)
+            if text.endswith("\n") and self._stream.tell() >= self._max_bytes:
+                self._rotate()
+        except (OSError, ValueError):
+            pass
+        return len(text)
+
+    def _rotate(self) -> None:
+        self._stream.close()
+        names = [self._path, *(self._aside(n) for n in range(1, self._kept + 1))]
+        try:
+            for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+                if newer.exists():
+                    newer.replace(older)
+        finally:
+            self._stream = self._open()
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+    def flush(self) -> None:
+        """Write out what waits."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.close()
+        super().close()
+
+
+def set_up_logs(stream: TextIO | RotatingLog, *, as_json: bool, level: int = logging.INFO) -> None:
     """Send log lines of ``level`` and above to ``stream``, as JSON or as readable lines.
 
     A level above INFO also silences INFO of the libraries; ``transitions`` logs every state change
@@ -55,7 +121,8 @@ def set_up_logs(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> 
     ]
     structlog.configure(
         processors=processors, wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream), cache_logger_on_first_use=False,
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, stream)),
+        cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=stream, level=max(level, logging.WARNING), force=True)
     logging.getLogger("transitions").setLevel(logging.WARNING)

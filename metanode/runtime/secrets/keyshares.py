@@ -35,9 +35,9 @@ from metanode.runtime.secrets.keystore import (
     share_files,
     write_sealed,
 )
-from metanode.runtime.store.cells import TITLE, CellStore
+from metanode.runtime.store.cells import MEND, TITLE, CellStore
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import (
-    DAMAGED,
     atomic_write,
     make_directory,
     read_bounded,
@@ -93,7 +93,7 @@ def _known(home: Home, node_id: bytes) -> list[ShareEntry]:
                 epoch = decode_epoch(data)
                 position = epoch.index_of(node_id)
             except (Malformed, ValueError) as error:
-                raise UserError(f"{TITLE} damaged: {home.events}; {DAMAGED}") from error
+                raise UserError(f"{TITLE} damaged: {home.events}; {MEND}") from error
             label = ShareLabel(epoch.key_id, epoch.number, epoch.public_key)
             made = keys.get(index) if cell == "key_share" else None
             state = str(made if made not in (None, LOCKED_IN) else
@@ -282,7 +282,8 @@ def back_up(home: Home, passphrase: Passphrase, target: Path) -> int:
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
+        fault = f"cannot write to {target.parent}: {remedy(target.parent, error)}"
+        raise UserError(fault) from error
     try:
         _copy(home, Home(draft))
         count = _try_restore(home, draft, passphrase)
@@ -291,7 +292,7 @@ def back_up(home: Home, passphrase: Passphrase, target: Path) -> int:
     except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
         if isinstance(error, OSError):
-            raise Unavailable(f"cannot write {target}: {error.strerror}") from error
+            raise Unavailable(f"cannot write {target}: {remedy(target, error)}") from error
         raise
     return count
 

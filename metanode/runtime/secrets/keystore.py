@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from metanode.errors import LocalFault, Unavailable, UserError
 from metanode.identity import NODE_ID_BYTES, SECRET_BYTES, Identity
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import atomic_write, read_bounded, refuse_shared, sync_directory
 
 MAGIC = b"METANODE"
@@ -338,4 +339,4 @@ class Keystore:
             path.unlink()
             sync_directory(self._directory)
         except OSError as error:
-            raise Unavailable(f"cannot erase {path}: {error.strerror}") from error
+            raise Unavailable(f"cannot erase {path}: {remedy(path, error)}") from error

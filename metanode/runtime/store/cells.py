@@ -18,12 +18,14 @@ from attrs import field, frozen
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from metanode.errors import LocalFault, Malformed, UserError
-from metanode.runtime.store.files import DAMAGED
-from metanode.runtime.store.sqlite import Database
+from metanode.runtime.store.history_mark import Stand
+from metanode.runtime.store.sqlite import PUT_BACK, Database
+from metanode.runtime.store.tally import Tally, tallied
 
 KIND = "metanode cell store 1"
 TITLE = "event store"
 INT_BOUND = 2**63
+MEND = PUT_BACK
 
 Value = bool | int | str | bytes | None
 IndexComponent = bytes | int | str
@@ -84,7 +86,7 @@ def _decode(path: Path, data: bytes) -> Any:
     try:
         return cbor2.loads(data)
     except (cbor2.CBORError, ValueError) as error:
-        raise UserError(f"{TITLE} damaged: {path}; {DAMAGED}") from error
+        raise UserError(f"{TITLE} damaged: {path}; {MEND}") from error
 
 
 def decoded(kind: type[Any], data: bytes) -> Any:
@@ -92,7 +94,7 @@ def decoded(kind: type[Any], data: bytes) -> Any:
     try:
         return kind.decode(data)
     except Malformed as fault:
-        raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
+        raise UserError(f"{TITLE} damaged ({fault}); {MEND}") from fault
 
 
 class CellStore:
@@ -112,14 +114,46 @@ class CellStore:
         cls, path: Path, node_id: bytes, first_values: Mapping[str, Value] | None = None
     ) -> CellStore:
         """Make an empty store; UserError when the file exists."""
-        return cls(Database.create(path, KIND, node_id, _tables), first_values or {})
+        database = Database.create(path, KIND, node_id, _tables)
+        database.begin()
+        return cls(database, first_values or {})
 
     @classmethod
     def open(
         cls, path: Path, node_id: bytes, first_values: Mapping[str, Value] | None = None
     ) -> CellStore:
         """Open the store of ``node_id``; UserError when it is missing, damaged or foreign."""
-        return cls(Database.open(path, KIND, node_id, TITLE), first_values or {})
+        store = cls(Database.open(path, KIND, node_id, TITLE), first_values or {})
+        try:
+            store._verify()
+        except Exception:
+            store.close()
+            raise
+        return store
+
+    def _verify(self) -> None:
+        with self._database.transaction() as connection:
+            rows = [
+                (table.name, *row)
+                for table in (_cells, _attachments)
+                for row in connection.execute(sa.select(table)).all()
+            ]
+        self._database.verify(TITLE, tallied(rows))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    @property
+    def stand(self) -> Stand:
+        """Where the store stands."""
+        return self._database.stand or Stand()
+
+    @property
+    def headless(self) -> bool:
+        """Whether an earlier version made the file, without a head."""
+        return self._database.headless
 
     def apply(self, writes: Sequence[CellWrite]) -> None:
         """Make all ``writes`` in order in ONE transaction, on disk when this returns.
@@ -131,17 +165,16 @@ class CellStore:
             (write, encode_index(write.cell, write.index), encode_value(write.cell, write.before))
             for write in writes
         ]
-        with self._database.transaction() as connection:
+        with self._database.changing() as (connection, tally):
             for write, key, before in prepared:
-                self._compare_and_set(connection, write, key, before)
+                self._compare_and_set(connection, tally, write, key, before)
                 if write.attachment is not None:
-                    _upsert(connection, _attachments, write.cell, key, write.attachment)
+                    _upsert(connection, tally, _attachments, write.cell, key, write.attachment)
 
     def _compare_and_set(
-        self, connection: sa.Connection, write: CellWrite, key: bytes, before: bytes
+        self, connection: sa.Connection, tally: Tally, write: CellWrite, key: bytes, before: bytes
     ) -> None:
-        where = (_cells.c.name == write.cell) & (_cells.c.key == key)
-        stored = connection.execute(sa.select(_cells.c.value).where(where)).scalar()
+        stored = _stored(connection, _cells, write.cell, key)
         if stored is None:
             stored = self._first.get(write.cell, self._none)
         if stored != before:
@@ -149,7 +182,8 @@ class CellStore:
                 f"cell {write.cell}[{key.hex()}] changed under us: expected {write.before!r}, "
                 f"the disk holds {_decode(self._database.path, stored)!r}"
             )
-        _upsert(connection, _cells, write.cell, key, encode_value(write.cell, write.after))
+        after = encode_value(write.cell, write.after)
+        _upsert(connection, tally, _cells, write.cell, key, after)
 
     def load(self) -> dict[str, dict[Index, Value]]:
         """Return every cell that was ever written: cell name → index → value."""
@@ -181,9 +215,19 @@ class CellStore:
         self._database.close()
 
 
+def _stored(connection: sa.Connection, table: sa.Table, name: str, key: bytes) -> bytes | None:
+    where = (table.c.name == name) & (table.c.key == key)
+    found: bytes | None = connection.execute(sa.select(table.c.value).where(where)).scalar()
+    return found
+
+
 def _upsert(
-    connection: sa.Connection, table: sa.Table, name: str, key: bytes, value: bytes
+    connection: sa.Connection, tally: Tally, table: sa.Table, name: str, key: bytes, value: bytes
 ) -> None:
+    known = _stored(connection, table, name, key)
+    if known is not None:
+        tally.remove(table.name, name, key, known)
+    tally.add(table.name, name, key, value)
     statement = sqlite_insert(table).values(name=name, key=key, value=value)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["name", "key"], set_={"value": value})

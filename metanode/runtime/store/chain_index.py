@@ -26,7 +26,8 @@ from metanode.custody.stakes import Stake
 from metanode.custody.types import ID_BYTES, BlockSummary, Coin, Deposit, Outpoint, Spend
 from metanode.errors import LocalFault, MetanodeError, Unavailable, UserError
 from metanode.runtime.home.owner import Owner
-from metanode.runtime.store.sqlite import Database
+from metanode.runtime.store.faults import remedy
+from metanode.runtime.store.sqlite import SIDE_FILES, Damaged, Database
 
 STORED = (BlockSummary, Deposit, Coin, Spend, Stake)
 FIELDS = (each.name for kind in STORED for each in fields(kind))
@@ -37,7 +38,6 @@ COIN_FIELDS = len(fields(Coin)) - 1  # beside its outpoint; a deposit has more
 OUTPOINT_BYTES = ID_BYTES + 4
 ANSWERS_KEPT = 1024
 """Old coins are asked for again and again while nothing changes."""
-SIDE_FILES = ("", "-wal", "-shm")  # of an SQLite database
 
 _tables = sa.MetaData()
 _blocks = sa.Table(
@@ -198,7 +198,7 @@ class ChainIndex:
             for suffix in SIDE_FILES:
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
-            raise Unavailable(f"cannot remove {self._path}: {error.strerror}") from error
+            raise Unavailable(f"cannot remove {self._path}: {remedy(self._path, error)}") from error
 
     @contextmanager
     def _transaction(self, database: Database) -> Iterator[sa.Connection]:
@@ -206,8 +206,9 @@ class ChainIndex:
         try:
             with database.transaction() as connection:
                 yield connection
-        except sa.exc.DatabaseError as error:
-            raise Unfit(f"{TITLE} damaged: {self._path} ({error.orig})") from error
+        except (sa.exc.DatabaseError, Damaged) as error:
+            cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", error)
+            raise Unfit(f"{TITLE} damaged: {self._path} ({cause})") from error
         except Unavailable as fault:
             cause = getattr(fault.__cause__, "orig", None)
             if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # a table is gone

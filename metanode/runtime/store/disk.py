@@ -3,7 +3,7 @@
 SAFE-SIGN's cells go to the signing log, key shares to the keystore, everything else to the cell
 store. One call of :meth:`Disk.flush` puts a batch of writes on disk before it returns: first the
 share files, then the signing log, then the cell store, so that after a crash the log never knows
-less than the store.
+less than the store; then the history mark, by which a start sees that neither has gone back.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from metanode.protocol.tables.effects import Write
 from metanode.protocol.wire.codec import Codec
 from metanode.runtime.operator.blame import bans_in, blames_in
 from metanode.runtime.secrets.keystore import Keystore
-from metanode.runtime.store.cells import TITLE, CellStore, CellWrite, decoded
-from metanode.runtime.store.files import DAMAGED
+from metanode.runtime.store.cells import MEND, TITLE, CellStore, CellWrite, decoded
+from metanode.runtime.store.history_mark import HistoryMark
 from metanode.runtime.store.signing_log import (
     Lock,
     Release,
@@ -58,6 +58,7 @@ class Disk:
     store: CellStore
     keystore: Keystore
     codec: Codec
+    mark: HistoryMark
 
     def flush(self, writes: Sequence[Write]) -> None:
         """Put writes on disk; raises and keeps what was there when one is refused."""
@@ -67,6 +68,7 @@ class Disk:
             self.log.record(records)
         if cells:
             self.store.apply(cells)
+        self.mark.put(self.log.stand.now, self.store.stand.now)
 
     def load(self) -> Restored:
         """Return everything that a node knows when it starts."""
@@ -126,6 +128,7 @@ class Disk:
         """Close the stores."""
         self.log.close()
         self.store.close()
+        self.mark.close()
 
     def _cell(self, write: Write) -> CellWrite:
         attachment = write.attachment
@@ -183,9 +186,9 @@ class Disk:
         try:
             message = self.codec.decode(data)
         except Malformed as fault:
-            raise UserError(f"{TITLE} damaged ({fault}); {DAMAGED}") from fault
+            raise UserError(f"{TITLE} damaged ({fault}); {MEND}") from fault
         if type(message) is not kind:
-            raise UserError(f"{TITLE} damaged (no {kind.__name__}); {DAMAGED}")
+            raise UserError(f"{TITLE} damaged (no {kind.__name__}); {MEND}")
         return message
 
     def _load_epoch(self, document: bytes, holding: Mapping[Index, Value]) -> KeyEpoch:

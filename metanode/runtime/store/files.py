@@ -14,20 +14,11 @@ import tempfile
 from pathlib import Path
 
 from metanode.errors import Unavailable, UserError
+from metanode.runtime.store.faults import remedy
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-# Remedies for the two stores that say what a node has signed: a back-up never holds them.
-LOST = (
-    "this node refuses to sign without it: put the file itself back (an older copy could make it "
-    "sign twice), or make a new home with `init`"
-)
-DAMAGED = (
-    "restore the newest copy of this whole home, then `history import` the newest export (without "
-    "it an older copy could sign twice), or make a new home with `init`"
-)
 
 
 def sync_directory(directory: Path) -> None:
@@ -56,7 +47,7 @@ def atomic_write(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
         temporary = None
         sync_directory(path.parent)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise Unavailable(f"cannot write {path}: {remedy(path, error)}") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -72,7 +63,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         with open(path, "rb") as stream:
             data = stream.read(max_bytes + 1)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {remedy(path, error)}") from error
     if len(data) > max_bytes:
         raise UserError(f"{path} is longer than {max_bytes} bytes: put the right file there")
     return data
@@ -83,7 +74,7 @@ def refuse_shared(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {remedy(path, error)}") from error
     if mode & _OTHERS:
         raise UserError(
             f"{path} is open to other users (mode {stat.S_IMODE(mode):04o}): run chmod 600 {path}"
@@ -99,4 +90,4 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         sync_directory(path.parent)
     except OSError as error:
-        raise UserError(f"cannot create the directory {path}: {error.strerror}") from error
+        raise UserError(f"cannot create the directory {path}: {remedy(path, error)}") from error

@@ -33,7 +33,7 @@ from metanode.protocol.tables.view import Quorum
 from metanode.protocol.wire.codec import Codec
 from metanode.runtime.home.owner import Owner
 from metanode.runtime.store.files import read_bounded
-from metanode.runtime.store.signing_log import MAX_ATTEMPT, Lock, SigningHistory
+from metanode.runtime.store.signing_log import MAX_ATTEMPT, MEND, Lock, SigningHistory
 from spec import messages as m
 
 VERSION = "1"
@@ -115,7 +115,7 @@ def check_exportable(data: bytes, owner: Owner, path: Path) -> None:
         decode_history(data, owner)
     except _Fault as fault:
         raise UserError(
-            f"{path} cannot be exported: {fault}: restore the file from a copy of this home"
+            f"{path} cannot be exported: {fault}: {MEND}"
         ) from None
 
 

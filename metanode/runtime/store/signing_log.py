@@ -20,11 +20,17 @@ from attrs import field, frozen
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from metanode.errors import LocalFault, UserError
+from metanode.runtime.store.history_mark import REPLACE, Stand
 from metanode.runtime.store.sqlite import Database
+from metanode.runtime.store.tally import Head, Tally, tallied
 
 KIND = "metanode signing log 1"
 TITLE = "signing log"
 MAX_ATTEMPT = 2**63 - 1
+MEND = (
+    "put the file itself back, together with its -wal (this node checks them), or `history import` "
+    f"an export that was made after this node last ran, or {REPLACE}"
+)
 
 _tables = sa.MetaData()
 _votes = sa.Table(
@@ -166,13 +172,14 @@ def additions(ours: SigningHistory, theirs: SigningHistory) -> SigningHistory:
     )
 
 
-def _put_vote(connection: sa.Connection, vote: Vote) -> None:
+def _put_vote(connection: sa.Connection, tally: Tally, vote: Vote) -> None:
     where = (_votes.c.event == vote.event) & (_votes.c.attempt == vote.attempt)
     known = connection.execute(sa.select(_votes.c.digest).where(where)).scalar()
     if known is None:
         connection.execute(
             sa.insert(_votes).values(event=vote.event, attempt=vote.attempt, digest=vote.digest)
         )
+        tally.add("votes", vote.event, vote.attempt, vote.digest)
     elif known != vote.digest:
         raise SafetyViolation(
             f"second vote in attempt {vote.attempt} of event {vote.event.hex()}: "
@@ -180,7 +187,7 @@ def _put_vote(connection: sa.Connection, vote: Vote) -> None:
         )
 
 
-def _put_lock(connection: sa.Connection, lock: Lock) -> None:
+def _put_lock(connection: sa.Connection, tally: Tally, lock: Lock) -> None:
     if not lock.certificate:
         raise SafetyViolation(f"lock of event {lock.event.hex()} without a certificate")
     where = _locks.c.event == lock.event
@@ -206,10 +213,16 @@ def _put_lock(connection: sa.Connection, lock: Lock) -> None:
             f"lock of event {lock.event.hex()} in attempt {lock.attempt} after a vote for another "
             f"digest in attempt {promise}"
         )
-    _write_lock(connection, lock)
+    _write_lock(connection, tally, lock)
 
 
-def _write_lock(connection: sa.Connection, lock: Lock) -> None:
+def _write_lock(connection: sa.Connection, tally: Tally, lock: Lock) -> None:
+    known = connection.execute(sa.select(_locks).where(_locks.c.event == lock.event)).first()
+    if known is not None:
+        tally.remove("locks", *known)
+    tally.add(
+        "locks", lock.event, lock.attempt, lock.digest, lock.certificate, lock.document
+    )
     values = {
         "attempt": lock.attempt,
         "digest": lock.digest,
@@ -220,7 +233,7 @@ def _write_lock(connection: sa.Connection, lock: Lock) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["event"], set_=values))
 
 
-def _put_release(connection: sa.Connection, release: Release) -> None:
+def _put_release(connection: sa.Connection, tally: Tally, release: Release) -> None:
     locked = connection.execute(
         sa.select(_locks.c.digest).where(_locks.c.event == release.event)
     ).scalar()
@@ -232,16 +245,18 @@ def _put_release(connection: sa.Connection, release: Release) -> None:
     where = (_releases.c.event == release.event) & (_releases.c.digest == release.digest)
     if connection.execute(sa.select(_releases.c.event).where(where)).first() is None:
         connection.execute(sa.insert(_releases).values(event=release.event, digest=release.digest))
+        tally.add("releases", release.event, release.digest)
 
 
-def _put_session(connection: sa.Connection, use: SessionUse) -> None:
+def _put_session(connection: sa.Connection, tally: Tally, use: SessionUse) -> None:
     where = _sessions.c.instance == use.instance
     if connection.execute(sa.select(_sessions).where(where)).first() is not None:
         raise SafetyViolation(f"session instance {use.instance.hex()} was used before")
     connection.execute(sa.insert(_sessions).values(instance=use.instance))
+    tally.add("sessions_used", use.instance)
 
 
-_PUT: dict[type, Callable[[sa.Connection, Any], None]] = {
+_PUT: dict[type, Callable[[sa.Connection, Tally, Any], None]] = {
     Vote: _put_vote,
     Lock: _put_lock,
     TakenLock: _put_lock,
@@ -263,6 +278,19 @@ def _load(connection: sa.Connection) -> SigningHistory:
     )
 
 
+def tally_of(history: SigningHistory) -> Tally:
+    """Return the tally of a log that holds a history and nothing else."""
+    locks = history.locks.values()
+    return tallied(
+        [
+            *(("votes", event, attempt, d) for (event, attempt), d in history.votes.items()),
+            *(("locks", k.event, k.attempt, k.digest, k.certificate, k.document) for k in locks),
+            *(("releases", event, digest) for event, digest in history.releases),
+            *(("sessions_used", instance) for instance in history.sessions_used),
+        ]
+    )
+
+
 class SigningLog:
     """The append-only signing history of one node in one SQLite file."""
 
@@ -272,12 +300,35 @@ class SigningLog:
     @classmethod
     def create(cls, path: Path, node_id: bytes) -> SigningLog:
         """Make an empty log for a NEW identity; UserError when the file exists."""
-        return cls(Database.create(path, KIND, node_id, _tables))
+        database = Database.create(path, KIND, node_id, _tables)
+        database.begin()
+        return cls(database)
 
     @classmethod
     def open(cls, path: Path, node_id: bytes) -> SigningLog:
-        """Open the log of ``node_id``; UserError, and with it no signing, when it is not there."""
-        return cls(Database.open(path, KIND, node_id, TITLE))
+        """Open the log of ``node_id``; UserError, and with it no signing, when it is not whole."""
+        log = cls(Database.open(path, KIND, node_id, TITLE, MEND))
+        try:
+            log._database.verify(TITLE, tally_of(log.load()))
+        except Exception:
+            log.close()
+            raise
+        return log
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    @property
+    def stand(self) -> Stand:
+        """Where the log stands."""
+        return self._database.stand or Stand()
+
+    @property
+    def headless(self) -> bool:
+        """Whether an earlier version made the file, without a head."""
+        return self._database.headless
 
     def record(self, records: Sequence[Record]) -> None:
         """Write ``records`` in order in ONE transaction, on disk when this returns.
@@ -289,9 +340,9 @@ class SigningLog:
         for record in records:
             if type(record) not in _PUT:
                 raise LocalFault(f"not a signing record: {type(record).__name__}")
-        with self._database.transaction() as connection:
+        with self._database.changing() as (connection, tally):
             for record in records:
-                _PUT[type(record)](connection, record)
+                _PUT[type(record)](connection, tally, record)
 
     def load(self) -> SigningHistory:
         """Return everything the log holds."""
@@ -304,20 +355,31 @@ class SigningLog:
         No mark is ever lowered. Raises HistoryConflict when the two contradict each other,
         Unavailable when the disk fails; in both cases nothing is written.
         """
-        with self._database.transaction() as connection:
+        with self._database.changing() as (connection, tally):
             new = additions(_load(connection), other)
             # What was done in the past is kept as it was: the rules for a new lock or release look
             # at the votes and the lock of today, which may have moved on since.
             for (event, attempt), digest in new.votes.items():
-                _put_vote(connection, Vote(event, attempt, digest))
+                _put_vote(connection, tally, Vote(event, attempt, digest))
             for lock in new.locks.values():
-                _write_lock(connection, lock)
+                _write_lock(connection, tally, lock)
             rows = [{"event": event, "digest": digest} for event, digest in sorted(new.releases)]
             if rows:
                 connection.execute(sa.insert(_releases), rows)
+            for event, digest in new.releases:
+                tally.add("releases", event, digest)
             for instance in sorted(new.sessions_used):
-                _put_session(connection, SessionUse(instance))
+                _put_session(connection, tally, SessionUse(instance))
         return new
+
+    def stands_at(self, head: Head) -> None:
+        """Take the place that the mark has for a log that holds the very same records."""
+        stand = self.stand
+        if not stand.now.holds_same(head):
+            raise LocalFault("a log takes the place of one with the same records only")
+        with self._database.transaction() as connection:
+            self._database.place(connection, Stand(head, head))
+        self._database.stand = Stand(head, head)
 
     def close(self) -> None:
         """Close the file."""

@@ -15,16 +15,35 @@ from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
+import cbor2
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from metanode.errors import Unavailable, UserError
-from metanode.runtime.store.files import DAMAGED, LOST, PRIVATE_FILE, sync_directory
+from metanode.errors import Malformed, Unavailable, UserError
+from metanode.runtime.store.faults import DAMAGE, remedy, sqlite_code, sqlite_remedy
+from metanode.runtime.store.files import PRIVATE_FILE, sync_directory
+from metanode.runtime.store.history_mark import REPLACE, Stand
+from metanode.runtime.store.tally import Head, Tally
 
 BUSY_TIMEOUT_S = 5.0
+SIDE_FILES = ("", "-wal", "-shm")
+"""What SQLite keeps of one database, by the end of its name."""
+HEAD, HEAD_BEFORE = "head", "head before"
+PUT_BACK = f"put the file itself back, together with its -wal (this node checks them), or {REPLACE}"
+"""The remedy for a store that is gone or damaged, where no import helps."""
 metadata_table = sa.Table(
     "metadata", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False), sqlite_with_rowid=False,
 )
+
+
+def missing(title: str, path: Path, mend: str) -> UserError:
+    """Return the error of a store that is not there."""
+    return UserError(f"{title} missing: {path}; this node refuses to sign without it: {mend}")
+
+
+class Damaged(UserError):
+    """The file was whole when it was opened, and is not now."""
 
 
 def _engine(path: Path) -> sa.Engine:
@@ -56,10 +75,14 @@ def _engine(path: Path) -> sa.Engine:
 class Database:
     """One SQLite file of one kind that belongs to one node; one transaction at a time."""
 
-    def __init__(self, path: Path, engine: sa.Engine) -> None:
-        self.path = path
+    def __init__(self, path: Path, engine: sa.Engine, mend: str = PUT_BACK) -> None:
+        self.path, self.mend = path, mend
         self._engine = engine
         self._one_writer = Lock()
+        self.stand: Stand | None = None
+        """Where a store with a head stands; None for a file that never has one."""
+        self.headless = False
+        """Whether a store should have a head and has none: an earlier version made it."""
 
     @classmethod
     def create(cls, path: Path, kind: str, owner: bytes, tables: sa.MetaData) -> Database:
@@ -76,31 +99,31 @@ class Database:
                 connection.execute(sa.insert(metadata_table), rows)
             sync_directory(path.parent)
         except OSError as error:
-            raise Unavailable(f"cannot create {path}: {error.strerror}") from error
+            raise Unavailable(f"cannot create {path}: {remedy(path, error)}") from error
         return database
 
     @classmethod
-    def open(cls, path: Path, kind: str, owner: bytes, title: str) -> Database:
+    def open(
+        cls, path: Path, kind: str, owner: bytes, title: str, mend: str = PUT_BACK
+    ) -> Database:
         """Open the file; UserError when it is missing, damaged, of another kind or node.
 
-        ``title`` names the file in messages ("signing log").
+        ``title`` names the file in messages ("signing log"), ``mend`` what helps if it is gone.
         """
         if not path.is_file():
-            raise UserError(f"{title} missing: {path}; {LOST}")
-        database = cls(path, _engine(path))
+            raise missing(title, path, mend)
+        database = cls(path, _engine(path), mend)
         try:
-            with database._engine.begin() as connection:
-                verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-                rows = connection.execute(sa.select(metadata_table)).all()
-                found: dict[str, bytes] = dict(rows)
+            verdict, found = database._look()
         except sa.exc.DatabaseError as error:
             database.close()
-            if isinstance(error, sa.exc.OperationalError) and "locked" in str(error.orig):
-                raise Unavailable(f"{path} is held by another process: stop it") from error
-            raise UserError(f"{title} damaged: {path} ({error.orig}); {DAMAGED}") from error
+            cause = sqlite_remedy(path, error.orig)
+            if cause is not None:
+                raise Unavailable(f"cannot open {path}: {cause}") from error
+            raise UserError(f"{title} damaged: {path} ({error.orig}); {mend}") from error
         fault = None
         if verdict != "ok":
-            fault = f"{title} damaged: {path} ({verdict}); {DAMAGED}"
+            fault = f"{title} damaged: {path} ({verdict}); {mend}"
         elif found.get("kind") != kind.encode():
             fault = f"{path} is no {title} of this version; put this node's own {title} back"
         elif found.get("owner") != owner:
@@ -109,6 +132,21 @@ class Database:
             database.close()
             raise UserError(fault)
         return database
+
+    def _look(self) -> tuple[object, dict[str, bytes]]:
+        """Return SQLite's verdict about the file, and what the file says of itself."""
+        with self._engine.begin() as connection:
+            verdict: object = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if verdict != "ok":
+                return verdict, {}
+            found: dict[str, bytes] = dict(connection.execute(sa.select(metadata_table)).all())
+        try:
+            if HEAD in found:
+                now, before = (Head.of(cbor2.loads(found[name])) for name in (HEAD, HEAD_BEFORE))
+                self.stand = Stand(now, before)
+        except (KeyError, Malformed, ValueError, cbor2.CBORError):
+            verdict = "no head of a store"
+        return verdict, found
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -121,7 +159,57 @@ class Database:
                 with self._engine.begin() as connection:
                     yield connection
             except sa.exc.OperationalError as error:
-                raise Unavailable(f"cannot write {self.path}: {error.orig}") from error
+                cause = sqlite_remedy(self.path, error.orig) or str(error.orig)
+                raise Unavailable(f"cannot write {self.path}: {cause}") from error
+            except sa.exc.DatabaseError as error:
+                if sqlite_code(error.orig) not in DAMAGE:
+                    raise
+                raise Damaged(f"{self.path} is damaged ({error.orig}); {self.mend}") from error
+
+    @contextmanager
+    def changing(self) -> Iterator[tuple[sa.Connection, Tally]]:
+        """Yield a connection and the tally of what the store holds, in which changes are counted.
+
+        With the changes, where the store stands is written. The block is not entered twice at once.
+        """
+        before = self.stand.now if self.stand is not None else Head()
+        tally = Tally.of(before)
+        with self.transaction() as connection:
+            yield connection, tally
+            now = tally.head(before.written + 1)
+            if now.holds_same(before) and self.stand is not None:
+                return  # nothing is new
+            self.place(connection, Stand(now, before))
+        self.stand = Stand(now, before)
+
+    def begin(self) -> None:
+        """Give a new store its head."""
+        with self.transaction() as connection:
+            self.place(connection, Stand())
+        self.stand = Stand()
+
+    def place(self, connection: sa.Connection, stand: Stand) -> None:
+        """Write where the store stands, inside a transaction."""
+        for name, head in ((HEAD, stand.now), (HEAD_BEFORE, stand.before)):
+            value = cbor2.dumps(head.plain(), canonical=True)
+            put = sqlite_insert(metadata_table).values(name=name, value=value)
+            connection.execute(
+                put.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+            )
+
+    def verify(self, title: str, found: Tally) -> None:
+        """Compare what the file holds with where it says it stands; UserError when they differ.
+
+        A file that was never written under a head, by an earlier version, is taken as it is.
+        """
+        if self.stand is None:
+            self.headless = True
+            self.stand = Stand(found.head(0), found.head(0))
+        elif not self.stand.now.holds_same(found.head(0)):
+            raise UserError(
+                f"{title} damaged: {self.path} ({found.records} records where "
+                f"{self.stand.now.records} were written, or others); {self.mend}"
+            )
 
     def close(self) -> None:
         """Close the file; what was committed is on disk already."""

@@ -3,7 +3,9 @@
 The form of a line is in ``spec/trace_format.py``. Changing, dropping or inserting a line breaks the
 chain at that line; only cutting whole lines off the end goes unseen by the file alone, which is why
 ``status`` shows the last hash. The chain runs on over file borders (``trace-000001.jsonl``,
-``trace-000002.jsonl``, ...).
+``trace-000002.jsonl``, ...). Of these the newest are kept. Before an older one goes, its last
+number and hash are written to ``sealed.jsonl``: by that line the next file is known to go on from
+it, and a copy that was put by is known to be the one.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 from attrs import frozen
 
 from metanode.errors import LocalFault, Unavailable, UserError
+from metanode.runtime.store.faults import FREE_SPACE, remedy
 from metanode.runtime.store.files import PRIVATE_FILE, sync_directory
 from spec.trace_format import (
     FILE_PATTERN,
@@ -31,6 +34,8 @@ from spec.trace_format import (
 from spec.trace_format import canonical_json as format_json
 
 MAX_FILE_BYTES = 64 << 20
+KEPT_FILES = 16
+SEALED = "sealed.jsonl"
 _MEND = "move the trace away (evidence is lost, safety is not)"
 
 
@@ -98,7 +103,26 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
                 number += 1
                 yield f"{path}:{number}", line
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {remedy(path, error)}") from error
+
+
+def _begin(path: Path, first: Mapping[str, Any]) -> TraceEnd:
+    """Return where the chain stands before the first record that is kept.
+
+    A file taken alone may start in the middle, a directory after what was sealed.
+    """
+    seq, prev = first.get("seq"), first.get("prev")
+    if type(seq) is not int or not isinstance(prev, str):
+        return TraceEnd()
+    known = path.is_file() or [seq - 1, prev] in _sealed(path)
+    return TraceEnd(seq - 1, prev) if known else TraceEnd()
+
+
+def _sealed(directory: Path) -> list[Any]:
+    """Return number and hash at the end of each file that was let go."""
+    path = directory / SEALED
+    lines = [] if not path.exists() else [_parse(line) or {} for _, line in _lines(path)]
+    return [line.get("last") for line in lines]
 
 
 def read_trace(path: Path) -> Iterator[dict[str, Any]]:
@@ -108,12 +132,8 @@ def read_trace(path: Path) -> Iterator[dict[str, Any]]:
         for where, line in _lines(file):
             if not line.endswith(b"\n"):
                 raise UserError(f"{where}: the line is cut short")
-            if path.is_file() and end.seq == 0:
-                # A file taken alone may start in the middle of the chain.
-                first = _parse(line) or {}
-                seq, prev = first.get("seq"), first.get("prev")
-                if type(seq) is int and isinstance(prev, str):
-                    end = TraceEnd(seq - 1, prev)
+            if end.seq == 0:
+                end = _begin(path, _parse(line) or {})
             end = _check_line(where, line, end)
             yield json.loads(line)
 
@@ -125,14 +145,16 @@ class TraceWriter:
     on the signing log alone.
     """
 
-    def __init__(self, directory: Path, max_file_bytes: int = MAX_FILE_BYTES) -> None:
-        """Continue the trace in ``directory`` (which must exist).
+    def __init__(
+        self, directory: Path, max_file_bytes: int = MAX_FILE_BYTES, kept_files: int = KEPT_FILES
+    ) -> None:
+        """Continue the trace in ``directory`` (which must exist); ``kept_files`` are 2 or more.
 
         A last line that a crash cut short is removed and the removal becomes a record. UserError
         when the last whole record does not check out: a trace that was edited is not continued.
         """
         self._directory = directory
-        self._max_file_bytes = max_file_bytes
+        self._max_file_bytes, self._kept_files = max_file_bytes, kept_files
         self._descriptor = -1
         self._inputs = 0
         files = trace_files(directory)
@@ -190,7 +212,8 @@ class TraceWriter:
             self._descriptor = os.open(self._path(), flags, PRIVATE_FILE)
             sync_directory(self._directory)
         except OSError as error:
-            raise Unavailable(f"cannot open {self._path()}: {error.strerror}") from error
+            path = self._path()
+            raise Unavailable(f"cannot open {path}: {remedy(path, error)}") from error
 
     def append_input(self, records: Sequence[Mapping[str, Any]], at: float) -> None:
         """Write the transitions that one input has made, under the number that comes next."""
@@ -218,9 +241,10 @@ class TraceWriter:
             written = os.write(self._descriptor, line)
             if written != len(line):
                 os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
-                raise Unavailable(f"cannot write {self._path()}: the disk is full")
+                raise Unavailable(f"cannot write {self._path()}: the disk is full: {FREE_SPACE}")
         except OSError as error:
-            raise Unavailable(f"cannot write {self._path()}: {error.strerror}") from error
+            path = self._path()
+            raise Unavailable(f"cannot write {path}: {remedy(path, error)}") from error
         self._end = TraceEnd(record["seq"], record["hash"])
         if record.get("kind") == STARTED:
             self._inputs = 0
@@ -233,6 +257,27 @@ class TraceWriter:
         os.close(self._descriptor)
         self._file_number += 1
         self._open()
+        for path in trace_files(self._directory)[: -self._kept_files]:
+            self._seal(path)
+
+    def _seal(self, path: Path) -> None:
+        """Let go of a file, once it is written down where the chain stood at its end."""
+        try:
+            with open(path, "rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, size - MAX_LINE_BYTES))
+                last = _parse((stream.read().splitlines() or [b""])[-1]) or {}
+            line = {"file": path.name, "bytes": size, "last": [last.get("seq"), last.get("hash")]}
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            descriptor = os.open(self._directory / SEALED, flags, PRIVATE_FILE)
+            try:
+                os.write(descriptor, canonical_json(line) + b"\n")
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            path.unlink()
+        except OSError as error:
+            raise Unavailable(f"cannot seal {path}: {remedy(path, error)}") from error
 
     def close(self) -> None:
         """Flush to the disk and close; harmless when closed already."""

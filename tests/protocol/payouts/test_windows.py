@@ -115,7 +115,7 @@ def test_every_lock_is_shown_sooner_or_later() -> None:
     node = waiting("a", "b")
     documents = [built(node, 0), evolve(built(node, 1), window=7)]
     for attempt, document in enumerate(documents):
-        node.book.locked[document.event] = lock(node, document, ROUND - 9 + attempt)
+        node.book.hold(document.event, lock(node, document, ROUND - 9 + attempt))
         node.book.know(document.event, "payout")
         node.ctx.tables.view.put("status", (IDS[ME], document.event), "PENDING")
     shown = [node.windows.lock_to_show(number) for number in range(1, 5)]

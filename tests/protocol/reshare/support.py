@@ -360,7 +360,7 @@ class Holder:
         """Put a lock of a payout into the node, as if it had been in that session."""
         found = candidate.certificate
         self.book.create(found.event, "payout")
-        self.book.locked[found.event] = candidate
+        self.book.hold(found.event, candidate)
         view, index = self.node.ctx.tables.view, (self.node.ctx.me, found.event)
         view.put("lock", index, found.digest)
         view.put("lock_attempt", index, found.attempt)

@@ -25,6 +25,8 @@ from tests.runtime.support import config, document
 FULL = {
     "node.advertise": "example.org:7000",
     "node.joins": "02" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+    "node.log_mib": 16,
+    "node.trace_mib": 4096,
     "node.passphrase_file": 'secret/pass phrase "quoted" \\ ü',
     "chain.rpc_password_file": "/run/cookie",
     "chain.rpc_user": "metanode",

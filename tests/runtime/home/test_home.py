@@ -70,15 +70,18 @@ def test_no_home(tmp_path: Path) -> None:
 
 
 def test_half_made_home_has_no_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches an `init` whose crash leaves an identity without a signing log."""
+    """Catches an `init` that is killed and leaves an identity without a signing log."""
     from metanode.runtime.secrets import keystore
 
+    home, there = Home(tmp_path / "home"), []
+
     def crash(*_arguments: object) -> None:
+        there.extend(path.name for path in home.path.iterdir())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(keystore, "save_identity", crash)
-    home = Home(tmp_path / "home")
     with pytest.raises(KeyboardInterrupt):
         create_home(home, config(), PASSPHRASE)
-    assert home.signing_log.exists()
-    assert not home.identity.exists()
+    assert {home.signing_log.name, home.events.name, home.mark.name} <= set(there)
+    assert home.identity.name not in there
+    assert not home.path.exists(), "what is ended in order leaves nothing"

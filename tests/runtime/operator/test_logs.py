@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
-from metanode.runtime.operator.logs import REDACTED, logger, set_up_logs
+from metanode.runtime.operator.logs import REDACTED, RotatingLog, logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
 from tests.runtime.support import PASSPHRASE, SECRET_TEXT
 
@@ -91,3 +93,22 @@ def test_metrics_text() -> None:
     ):
         assert line in text
     assert 'direction="in"' not in other.render().decode()
+
+
+def test_the_log_has_a_bound(tmp_path: Path) -> None:
+    """Catches a log that fills the disk, and lines that are lost or torn when it is set aside."""
+    with RotatingLog(tmp_path / "node.log", 1000, kept=2) as stream:
+        for number in range(200):
+            print(f"line {number:04d}", file=stream)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["node.log", "node.log.1", "node.log.2"]
+    assert all(file.stat().st_size <= 1010 for file in files)
+    lines = [line for name in reversed(files) for line in name.read_text().splitlines()]
+    assert lines == [f"line {number:04d}" for number in range(200 - len(lines), 200)]
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    """Catches a full disk that ends the node because of a line in its log."""
+    with RotatingLog(Path("/dev/full"), 1000) as stream:
+        print("this line is lost", file=stream, flush=True)

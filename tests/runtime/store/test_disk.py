@@ -17,6 +17,7 @@ from metanode.protocol.tables.effects import Write
 from metanode.runtime.secrets.keystore import LIGHT, Keystore
 from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.disk import FIRST_VALUES, LOG_CELLS, Disk
+from metanode.runtime.store.history_mark import HistoryMark
 from metanode.runtime.store.signing_log import SigningLog
 from spec import messages as m
 from spec.protocol import PROTOCOL
@@ -55,13 +56,11 @@ def create(home: Path) -> Disk:
     """Make the stores of a new home."""
     node_id = me()
     (home / "shares").mkdir()
-    return Disk(
-        node_id,
-        SigningLog.create(home / "log.sqlite", node_id),
-        CellStore.create(home / "cells.sqlite", node_id, FIRST_VALUES),
-        Keystore(home / "shares", PASSPHRASE, LIGHT),
-        CODEC,
-    )
+    log = SigningLog.create(home / "log.sqlite", node_id)
+    store = CellStore.create(home / "cells.sqlite", node_id, FIRST_VALUES)
+    mark = HistoryMark.create(home / "history.mark", node_id, log.stand.now, store.stand.now)
+    keystore = Keystore(home / "shares", PASSPHRASE, LIGHT)
+    return Disk(node_id, log, store, keystore, CODEC, mark)
 
 
 def reopen(home: Path, disk: Disk) -> Disk:
@@ -74,6 +73,7 @@ def reopen(home: Path, disk: Disk) -> Disk:
         CellStore.open(home / "cells.sqlite", node_id, FIRST_VALUES),
         Keystore(home / "shares", PASSPHRASE, LIGHT),
         CODEC,
+        HistoryMark.read(home / "history.mark", node_id),
     )
 
 
@@ -273,7 +273,7 @@ def test_a_damaged_attachment_is_named_as_such(tmp_path: Path) -> None:
     found = payout_found()
     disk.flush([Write("signature_kept", (me(), EVENT, DIGEST), False, True, found)])
     disk.codec = evolve_codec()
-    with pytest.raises(UserError, match="restore"):
+    with pytest.raises(UserError, match="put the file itself back"):
         disk.load()
 
 

@@ -16,6 +16,7 @@ from metanode.runtime.secrets.keystore import LIGHT, Keystore
 from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.disk import FIRST_VALUES, Disk
 from metanode.runtime.store.history import decode_history, encode_history, read_history
+from metanode.runtime.store.history_mark import HistoryMark
 from metanode.runtime.store.signing_log import (
     Lock,
     Release,
@@ -114,13 +115,10 @@ def test_refused_vector(case: dict[str, Any], log: SigningLog, tmp_path: Path) -
 def ask(query: dict[str, Any], home: Path) -> None:
     """Put one question to the tables, as a node loads them, and to the log itself."""
     node_id = ME.node_id
-    disk = Disk(
-        node_id,
-        SigningLog.open(home / "log.sqlite", node_id),
-        CellStore.create(home / "cells.sqlite", node_id, FIRST_VALUES),
-        Keystore(home, PASSPHRASE, LIGHT),
-        CODEC,
-    )
+    log = SigningLog.open(home / "log.sqlite", node_id)
+    store = CellStore.create(home / "cells.sqlite", node_id, FIRST_VALUES)
+    mark = HistoryMark.create(home / "history.mark", node_id, log.stand.now, store.stand.now)
+    disk = Disk(node_id, log, store, Keystore(home, PASSPHRASE, LIGHT), CODEC, mark)
     broken = broken_rules(query, disk)
     assert broken[:1] == ([] if query["allowed"] else [query["rule"]]), query
     event, digest = bytes.fromhex(query["event"]), bytes.fromhex(query["digest"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
 import pytest
 
-from metanode.errors import LocalFault
-from metanode.runtime.store.trace import REPAIRED, STARTED, TraceWriter, read_trace
+from metanode.errors import LocalFault, UserError
+from metanode.runtime.store.trace import REPAIRED, SEALED, STARTED, TraceWriter, read_trace
 
 
 def write(directory: Path, *numbers: int, max_file_bytes: int = 1 << 20) -> None:
@@ -94,3 +95,30 @@ def test_bad_fields_are_refused(tmp_path: Path, fields: dict[str, object]) -> No
     writer.append({"fine": True})
     writer.close()
     assert list(read_trace(tmp_path))[-1]["seq"] == 1
+
+
+def test_old_files_are_sealed_and_the_rest_is_still_a_chain(tmp_path: Path) -> None:
+    """Catches a trace that grows for ever, and one whose rest cannot be checked any more."""
+    writer = TraceWriter(tmp_path, max_file_bytes=1000, kept_files=3)
+    hashes = [writer.append({"number": number})["hash"] for number in range(40)]
+    writer.close()
+    files = sorted(tmp_path.glob("trace-*.jsonl"))
+    assert len(files) == 3
+    kept = list(read_trace(tmp_path))
+    assert [record["number"] for record in kept] == list(range(kept[0]["number"], 40))
+    sealed = [json.loads(line) for line in (tmp_path / SEALED).read_text().splitlines()]
+    assert sealed[-1]["last"] == [kept[0]["seq"] - 1, kept[0]["prev"]]
+    assert all(hashes[line["last"][0] - 1] == line["last"][1] for line in sealed)
+    (tmp_path / SEALED).write_text("")
+    with pytest.raises(UserError, match="1 must follow"):
+        list(read_trace(tmp_path))
+
+
+def test_a_trace_goes_on_after_its_begin_was_sealed(tmp_path: Path) -> None:
+    """Catches a restart that begins the numbers anew, or lets go of more than it should."""
+    for first in (0, 20):
+        writer = TraceWriter(tmp_path, max_file_bytes=1000, kept_files=2)
+        for number in range(first, first + 20):
+            writer.append({"number": number})
+        writer.close()
+    assert [record["seq"] for record in read_trace(tmp_path)][-1] == 40

@@ -14,10 +14,14 @@ GREATEST = (1 << 63) - 1
 
 
 def test_a_high_sequence_harms_only_its_own_sender() -> None:
-    """Catches a sequence space that one peer can exhaust for the others, or for good."""
+    """Catches a sequence space that one peer can exhaust for the others, or for itself for good."""
     ctx, peers = alone()
-    hear(ctx, peers, ping(GREATEST), ping(MS + 1))
+    hear(ctx, peers, ping(GREATEST))
     assert peers.heard[PEER].sequence == GREATEST
+    hear(ctx, peers, ping(MS + 1))
+    assert peers.heard[PEER].sequence == MS + 1, "a number of the future says nothing"
+    hear(ctx, peers, ping(MS + 1), ping(MS))
+    assert peers.heard[PEER].sequence == MS + 1
     hear(ctx, peers, ping(MS + 1), place=2)
     answered(ctx, peers, peer=THIRD)
     assert peers.is_listed(THIRD)

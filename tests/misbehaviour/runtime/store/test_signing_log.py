@@ -82,7 +82,7 @@ def test_damaged_log_refuses_to_sign(tmp_path: Path, content: bytes) -> None:
     """Catches a log cut to nothing, which SQLite would open as an empty database."""
     path = tmp_path / "signing_log.sqlite"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"signing log damaged: .*restore"):
+    with pytest.raises(UserError, match=r"signing log damaged: .*put the file itself back"):
         SigningLog.open(path, NODE_ID)
 
 
