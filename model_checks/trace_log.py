@@ -36,6 +36,7 @@ from spec.trace_format import (
     FIRST_PREV,
     MAX_LINE_BYTES,
     REPAIRED,
+    SEALED,
     canonical_json,
     line_hash,
     reference,
@@ -129,8 +130,8 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in files:
         for where, raw in _raw_lines(file):
             record = _record(where, raw)
-            if not found and path.is_file() and _is_middle(record):
-                # A file taken alone may start in the middle of the chain.
+            if not found and _is_middle(record) and (path.is_file() or _is_next(path, record)):
+                # A file taken alone may start in the middle, a directory after what was sealed.
                 seq, previous = record["seq"] - 1, record["prev"]
             found = True
             if record.get("seq") != seq + 1:
@@ -189,6 +190,15 @@ def _record(where: str, raw: bytes) -> dict[str, Any]:
 def _is_middle(record: Mapping[str, Any]) -> bool:
     seq, previous = record.get("seq"), record.get("prev")
     return type(seq) is int and seq > 1 and isinstance(previous, str)
+
+
+def _is_next(path: Path, record: Mapping[str, Any]) -> bool:
+    """Return whether a record follows the end of what a directory let go and sealed."""
+    sealed = path / SEALED
+    if not sealed.is_file():
+        return False
+    ends = [_record(where, raw).get("last") for where, raw in _raw_lines(sealed)]
+    return [record["seq"] - 1, record["prev"]] in ends
 
 
 def _scopes(node: Node) -> set[tuple[str, ...]]:

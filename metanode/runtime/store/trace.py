@@ -27,6 +27,7 @@ from spec.trace_format import (
     MAX_LINE_BYTES,
     REPAIRED,
     RESERVED,
+    SEALED,
     STARTED,
     line_hash,
     transition,
@@ -35,7 +36,6 @@ from spec.trace_format import canonical_json as format_json
 
 MAX_FILE_BYTES = 64 << 20
 KEPT_FILES = 16
-SEALED = "sealed.jsonl"
 _MEND = "move the trace away (evidence is lost, safety is not)"
 
 
