@@ -204,6 +204,13 @@ class Indexes:
 
 
 @frozen
+class NetworkInfo:
+    """What ``getnetworkinfo`` tells: the daemon's version, as 230100 of 23.1.0."""
+
+    version: int | None = None
+
+
+@frozen
 class ChainInfo:
     """What ``getblockchaininfo`` tells: the chain's name, and how far the daemon has come."""
 
@@ -317,7 +324,7 @@ def _converter() -> cattrs.Converter:
     renamed = {Output: "locking", SpentOutput: "locking", UnspentOutput: "locking"}
     for shape in (
         Script, Output, SpentOutput, Spending, Transaction, Header, Block, BlockStats,
-        UnspentOutput, Index, Indexes, ChainInfo,
+        UnspentOutput, Index, Indexes, NetworkInfo, ChainInfo,
     ):
         names: Any = {renamed[shape]: override(rename="scriptPubKey")} if shape in renamed else {}
         made = make_dict_structure_fn(shape, converter, _cattrs_detailed_validation=False, **names)
