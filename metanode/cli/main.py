@@ -31,6 +31,7 @@ COMMANDS = {
     "run": ("metanode.cli.run", "Run the node; `--home DIR` without a command does the same."),
     "status": ("metanode.cli.status", "Show what the node that runs on a home is doing."),
     "doctor": ("metanode.cli.doctor", "Look for what is wrong with a node, and say what mends it."),
+    "config": ("metanode.cli.config", "Check and show the configuration, with what is shared."),
     "events": ("metanode.cli.events", "Show what the node has been asked for and has decided."),
     "sign": ("metanode.cli.requests:sign", "Sign a digest with the network's key."),
     "keygen": ("metanode.cli.requests:keygen", "Make the network's key."),

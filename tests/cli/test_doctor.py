@@ -98,14 +98,17 @@ def test_a_running_node_tells_what_it_has_seen(network: LocalNetwork, examine: E
 
 
 def unknown_key(home: Home) -> None:
+    """Mistype a key."""
     home.config.write_text(home.config.read_text().replace("keygen_until", "keygen_untill"))
 
 
 def garbled(path: Path) -> None:
+    """Overwrite the beginning of a file."""
     path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
 
 
 def flipped(path: Path) -> None:
+    """Change one bit of a file."""
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -119,11 +122,13 @@ def forgetful(home: Home) -> None:
 
 
 def no_events(home: Home) -> None:
+    """Lose the event store."""
     for end in ("", "-wal", "-shm"):
         Path(f"{home.events}{end}").unlink(missing_ok=True)
 
 
 def another_word(home: Home) -> None:
+    """Name a file with another passphrase."""
     word = home.path / "word"
     word.write_bytes(b"not this one\n")
     word.chmod(0o600)
@@ -131,6 +136,7 @@ def another_word(home: Home) -> None:
 
 
 def open_word(home: Home) -> None:
+    """Name a passphrase file that others can read."""
     word = home.path / "word"
     shutil.copyfile(Path(load_config(home.config).node.passphrase_file or ""), word)
     word.chmod(0o644)
@@ -138,10 +144,12 @@ def open_word(home: Home) -> None:
 
 
 def old_backup(home: Home) -> None:
+    """Make a backup of a month ago."""
     note_backup(home, BackupNote(int(time.time()) - 30 * 86_400, "there", (1,)))
 
 
 def stale_backup(home: Home) -> None:
+    """Make a backup of an epoch that is over."""
     note_backup(home, BackupNote(int(time.time()), "there", (0,)))
 
 
