@@ -189,6 +189,23 @@ class UnspentOutput:
 
 
 @frozen
+class ScannedCoin:
+    """A coin that ``scantxoutset`` has found."""
+
+    txid: Id
+    vout: Count
+    amount: Amount
+    height: Height
+
+
+@frozen
+class ScannedCoins:
+    """What ``scantxoutset`` has found."""
+
+    unspents: list[ScannedCoin]
+
+
+@frozen
 class Index:
     """How far an index of a daemon is, of those that ``getindexinfo`` lists."""
 
@@ -317,7 +334,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         partial(operator.eq, GenericAlias(list, (Rate,))), _percentiles
     )
-    for element in (Id, Spending, Output, Transaction):
+    for element in (Id, Spending, Output, Transaction, ScannedCoin):
         converter.register_structure_hook_func(
             partial(operator.eq, GenericAlias(list, (element,))), _list(converter, element)
         )
@@ -325,6 +342,7 @@ def _converter() -> cattrs.Converter:
     for shape in (
         Script, Output, SpentOutput, Spending, Transaction, Header, Block, BlockStats,
         UnspentOutput, Index, Indexes, NetworkInfo, ChainInfo,
+        ScannedCoin, ScannedCoins,
     ):
         names: Any = {renamed[shape]: override(rename="scriptPubKey")} if shape in renamed else {}
         made = make_dict_structure_fn(shape, converter, _cattrs_detailed_validation=False, **names)

@@ -38,6 +38,7 @@ COMMANDS = {
     "keyrefresh": ("metanode.cli.requests:keyrefresh", "Renew the shares of the key."),
     "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
     "custody": ("metanode.cli.custody", "List the coins that no round pays, and release them."),
+    "wallet": ("metanode.cli.wallet", "Show and withdraw this node's stake and rewards."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
     "peers": ("metanode.cli.peers", "List the peers, add one, drop or pardon one."),
     "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),

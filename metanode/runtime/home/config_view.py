@@ -72,8 +72,8 @@ def differences(ours: Config, theirs: Config) -> list[tuple[str, Any, Any]]:
     for name in LATER_KEYS:
         pair = getattr(ours.network, name), getattr(theirs.network, name)
         if None in pair and pair[0] != pair[1] and f"network.{name}" not in {f[0] for f in found}:
-            absent = tuple("left out" if value is None else "written" for value in pair)
-            found.append((f"network.{name}", *absent))
+            ours_is, theirs_is = ("left out" if value is None else "written" for value in pair)
+            found.append((f"network.{name}", ours_is, theirs_is))
     return found
 
 
