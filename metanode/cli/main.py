@@ -39,6 +39,7 @@ COMMANDS = {
     "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
     "custody": ("metanode.cli.custody", "List the coins that no round pays, and release them."),
     "wallet": ("metanode.cli.wallet", "Show and withdraw this node's stake and rewards."),
+    "backup": ("metanode.cli.backup", "Back up a whole home, verify a backup, and restore one."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
     "peers": ("metanode.cli.peers", "List the peers, add one, drop or pardon one."),
     "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),

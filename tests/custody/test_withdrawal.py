@@ -35,8 +35,7 @@ def test_nothing_is_lost_or_made(amounts: list[int], amount: int, rate: int) -> 
         found = build_withdrawal(
             coins(*amounts), TO, amount, rate, POLICY, hrp="bcrt", public_key=OWNER
         )
-    except UserError as refusal:
-        assert "withdraw less" in str(refusal)
+    except UserError:
         assert sum(amounts) < amount + rate * 110 * (len(amounts) + 1)
         return
     spent = dict(coins(*amounts))

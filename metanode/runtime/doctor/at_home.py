@@ -21,9 +21,12 @@ from metanode.runtime.secrets.keystore import (
     share_files,
 )
 from metanode.runtime.secrets.passphrase_change import is_unsettled
-from metanode.runtime.store.files import LOST
 from spec.parameters import PRESETS
 
+PUT_BACK = (
+    "put the file itself back, together with its -wal; an older copy could make this node sign "
+    "twice"
+)
 LOG_TAIL_BYTES = 64 << 10
 DEFECT = b"Traceback (most recent call last)"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -36,8 +39,8 @@ def files(patient: Patient) -> Iterator[Finding]:
     for path, title, mend in (
         (home.config, "configuration", f"{restore}, or write it again"),
         (home.identity, "identity", f"{restore}; without the key the stake is lost"),
-        (home.signing_log, "signing log", LOST),
-        (home.events, "event store", LOST),
+        (home.signing_log, "signing log", PUT_BACK),
+        (home.events, "event store", PUT_BACK),
     ):
         if not path.is_file():
             missing = True

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -63,6 +63,19 @@ def copy_store(source: Path, target: Path, *, runs: bool) -> None:
         raise Unavailable(f"cannot copy {source}: {error}") from error
 
 
+def parts_of(home: Home) -> list[Path]:
+    """Return the small files of a home that a copy of it needs, without stores and shares.
+
+    Left out is what belongs to a running process, what is made again, and evidence.
+    """
+    left_out = {home.log, home.admin, home.lock}
+    return sorted(
+        path for path in home.path.iterdir()
+        if path.is_file() and path not in left_out
+        and ".sqlite" not in path.name and not path.name.startswith(".")
+    )
+
+
 def copy_home(home: Home, target: Home, *, runs: bool) -> None:
     """Copy all of a home that a node cannot do without into a new directory.
 
@@ -71,13 +84,30 @@ def copy_home(home: Home, target: Home, *, runs: bool) -> None:
     make_directory(target.path)
     make_directory(target.keyshares)
     make_directory(target.trace)
-    for source, copy in ((home.config, target.config), (home.identity, target.identity)):
-        copy_file(source, copy)
     copy_store(home.events, target.events, runs=runs)
     for share in share_files(home.keyshares):
         copy_file(share, target.keyshares / share.name)
     copy_store(home.signing_log, target.signing_log, runs=runs)
+    for part in parts_of(home):
+        copy_file(part, target.path / part.name)
     sync_directory(target.path)
+
+
+@contextmanager
+def still(home: Home) -> Iterator[None]:
+    """Keep a running node from writing into its stores in the block: it waits, for 5 s at most."""
+    with ExitStack() as stack:
+        try:
+            for store in (home.events, home.signing_log):
+                address = f"file:{quote(str(store.absolute()))}?mode=rw"
+                connection = sqlite3.connect(
+                    address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
+                )
+                stack.enter_context(closing(connection))
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot hold {store} still: {error}: try again") from error
+        yield
 
 
 @contextmanager
