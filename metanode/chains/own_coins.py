@@ -5,7 +5,7 @@ The daemon looks through the whole set for that, which takes minutes on a large 
 
 from __future__ import annotations
 
-from metanode.chains.replies import ScannedCoin, ScannedCoins
+from metanode.chains.replies import ScannedCoin, ScannedCoins, ScanProgress
 from metanode.chains.rpc import Daemon, RpcError
 from metanode.chains.unspent_outputs import unspent_outputs
 from metanode.custody.scripts import key_script
@@ -14,6 +14,16 @@ from metanode.errors import Unavailable
 from spec.parameters import COINBASE_MATURITY_BLOCKS
 
 SCAN_UNDER_WAY = -8  # rpc/protocol.h, RPC_INVALID_PARAMETER
+
+
+async def scan_percent(rpc: Daemon) -> int | None:
+    """Return how far the daemon's look through its outputs has come; None if it looks for none, or
+    does not tell.
+    """
+    try:
+        return (await rpc.ask(ScanProgress, "scantxoutset", "status")).progress
+    except (RpcError, Unavailable):
+        return None
 
 
 async def coins_of_key(rpc: Daemon, public_key: bytes) -> list[ScannedCoin]:

@@ -206,6 +206,13 @@ class ScannedCoins:
 
 
 @frozen
+class ScanProgress:
+    """How far a scan of ``scantxoutset`` has come, in percent."""
+
+    progress: int
+
+
+@frozen
 class Index:
     """How far an index of a daemon is, of those that ``getindexinfo`` lists."""
 
@@ -342,7 +349,7 @@ def _converter() -> cattrs.Converter:
     for shape in (
         Script, Output, SpentOutput, Spending, Transaction, Header, Block, BlockStats,
         UnspentOutput, Index, Indexes, NetworkInfo, ChainInfo,
-        ScannedCoin, ScannedCoins,
+        ScannedCoin, ScannedCoins, ScanProgress,
     ):
         names: Any = {renamed[shape]: override(rename="scriptPubKey")} if shape in renamed else {}
         made = make_dict_structure_fn(shape, converter, _cattrs_detailed_validation=False, **names)

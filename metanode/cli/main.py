@@ -24,6 +24,7 @@ EXIT_BAD_INPUT = 2
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
 PROGRAM = "metanode"
+COMPLETE_VARIABLE = "_METANODE_COMPLETE"
 
 # Name → (module with a click command `command`, or "module:name" of one; one line of help).
 COMMANDS = {
@@ -44,6 +45,7 @@ COMMANDS = {
     "peers": ("metanode.cli.peers", "List the peers, add one, drop or pardon one."),
     "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),
     "history": ("metanode.cli.history", "Export and import what this node has signed."),
+    "completion": ("metanode.cli.completion", "Print a completion script for bash, zsh or fish."),
     "chain": ("metanode.cli.chain", "Run the embedded devnet chain, for trials and tests."),
     "demo": ("metanode.cli.demo", "Run a local network of four nodes to the last payout."),
 }
@@ -149,7 +151,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(
             args=None if arguments is None else list(arguments), prog_name=PROGRAM,
-            standalone_mode=False, obj=state,
+            standalone_mode=False, obj=state, complete_var=COMPLETE_VARIABLE,
         )
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED

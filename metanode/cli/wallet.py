@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from metanode.cli.common import home_option, obtain_passphrase, settle_passphrase
+from metanode.cli.progress import progress
 from metanode.errors import UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
     from metanode.chains.base import Broadcasted
+    from metanode.chains.rpc import RpcClient
     from metanode.custody.withdrawal import Withdrawal
     from metanode.runtime.home.config import Config
     from metanode.runtime.home.home import Home
     from metanode.runtime.operator.wallet import Balance
 
+Done = TypeVar("Done")
 EXIT_NOT_SENT = 1
 TAKEN = ("sent", "known")
 """What became of a transaction that a daemon has."""
@@ -62,17 +66,14 @@ def balance(home: Path, as_json: bool) -> None:
     The chain daemon looks through all unspent outputs for that, which takes minutes on a large
     chain.
     """
-    import anyio
-
     from metanode.runtime.operator import wallet
 
     place, config, node_id = _read(home)
 
-    async def ask() -> Balance:
-        async with wallet.client(place, config) as rpc:
-            return await wallet.balance(rpc, config, node_id)
+    async def ask(rpc: RpcClient) -> Balance:
+        return await wallet.balance(rpc, config, node_id)
 
-    found = anyio.run(ask, backend="trio").plain()
+    found = _with_daemon(place, config, ask).plain()
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -116,8 +117,6 @@ def withdraw(
     A node whose stake is spent gets no reward from the next payout on, and is no holder after the
     next night. Exit code: 0 the daemon has it, 1 the daemon refused it, 2 refused here.
     """
-    import anyio
-
     from metanode.runtime.doctor.patient import is_running
     from metanode.runtime.operator import wallet
     from metanode.runtime.secrets.keystore import load_identity
@@ -132,24 +131,40 @@ def withdraw(
         )
     settle_passphrase(place)
     identity = load_identity(place.identity, obtain_passphrase(home, config, passphrase_file))
-    shown: dict[str, Any] = {}
+    async def prepare(rpc: RpcClient) -> Withdrawal:
+        return await wallet.build(
+            rpc, config, node_id, address, amount=amount, with_stake=stake > 0, fee_rate=fee_rate
+        )
 
-    async def pay() -> Broadcasted | None:
-        async with wallet.client(place, config) as rpc:
-            built = await wallet.build(
-                rpc, config, node_id, address, amount=amount, with_stake=stake > 0,
-                fee_rate=fee_rate,
-            )
-            shown.update(_plain(built, address))
-            if not as_json:
-                _show(shown)
-            if not yes and not click.confirm("sign and send it?", err=True):
-                return None
-            return await wallet.send(
-                rpc, config, identity, built, lambda raw: shown.update(raw=raw)
-            )
+    built = _with_daemon(place, config, prepare)
+    shown = _plain(built, address)
+    if not as_json:
+        _show(shown)
+    if not yes and not click.confirm("sign and send it?", err=True):
+        return _report(None, shown, as_json)
 
-    return _report(anyio.run(pay, backend="trio"), shown, as_json)
+    async def pay(rpc: RpcClient) -> Broadcasted:
+        return await wallet.send(rpc, config, identity, built, lambda raw: shown.update(raw=raw))
+
+    return _report(_with_daemon(place, config, pay), shown, as_json)
+
+
+def _with_daemon(home: Home, config: Config, work: Callable[[RpcClient], Awaitable[Done]]) -> Done:
+    """Do something that may make the daemon look through all its outputs, with a bar meanwhile."""
+    import anyio
+
+    from metanode.runtime.operator import wallet
+
+    async def run(told: Callable[[int], None]) -> Done:
+        found: list[Done] = []
+        async with wallet.client(home, config) as rpc, anyio.create_task_group() as tasks:
+            tasks.start_soon(wallet.tell_scan, home, config, told)
+            found.append(await work(rpc))
+            tasks.cancel_scope.cancel()
+        return found[0]
+
+    with progress("the daemon looks for coins", 100) as told:
+        return anyio.run(run, told, backend="trio")
 
 
 def _plain(built: Withdrawal, address: str) -> dict[str, Any]:

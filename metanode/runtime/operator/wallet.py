@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 from attrs import frozen
 
 from metanode.chains.base import Broadcasted
 from metanode.chains.bitcoin import BitcoinAdapter
-from metanode.chains.own_coins import coins_of_key
+from metanode.chains.own_coins import coins_of_key, scan_percent
 from metanode.chains.replies import MempoolInfo
 from metanode.chains.rpc import RpcClient
 from metanode.custody.payout import custody_address
@@ -24,6 +25,7 @@ from metanode.runtime.home.home import Home
 from metanode.runtime.home.wiring import chain_parameters, rpc_password
 from metanode.runtime.secrets.keyshares import list_shares
 
+SCAN_LOOK_S = 1.0
 SCAN_PATIENCE_S = 1800.0
 """A daemon looks through all unspent outputs of its chain for a balance."""
 
@@ -63,6 +65,18 @@ def client(home: Home, config: Config) -> RpcClient:
     return RpcClient(
         config.chain.rpc_url, lambda: rpc_password(home, config), timeout_s=SCAN_PATIENCE_S
     )
+
+
+async def tell_scan(home: Home, config: Config, told: Callable[[int], None]) -> None:
+    """Tell, until cancelled, how many percent more of its outputs the daemon has looked through."""
+    at = 0
+    async with client(home, config) as rpc:
+        while True:
+            await anyio.sleep(SCAN_LOOK_S)
+            found = await scan_percent(rpc)
+            if found is not None and found > at:
+                told(int(found) - at)
+                at = int(found)
 
 
 async def balance(rpc: RpcClient, config: Config, node_id: bytes) -> Balance:
