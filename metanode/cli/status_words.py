@@ -9,6 +9,8 @@ from typing import Any
 
 IN_WORK = ("round", "signature")
 """What a deposit waits for while rounds are trying to pay it."""
+RESTING = ("Idle", "Cooldown")
+"""The phases in which no round is going on."""
 SENT = ("broadcast", "block", "daemon")
 """What a deposit waits for when its payout is signed."""
 WAITS = {
@@ -26,7 +28,8 @@ UNWELL = {
     "clock_off": "its clock is off",
     "no_share": "it has no share",
 }
-LISTED = "listed"
+LISTED, REFUSED = "listed", "refused"
+"""What may become of a peer in a round: between both it is unlisted, until it is heard anew."""
 
 
 def short(node_id: str) -> str:
@@ -89,8 +92,8 @@ def _of_the_holders(status: Mapping[str, Any]) -> str | None:
             missed.append(f"{short(holder)} is silent")
         elif peer["health"] != "ok":
             missed.append(f"{short(holder)}: {UNWELL.get(peer['health'], peer['health'])}")
-        elif peer["listing"] != LISTED:
-            missed.append(f"{short(holder)} is {peer['listing']}")
+        elif peer["listing"] == REFUSED:
+            missed.append(f"{short(holder)} has no good stake")
     there = len(key["roster"]) - len(missed)
     if there >= key["threshold"]:
         return None
@@ -104,9 +107,13 @@ def _of_the_deposits(status: Mapping[str, Any], now: float) -> str:
     if in_work:
         period = status["periods"]["round_s"]
         left = period - now % period
+        what = f"{in_work} {_plural('deposit', in_work)}"
+        if status["phase"] in RESTING and not codes["signature"]:
+            verb = _plural("is", in_work)
+            return f"between rounds: {what} {verb} in line, the next round begins in {left:.0f} s"
         return (
-            f"a payout is being made of {in_work} {_plural('deposit', in_work)}: "
-            f"phase {status['phase']}, the next round begins in {left:.0f} s"
+            f"a payout of {what} is being made: phase {status['phase']}, "
+            f"the next round begins in {left:.0f} s"
         )
     sent = sum(codes[code] for code in SENT)
     waiting = [f"{n} for {WAITS[code]}" for code, n in sorted(codes.items()) if code in WAITS]

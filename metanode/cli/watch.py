@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -48,14 +49,14 @@ def watch(home: Home, every_s: float, count: int | None, as_json: bool) -> int:
         if not as_json and sys.stdout.isatty():
             last = _live(home, every_s, count)
         else:
-            said = ""
+            said: tuple[str, ...] = ()
             for last in looks(home, every_s, count):
                 words = sentence(last)
                 if as_json:
                     click.echo(json.dumps({**last, "now": words}, sort_keys=True))
-                elif words != said:
+                elif (kind := tuple(re.split(r"\d+ s\b", words))) != said:  # seconds only pass
                     click.echo(f"{time.strftime('%H:%M:%S')}  {words}")
-                    said = words
+                    said = kind
     except KeyboardInterrupt:
         pass
     return 1 if "away" in last else 0

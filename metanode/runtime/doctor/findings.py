@@ -46,7 +46,7 @@ def fault(about: str, text: str, mend: str) -> Finding:
 def told_by(about: str, error: MetanodeError) -> Finding:
     """Return a fault whose message names cause and mend itself, one after the other."""
     cause, _, mend = str(error).rpartition(": ")
-    return fault(about, cause or str(error), mend)
+    return fault(about, cause or str(error), mend.removeprefix("run "))
 
 
 def worst(findings: Iterable[Finding]) -> Level:

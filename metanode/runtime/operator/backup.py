@@ -184,6 +184,7 @@ def restore(
         label = read_archive(file, draft, its_own, told=told)
         checked = _check(file, draft, label, None)
         write_observation(draft, Observation(label.made, int(time.time())))
+        note_backup(draft, BackupNote(label.made, str(file.absolute()), label.epochs))
         try:
             os.rename(draft.path, home.path)
             sync_directory(parent)
