@@ -114,13 +114,13 @@ class NodeShell:
             self._inputs.put, self.log, self.config.chain.birth_height, self.config.stake.minimum,
         )
         self._started = self.clock()
-        self.observer = Observer.of(self.home, self.core, self._note)
         restored = self.disk.load()
         # A trace that begins later than the store says so: its reader must know what it misses.
         self._resumed = self.trace.end.seq == 0 and any(restored.cells.values())
         self.core.start(self._started, restored)
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            self.observer = Observer.of(self.home, self.core, self._note)
             await self._open_network(tasks)
             peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
             desk = Desk(self.core, self._inputs.put, partial(self.chain.send, tasks))

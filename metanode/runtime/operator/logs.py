@@ -4,28 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
-
-@contextmanager
-def _as_if_missing(package: str) -> Iterator[None]:
-    """Let imports of ``package`` fail in the block, as if it were not installed."""
-    loaded = sys.modules.get(package)
-    sys.modules[package] = None  # type: ignore[assignment]  # Python's own sign for this
-    try:
-        yield
-    finally:
-        del sys.modules[package]
-        if loaded is not None:
-            sys.modules[package] = loaded
-
-
-# structlog loads rich, wherever it is installed, for tracebacks in colour: 4 MB of memory.
-with _as_if_missing("rich"):
-    import structlog
+from metanode.runtime.operator.slim_structlog import structlog
 
 REDACTED = "[redacted]"
 MAX_TEXT = 2000
