@@ -66,7 +66,18 @@ class Identity:
 
     def sign(self, tag: str, *parts: bytes) -> bytes:
         """Return the 64-byte signature over ``tagged_hash(tag, *parts)``."""
-        digest = tagged_hash(tag, *parts)
+        return self._signature(tagged_hash(tag, *parts))
+
+    def sign_digest(self, digest: bytes) -> tuple[int, int]:
+        """Return (r, s) over a 32-byte digest: for coins of the node's own address only.
+
+        What the node says to peers has a tagged hash, which is no transaction's digest.
+        """
+        signature = self._signature(digest)
+        halves = signature[:_HALF_BYTES], signature[_HALF_BYTES:]
+        return int.from_bytes(halves[0], "big"), int.from_bytes(halves[1], "big")
+
+    def _signature(self, digest: bytes) -> bytes:
         # The recoverable form is r and s as they are, and one octet more.
         return bytes(self._key.sign_recoverable(digest, hasher=None)[:SIGNATURE_BYTES])
 

@@ -189,6 +189,30 @@ class UnspentOutput:
 
 
 @frozen
+class ScannedCoin:
+    """A coin that ``scantxoutset`` has found."""
+
+    txid: Id
+    vout: Count
+    amount: Amount
+    height: Height
+
+
+@frozen
+class ScannedCoins:
+    """What ``scantxoutset`` has found."""
+
+    unspents: list[ScannedCoin]
+
+
+@frozen
+class ScanProgress:
+    """How far a scan of ``scantxoutset`` has come, in percent."""
+
+    progress: int
+
+
+@frozen
 class Index:
     """How far an index of a daemon is, of those that ``getindexinfo`` lists."""
 
@@ -201,6 +225,13 @@ class Indexes:
     """The indexes of a daemon: without ``txindex`` it finds no confirmed transaction by its id."""
 
     txindex: Index | None = None
+
+
+@frozen
+class NetworkInfo:
+    """What ``getnetworkinfo`` tells: the daemon's version, as 230100 of 23.1.0."""
+
+    version: int | None = None
 
 
 @frozen
@@ -310,14 +341,15 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         partial(operator.eq, GenericAlias(list, (Rate,))), _percentiles
     )
-    for element in (Id, Spending, Output, Transaction):
+    for element in (Id, Spending, Output, Transaction, ScannedCoin):
         converter.register_structure_hook_func(
             partial(operator.eq, GenericAlias(list, (element,))), _list(converter, element)
         )
     renamed = {Output: "locking", SpentOutput: "locking", UnspentOutput: "locking"}
     for shape in (
         Script, Output, SpentOutput, Spending, Transaction, Header, Block, BlockStats,
-        UnspentOutput, Index, Indexes, ChainInfo,
+        UnspentOutput, Index, Indexes, NetworkInfo, ChainInfo,
+        ScannedCoin, ScannedCoins, ScanProgress,
     ):
         names: Any = {renamed[shape]: override(rename="scriptPubKey")} if shape in renamed else {}
         made = make_dict_structure_fn(shape, converter, _cattrs_detailed_validation=False, **names)

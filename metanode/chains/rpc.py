@@ -8,18 +8,19 @@ only to the caller.
 
 from __future__ import annotations
 
-import ssl
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 import anyio
-import httpx
+import httpcore
 
 from metanode.chains import json_decimal, replies
 from metanode.errors import MetanodeError, Unavailable
 
 DEFAULT_TIMEOUT_S = 30.0
+KEEPALIVE_S = 5.0  # daemons end an idle connection after 30 s; one that is about to end is not used
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # a full block as JSON with hexadecimal has up to some 20 MB
 MAX_MESSAGE_CHARACTERS = 300  # of what a daemon says when it refuses
 IN_WARMUP = -28  # rpc/protocol.h: the daemon is starting
@@ -29,6 +30,10 @@ Password = tuple[str, str] | None
 """User and password, or nothing for a daemon that asks for none."""
 
 _REFUSED_STATUSES = {401, 403}
+_FAULTS = (
+    httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 _BODY_STATUSES = {200, 400, 404, 500, 503}  # those with which a daemon sends a JSON-RPC error
 
 
@@ -97,11 +102,11 @@ class RpcClient(Daemon):
         self._read_password = password if callable(password) else lambda: password
         self._password: Password = None
         self._max_response_bytes = max_response_bytes
-        # Certificates of authorities are read for https only: that takes longer than many answers.
-        plain = url.startswith("http://")
-        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
-        # trust_env off: a proxy from the environment must never see the daemon's password.
-        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=verify)
+        # httpcore rather than httpx, which loads a console for its own command line, 9 MB of a
+        # node's memory. It reads no proxy from the environment, which must not see the password.
+        self._http = httpcore.AsyncConnectionPool(keepalive_expiry=KEEPALIVE_S)
+        phases = ("connect", "read", "write", "pool")
+        self._limits = {"timeout": dict.fromkeys(phases, timeout_s)}
         self._turn = anyio.Lock()
         self._calls = 0
 
@@ -191,21 +196,27 @@ class RpcClient(Daemon):
 
     async def _post(self, content: bytes) -> tuple[int, bytes]:
         # Not compressed: what is counted is then what is read.
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        headers: dict[bytes | str, bytes | str] = {
+            "content-type": "application/json", "accept-encoding": "identity"
+        }
+        if self._password is not None:
+            opened = b64encode(":".join(self._password).encode()).decode("ascii")
+            headers["authorization"] = f"Basic {opened}"
         try:
             async with self._http.stream(
-                "POST", self._url, content=content, headers=headers, auth=self._password
+                "POST", self._url, content=content, headers=headers, extensions=self._limits
             ) as response:
-                length = response.headers.get("content-length", "0")
+                found = {name.lower(): value for name, value in response.headers}
+                length = found.get(b"content-length", b"0").decode("latin-1")
                 if not length.isdecimal() or int(length) > self._max_response_bytes:
                     raise Unavailable(f"{self._url} sends a reply of {length[:20]} bytes")
                 parts, size = [], 0
-                async for part in response.aiter_raw():
+                async for part in response.aiter_stream():
                     parts.append(part)
                     size += len(part)
                     if size > self._max_response_bytes:
                         raise Unavailable(f"{self._url} sends more than {size} bytes")
-                return response.status_code, b"".join(parts)
-        except httpx.HTTPError as fault:
+                return response.status, b"".join(parts)
+        except _FAULTS as fault:
             reason = str(fault) or type(fault).__name__
             raise Unavailable(f"no answer from {self._url}: {reason}") from fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from spec.chains import CHAINS, Chain, family
 
 if TYPE_CHECKING:  # loaded when used, see common
     from metanode.runtime.home.config import Config
+    from metanode.runtime.home.home import Home
     from metanode.runtime.secrets.keystore import Passphrase
 
 KEYGEN_WINDOW_S = 7 * 86_400  # M: keygen_until lies about one week ahead
@@ -91,6 +93,25 @@ def _take_shared(
             document.setdefault(section, {})[key] = found[section][key]
 
 
+def _choose_quorum(
+    document: dict[str, dict[str, Any]], options: dict[str, Any], found: dict[str, dict[str, Any]]
+) -> None:
+    """Compute t, and f from n and t, where neither an option nor the network file says them."""
+    from spec.parameters import threshold
+
+    network, shared = document["network"], found.get("network", {})
+    said = {key for key in ("members", "threshold", "byzantine")
+            if options.get(key) is not None or key in shared}
+    n = network["members"]
+    if not said or type(n) is not int or n < 1:
+        return
+    if "threshold" not in said:
+        network["threshold"] = threshold(n)
+    if "byzantine" not in said and type(network["threshold"]) is int:
+        shares = network["threshold"]
+        network["byzantine"] = max(0, min(2 * shares - n - 1, n - shares))
+
+
 def _read_network_file(path: Path | None) -> dict[str, dict[str, Any]]:
     from metanode.runtime.home.config import load_toml
 
@@ -119,6 +140,7 @@ def build_config(options: dict[str, Any], now: int) -> Config:
         given = options.get(f"{section}_{key}" if section in SPELT_OUT else key)
         if given is not None:
             document.setdefault(section, {})[key] = given
+    _choose_quorum(document, options, found)
     for option, section, key in (("peer", "node", "peers"), ("seed", "network", "seeds")):
         if options.get(option):
             document[section][key] = [
@@ -159,8 +181,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--name", help="Name of the network.")
 @click.option("--preset", help="mainnet or devnet.")
 @click.option("--members", type=int, help="n, members that hold a share.")
-@click.option("--threshold", type=int, help="t, members needed to sign.")
-@click.option("--byzantine", type=int, help="f, members that may lie.")
+@click.option("--threshold", type=int, help="t, members needed to sign; else floor(2n/3)+1.")
+@click.option("--byzantine", type=int, help="f, members that may lie; else the most of n and t.")
 @click.option("--keygen-until", type=int, metavar="SECONDS", help="No keygen after this time.")
 @click.option("--keygen", help="clock: keys are made at once; command: when operators ask.")
 @click.option("--stake-outpoint", metavar="TXID:INDEX", help="The output that stakes this node.")
@@ -173,10 +195,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--confirmations", type=int, help="Blocks until a deposit is final.")
 @click.option("--birth-height", type=int, help="No deposit is older than this block.")
 @click.option("--admin-listen", metavar="HOST:PORT", help="Loopback endpoint for status.")
-def command(home: Path, **options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="What was made as JSON.")
+def command(home: Path, as_json: bool, **options: Any) -> None:
     """Make the home of a new node: annotated config.toml, identity, empty signing log.
 
-    Nothing that exists is overwritten. The passphrase comes from a file or from a prompt.
+    Nothing that exists is overwritten. The passphrase comes from a file or from a prompt. Of
+    --members follow threshold and byzantine, of --chain all that differs by chain.
     """
     from metanode.custody.document import custody_address
     from metanode.runtime.home.home import Home, create_home
@@ -185,12 +209,40 @@ def command(home: Path, **options: Any) -> None:
     place.check_new()
     config = build_config(options, int(time.time()))
     identity = create_home(place, config, _passphrase(options))
+    address = custody_address(identity.node_id, config.chain.hrp)
+    network, steps = config.network, _next_steps(place, config, address)
+    if as_json:
+        made = {
+            "home": str(place.path), "node_id": identity.node_id.hex(),
+            "network_id": config.network_id().hex(), "stake_address": address,
+            "chain": config.chain.chain, "members": network.members,
+            "threshold": network.threshold, "byzantine": network.byzantine, "next": steps,
+        }
+        click.echo(json.dumps(made, indent=2))
+        return
     click.echo(f"home:          {place.path}")
     click.echo(f"node id:       {identity.node_id.hex()}")
     click.echo(f"network id:    {config.network_id().hex()}")
-    click.echo(f"stake address: {custody_address(identity.node_id, config.chain.hrp)}")
-    if config.stake.outpoint is None:
-        click.echo(
-            f"next: pay at least {config.stake.minimum} units to the stake address, write "
-            f'outpoint = "txid:index" into [stake] of {place.config}, then `run --home {home}`'
-        )
+    click.echo(f"chain:         {config.chain.chain or config.chain.hrp}")
+    click.echo(
+        f"quorum:        any {network.threshold} of {network.members} sign, "
+        f"{network.byzantine} may lie"
+    )
+    click.echo(f"stake address: {address}")
+    for number, step in enumerate(steps, start=1):
+        click.echo(f"next {number}:        {step}")
+
+
+def _next_steps(home: Home, config: Config, address: str) -> list[str]:
+    """Return what the operator does now, in three steps."""
+    run = f"metanode run --home {home.path}"
+    if config.stake.outpoint is not None:
+        return [
+            f"metanode doctor --home {home.path} (the stake must be 72 h old)",
+            run, f"metanode status --home {home.path} --watch",
+        ]
+    return [
+        f"pay at least {config.stake.minimum} units to the stake address",
+        f'write outpoint = "txid:index" of that into [stake] of {home.config}',
+        f"after 72 h: metanode doctor --home {home.path}, then {run}",
+    ]

@@ -27,22 +27,28 @@ EXIT_BAD_INPUT = 2
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
 PROGRAM = "metanode"
+COMPLETE_VARIABLE = "_METANODE_COMPLETE"
 
 # Name → (module with a click command `command`, or "module:name" of one; one line of help).
 COMMANDS = {
     "init": ("metanode.cli.init", "Make the home of a new node: configuration and identity."),
     "run": ("metanode.cli.run", "Run the node; `--home DIR` without a command does the same."),
     "status": ("metanode.cli.status", "Show what the node that runs on a home is doing."),
+    "doctor": ("metanode.cli.doctor", "Look for what is wrong with a node, and say what mends it."),
+    "config": ("metanode.cli.config", "Check and show the configuration, with what is shared."),
     "events": ("metanode.cli.events", "Show what the node has been asked for and has decided."),
     "sign": ("metanode.cli.requests:sign", "Sign a digest with the network's key."),
     "keygen": ("metanode.cli.requests:keygen", "Make the network's key."),
     "keyrefresh": ("metanode.cli.requests:keyrefresh", "Renew the shares of the key."),
     "quorumchange": ("metanode.cli.requests:quorumchange", "Change who holds the key."),
     "custody": ("metanode.cli.custody", "List the coins that no round pays, and release them."),
+    "wallet": ("metanode.cli.wallet", "Show and withdraw this node's stake and rewards."),
+    "backup": ("metanode.cli.backup", "Back up a whole home, verify a backup, and restore one."),
     "keyshares": ("metanode.cli.keyshares", "List, verify, export, import, back up key shares."),
     "peers": ("metanode.cli.peers", "List the peers, add one, drop or pardon one."),
     "blame": ("metanode.cli.blame", "Show who cheated in a run; export and verify the proof."),
     "history": ("metanode.cli.history", "Export and import what this node has signed."),
+    "completion": ("metanode.cli.completion", "Print a completion script for bash, zsh or fish."),
     "chain": ("metanode.cli.chain", "Run the embedded devnet chain, for trials and tests."),
     "demo": ("metanode.cli.demo", "Run a local network of four nodes to the last payout."),
 }
@@ -173,7 +179,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(
             args=None if arguments is None else list(arguments), prog_name=PROGRAM,
-            standalone_mode=False, obj=state,
+            standalone_mode=False, obj=state, complete_var=COMPLETE_VARIABLE,
         )
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED

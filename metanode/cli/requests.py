@@ -7,6 +7,7 @@ their own node. First all of them are checked, and only if none refuses is anyth
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import click
 from attrs import define, field
 
 from metanode.cli.common import Command, homes_option
+from metanode.cli.progress import progress
 from metanode.errors import MetanodeError, UserError
 
 if TYPE_CHECKING:  # loaded when used, see common
@@ -42,6 +44,8 @@ class Asking:
     event: str = ""
     done: str = ""
     """What the request does, where that is not plain from its kind."""
+    expected_s: float | None = None
+    """When it is done by the clock, seconds from now, where that is known."""
     _said: list[str] = field(factory=list)
 
     def put(self) -> None:
@@ -62,7 +66,16 @@ class Asking:
             self.say(self.done)
 
     def wait(self, seconds: float) -> dict[str, Any]:
-        """Return the event when it is done, or as it stands after so long."""
+        """Return the event when it is done, or as it stands after so long; on a terminal with a
+        bar, where the request itself says when it will be done.
+        """
+        if self.expected_s is None:
+            return self._wait(seconds, lambda _s: None)
+        with progress("waiting for the key", math.ceil(self.expected_s)) as told:
+            return self._wait(seconds, told)
+
+    def _wait(self, seconds: float, told: Callable[[int], None]) -> dict[str, Any]:
+        began, shown = time.monotonic(), 0
         deadline = time.monotonic() + seconds
         while True:
             entries = self.look()
@@ -78,6 +91,10 @@ class Asking:
             if time.monotonic() >= deadline:
                 return max(entries, key=_progress, default={"event": self.event, "status": "?"})
             time.sleep(POLL_S)
+            passed = int(time.monotonic() - began)
+            if passed > shown:
+                told(passed - shown)
+                shown = passed
 
     def look(self) -> list[dict[str, Any]]:
         """Return the event as each node shows it that answers."""
@@ -263,7 +280,10 @@ def keygen(homes: tuple[Path, ...], wait: float, no_wait: bool, as_json: bool) -
 
     places = _homes(homes)
     asking = Asking(places, "keygen", {})
-    asking.done = keygen_words(fetch_status(places[0])["keygen"], time.time())
+    mode, now = fetch_status(places[0])["keygen"], time.time()
+    asking.done = keygen_words(mode, now)
+    if mode["mode"] == "clock" and mode["until"] > now:
+        asking.expected_s = mode["until"] - now
     return perform(asking, None if no_wait else wait, as_json)
 
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from coincurve import PrivateKey
 
-from metanode.chains.json_decimal import base_units
+from metanode.chains.own_coins import coins_of_script
 from metanode.chains.rpc import RpcClient
 from metanode.custody.scripts import data_script, key_script
-from metanode.custody.transaction import Input, Output, UnsignedTransaction, virtual_size
+from metanode.custody.transaction import Input, Output, UnsignedTransaction
 from metanode.custody.types import Outpoint
+from metanode.custody.withdrawal import cover
 from metanode.errors import UserError
 
 FEE_RATE = 2  # sat/vB, above the minimum relay rate
@@ -36,28 +37,15 @@ def spend(
     What is left comes back last, as change, unless it is too small.
     """
     home = key_script(key.public_key.format())
-    wanted = sum(output.amount for output in outputs)
-    scripts = [*(output.script for output in outputs), home]
-    inputs: list[Input] = []
-    for coin in coins:
-        inputs.append(coin)
-        fee = FEE_RATE * virtual_size(len(inputs), scripts)
-        change = sum(spent.amount for spent in inputs) - wanted - fee
-        if change >= 0:
-            back = [Output(change, home)] if change >= SMALLEST_CHANGE else []
-            return UnsignedTransaction(tuple(inputs), (*outputs, *back))
-    return None
+    return cover(coins, outputs, home, FEE_RATE, SMALLEST_CHANGE)
 
 
 async def coins_of(rpc: RpcClient, script: bytes) -> list[Input]:
     """Return the confirmed coins of a script that nothing in the mempool spends, largest first."""
-    found = await rpc.call("scantxoutset", "start", [f"raw({script.hex()})"])
-    coins = []
-    for entry in found["unspents"]:
-        if await rpc.call("gettxout", entry["txid"], entry["vout"], True) is not None:
-            outpoint = Outpoint(bytes.fromhex(entry["txid"]), entry["vout"])
-            coins.append(Input(outpoint, base_units(entry["amount"])))
-    return sorted(coins, key=lambda coin: (-coin.amount, coin.outpoint))
+    return [
+        Input(Outpoint(coin.txid, coin.vout), coin.amount)
+        for coin in await coins_of_script(rpc, script)
+    ]
 
 
 async def pay(

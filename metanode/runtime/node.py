@@ -56,7 +56,8 @@ from metanode.runtime.net.dialer import Dialer
 from metanode.runtime.net.links import LinkCallbacks, LinkManager
 from metanode.runtime.net.names import loopback_fault, resolve_own
 from metanode.runtime.net.peer_store import PeerStore
-from metanode.runtime.operator.admin import AdminServer
+from metanode.runtime.observer import Observer
+from metanode.runtime.operator.admin import Action, AdminServer
 from metanode.runtime.operator.desk import Desk
 from metanode.runtime.operator.logs import LOGS_KEPT, RotatingLog, logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
@@ -88,6 +89,7 @@ class NodeShell:
     chain: ChainFollower = field(init=False)
     metrics: Metrics = field(factory=Metrics)
     conduct: Conduct = field(factory=Conduct)
+    observer: Observer | None = None
     log: Any = field(init=False, repr=False)
     port: int = 0
     _tasks: TaskGroup = field(init=False, repr=False)
@@ -126,6 +128,7 @@ class NodeShell:
         self.before = None
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            self.observer = Observer.of(self.home, self.core, self._note)
             await self._open_network(tasks)
             peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
             desk = Desk(self.core, self._inputs.put, partial(self.chain.send, tasks))
@@ -136,8 +139,9 @@ class NodeShell:
                     "peers": peers.page,
                 },
                 actions={
-                    "requests": desk.ask, "releases": desk.release, "pardon": desk.pardon,
-                    "peers": peers.act,
+                    "requests": self._unless_observing(desk.ask),
+                    "releases": self._unless_observing(desk.release),
+                    "pardon": desk.pardon, "peers": peers.act,
                 },
             )
             await tasks.start(admin.serve)
@@ -226,6 +230,9 @@ class NodeShell:
     async def _on_frame(self, node_id: bytes, frame: bytes) -> None:
         self.metrics.frame("in", len(frame))
 
+        if self.observer is not None:
+            self.observer.hear(frame, node_id)
+
         def take(now: float) -> None:
             repeats = self.conduct.repeats(node_id, frame, now)
             if repeats > 1:
@@ -272,6 +279,8 @@ class NodeShell:
         health.chain_away = self.chain.fault is not None
         health.disk_free = shutil.disk_usage(self.home.path).free
         self.core.on_tick(now)
+        if self.observer is not None:
+            self.observer.tick()
 
     # --- effects ---
 
@@ -282,8 +291,14 @@ class NodeShell:
             self._trace(effects.trace)
             self._ask_and_send(effects)
 
+    def _unless_observing(self, action: Action) -> Action:
+        """Return an action that a node refuses while it observes."""
+        observer = self.observer
+        return action if observer is None else observer.refuse
+
     def _ask_and_send(self, effects: Effects) -> None:
-        for send in effects.sends:
+        # A node that observes says nothing: what it might contradict it has perhaps forgotten.
+        for send in effects.sends if self.observer is None else ():
             frame = seal(
                 self.identity, self.core.settings.network_id, self.core.codec, send.message
             )
@@ -294,6 +309,7 @@ class NodeShell:
             self._meet(request)
 
     def _send(self, target: bytes, frame: bytes) -> None:
+        """Send a frame, which this node or another one has signed."""
         if self.links.send(target, frame):
             self.metrics.frame("out", len(frame))
 
@@ -360,6 +376,7 @@ class NodeShell:
             "port": self.port,
             "uptime_s": round(self.clock.steady() - self._started),
             "chain_fault": self.chain.fault,
+            "observing": None if self.observer is None else self.observer.report(),
             "frames_in": statistics.frames_received,
             "frames_out": statistics.frames_sent,
             "refused": dict(statistics.refusals),

@@ -96,7 +96,8 @@ def test_init_prints_what_the_operator_needs(tmp_path: Path, run: Run) -> None:
     assert f"node id:       {identity.node_id.hex()}" in output
     assert f"network id:    {config.network_id().hex()}" in output
     assert "stake address: bcrt1q" in output
-    assert "next: pay at least" in output
+    assert "next 1:        pay at least" in output
+    assert "next 3:        after 72 h: metanode doctor" in output
     assert passphrase.secret.decode() not in output
     assert identity.secret_bytes().hex() not in output
     assert str(config.node.peers[0]) == "127.0.0.1:7001"
@@ -356,12 +357,14 @@ def test_status_prints_lines_and_json(
     monkeypatch.setattr(admin, "fetch", lambda _home, _page: json.dumps(document).encode())
     code, output, _ = run("status", "--home", home)
     assert code == 0
+    now = "unknown: the node is of another version, and does not tell 'key'"
     assert output == (
+        f"now: {now}\n"
         "state: Idle\nchain:\n  reachable: no\n  tip: -\n"
         "peers:\n  - id: 02ab\n    listed: yes\nseen: -\n"
     )
     code, output, _ = run("status", "--home", home, "--json")
-    assert json.loads(output) == document
+    assert json.loads(output) == {**document, "now": now}
 
 
 def test_status_without_a_node(home: Path, run: Run) -> None:

@@ -36,8 +36,8 @@ from tests.support import key_of
 
 pytestmark = [
     pytest.mark.anyio,
-    # httpx leaves the body of a request behind that a dead daemon does not read.
-    pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning"),
+    # httpcore leaves the body of a request behind that a dead daemon does not read.
+    pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning"),
 ]
 
 BACK_S = 30.0

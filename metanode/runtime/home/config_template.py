@@ -90,6 +90,11 @@ _PRESET_KEYS = {
 }
 
 
+def preset_key(path: str) -> str:
+    """Return the name that a key has in the preset, whose value counts where the key is absent."""
+    return _PRESET_KEYS.get(path, path.split(".")[1])
+
+
 def _literal(value: Any) -> str:
     """Return ``value`` as TOML; JSON's text escapes are TOML's."""
     if isinstance(value, tuple):
@@ -101,10 +106,10 @@ def _literal(value: Any) -> str:
     return str(value)
 
 
-def _absent(path: str, name: str, config: Config) -> str:
+def _absent(path: str, config: Config) -> str:
     """Return what a commented-out key shows: the value in force, or its form."""
     preset = PRESETS[config.network.preset]
-    value = getattr(preset, _PRESET_KEYS.get(path, name), None)
+    value = getattr(preset, preset_key(path), None)
     return '""' if value is None else _literal(value)
 
 
@@ -119,7 +124,7 @@ def render(config: Config) -> str:
             value = getattr(values, key.name)
             lines.append(f"# {KEYS[path]}")
             if value is None:
-                lines.append(f"# {key.name} = {_absent(path, key.name, config)}")
+                lines.append(f"# {key.name} = {_absent(path, config)}")
             else:
                 lines.append(f"{key.name} = {_literal(value)}")
         lines.append("")

@@ -11,7 +11,7 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-import structlog
+from metanode.runtime.operator.slim_structlog import structlog
 
 from metanode.errors import Unavailable
 from metanode.runtime.store.faults import remedy

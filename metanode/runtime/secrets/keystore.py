@@ -152,7 +152,8 @@ class _Sealed:
     ciphertext: bytes
 
 
-def _derive(passphrase: Passphrase, salt: bytes, cost: KdfCost) -> bytes:
+def derive_key(passphrase: Passphrase, salt: bytes, cost: KdfCost) -> bytes:
+    """Return the 32-byte key that a passphrase and a salt stand for."""
     kdf = Scrypt(salt=salt, length=KEY_BYTES, n=1 << cost.log2_n, r=cost.r, p=cost.p)
     return kdf.derive(passphrase.secret)
 
@@ -165,7 +166,7 @@ def seal(
     salt, nonce = entropy(SALT_BYTES), entropy(NONCE_BYTES)
     numbers = bytes([FORMAT, kind, cost.log2_n, cost.r, cost.p])
     header = MAGIC + numbers + len(label).to_bytes(2, "big") + label + salt + nonce
-    key = _derive(passphrase, salt, cost)
+    key = derive_key(passphrase, salt, cost)
     body = header + ChaCha20Poly1305(key).encrypt(nonce, secret, header)
     sealed = body + hashlib.sha256(body).digest()
     if len(sealed) > MAX_SEALED_BYTES:
@@ -206,7 +207,7 @@ def _read(path: Path, kind: int) -> _Sealed:
 
 
 def _unseal(path: Path, sealed: _Sealed, passphrase: Passphrase) -> bytes:
-    key = _derive(passphrase, sealed.salt, sealed.cost)
+    key = derive_key(passphrase, sealed.salt, sealed.cost)
     try:
         return ChaCha20Poly1305(key).decrypt(sealed.nonce, sealed.ciphertext, sealed.header)
     except InvalidTag:
