@@ -1,7 +1,7 @@
 """The form of a trace: how a node writes down its transitions, and how anyone reads them back.
 
 A line is the canonical JSON (sorted keys, no spaces, ASCII) of a record with ``seq`` (from 1,
-without gaps; what is kept of a long one begins after what was sealed), ``prev`` (the hash of the line before, 64 zeros at the start) and ``hash``: SHA-256
+without gaps), ``prev`` (the hash of the line before, 64 zeros at the start) and ``hash``: SHA-256
 of the line's canonical JSON without ``hash``. Kinds: ``started`` (what was kept in memory begins
 anew), ``transition`` and ``trace_repaired`` (a line that a crash had cut short was removed).
 
@@ -25,7 +25,7 @@ STARTED, TRANSITION, REPAIRED = "started", "transition", "trace_repaired"
 MAX_LINE_BYTES = 1 << 20
 FILE_PATTERN = "trace-*.jsonl"
 SEALED = "sealed.jsonl"
-"""Beside the files: a line for each that was let go, with number and hash of its end in ``last``."""
+"""Beside the files: a line for each that was let go; ``last`` is number and hash of its end."""
 SHOWN_OCTETS = 8
 
 

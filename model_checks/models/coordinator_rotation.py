@@ -106,8 +106,10 @@ ROTATES = evolve(
     " superseded; all coordinators before it are silent",
     assume=(
         *NETWORK.assume,
-        "all(implies(chosen[p, a] and any(a < b for b in Attempt), faulty[p]) "
-        "for p in Peer for a in Attempt)",
+        (
+            "all(implies(chosen[p, a] and any(a < b for b in Attempt), faulty[p]) "
+            "for p in Peer for a in Attempt)"
+        ),
     ),
     # Recover and Set-up can take turns in a node's book for ever: what is possible now and then
     # happens.

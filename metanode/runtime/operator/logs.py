@@ -11,9 +11,8 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from metanode.runtime.operator.slim_structlog import structlog
-
 from metanode.errors import Unavailable
+from metanode.runtime.operator.slim_structlog import structlog
 from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import PRIVATE_FILE
 
