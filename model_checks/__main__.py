@@ -92,9 +92,12 @@ def check_spec(arguments: argparse.Namespace) -> int:
     from model_checks import user_spec
     from model_checks.traces import Traces
 
-    instance = user_spec.instance_of(arguments.spec, arguments.sort, arguments.const)
-    symmetry, records = tuple(arguments.symmetry), arguments.records
-    result, left = user_spec.run(instance, symmetry, records, arguments.max_states)
+    spec = user_spec.spec_of(Path(arguments.spec))
+    instance = spec.instance(arguments.sort, arguments.const)
+    symmetry = tuple(arguments.symmetry) or spec.said.symmetry
+    if arguments.symmetry == [NO_SYMMETRY]:
+        symmetry = ()
+    result, left = user_spec.run(instance, symmetry, arguments.records, arguments.max_states)
     if arguments.json:
         write([json.dumps(user_spec.as_json(instance, result, left))])
     else:
@@ -189,6 +192,8 @@ def report(arguments: argparse.Namespace) -> int:
     return run(arguments.rest)
 
 
+NO_SYMMETRY = "none"
+"""What ``--symmetry`` says to leave out the symmetry that a file asks for."""
 SPEC_HELP = "a Python file with a NETWORK; for explore also the name of a network"
 PASSED_ON = {"conformance": conformance, "export": export, "report": report}
 """Commands with a command line of their own."""
@@ -206,8 +211,14 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         if spec is not None:
             added.add_argument("spec", nargs=spec or None, help=SPEC_HELP)
-            added.add_argument("--sort", action="append", default=[], metavar="Peer=5")
-            added.add_argument("--const", action="append", default=[], metavar="T=4")
+            added.add_argument(
+                "--sort", action="append", default=[], metavar="Peer=5",
+                help="how many individuals a sort has; otherwise what SIZES in the file says",
+            )
+            added.add_argument(
+                "--const", action="append", default=[], metavar="T=4",
+                help="what a constant is; otherwise what CONSTANTS in the file says",
+            )
         return added
 
     checks = command("check", check, "?")
@@ -220,7 +231,11 @@ def parser() -> argparse.ArgumentParser:
     checks.add_argument("--update", action="store_true", help="pin the numbers, show the change")
     checks.add_argument("--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N")
     checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
-    checks.add_argument("--symmetry", action="append", default=[], metavar="Peer")
+    checks.add_argument(
+        "--symmetry", action="append", default=[], metavar="Peer",
+        help="a sort whose individuals are interchangeable, one state for each orbit; otherwise"
+        " what SYMMETRY in the file says; none: no symmetry",
+    )
     checks.add_argument("--records", default="Peer", metavar="SORT", help="packed side by side")
     checks.add_argument("--traces", action="store_true", help="show the runs to witnesses as well")
     walks = command("explore", explore, "?")

@@ -18,8 +18,9 @@ from model_checks.console import Unusable
 from model_checks.engines.oracle import Instance
 from model_checks.export import promela, tla
 from model_checks.models import NETWORKS
+from model_checks.said import Said
 from model_checks.system import System, close
-from model_checks.user_spec import system_of
+from model_checks.user_spec import spec_of
 from spec.language.declarations import SpecError
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -49,20 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.write_text(text, encoding="utf-8")
         return 0
     try:
-        system = _system(chosen.network or "")
-        return export(system, chosen.kind, _numbers(chosen.sort), _numbers(chosen.const))
+        system, said = _system(chosen.network or "")
+        sizes = {**said.sizes, **_numbers(chosen.sort, tuple(system.names.sorts))}
+        numbers = {**said.constants, **_numbers(chosen.const, system.names.constants)}
+        return export(system, chosen.kind, sizes, numbers)
     except (ValueError, SpecError, Unusable, promela.SpinMissing) as fault:
         sys.stderr.write(f"{fault}\n")
         return 2
 
 
-def _system(name: str) -> System:
-    """Return the system of a network of ours, or of a user's own file; raises ValueError."""
+def _system(name: str) -> tuple[System, Said]:
+    """Return the system of a network of ours, or of a user's own file, and what that says of its
+    size; raises ValueError."""
     if name.endswith(".py"):
-        return system_of(Path(name))
+        spec = spec_of(Path(name))
+        return spec.system, spec.said
     if name not in NETWORKS:
         raise ValueError(f"no network {name!r}: there are {', '.join(sorted(NETWORKS))}")
-    return close(NETWORKS[name])
+    return close(NETWORKS[name]), Said()
 
 
 def export(
@@ -93,11 +98,13 @@ def export(
     return 0 if result.complete else 1
 
 
-def _numbers(given: Iterable[str]) -> dict[str, int]:
+def _numbers(given: Iterable[str], known: Sequence[str]) -> dict[str, int]:
     found = {}
     for text in given:
         name, equals, number = text.partition("=")
-        if not equals or not number.isdigit():
+        if not equals or not number.isdecimal():
             raise ValueError(f"{text!r}: write Name=number")
+        if name not in known:
+            raise ValueError(f"{text!r}: there is no {name}; known: {', '.join(known)}")
         found[name] = int(number)
     return found

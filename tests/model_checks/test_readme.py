@@ -59,10 +59,24 @@ def test_the_second_example_holds_or_not_as_the_guide_says(
     assert old in TABLE
     file = tmp_path / "table.py"
     file.write_text(TABLE.replace(old, new), encoding="utf-8")
-    code = main(["check", str(file), "--sort", "Seat=3", "--const", "Most=2"])
-    told = [line for line in capsys.readouterr().out.splitlines() if "VIOLATED" in line]
+    code = main(["check", str(file)])
+    lines = capsys.readouterr().out
+    found = [line for line in lines.splitlines() if "VIOLATED" in line]
     assert code == bool(violated)
-    assert any(line.startswith(violated) for line in told) == bool(violated)
+    assert any(line.startswith(violated) for line in found) == bool(violated)
+    if not old:
+        assert [told(lines)] == shown("python -m model_checks check table.py")
+
+
+def test_a_wrong_size_is_refused_as_the_guide_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a size in the file whose mistake has no place, or another than the guide's."""
+    monkeypatch.chdir(tmp_path)
+    Path("table.py").write_text(TABLE.replace('"Seat": 3', '"Seat": 0'), encoding="utf-8")
+    assert main(["check", "table.py"]) == 2
+    message = capsys.readouterr().err.removeprefix("model_checks: ").strip()
+    assert f"`{message}`" in LINES
 
 
 def test_a_wrong_name_is_refused_as_the_guide_says(
