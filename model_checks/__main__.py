@@ -41,7 +41,10 @@ def _row(table_name: str, *cells: str) -> str:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Check the tables, then every network; or a user's own spec."""
+    """Check the tables, then every network; or a user's own spec, at a size, or for every size with
+    --prove."""
+    if arguments.prove:
+        return prove_spec(arguments)
     if arguments.spec is not None:
         return check_spec(arguments)
     told, well = lines(PROTOCOL)
@@ -108,6 +111,22 @@ def check_spec(arguments: argparse.Namespace) -> int:
         for trace in traces.reached(result) if arguments.traces else ():
             write(trace.lines())
     return 0 if user_spec.holds(instance, result, left) else 1
+
+
+def prove_spec(arguments: argparse.Namespace) -> int:
+    """Prove the invariants of a user's own spec for every size."""
+    from model_checks.user_proof import UserProver
+    from model_checks.user_spec import spec_of
+
+    if arguments.spec is None:
+        raise Unusable("--prove: give a FILE with a NETWORK; the networks here are proved by check")
+    spec = spec_of(Path(arguments.spec))
+    if arguments.symmetry:
+        raise Unusable("--prove: symmetry makes a search smaller, a proof has no use for it")
+    sizes, constants = spec.numbers(arguments.sort, arguments.const)
+    proof = UserProver(spec, sizes, constants).prove()
+    write([json.dumps(proof.as_json())] if arguments.json else proof.lines())
+    return 0 if proof.holds else 1
 
 
 def explore(arguments: argparse.Namespace) -> int:
@@ -229,6 +248,12 @@ def parser() -> argparse.ArgumentParser:
     checks.add_argument("--only", default="", metavar="NAME", help="models with this in the name")
     checks.add_argument("--json", action="store_true", help="for machines")
     checks.add_argument("--update", action="store_true", help="pin the numbers, show the change")
+    checks.add_argument(
+        "--prove", action="store_true",
+        help="prove the invariants of a file for every size, with its lemmas (LEMMAS in the file,"
+        " or of the network); --sort and --const then say where to look first for a small state"
+        " that shows what is missing",
+    )
     checks.add_argument("--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N")
     checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     checks.add_argument(

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from model_checks.cases import ProofCase
 from model_checks.console import Unusable, Watch
 from model_checks.engines.check import check
 from model_checks.engines.explicit import SearchTooLarge
@@ -48,14 +49,28 @@ class Spec:
     system: System
     said: Said
 
+    def with_lemmas(self, assume: Iterable[str] = ()) -> System:
+        """Return the network with the file's lemmas, and with more that is assumed; raises
+        SpecError."""
+        network = evolve(self.network, assume=(*self.network.assume, *assume))
+        return ProofCase(network, self.said.lemmas).system(self.protocol)
+
+    def numbers(
+        self, sorts: Iterable[str], constants: Iterable[str]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the sizes and the constants that are given, or else the file's; raises
+        :class:`Unusable`."""
+        sizes, numbers = _numbers(sorts, "--sort", 1), _numbers(constants, "--const", 0)
+        _check_known("--sort", "sort", sizes, tuple(self.system.names.sorts))
+        _check_known("--const", "constant", numbers, self.system.names.constants)
+        return {**self.said.sizes, **sizes}, {**self.said.constants, **numbers}
+
     def instance(self, sorts: Iterable[str], constants: Iterable[str]) -> Instance:
-        """Return the model at the size that is given, or else at the file's; or :class:`Unusable`.
-        """
-        sizes = {**self.said.sizes, **_numbers(sorts, "--sort", 1)}
-        numbers = {**self.said.constants, **_numbers(constants, "--const", 0)}
-        used, names = used_sorts(self.system), self.system.names
-        _compare("--sort", "sort", sizes, used, tuple(names.sorts))
-        _compare("--const", "constant", numbers, used_constants(self.system), names.constants)
+        """Return the model at the size that is given, or else at the file's; raises
+        :class:`Unusable`, also for a number that is missing."""
+        sizes, numbers = self.numbers(sorts, constants)
+        _check_given("--sort", sizes, used_sorts(self.system))
+        _check_given("--const", numbers, used_constants(self.system))
         return Instance(self.system, sizes, numbers)
 
 
@@ -218,12 +233,15 @@ def _numbers(given: Iterable[str], option: str, least: int) -> dict[str, int]:
     return numbers
 
 
-def _compare(
-    option: str, what: str, given: Mapping[str, int], used: tuple[str, ...], known: tuple[str, ...]
+def _check_known(
+    option: str, what: str, given: Iterable[str], known: tuple[str, ...]
 ) -> None:
     for name in given:
         if name not in known:
             raise Unusable(f"{option} {name}: there is no such {what}; known: {', '.join(known)}")
+
+
+def _check_given(option: str, given: Mapping[str, int], used: tuple[str, ...]) -> None:
     missing = [name for name in used if name not in given]
     if missing:
         shown = " ".join(f"{option} {name}=..." for name in missing)
