@@ -246,7 +246,10 @@ def parser() -> argparse.ArgumentParser:
     tier.add_argument("--fast", action="store_true", help="what takes seconds: the default")
     tier.add_argument("--deep", action="store_true", help="everything")
     checks.add_argument("--only", default="", metavar="NAME", help="models with this in the name")
-    checks.add_argument("--json", action="store_true", help="for machines")
+    checks.add_argument(
+        "--json", action="store_true",
+        help="for machines: one object, with the states of each run that was found",
+    )
     checks.add_argument("--update", action="store_true", help="pin the numbers, show the change")
     checks.add_argument(
         "--prove", action="store_true",
@@ -254,14 +257,21 @@ def parser() -> argparse.ArgumentParser:
         " or of the network); --sort and --const then say where to look first for a small state"
         " that shows what is missing",
     )
-    checks.add_argument("--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N")
+    checks.add_argument(
+        "--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N",
+        help="stop, with exit code 2, beyond so many states of one model",
+    )
     checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     checks.add_argument(
         "--symmetry", action="append", default=[], metavar="Peer",
         help="a sort whose individuals are interchangeable, one state for each orbit; otherwise"
         " what SYMMETRY in the file says; none: no symmetry",
     )
-    checks.add_argument("--records", default="Peer", metavar="SORT", help="packed side by side")
+    checks.add_argument(
+        "--records", default="Peer", metavar="SORT",
+        help="the sort whose individuals have a record of bits each: with --symmetry of the same"
+        " sort the records are sorted, which is fast for many individuals",
+    )
     checks.add_argument("--traces", action="store_true", help="show the runs to witnesses as well")
     walks = command("explore", explore, "?")
     walks.add_argument("--web", action="store_true", help="as a page, for a browser here")

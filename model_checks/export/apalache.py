@@ -92,9 +92,9 @@ def declarations(
     """Yield the lines that declare constants and variables, each with its type before it, and the
     ``none`` of the sorts that need one.
     """
-    yield "CONSTANTS"
     typed = {sort: f"Set({type_of_sort(system, sort)})" for sort in sorts}
     typed |= dict.fromkeys(constants, "Int")
+    yield from ["CONSTANTS"] if typed else []
     yield from _declared({name: (_about(system, name), typed[name]) for name in typed})
     yield "VARIABLES"
     yield from _declared({

@@ -42,7 +42,7 @@ def module(
         declared = list(apalache.declarations(system, sorts, numbers, nones))
         system = apalache.with_nones(system)
         known, others = sizes or {}, constants or {}
-        if {*sorts} <= known.keys() and {*numbers} <= others.keys():
+        if (sorts or numbers) and {*sorts} <= known.keys() and {*numbers} <= others.keys():
             fixed = list(apalache.sizes_fixed(
                 system, {name: known[name] for name in sorts},
                 {name: others[name] for name in numbers},

@@ -15,6 +15,7 @@ from model_checks.system import Move, Network, Property, close
 from spec.language import ir
 from spec.language.assembly import children
 from spec.language.declarations import Cell, Enum, Opt, Range, Seq, Sort
+from tests.model_checks.classics import die_hard
 from tests.model_checks.exchange import exchange
 
 
@@ -278,6 +279,15 @@ def test_everything_is_typed_and_nothing_twice(name: str) -> None:
     noted = sum("@type" in line for line in lines)
     nones = sum(line.startswith("None") for line in lines)
     assert noted == len(names) + nones + len(system.actions) + 2, "vars and Rank"
+
+
+def test_a_module_without_sorts_and_constants_declares_none() -> None:
+    """Catches an empty list of constants, and an operator that says nothing: neither can be read.
+    """
+    text = tla.module(close(die_hard.NETWORK), typed=True, sizes={}, constants={})
+    assert "CONSTANTS" not in text
+    assert "ConstInit" not in text
+    assert "VARIABLES\n  \\* disk: " in text
 
 
 def test_the_size_goes_into_the_module(

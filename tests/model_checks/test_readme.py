@@ -122,6 +122,18 @@ def test_a_users_own_file_is_exported(
     assert "no such file" in capsys.readouterr().err
 
 
+def test_the_export_for_apalache_begins_as_the_guide_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches an output of the guide that is no longer the tool's."""
+    file = tmp_path / "lock.py"
+    file.write_text(EXAMPLE, encoding="utf-8")
+    command = "export lock.py --tla --apalache --sort Client=2"
+    assert main([*command.replace("lock.py", str(file)).split()]) == 0
+    (page,) = shown(f"python -m model_checks {command} | head -24")
+    assert capsys.readouterr().out.splitlines()[:24] == page
+
+
 def test_every_module_and_command_of_the_guide_is_there() -> None:
     """Catches a guide that sends its reader to a file or a command that has gone."""
     files = r"`((?:models|engines|records)/\w*(?:\.py)?|\w+\.(?:py|toml))`"
