@@ -218,29 +218,7 @@ PASSED_ON = {"conformance": conformance, "export": export, "report": report}
 """Commands with a command line of their own."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="python -m model_checks", description=__doc__)
-    commands = top.add_subparsers(dest="command", required=True)
-
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], spec: str | None
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
-        added.set_defaults(run=run)
-        if spec is not None:
-            added.add_argument("spec", nargs=spec or None, help=SPEC_HELP)
-            added.add_argument(
-                "--sort", action="append", default=[], metavar="Peer=5",
-                help="how many individuals a sort has; otherwise what SIZES in the file says",
-            )
-            added.add_argument(
-                "--const", action="append", default=[], metavar="T=4",
-                help="what a constant is; otherwise what CONSTANTS in the file says",
-            )
-        return added
-
-    checks = command("check", check, "?")
+def _add_check_options(checks: argparse.ArgumentParser) -> None:
     tier = checks.add_mutually_exclusive_group()
     tier.add_argument("--tables", action="store_true", help="the tables only")
     tier.add_argument("--fast", action="store_true", help="what takes seconds: the default")
@@ -273,6 +251,32 @@ def parser() -> argparse.ArgumentParser:
         " sort the records are sorted, which is fast for many individuals",
     )
     checks.add_argument("--traces", action="store_true", help="show the runs to witnesses as well")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="python -m model_checks", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], spec: str | None
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        added.set_defaults(run=run)
+        if spec is not None:
+            added.add_argument("spec", nargs=spec or None, help=SPEC_HELP)
+            added.add_argument(
+                "--sort", action="append", default=[], metavar="Peer=5",
+                help="how many individuals a sort has; otherwise what SIZES in the file says",
+            )
+            added.add_argument(
+                "--const", action="append", default=[], metavar="T=4",
+                help="what a constant is; otherwise what CONSTANTS in the file says",
+            )
+        return added
+
+    checks = command("check", check, "?")
+    _add_check_options(checks)
     walks = command("explore", explore, "?")
     walks.add_argument("--web", action="store_true", help="as a page, for a browser here")
     walks.add_argument("--port", type=int, default=0, metavar="N", help="of the page; any")
