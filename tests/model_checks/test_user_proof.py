@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from model_checks.__main__ import main
 from model_checks.engines.arithmetic import safe_sign_1
+from model_checks.engines.check import check
 from model_checks.engines.induction import Induction
 from model_checks.engines.oracle import Instance, Oracle
 from model_checks.models import two_phase_commit
@@ -17,6 +19,7 @@ from model_checks.system import Move, Network, Property, close
 from model_checks.user_proof import SAFE_SIGN, UserProver
 from model_checks.user_spec import spec_of
 from spec.language.declarations import Cell, Sort
+from tests.model_checks.random_systems import random_system
 
 LOCK = '''"""A lock."""
 from model_checks.system import Move, Network, Property
@@ -232,6 +235,7 @@ def test_the_first_of_an_order_is_there(prove: Prove) -> None:
     """Catches an ordered sort without an end, which no finite one is."""
     code, _ = prove('''from model_checks.system import Move, Network, Property
 from spec.language.declarations import Cell, Sort
+from tests.model_checks.random_systems import random_system
 NETWORK = Network(
     name="ring", doc="-", honest="", crash=False, sorts=(Sort("Seat", "-", ordered=True),),
     cells=(Cell("token", "bool", ("Seat",), "for s: all(s <= t for t in Seat)", "disk", "-"),),
@@ -327,3 +331,33 @@ def test_a_count_inside_a_count_speaks_of_both(claim: str, holds: bool) -> None:
     linked with anybody" is proved as "nobody is linked with itself"."""
     induction = Induction(close(links(f"{claim} and not any(link[p, p] for p in Node)")))
     assert induction.prove().holds == holds
+
+
+OF_EACH_OTHER = "count(x for x in {0} if count(y for y in {0} if {1}[y] and x != y) >= 1) <= {2}"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        OF_EACH_OTHER.format("Digest", "told", 1), OF_EACH_OTHER.format("Peer", "lit", 2),
+        "count(d for d in Digest if told[d]) <= 1", "count(x for x in Peer if lit[x]) <= 2",
+    ],
+)
+def test_what_is_proved_of_random_systems_holds_in_small_ones(claim: str) -> None:
+    """Catches a reading of counts by which more is proved than is so."""
+    proved = 0
+    for seed in (*range(12), 334, 346, 360, 386):
+        network = evolve(random_system(seed).network, properties=(Property("Claim", claim),))
+        system = close(network)
+        induction = Induction(system)
+        induction.symbols.orders_end = True
+        if all(
+            induction.answer(each, second_solver=False, examples=False).proved
+            for each in induction.obligations()
+        ):
+            proved += 1
+            for peers in (2, 3):
+                sizes = {**dict.fromkeys(system.names.sorts, 2), "Peer": peers}
+                numbers = {"N": peers, "T": peers, "F": 0, "R": 1}
+                assert not check(Instance(system, sizes, numbers)).violated, seed
+    assert proved
