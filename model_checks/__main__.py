@@ -41,7 +41,10 @@ def _row(table_name: str, *cells: str) -> str:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Check the tables, then every network; or a user's own spec."""
+    """Check the tables, then every network; or a user's own spec, at a size, or for every size with
+    --prove."""
+    if arguments.prove:
+        return prove_spec(arguments)
     if arguments.spec is not None:
         return check_spec(arguments)
     told, well = lines(PROTOCOL)
@@ -92,9 +95,12 @@ def check_spec(arguments: argparse.Namespace) -> int:
     from model_checks import user_spec
     from model_checks.traces import Traces
 
-    instance = user_spec.instance_of(arguments.spec, arguments.sort, arguments.const)
-    symmetry, records = tuple(arguments.symmetry), arguments.records
-    result, left = user_spec.run(instance, symmetry, records, arguments.max_states)
+    spec = user_spec.spec_of(Path(arguments.spec))
+    instance = spec.instance(arguments.sort, arguments.const)
+    symmetry = tuple(arguments.symmetry) or spec.said.symmetry
+    if arguments.symmetry == [NO_SYMMETRY]:
+        symmetry = ()
+    result, left = user_spec.run(instance, symmetry, arguments.records, arguments.max_states)
     if arguments.json:
         write([json.dumps(user_spec.as_json(instance, result, left))])
     else:
@@ -105,6 +111,22 @@ def check_spec(arguments: argparse.Namespace) -> int:
         for trace in traces.reached(result) if arguments.traces else ():
             write(trace.lines())
     return 0 if user_spec.holds(instance, result, left) else 1
+
+
+def prove_spec(arguments: argparse.Namespace) -> int:
+    """Prove the invariants of a user's own spec for every size."""
+    from model_checks.user_proof import UserProver
+    from model_checks.user_spec import spec_of
+
+    if arguments.spec is None:
+        raise Unusable("--prove: give a FILE with a NETWORK; the networks here are proved by check")
+    spec = spec_of(Path(arguments.spec))
+    if arguments.symmetry:
+        raise Unusable("--prove: symmetry makes a search smaller, a proof has no use for it")
+    sizes, constants = spec.numbers(arguments.sort, arguments.const)
+    proof = UserProver(spec, sizes, constants).prove()
+    write([json.dumps(proof.as_json())] if arguments.json else proof.lines())
+    return 0 if proof.holds else 1
 
 
 def explore(arguments: argparse.Namespace) -> int:
@@ -189,9 +211,46 @@ def report(arguments: argparse.Namespace) -> int:
     return run(arguments.rest)
 
 
+NO_SYMMETRY = "none"
+"""What ``--symmetry`` says to leave out the symmetry that a file asks for."""
 SPEC_HELP = "a Python file with a NETWORK; for explore also the name of a network"
 PASSED_ON = {"conformance": conformance, "export": export, "report": report}
 """Commands with a command line of their own."""
+
+
+def _add_check_options(checks: argparse.ArgumentParser) -> None:
+    tier = checks.add_mutually_exclusive_group()
+    tier.add_argument("--tables", action="store_true", help="the tables only")
+    tier.add_argument("--fast", action="store_true", help="what takes seconds: the default")
+    tier.add_argument("--deep", action="store_true", help="everything")
+    checks.add_argument("--only", default="", metavar="NAME", help="models with this in the name")
+    checks.add_argument(
+        "--json", action="store_true",
+        help="for machines: one object, with the states of each run that was found",
+    )
+    checks.add_argument("--update", action="store_true", help="pin the numbers, show the change")
+    checks.add_argument(
+        "--prove", action="store_true",
+        help="prove the invariants of a file for every size, with its lemmas (LEMMAS in the file,"
+        " or of the network); --sort and --const then say where to look first for a small state"
+        " that shows what is missing",
+    )
+    checks.add_argument(
+        "--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N",
+        help="stop, with exit code 2, beyond so many states of one model",
+    )
+    checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
+    checks.add_argument(
+        "--symmetry", action="append", default=[], metavar="Peer",
+        help="a sort whose individuals are interchangeable, one state for each orbit; otherwise"
+        " what SYMMETRY in the file says; none: no symmetry",
+    )
+    checks.add_argument(
+        "--records", default="Peer", metavar="SORT",
+        help="the sort whose individuals have a record of bits each: with --symmetry of the same"
+        " sort the records are sorted, which is fast for many individuals",
+    )
+    checks.add_argument("--traces", action="store_true", help="show the runs to witnesses as well")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -206,23 +265,18 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         if spec is not None:
             added.add_argument("spec", nargs=spec or None, help=SPEC_HELP)
-            added.add_argument("--sort", action="append", default=[], metavar="Peer=5")
-            added.add_argument("--const", action="append", default=[], metavar="T=4")
+            added.add_argument(
+                "--sort", action="append", default=[], metavar="Peer=5",
+                help="how many individuals a sort has; otherwise what SIZES in the file says",
+            )
+            added.add_argument(
+                "--const", action="append", default=[], metavar="T=4",
+                help="what a constant is; otherwise what CONSTANTS in the file says",
+            )
         return added
 
     checks = command("check", check, "?")
-    tier = checks.add_mutually_exclusive_group()
-    tier.add_argument("--tables", action="store_true", help="the tables only")
-    tier.add_argument("--fast", action="store_true", help="what takes seconds: the default")
-    tier.add_argument("--deep", action="store_true", help="everything")
-    checks.add_argument("--only", default="", metavar="NAME", help="models with this in the name")
-    checks.add_argument("--json", action="store_true", help="for machines")
-    checks.add_argument("--update", action="store_true", help="pin the numbers, show the change")
-    checks.add_argument("--max-states", type=int, default=DEFAULT_MAX_STATES, metavar="N")
-    checks.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
-    checks.add_argument("--symmetry", action="append", default=[], metavar="Peer")
-    checks.add_argument("--records", default="Peer", metavar="SORT", help="packed side by side")
-    checks.add_argument("--traces", action="store_true", help="show the runs to witnesses as well")
+    _add_check_options(checks)
     walks = command("explore", explore, "?")
     walks.add_argument("--web", action="store_true", help="as a page, for a browser here")
     walks.add_argument("--port", type=int, default=0, metavar="N", help="of the page; any")

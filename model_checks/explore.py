@@ -152,11 +152,7 @@ class Walk:
 
     def cells(self, state: State) -> Iterator[str]:
         """Yield the cells that are not at their first value."""
-        first = self.instance.system.first
-        for slot, value in zip(self.oracle.slots, state, strict=True):
-            usual: Value = self.instance.first(*slot) if slot[0] in first else False
-            if value != usual:
-                yield f"{place(slot)} = {written(value)}"
+        yield from self.traces.told(state)
 
     def disabled(self) -> Iterator[str]:
         """Yield each action that is not enabled, with every conjunct that is false."""

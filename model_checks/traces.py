@@ -84,7 +84,7 @@ class Trace:
         """Return what to print: each step, and below it what it changed."""
         told = [f"  {self.name}: {length(len(self.steps), self.loop)}"]
         if self.has_choice:
-            told += _wrapped("      0  at the start: ", self.chosen or ("nothing that is chosen",))
+            told += wrapped("      0  at the start: ", self.chosen or ("nothing that is chosen",))
         told += _numbered(self.steps, 1)
         if self.loop:
             told += ["         from here for ever:", *_numbered(self.loop, len(self.steps) + 1)]
@@ -123,10 +123,11 @@ def length(steps: int, loop: Sequence[object] | None) -> str:
 def _numbered(steps: Sequence[Moved], first: int) -> Iterator[str]:
     for number, moved in enumerate(steps, start=first):
         yield f"    {number:>3}  {moved.step}"
-        yield from _wrapped(" " * 11, [str(change) for change in moved.changes])
+        yield from wrapped(" " * 11, [str(change) for change in moved.changes])
 
 
-def _wrapped(begin: str, parts: Sequence[str]) -> list[str]:
+def wrapped(begin: str, parts: Sequence[str]) -> list[str]:
+    """Return parts with commas between them, in lines as wide as a page."""
     text, margin = ", ".join(parts), " " * 11
     return textwrap.wrap(
         text, WIDTH, initial_indent=begin, subsequent_indent=margin, break_long_words=False,
@@ -186,6 +187,20 @@ class Traces:
         """Return where two states differ."""
         values = zip(self.oracle.slots, before, after, strict=True)
         return tuple(Change(slot, old, new) for slot, old, new in values if old != new)
+
+    def unusual(self, state: State) -> Iterator[tuple[str, Value]]:
+        """Yield the cells that are not at their first value, by place; where that is chosen, those
+        that are not False."""
+        instance = self.oracle.instance
+        for slot, value in zip(self.oracle.slots, state, strict=True):
+            usual: Value = instance.first(*slot) if slot[0] in self.system.first else False
+            if value != usual:
+                yield place(slot), value
+
+    def told(self, state: State) -> Iterator[str]:
+        """Yield the same as text."""
+        for where, value in self.unusual(state):
+            yield f"{where} = {written(value)}"
 
     def chosen(self, first: State) -> Iterator[str]:
         """Yield what a first state holds where there is a choice; False and none are left out."""

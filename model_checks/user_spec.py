@@ -2,8 +2,8 @@
 
 ``NETWORK`` is a :class:`~model_checks.system.Network`. Rows come from the tables of this protocol,
 or from the file's own ``PROTOCOL``, if it assembles one. How many individuals each sort has, and
-the constants, come from the command line. Whatever is wrong with the file is one message with file,
-line and column.
+the constants, come from the command line, and where that says nothing from the file (``said.py``).
+Whatever is wrong with the file is one message with file, line and column.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from attrs import evolve, frozen
+
+from model_checks.cases import ProofCase
 from model_checks.console import Unusable, Watch
 from model_checks.engines.check import check
 from model_checks.engines.explicit import SearchTooLarge
 from model_checks.engines.oracle import Instance, Result
 from model_checks.questions import check_moves
+from model_checks.said import Said, said_by
 from model_checks.system import Network, System, close
 from model_checks.traces import Traces
 from model_checks.vacuity import Unasked, unasked, with_conditions
@@ -30,25 +34,55 @@ from spec.language.assembly import Protocol, children
 from spec.language.declarations import Opt, SpecError
 from spec.language.ir import Constant, Node
 
+SAID_AS = {"--sort": "SIZES", "--const": "CONSTANTS"}
+"""Where the file says what an option says."""
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
+
+
+@frozen
+class Spec:
+    """A file's network, closed, and what the file says beside it."""
+
+    file: Path
+    network: Network
+    protocol: Protocol | None
+    system: System
+    said: Said
+
+    def with_lemmas(self, assume: Iterable[str] = ()) -> System:
+        """Return the network with the file's lemmas, and with more that is assumed; raises
+        SpecError."""
+        network = evolve(self.network, assume=(*self.network.assume, *assume))
+        return ProofCase(network, self.said.lemmas).system(self.protocol)
+
+    def numbers(
+        self, sorts: Iterable[str], constants: Iterable[str]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the sizes and the constants that are given, or else the file's; raises
+        :class:`Unusable`."""
+        sizes, numbers = _numbers(sorts, "--sort", 1), _numbers(constants, "--const", 0)
+        _check_known("--sort", "sort", sizes, tuple(self.system.names.sorts))
+        _check_known("--const", "constant", numbers, self.system.names.constants)
+        return {**self.said.sizes, **sizes}, {**self.said.constants, **numbers}
+
+    def instance(self, sorts: Iterable[str], constants: Iterable[str]) -> Instance:
+        """Return the model at the size that is given, or else at the file's; raises
+        :class:`Unusable`, also for a number that is missing."""
+        sizes, numbers = self.numbers(sorts, constants)
+        _check_given("--sort", sizes, used_sorts(self.system))
+        _check_given("--const", numbers, used_constants(self.system))
+        return Instance(self.system, sizes, numbers)
 
 
 def instance_of(path: str, sorts: Iterable[str], constants: Iterable[str]) -> Instance:
     """Return the model of a file at the given size; raises :class:`Unusable`."""
-    file = Path(path)
-    system = system_of(file)
-    sizes, numbers = _numbers(sorts, "--sort", 1), _numbers(constants, "--const", 0)
-    used = used_sorts(system)
-    _compare("--sort", "sort", sizes, used, tuple(system.names.sorts))
-    _compare("--const", "constant", numbers, used_constants(system), system.names.constants)
-    return Instance(system, sizes, numbers)
+    return spec_of(Path(path)).instance(sorts, constants)
 
 
-def system_of(file: Path) -> System:
-    """Return the closed system of a file's ``NETWORK``; raises :class:`Unusable`."""
+def spec_of(file: Path) -> Spec:
+    """Return what a file holds, its ``NETWORK`` closed; raises :class:`Unusable`."""
     if not file.is_file():
         raise Unusable(f"{file}: no such file")
-    source = file.read_text(encoding="utf-8")
     try:
         module = _load(file)
         network, protocol = getattr(module, "NETWORK", None), getattr(module, "PROTOCOL", None)
@@ -58,12 +92,17 @@ def system_of(file: Path) -> System:
             raise Unusable(f"{file}:1:1: PROTOCOL is not what assembly.assemble returns")
         system = close(network, protocol)
         check_moves(system)
-        return system
+        return Spec(file, network, protocol, system, said_by(file, module, system.names))
     except SyntaxError as error:
         raise Unusable(f"{file}:{error.lineno}:{error.offset}: {error.msg}") from None
     except SpecError as error:
-        line, column = place_of(source, str(error))
-        raise Unusable(f"{file}:{line}:{column}: {error}") from None
+        raise Unusable(placed(file, error)) from None
+
+
+def placed(file: Path, error: SpecError) -> str:
+    """Return a message about a file with the place that it is about."""
+    line, column = place_of(file.read_text(encoding="utf-8"), str(error))
+    return f"{file}:{line}:{column}: {error}"
 
 
 def _load(file: Path) -> ModuleType:
@@ -75,9 +114,11 @@ def _load(file: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except (ImportError, NameError, AttributeError, TypeError, ValueError, LookupError) as error:
+    except (SpecError, SyntaxError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's own code, which may raise anything
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if frame.filename == str(file)]
+        own = [frame for frame in frames if Path(frame.filename).resolve() == file.resolve()]
         line, column = (own[-1].lineno, (own[-1].colno or 0) + 1) if own else (1, 1)
         raise Unusable(f"{file}:{line}:{column}: {error}") from None
     finally:
@@ -192,16 +233,19 @@ def _numbers(given: Iterable[str], option: str, least: int) -> dict[str, int]:
     return numbers
 
 
-def _compare(
-    option: str, what: str, given: Mapping[str, int], used: tuple[str, ...], known: tuple[str, ...]
+def _check_known(
+    option: str, what: str, given: Iterable[str], known: tuple[str, ...]
 ) -> None:
     for name in given:
         if name not in known:
             raise Unusable(f"{option} {name}: there is no such {what}; known: {', '.join(known)}")
+
+
+def _check_given(option: str, given: Mapping[str, int], used: tuple[str, ...]) -> None:
     missing = [name for name in used if name not in given]
     if missing:
         shown = " ".join(f"{option} {name}=..." for name in missing)
-        raise Unusable(f"the model needs {shown}")
+        raise Unusable(f"the model needs {shown}, or {SAID_AS[option]} in the file")
 
 
 def run(

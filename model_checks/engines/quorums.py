@@ -17,6 +17,8 @@ by a linear question about Venn regions (:func:`model_checks.engines.arithmetic.
 * an e-quorum is not empty, when e ≥ 1;
 * an e-quorum and a g-quorum share an h-quorum, or at least a peer: the largest h that occurs.
 
+A size that is a small number needs no quorum: "two are in φ" reads "x and y that differ are in φ".
+
 **Populations.** Where peers are not one population but one for each epoch, a count is of members of
 one of them: ``count(q for q in Peer if roster_has[q, h] and φ)``. "Q is an e-quorum of h" has h
 as an argument, all in Q are members of h, and the axioms are about quorums of the same h: N, T and
@@ -43,6 +45,9 @@ from spec.language.ir import INT, And, Arithmetic, Compare, Node, Quantified, Re
 
 POPULATION = {"Peer": "N"}
 """The constant that says how many individuals a sort has; of other sorts nothing is known."""
+
+EXACT = 4
+"""Up to so many individuals are counted exactly: there are two of them where two differ."""
 
 Predicate = Callable[[Any], Any]
 
@@ -187,6 +192,8 @@ class Quorums:
     named: dict[Threshold, NamedCount] = field(factory=dict)
     later: dict[Threshold, NamedCount] = field(factory=dict)
     """The counts in the state after the step that is looked at."""
+    depth: int = 0
+    """How many counts the formula that is being written stands in."""
 
     def family(self, sort: str, least: Linear, population: str = "") -> Family:
         """Return the quorums of this size, declared at the first call."""
@@ -211,14 +218,23 @@ class Quorums:
         """Return the formula: at least ``least`` individuals satisfy ``inside``."""
         if not least.multiples and least.constant <= 0:
             return z3.BoolVal(True)
-        individual = z3.Const(f"member of {sort}", self.sorts[sort])
-        if least == ONE:
-            return z3.Exists([individual], inside(individual))
+        exact = not least.multiples and least.constant <= (1 if population else EXACT)
+        # A count inside a count speaks of the individual outside: its own has another name.
+        nested, self.depth = f" {self.depth}" * bool(self.depth), self.depth + 1
+        individuals = [
+            z3.Const(f"member{f' {place}' * bool(place)} of {sort}{nested}", self.sorts[sort])
+            for place in range(least.constant if exact else 1)
+        ]
+        bodies = [inside(one) for one in individuals]
+        self.depth -= 1
+        if exact:
+            apart = [z3.Distinct(*individuals)] if len(individuals) > 1 else []
+            return z3.Exists(individuals, z3.And(*apart, *bodies) if apart else bodies[0])
         family = self.family(sort, least, population)
         quorum = z3.Const(f"set of {least}", family.sort)
-        within = z3.Implies(family.contains(individual, quorum), inside(individual))
+        within = z3.Implies(family.contains(individuals[0], quorum), bodies[0])
         return z3.Exists(
-            [quorum], z3.And(family.is_one(quorum, of), z3.ForAll([individual], within))
+            [quorum], z3.And(family.is_one(quorum, of), z3.ForAll(individuals, within))
         )
 
     def name(

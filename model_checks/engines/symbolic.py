@@ -1,11 +1,12 @@
 """A system of any size as formulas of first-order logic, for a prover.
 
 Sorts are uninterpreted: nothing says how many individuals they have. An ordered sort comes with a
-strict total order (three axioms, which every finite order obeys; whole numbers would not do, since
-a finite sort ends and they do not). Cells are functions of their indices. ``none`` and the
-individuals of a sort make a data type; in an ordered sort ``none`` is below everything. Counts read
-as quorums, see ``model_checks/engines/quorums.py``. Cells that hold a number are whole numbers of
-any size, and that they stay in their ranges is proved like an invariant.
+strict total order (three axioms, which every finite order obeys, and two more on demand; whole
+numbers would not do, since a finite sort ends and they do not). Cells are functions of their
+indices. ``none`` and the individuals of a sort make a data type; in an ordered sort ``none`` is
+below everything. Counts read as quorums, see ``model_checks/engines/quorums.py``. Cells that hold a
+number are whole numbers of any size, and that they stay in their ranges is proved like an
+invariant.
 
 A state is a mapping from a cell's name to a function of index terms. The state after an action is
 such a mapping too, written in terms of the state before: "the new value where the index is the
@@ -93,6 +94,8 @@ class Symbols:
         self._counts_numbers = False
         self.names_later = False
         """Whether counts after a step have names, too: where what shrinks is to be followed."""
+        self.orders_end = False
+        """Whether an ordered sort has a first and a last individual, as every finite one has."""
 
     def _populations(self) -> tuple[str, ...]:
         """Return the cells that say who is in which population; SpecError if that can change, or if
@@ -343,7 +346,10 @@ class Symbols:
     def _order(self, name: str) -> tuple[Any, ...]:
         below = self._orders[name]
         one, two, three = z3.Consts("one two three", self.sorts[name])
+        first, last = z3.Consts(f"first_{name} last_{name}", self.sorts[name])
+        ends = (z3.Not(below(one, first)), z3.Not(below(last, one)))
         return (
+            *(z3.ForAll([one], end) for end in (ends if self.orders_end else ())),
             z3.ForAll([one], z3.Not(below(one, one))),
             z3.ForAll(
                 [one, two, three],

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from model_checks.export.tla_names import renamed
+from model_checks.export import apalache
+from model_checks.export.tla_names import none_of, renamed
 from model_checks.substitution import bind, rebuild
 from model_checks.system import LIVENESS, TRUE, Action, Checked, System, Update
 from model_checks.two_states import AFTER
@@ -23,15 +24,66 @@ INDENT = "  "
 WIDTH = 98
 
 
-def module(system: System) -> str:
-    """Return the module of a network, named like it."""
+def module(
+    system: System, *, typed: bool = False, sizes: Mapping[str, int] | None = None,
+    constants: Mapping[str, int] | None = None,
+) -> str:
+    """Return the module of a network, named like it.
+
+    With ``typed`` it has the types that Apalache asks for; then, if all numbers are given, it ends
+    with an operator that fixes the constants.
+    """
     system = renamed(system)
+    fixed: list[str] = []
+    if typed:
+        sorts, numbers = sorts_of(system), constants_of(system)
+        nones = {node.type[1] for node in _nodes(system) if isinstance(node, ir.Nothing)}
+        nones |= {cell.type.sort for cell in system.cells.values() if isinstance(cell.type, Opt)}
+        declared = list(apalache.declarations(system, sorts, numbers, nones))
+        system = apalache.with_nones(system)
+        known, others = sizes or {}, constants or {}
+        if (sorts or numbers) and {*sorts} <= known.keys() and {*numbers} <= others.keys():
+            fixed = list(apalache.sizes_fixed(
+                system, {name: known[name] for name in sorts},
+                {name: others[name] for name in numbers},
+            ))
+    else:
+        declared = _declared(system)
     lines = [
         f"---- MODULE {system.name} ----",
         f"\\* {system.network.doc}",
         "\\* Generated from the tables: change those, not this.",
         "EXTENDS Integers, FiniteSets",
         "",
+        *declared,
+        "TypeOK ==",
+        *_conjuncts(
+            f"{name} \\in {_domain(system, cell, typed=typed)}"
+            for name, cell in system.cells.items()
+        ),
+        "",
+        "Init ==",
+        *_conjuncts(_first(system, typed=typed)),
+        *_conjuncts(map(formula, (*system.assumptions, *system.initially))),
+        "",
+    ]
+    for action in system.actions:
+        lines += [*_action(system, action, typed=typed), ""]
+    lines += ["Next ==", *(f"{INDENT}\\/ {_chosen(each)}" for each in system.actions)]
+    lines += ["", "Spec == Init /\\ [][Next]_vars", ""]
+    fair = [each for each in system.actions if each.fair]
+    if fair:
+        lines += ["FairSpec ==", f"{INDENT}/\\ Spec"]
+        lines += [f"{INDENT}/\\ {_fairness(each)}" for each in fair] + [""]
+    for checked in system.properties:
+        if checked.property.kind != "range":  # TypeOK says it
+            lines += [*_property(checked), ""]
+    lines += [*fixed, "====", ""]
+    return "\n".join(apalache.disarmed(lines) if typed else lines)
+
+
+def _declared(system: System) -> list[str]:
+    return [
         f"CONSTANTS {', '.join((*sorts_of(system), *constants_of(system), 'None'))}",
         "VARIABLES",
         *_listed(
@@ -44,25 +96,7 @@ def module(system: System) -> str:
         "\\* none lies below every individual of an ordered sort",
         "Rank(x) == IF x = None THEN -1 ELSE x",
         "",
-        "TypeOK ==",
-        *_conjuncts(f"{name} \\in {_domain(system, cell)}" for name, cell in system.cells.items()),
-        "",
-        "Init ==",
-        *_conjuncts((*_first(system), *map(formula, (*system.assumptions, *system.initially)))),
-        "",
     ]
-    for action in system.actions:
-        lines += [*_action(system, action), ""]
-    lines += ["Next ==", *(f"{INDENT}\\/ {_chosen(each)}" for each in system.actions)]
-    lines += ["", "Spec == Init /\\ [][Next]_vars", ""]
-    fair = [each for each in system.actions if each.fair]
-    if fair:
-        lines += ["FairSpec ==", f"{INDENT}/\\ Spec"]
-        lines += [f"{INDENT}/\\ {_fairness(each)}" for each in fair] + [""]
-    for checked in system.properties:
-        if checked.property.kind != "range":  # TypeOK says it
-            lines += [*_property(checked), ""]
-    return "\n".join((*lines, "====", ""))
 
 
 def configuration(system: System, sizes: Mapping[str, int], constants: Mapping[str, int]) -> str:
@@ -242,7 +276,7 @@ def _read(node: ir.Read) -> str:
     return f"{name}{prime}{inside}"
 
 
-def _domain(system: System, cell: Cell) -> str:
+def _domain(system: System, cell: Cell, *, typed: bool) -> str:
     if isinstance(cell.type, Range):
         low, high = bounds(system.names, cell)
         values = f"({_inner(low)} .. {_inner(high)})"
@@ -251,7 +285,8 @@ def _domain(system: System, cell: Cell) -> str:
     elif cell.type == "bool":
         values = "BOOLEAN"
     elif isinstance(cell.type, Opt):
-        values = f"({cell.type.sort} \\union {{None}})"
+        none = none_of(cell.type.sort) if typed else "None"
+        values = f"({cell.type.sort} \\union {{{none}}})"
     over = " \\X ".join(cell.index)
     return f"[{over} -> {values}]" if cell.index else values
 
@@ -265,12 +300,12 @@ def _place(cell: Cell, number: int) -> ir.Node:
     return ir.Variable(ir.sort_type(cell.index[number]), f"i{number}")
 
 
-def _first(system: System) -> list[str]:
+def _first(system: System, *, typed: bool) -> list[str]:
     """Return where each cell begins; rigid ones anywhere, within the assumptions."""
     found = []
     for name, cell in system.cells.items():
         if name not in system.first:
-            found.append(f"{name} \\in {_domain(system, cell)}")
+            found.append(f"{name} \\in {_domain(system, cell, typed=typed)}")
             continue
         value = formula(bind(system.first[name], {FIRST_INDEX(k): _place(cell, k)
                                                   for k in range(len(cell.index))}))
@@ -278,8 +313,11 @@ def _first(system: System) -> list[str]:
     return found
 
 
-def _action(system: System, action: Action) -> list[str]:
-    lines = [f"\\* {_origin(system, action)}", f"{_call(action)} =="]
+def _action(system: System, action: Action, *, typed: bool) -> list[str]:
+    lines = [f"\\* {_origin(system, action)}"]
+    if typed:
+        lines.append(apalache.annotation(apalache.type_of_action(system, action)))
+    lines.append(f"{_call(action)} ==")
     for guard in action.guards:
         meant = simplified(guard.formula)
         if meant == _TRUE:

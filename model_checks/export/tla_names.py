@@ -24,11 +24,16 @@ RESERVED = frozenset(
         "PROPOSITION", "PROVE", "QED", "RECURSIVE", "SF_", "STATE", "STRING", "SUBSET", "SUFFICES",
         "TAKE", "TEMPORAL", "THEN", "THEOREM", "TRUE", "UNCHANGED", "UNION", "USE", "VARIABLE",
         "VARIABLES", "WF_", "WITH", "WITNESS", "Nat", "Int", "Cardinality", "IsFiniteSet",
-        "FairSpec", "Init", "Next", "None", "Rank", "Spec", "TypeOK", "vars", "x", "i0", "i1", "i2",
-        "i3", "i4",
+        "ConstInit", "FairSpec", "Init", "Next", "None", "Rank", "Spec", "TypeOK", "vars", "x",
+        "i0", "i1", "i2", "i3", "i4",
     ]
 )
 """Words of TLA+, of the modules that are extended, and of every module here."""
+
+
+def none_of(sort: str) -> str:
+    """Return the name of a sort's own ``none``, where types are written."""
+    return f"None{sort}"
 
 
 def renamed(system: System) -> System:
@@ -38,6 +43,7 @@ def renamed(system: System) -> System:
     taken |= {name for action in system.actions for name in action.parameters}
     taken |= {checked.property.name for checked in system.properties}
     taken |= {f"Never{checked.property.name}" for checked in system.properties}
+    taken |= {none_of(sort) for sort in system.names.sorts}
     cells = {}
     for name in system.cells:
         cells[name] = _free(name.replace(".", "_"), taken)

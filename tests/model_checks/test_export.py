@@ -14,7 +14,8 @@ from model_checks.models import NETWORKS, signing, signing_variants
 from model_checks.system import Move, Network, Property, close
 from spec.language import ir
 from spec.language.assembly import children
-from spec.language.declarations import Cell, Range, Sort
+from spec.language.declarations import Cell, Enum, Opt, Range, Seq, Sort
+from tests.model_checks.classics import die_hard
 from tests.model_checks.exchange import exchange
 
 
@@ -32,18 +33,20 @@ def test_the_kept_modules_are_current(path: Path, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("typed", [False, True])
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_every_module_is_well_formed(name: str) -> None:
+def test_every_module_is_well_formed(name: str, typed: bool) -> None:
     """Catches a name that is not declared, a parenthesis left open, a quote in a variable."""
     system = close(NETWORKS[name])
-    text = tla.module(system)
+    text = tla.module(system, typed=typed)
     code = "\n".join(line.partition("\\*")[0] for line in text.splitlines())
     code = re.sub(r'"\w*"', "", code)
     for left, right in ("()", "[]", "{}"):
         assert code.count(left) == code.count(right)
     assert code.count("<<") == code.count(">>")
     declared = set(re.findall(r"^(\w+)(?:\([\w, ]*\))? ==", code, re.MULTILINE))
-    declared |= set(re.findall(r"(\w+) \\in", code)) | {*system.cells, "None", "x", "vars"}
+    declared |= set(re.findall(r"(\w+) \\in", code)) | {*system.cells, "x", "vars"}
+    declared |= set() if typed else {"None"}
     declared |= {*tla.sorts_of(system), *tla.constants_of(system)}
     for action in system.actions:
         declared |= set(action.parameters)
@@ -188,6 +191,120 @@ def test_the_configuration_names_everything() -> None:
     assert "  Attempt = {0, 1}\n" in text
     assert "  T = 3\n" in text
     assert "PROPERTIES\n  LocksMoveForward\n  VotesAreFinal\n" in text
+
+
+# --- Apalache ------------------------------------------------------------------------------------
+
+
+TABLE = Network(
+    name="table",
+    doc="@type: of the writer's own",
+    honest="",
+    crash=False,
+    sorts=(Sort("Seat", "at the table", ordered=True), Sort("Hand", "-"), Sort("HAND", "-")),
+    constants=("Most",),
+    cells=(
+        Cell("turn", Opt("Seat"), (), "none", "disk", "-"),
+        Cell("holds", Opt("Hand"), ("Seat",), "none", "disk", "see @type: Int; of another"),
+        Cell("near", "bool", ("Seat", "Hand", "HAND"), "False", "disk", "-"),
+        Cell("work", Range(0, "Most"), ("HAND",), "0", "disk", "-"),
+        Cell("state", Enum("State", ("at_rest", "at_work")), (), "at_rest", "disk", "-"),
+        Cell("queue", Seq("Hand", 1), (), "empty", "disk", "-"),
+    ),
+    moves=(
+        Move("Take(s: Seat, h: Hand)", ("holds[s] == none", "turn < s", "len(queue) == 0"),
+             {"holds[s]": "h", "turn": "s", "state": "at_work", "queue": "append(queue, h)"}),
+        Move("Come(s: Seat, h: Hand, g: HAND)", ("work[g] < Most",),
+             {"near[s, h, g]": "True", "work[g]": "work[g] + 1"}),
+        Move("Rest()", ("turn == none",), {"state": "at_rest"}, "@type: Bool;"),
+    ),
+    properties=(
+        Property("Sound", "turn != none or all(holds[s] == none for s in Seat)"),
+        Property("Queued", "len(queue) == 0 or any(head(queue) == h for h in Hand)",
+                 doc="@type: Bool;"),
+        Property("Seen", "state == at_rest and any(near[s, h, g] for s in Seat for h in Hand"
+                         " for g in HAND)", "reachable"),
+    ),
+)
+
+
+def test_every_name_has_its_type() -> None:
+    """Catches a declaration without a type, which Snowcat refuses, and a type that is another one:
+    a none of two types, two sorts of one type, a tuple that may be a sequence."""
+    text = tla.module(close(TABLE), typed=True)
+    for name, written in {
+        "Seat,": "Set(Int)",
+        "Hand,": "Set(HAND)",
+        "HAND,": "Set(HAND_)",
+        "Most": "Int",
+        "turn,": "Int",
+        "holds,": "Int -> HAND",
+        "near,": "<<Int, HAND, HAND_>> -> Bool",
+        "work,": "HAND_ -> Int",
+        "state,": "Str",
+        "queue_len,": "Int",
+        "queue_1": "HAND",
+    }.items():
+        assert f"  \\* @type: {written};\n  {name}\n" in text, name
+    every = "Int, Int -> HAND, <<Int, HAND, HAND_>> -> Bool, HAND_ -> Int, Str, Int, HAND"
+    for lines in (
+        f"\\* @type: () => <<{every}>>;\nvars == <<",
+        '\\* @type: () => HAND;\nNoneHand == "none_OF_HAND"\n',
+        "\\* @type: () => Int;\nNoneSeat == -1\n",
+        "\\* @type: (Int, HAND) => Bool;\nTake(s, h) ==\n",
+        "\\* @type: (Int, HAND, HAND_) => Bool;\nCome(s, h, g) ==\n",
+        "\\* @type: () => Bool;\nRest ==\n  /\\ turn = NoneSeat\n",
+        "  /\\ holds \\in [Seat -> (Hand \\union {NoneHand})]\n",
+        "  /\\ turn = NoneSeat\n",
+    ):
+        assert lines in text, lines
+    assert not re.search(r"(?<!\w)None(?!\w)", text)
+    assert text.count("@type: Int; of another") == text.count("@type: Bool;\n") == 0
+    assert "ConstInit" not in text, "of sizes that nobody has given"
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_everything_is_typed_and_nothing_twice(name: str) -> None:
+    """Catches an operator with parameters, a variable or a constant that has no type of its own."""
+    system = renamed(close(NETWORKS[name]))
+    lines = tla.module(close(NETWORKS[name]), typed=True).splitlines()
+    head = lines[: lines.index("TypeOK ==")]
+    names = [*tla.sorts_of(system), *tla.constants_of(system), *system.cells]
+    for each in names:
+        (place,) = [n for n, line in enumerate(head) if line.strip().rstrip(",") == each]
+        assert re.fullmatch(r"  \\\* @type: .*;", head[place - 1]), each
+    for number, line in enumerate(lines):
+        if re.match(r"\w+\(.*\) ==$", line):
+            assert re.fullmatch(r"\\\* @type: \(.*\) => Bool;", lines[number - 1]), line
+    noted = sum("@type" in line for line in lines)
+    nones = sum(line.startswith("None") for line in lines)
+    assert noted == len(names) + nones + len(system.actions) + 2, "vars and Rank"
+
+
+def test_a_module_without_sorts_and_constants_declares_none() -> None:
+    """Catches an empty list of constants, and an operator that says nothing: neither can be read.
+    """
+    text = tla.module(close(die_hard.NETWORK), typed=True, sizes={}, constants={})
+    assert "CONSTANTS" not in text
+    assert "ConstInit" not in text
+    assert "VARIABLES\n  \\* disk: " in text
+
+
+def test_the_size_goes_into_the_module(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches individuals of another type than their sort, and a size that is left out."""
+    given = ["--sort", "Manager=2"]
+    assert main(["two_phase_commit", "--tla", "--apalache", *given]) == 0
+    assert capsys.readouterr().out.endswith(
+        "\\* for --cinit=ConstInit\nConstInit ==\n"
+        '  /\\ Manager = {"0_OF_MANAGER", "1_OF_MANAGER"}\n\n====\n'
+    )
+    assert main(["two_phase_commit", "--tla", *given]) == 0
+    assert "@type" not in capsys.readouterr().out
+    assert main(["two_phase_commit", "--promela", "--apalache", *given]) == 2
+    said = capsys.readouterr().err
+    assert said == "--apalache: --promela has no types: give it with --tla\n"
 
 
 # --- Promela -------------------------------------------------------------------------------------

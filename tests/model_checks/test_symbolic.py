@@ -74,6 +74,7 @@ class Structure:
             z3.Z3_OP_OR: lambda: any(arguments),
             z3.Z3_OP_IMPLIES: lambda: not arguments[0] or arguments[1],
             z3.Z3_OP_EQ: lambda: arguments[0] == arguments[1],
+            z3.Z3_OP_DISTINCT: lambda: len({*arguments}) == len(arguments),
             z3.Z3_OP_ITE: lambda: arguments[1] if arguments[0] else arguments[2],
             z3.Z3_OP_DT_IS: lambda: arguments[0] is not None,
             z3.Z3_OP_ADD: lambda: sum(arguments),
