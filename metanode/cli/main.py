@@ -30,6 +30,7 @@ COMMANDS = {
     "init": ("metanode.cli.init", "Make the home of a new node: configuration and identity."),
     "run": ("metanode.cli.run", "Run the node; `--home DIR` without a command does the same."),
     "status": ("metanode.cli.status", "Show what the node that runs on a home is doing."),
+    "page": ("metanode.cli.page", "Print the address of the page that shows the node."),
     "events": ("metanode.cli.events", "Show what the node has been asked for and has decided."),
     "sign": ("metanode.cli.requests:sign", "Sign a digest with the network's key."),
     "keygen": ("metanode.cli.requests:keygen", "Make the network's key."),

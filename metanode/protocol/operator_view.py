@@ -82,6 +82,7 @@ class OperatorView:
             "keygen": {"mode": ctx.settings.keygen, "until": ctx.settings.keygen_until,
                        "members": ctx.settings.members},
             "payouts": core.payouts.report(),
+            "sightings": core.candidates.unconfirmed(),
             "deposits": core.waiting.report(),
             "swaps": swaps,
             "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},

@@ -1,8 +1,10 @@
 """The operator's window over HTTP on loopback: pages to read, and what may be asked of the node.
 
 Every request needs the bearer token that the node writes to ``admin.json`` (mode 0600) when it
-starts: anyone who may read the home may ask. One request per connection, bounded size, time and
-number of connections, so that a local program cannot tie the node up.
+starts: anyone who may read the home may ask. Without it there is only what is ``public``: the page,
+which shows nothing by itself, the description of this interface, and the two probes. One request
+per connection, bounded size, time and number of connections, so that a local program cannot tie the
+node up.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from attrs import field, frozen
 from metanode.errors import Unavailable, UserError
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
+from metanode.runtime.operator.feed import MAX_FEEDS, follow
+from metanode.runtime.operator.view import Look
 from metanode.runtime.store.files import atomic_write, read_bounded, refuse_shared
 
 MAX_HEADER_BYTES = 8 << 10
@@ -39,6 +43,9 @@ Answer = tuple[int, str, bytes]
 Page = Callable[[str], Mapping[str, Any] | None]
 """The rest of the path ("" or "ID") → what is shown, or None where there is nothing."""
 
+Public = Callable[[], Answer]
+"""What anybody may read who can connect."""
+
 Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """From the body of a POST to the answer, once it is on disk; UserError says why it is refused."""
 
@@ -46,7 +53,8 @@ Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 @frozen
 class AdminServer:
     """``status`` returns a JSON object, ``metrics`` exposition text; ``pages`` and ``actions`` are
-    further names to GET and to POST to.
+    further names to GET and to POST to. ``public`` is answered without the token, "" is the page.
+    ``begin`` starts a look that ``/feed`` sends on; ``headers`` go with every answer.
     """
 
     home: Home
@@ -55,6 +63,10 @@ class AdminServer:
     metrics: Callable[[], bytes]
     pages: Mapping[str, Page] = field(factory=dict)
     actions: Mapping[str, Action] = field(factory=dict)
+    public: Mapping[str, Public] = field(factory=dict)
+    begin: Callable[[], Look] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    _feeds: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(MAX_FEEDS))
     _token: str = field(factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
 
     async def serve(self, *, task_status: TaskStatus[Endpoint] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -76,9 +88,13 @@ class AdminServer:
         slots = anyio.CapacityLimiter(MAX_CONNECTIONS)
 
         async def bounded(stream: SocketStream) -> None:
-            async with slots, stream:
-                with anyio.move_on_after(REQUEST_TIMEOUT_S):
-                    await self._connection(stream)
+            async with stream:
+                wanted: h11.Connection | None = None
+                async with slots:
+                    with anyio.move_on_after(REQUEST_TIMEOUT_S):
+                        wanted = await self._connection(stream)
+                if wanted is not None:
+                    await self._feed(wanted, stream)
 
         try:
             async with listener:
@@ -86,21 +102,25 @@ class AdminServer:
         finally:
             self.home.admin.unlink(missing_ok=True)
 
-    async def _connection(self, stream: SocketStream) -> None:
+    async def _connection(self, stream: SocketStream) -> h11.Connection | None:
+        """Answer a request; return the connection of one that asks for the feed, and may."""
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
         try:
             request = await self._request(protocol, stream)
             if request is None:
-                return
-            code, kind, body = await self._answer(protocol, stream, request)
+                return None
+            answer = await self._answer(protocol, stream, request)
+            if answer is None:
+                return protocol
+            code, kind, body = answer
         except h11.RemoteProtocolError:
             code, kind, body = _error(400, "bad request")
         except (TypeError, ValueError):
             # A status that is no JSON is our defect; it must not end the node that it describes.
             code, kind, body = _error(500, "the status cannot be shown")
         headers = [
-            ("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close"),
-            ("Cache-Control", "no-store"),
+            ("Content-Type", kind), ("Content-Length", str(len(body))), *self._common_headers(),
+            *_extra(code, self.actions),
         ]
         try:
             for event in (
@@ -110,7 +130,25 @@ class AdminServer:
             ):
                 await stream.send(protocol.send(event) or b"")
         except (h11.LocalProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return  # the asker is gone, or sent what cannot be answered
+            pass  # the asker is gone, or sent what cannot be answered
+        return None
+
+    def _common_headers(self) -> list[tuple[str, str]]:
+        return [("Connection", "close"), ("Cache-Control", "no-store"), *self.headers]
+
+    async def _feed(self, protocol: h11.Connection, stream: SocketStream) -> None:
+        """Send a feed, whose place was free when it was asked for."""
+        if self.begin is None:
+            return
+        place = object()
+        try:
+            self._feeds.acquire_on_behalf_of_nowait(place)
+        except anyio.WouldBlock:
+            return
+        try:
+            await follow(protocol, stream, self.begin(), self._common_headers())
+        finally:
+            self._feeds.release_on_behalf_of(place)
 
     async def _request(self, protocol: h11.Connection, stream: SocketStream) -> h11.Request | None:
         """Return the request, or None when the connection ended before it was whole."""
@@ -119,12 +157,17 @@ class AdminServer:
 
     async def _answer(
         self, protocol: h11.Connection, stream: SocketStream, request: h11.Request
-    ) -> Answer:
+    ) -> Answer | None:
+        """Return the answer, or None where the feed is to be sent."""
         headers = dict(request.headers)
+        target = request.target.decode("latin-1").partition("?")[0]
+        public = self.public.get(target.removeprefix("/"))
+        if public is not None and request.method == b"GET":
+            return public()
         wanted = f"Bearer {self._token}".encode("ascii")
         if not hmac.compare_digest(headers.get(b"authorization", b""), wanted):
             return _error(401, "the token of admin.json is needed")
-        name, _, rest = request.target.decode("latin-1").removeprefix("/").partition("/")
+        name, _, rest = target.removeprefix("/").partition("/")
         if request.method == b"POST" and name in self.actions and not rest:
             return await self._act(self.actions[name], await self._body(protocol, stream))
         if request.method != b"GET":
@@ -133,6 +176,10 @@ class AdminServer:
             return _json(self.status())
         if name == "metrics" and not rest:
             return 200, METRICS, self.metrics()
+        if name == "feed" and not rest and self.begin is not None:
+            if not self._feeds.available_tokens:
+                return _error(503, f"{MAX_FEEDS} pages look already: close one")
+            return None
         shown = self.pages[name](rest) if name in self.pages else None
         if shown is not None:
             return _json(shown)
@@ -175,8 +222,17 @@ async def next_event(protocol: h11.Connection, stream: ByteReceiveStream) -> Any
     return event
 
 
-def _json(document: Mapping[str, Any]) -> Answer:
-    return 200, JSON, json.dumps(document, sort_keys=True).encode("utf-8")
+def _json(document: Mapping[str, Any], code: int = 200) -> Answer:
+    return code, JSON, json.dumps(document, sort_keys=True).encode("utf-8")
+
+
+def _extra(code: int, actions: Mapping[str, Action]) -> list[tuple[str, str]]:
+    """Return the headers that HTTP asks for with a code."""
+    if code == HTTPStatus.UNAUTHORIZED:
+        return [("WWW-Authenticate", "Bearer")]
+    if code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return [("Allow", "GET, POST" if actions else "GET")]
+    return []
 
 
 def _error(code: int, text: str) -> Answer:
@@ -225,21 +281,32 @@ def _object(home: Home, body: bytes) -> dict[str, Any]:
     return document
 
 
+def door(home: Home) -> tuple[Endpoint, str]:
+    """Return where the node that runs on ``home`` answers, and the token that it wants.
+
+    Raises UserError when no node runs there.
+    """
+    if not home.path.is_dir():
+        raise UserError(f"no home at {home.path}: make one with `init --home {home.path}`")
+    if not home.admin.exists():
+        raise UserError(_not_running(home))
+    refuse_shared(home.admin)
+    try:
+        document = json.loads(read_bounded(home.admin, MAX_ADMIN_FILE_BYTES))
+        return Endpoint(document["host"], int(document["port"])), str(document["token"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{home.admin} is damaged: restart the node") from error
+
+
+def _not_running(home: Home) -> str:
+    return f"no node runs on {home.path}: start it with `run --home {home.path}`"
+
+
 def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> tuple[int, bytes]:
     """Return the code and the body of an answer."""
     import httpx
 
-    if not home.path.is_dir():
-        raise UserError(f"no home at {home.path}: make one with `init --home {home.path}`")
-    not_running = f"no node runs on {home.path}: start it with `run --home {home.path}`"
-    if not home.admin.exists():
-        raise UserError(not_running)
-    refuse_shared(home.admin)
-    try:
-        document = json.loads(read_bounded(home.admin, MAX_ADMIN_FILE_BYTES))
-        endpoint, token = Endpoint(document["host"], int(document["port"])), document["token"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{home.admin} is damaged: restart the node") from error
+    endpoint, token = door(home)
     # No TLS here, and so no certificates of authorities: to read them takes longer than the answer.
     no_authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -252,7 +319,7 @@ def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> 
                 content=body,
             )
     except httpx.ConnectError as error:
-        raise UserError(not_running) from error
+        raise UserError(_not_running(home)) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"the node on {home.path} does not answer: try again") from error
     return answer.status_code, answer.content
@@ -261,3 +328,18 @@ def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> 
 def fetch_status(home: Home) -> dict[str, Any]:
     """Return the status of the node that runs on ``home``; errors as :func:`fetch`."""
     return fetch_json(home, "/status")
+
+
+def address_of_page(home: Home) -> str:
+    """Return the address of the page of the node that runs on ``home``; errors as :func:`door`.
+
+    The token stands in the fragment, which no browser sends; it is a secret all the same.
+    """
+    endpoint, token = door(home)
+    return f"http://{endpoint}/#token={token}"
+
+
+def probe(home: Home, page: str) -> tuple[int, dict[str, Any]]:
+    """Return the code and the JSON object of a page whatever its code; errors as :func:`fetch`."""
+    code, body = _exchange(home, "GET", page)
+    return code, _object(home, body)
