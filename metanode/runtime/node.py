@@ -129,7 +129,7 @@ class NodeShell:
             peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
             desk = Desk(self.core, self._inputs.put, partial(self.chain.send, tasks))
             view = NodeView(
-                "this node", os.getpid(), self.status, self.movements, self.clock
+                "this node", int(self._started), self.status, self.movements, self.clock
             )
             self.metrics.watch(self.status, lambda: self._inputs.waiting)
             admin = AdminServer(

@@ -30,7 +30,8 @@ from spec.protocol import PROTOCOL
 PHASES = PROTOCOL.machines["peer"].states
 PAYOUT_STATES = PROTOCOL.machines["payout"].states
 
-disable_created_metrics()  # when a counter began is no metric: the start of the node says it
+# When a counter began is no metric: the start of the node says it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Sample = tuple[tuple[str, ...], float]
 """The values of the labels, and the metric's value."""

@@ -46,7 +46,7 @@ class NodeView:
     def _node(self, since: int) -> dict[str, Any]:
         status = self.status()
         return {
-            "name": self.name, "fault": None, "run": self.run, "status": status,
+            "name": self.name, "node_id": status["node_id"], "fault": None, "run": self.run, "status": status,
             "readiness": readiness(status), "moves": self.movements.since(since),
             "last": self.movements.last,
         }
@@ -70,7 +70,9 @@ def document(now: float, nodes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"at": round(now, 3), "version": __version__, "nodes": nodes}
 
 
-def away(name: str, reason: str) -> dict[str, Any]:
+def away(name: str, node_id: str, reason: str) -> dict[str, Any]:
     """Return what is said of a node that does not answer."""
-    return {"name": name, "fault": reason, "run": 0, "status": None, "readiness": None,
-            "moves": [], "last": 0}
+    return {
+        "name": name, "node_id": node_id, "fault": reason, "run": 0, "status": None,
+        "readiness": None, "moves": [], "last": 0,
+    }

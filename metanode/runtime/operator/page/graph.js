@@ -1,7 +1,7 @@
 // Peers on a circle, each as large as its stake; a line is a link. Of other nodes only their own
 // word tells the links: the page of one node shows those of that node.
 
-const FIELD = { width: 440, height: 340, radius: 125 };
+const FIELD = { width: 440, height: 320, radius: 108 };
 
 function edgesOf(nodes, chosen) {
   const edges = new Map();

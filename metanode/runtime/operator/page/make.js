@@ -28,14 +28,16 @@ function show(id, key, build) {
   get(id).replaceChildren(...[build()].flat().filter((each) => each !== null));
 }
 
-// A table that becomes cards where there is no room for columns.
-function table(heads, rows, caption) {
-  return make("table", { class: "cards" },
+// A table; one with long texts becomes cards where there is no room for its columns.
+function table(heads, rows, caption, kind = "plain") {
+  const made = make("table", { class: kind },
     make("caption", { class: "quiet" }, caption),
     make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))),
     make("tbody", {}, rows.map((cells) => make("tr", {}, cells.map((cell, place) => (place
       ? make("td", { "data-head": heads[place] }, cell)
       : make("th", { scope: "row" }, cell)))))));
+  return kind === "cards" ? made
+    : make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, made);
 }
 
 const pairs = (found) => make("dl", {}, Object.entries(found).map(([name, value]) =>

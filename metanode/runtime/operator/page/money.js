@@ -1,6 +1,6 @@
 // The way of a deposit, from the first sighting to a final payout.
 
-const WAY = ["seen", "in a block", "in line", "agreed", "signed", "sent", "final"];
+const WAY = ["seen", "in block", "in line", "agreed", "signed", "sent", "final"];
 const PLACE = { confirmations: 1, maturity: 1, sighting: 1, index: 1, fees: 2, round: 2, signature: 3,
   broadcast: 4, daemon: 4, block: 5 };
 const PAID = { UNSIGNED: 3, SIGNED: 4, REFUSED: 4, BROADCAST: 5, COMPLETED: 6, REVERTED: 5, REORGED: 4 };
@@ -46,12 +46,12 @@ function drawMoney(node, names) {
     if (!deposits.length) return none("No deposit is known. Users pay to the custody address, with a memo.");
     const rows = deposits.slice(0, SHOWN).map((each) => [mono(each.outpoint, 12),
       each.amount === undefined ? "" : whole(each.amount), track(each.place, each.stopped), each.text]);
-    return [table(["deposit", "amount", "way", "where it stands"], rows, "Deposits, from sighting to final"),
+    return [table(["deposit", "amount", "way", "where it stands"], rows, "Deposits, from sighting to final", "cards"),
       deposits.length > SHOWN ? none(`${deposits.length - SHOWN} more are not shown.`) : null];
   });
   const payouts = [...node.status.payouts].reverse();
   show("payouts", payouts, () => (payouts.length ? table(["payout", "state", "signed by", "in, out", "versions"],
     payouts.slice(0, SHOWN).map((each) => [mono(each.txid, 16), each.state + (each.reason ? `: ${each.reason}` : ""),
       each.signers.map(names.of).join(", "), `${each.inputs}, ${each.outputs}`, `${each.version + 1} of ${each.versions}`]),
-    "Payouts, the newest first") : none("No payout yet.")));
+    "Payouts, the newest first", "cards") : none("No payout yet.")));
 }

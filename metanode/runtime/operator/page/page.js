@@ -12,7 +12,7 @@ const token = () => new URLSearchParams(location.hash.slice(1)).get("token") || 
 function naming(all) {
   const known = new Map(all.filter((node) => node.id && all.length > 1).map((node) => [node.id, node.name]));
   const period = (all.find((node) => node.status) || { status: { periods: { round_s: 60 } } }).status.periods.round_s;
-  return { of: (id) => known.get(id) || short(id, 10), ids: () => known.keys(), patience: Math.max(3, period / 2) };
+  return { of: (id) => known.get(id) || short(id, 8), ids: () => known.keys(), patience: Math.max(3, period / 2) };
 }
 
 function take(told) {
@@ -22,11 +22,8 @@ function take(told) {
   for (const each of told.nodes) {
     const node = nodes.get(each.name) || { name: each.name, id: null, phases: [], samples: [], rounds: [], last: null, amounts: new Map() };
     nodes.set(each.name, node);
-    Object.assign(node, { fault: each.fault, status: each.status, readiness: each.readiness });
-    if (each.status) {
-      node.id = each.status.node_id;
-      node.last = each.status;
-    }
+    Object.assign(node, { id: each.node_id, fault: each.fault, status: each.status, readiness: each.readiness });
+    if (each.status) node.last = each.status;
     for (const move of each.moves) {
       const list = { phase: node.phases, sample: node.samples, round: node.rounds }[move.kind];
       if (list) list.push(move);
@@ -109,7 +106,7 @@ function drawNodes(all) {
     ...(node.status ? [node.status.phase, node.status.links.length, node.status.chain ? node.status.chain.height : "none",
       node.status.payouts.filter((each) => each.state === "COMPLETED").length] : ["", "", "", ""])]);
   const focused = get("nodes").contains(document.activeElement) ? document.activeElement.textContent : null;
-  show("nodes", [rows, page.chosen], () => table(["node", "state", "phase", "links", "block", "payouts final"],
+  show("nodes", [rows, page.chosen], () => table(["node", "state", "phase", "links", "block", "final"],
     rows.map(([name, state, ...rest]) => [
       make("button", { type: "button", "aria-pressed": name === page.chosen, onclick: () => choose(name) }, name),
       make("span", { class: { ready: "good", away: "bad" }[state] || "warn" }, state), ...rest]),

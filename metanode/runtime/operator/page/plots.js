@@ -1,5 +1,6 @@
 // Plots of what moves, in plain SVG. Time runs to the right and ends now.
 
+// As wide as its place, so that its letters are not made smaller than those of the page.
 const PLOT = { width: 560, height: 120, left: 40, right: 8, top: 10, bottom: 22 };
 const SPAN_S = 300;
 
@@ -10,9 +11,9 @@ const up = (value, most) =>
 
 function frame(title, says, most, unit, now, ...inside) {
   const base = PLOT.height - PLOT.bottom;
-  const minutes = [5, 4, 3, 2, 1, 0].map((back) => [across(now - back * 60, now), back]);
+  const minutes = (PLOT.width < 460 ? [4, 2, 0] : [5, 4, 3, 2, 1, 0]).map((back) => [across(now - back * 60, now), back]);
   return make("figure", { class: "plot" }, make("figcaption", {}, make("b", {}, title), ` ${says}`),
-    draw("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": `${title} ${says}` },
+    draw("svg", { width: PLOT.width, height: PLOT.height, viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": `${title} ${says}` },
       draw("line", { class: "axis", x1: PLOT.left, y1: base, x2: PLOT.width - PLOT.right, y2: base }),
       most === null ? null : [draw("line", { class: "axis", x1: PLOT.left, y1: PLOT.top, x2: PLOT.width - PLOT.right, y2: PLOT.top }),
         draw("text", { class: "soft", x: PLOT.left - 6, y: PLOT.top + 5, "text-anchor": "end" }, `${most}${unit}`),
@@ -38,6 +39,8 @@ const nice = (value) => [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000
   .find((each) => each >= value) || Math.ceil(value);
 
 function drawPlots(node, now) {
+  const room = get("plots").clientWidth;
+  PLOT.width = room < 760 ? Math.max(280, room) : Math.floor((room - 32) / 2);
   const recent = (list) => list.filter((each) => each.at >= now - SPAN_S && each.at <= now + 1);
   const [samples, rounds] = [recent(node.samples), recent(node.rounds)];
   const period = node.status.periods.round_s;
