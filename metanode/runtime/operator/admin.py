@@ -105,10 +105,12 @@ class AdminServer:
     async def _connection(self, stream: SocketStream) -> h11.Connection | None:
         """Answer a request; return the connection of one that asks for the feed, and may."""
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
+        allowed = ""
         try:
             request = await self._request(protocol, stream)
             if request is None:
                 return None
+            allowed = ", ".join(self._methods(_target(request)))
             answer = await self._answer(protocol, stream, request)
             if answer is None:
                 return protocol
@@ -120,7 +122,7 @@ class AdminServer:
             code, kind, body = _error(500, "the status cannot be shown")
         headers = [
             ("Content-Type", kind), ("Content-Length", str(len(body))), *self._common_headers(),
-            *_extra(code, self.actions),
+            *_extra(code, allowed),
         ]
         try:
             for event in (
@@ -132,6 +134,13 @@ class AdminServer:
         except (h11.LocalProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the asker is gone, or sent what cannot be answered
         return None
+
+    def _methods(self, target: str) -> tuple[str, ...]:
+        """Return the methods that a path answers; GET where there is nothing."""
+        name, _, rest = target.partition("/")
+        acts = name in self.actions and not rest
+        reads = not acts or name in self.pages
+        return (*(("GET",) if reads else ()), *(("POST",) if acts else ()))
 
     def _common_headers(self) -> list[tuple[str, str]]:
         return [("Connection", "close"), ("Cache-Control", "no-store"), *self.headers]
@@ -160,18 +169,18 @@ class AdminServer:
     ) -> Answer | None:
         """Return the answer, or None where the feed is to be sent."""
         headers = dict(request.headers)
-        target = request.target.decode("latin-1").partition("?")[0]
-        public = self.public.get(target.removeprefix("/"))
-        if public is not None and request.method == b"GET":
-            return public()
+        target = _target(request)
+        if target in self.public:
+            return self.public[target]() if request.method == b"GET" else _only(("GET",))
         wanted = f"Bearer {self._token}".encode("ascii")
         if not hmac.compare_digest(headers.get(b"authorization", b""), wanted):
             return _error(401, "the token of admin.json is needed")
-        name, _, rest = target.removeprefix("/").partition("/")
+        name, _, rest = target.partition("/")
         if request.method == b"POST" and name in self.actions and not rest:
             return await self._act(self.actions[name], await self._body(protocol, stream))
-        if request.method != b"GET":
-            return _error(405, f"only GET is answered, and POST to /{', /'.join(self.actions)}")
+        methods = self._methods(target)
+        if request.method.decode("ascii") not in methods:
+            return _only(methods)
         if name == "status" and not rest:
             return _json(self.status())
         if name == "metrics" and not rest:
@@ -226,12 +235,21 @@ def _json(document: Mapping[str, Any], code: int = 200) -> Answer:
     return code, JSON, json.dumps(document, sort_keys=True).encode("utf-8")
 
 
-def _extra(code: int, actions: Mapping[str, Action]) -> list[tuple[str, str]]:
+def _target(request: h11.Request) -> str:
+    """Return the path that is asked for, without its slash and without a query."""
+    return request.target.decode("latin-1").partition("?")[0].removeprefix("/")
+
+
+def _only(methods: tuple[str, ...]) -> Answer:
+    return _error(405, f"only {' and '.join(methods)} is answered here")
+
+
+def _extra(code: int, allowed: str) -> list[tuple[str, str]]:
     """Return the headers that HTTP asks for with a code."""
     if code == HTTPStatus.UNAUTHORIZED:
         return [("WWW-Authenticate", "Bearer")]
     if code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return [("Allow", "GET, POST" if actions else "GET")]
+        return [("Allow", allowed)]
     return []
 
 

@@ -87,8 +87,8 @@ _READINESS: Final = _object(ready=YES_NO, reasons=_list(_object(code=TEXT, text=
 _VIEW: Final = _object(
     at=NUMBER, version=TEXT,
     nodes=_list(_object(
-        name=TEXT, node_id=NODE_ID, fault=_or_null(TEXT), run=COUNT, status=_or_null(_ref("Status")),
-        readiness=_or_null(_ref("Readiness")), last=COUNT,
+        name=TEXT, node_id=NODE_ID, fault=_or_null(TEXT), run=COUNT, last=COUNT,
+        status=_or_null(_ref("Status")), readiness=_or_null(_ref("Readiness")),
         moves=_list(_object(number=COUNT, at=NUMBER, kind={"enum": ["phase", "round", "sample"]})),
     )),
 )

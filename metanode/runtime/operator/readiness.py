@@ -35,7 +35,8 @@ HINDRANCES = (
 def hindrances(status: Mapping[str, Any]) -> Iterator[Hindrance]:
     """Yield what keeps the node of a status from taking part in a round."""
     if status["chain_fault"] is not None:
-        yield Hindrance("chain_away", f"the chain daemon is away: {status['chain_fault']}")
+        # Anybody may ask a probe: what the daemon's address is stands in the status alone.
+        yield Hindrance("chain_away", "the chain daemon is away: `status` says what is wrong")
     elif status["chain"] is None and status["key"] is not None:
         yield Hindrance("chain_unread", "no block is read yet")
     if status["health"] in HEALTH_TEXT:

@@ -46,9 +46,9 @@ class NodeView:
     def _node(self, since: int) -> dict[str, Any]:
         status = self.status()
         return {
-            "name": self.name, "node_id": status["node_id"], "fault": None, "run": self.run, "status": status,
-            "readiness": readiness(status), "moves": self.movements.since(since),
-            "last": self.movements.last,
+            "name": self.name, "node_id": status["node_id"], "fault": None, "run": self.run,
+            "status": status, "readiness": readiness(status),
+            "moves": self.movements.since(since), "last": self.movements.last,
         }
 
     def begin(self) -> Look:

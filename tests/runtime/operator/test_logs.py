@@ -73,7 +73,7 @@ def test_metrics_text() -> None:
     metrics.frame("in", 10)
     metrics.frame("in", 20)
     metrics.refused_frame("oversized")
-    metrics.round("signed")
+    metrics.round("signed", 0.4)
     metrics.transition("round")
     metrics.rejected("round")
     metrics.links(3)
