@@ -61,7 +61,7 @@ def test_a_payout_is_followed_and_a_dead_chain_is_seen(live: Live, window: Brows
         return place == "final"
 
     wait_until("a final payout on the page", final, step_s=0.05)
-    assert seen[0] in ("seen", "in block", "in line"), seen
+    assert seen[0] in ("seen", "mined", "in line"), seen
     payout = live.paid(made)
     assert payout["txid"][:16] in window.evaluate("document.getElementById('payouts').innerText")
     assert "2,500,000" in window.evaluate("document.getElementById('deposits').innerText")

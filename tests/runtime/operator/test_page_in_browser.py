@@ -198,7 +198,7 @@ def test_the_state_is_lit_and_the_way_of_a_deposit_goes_on(
             ".closest('tr').querySelector('[aria-current]').textContent")
     opened.wait(f"{step} === 'seen'", seen)
     waits = {"outpoint": seen, "amount": 3_000_000, "height": 150}
-    for word, place in (("confirmations", "in block"), ("round", "in line"),
+    for word, place in (("confirmations", "mined"), ("round", "in line"),
                         ("signature", "agreed"), ("broadcast", "signed"), ("block", "sent")):
         played.say(deposits=[{**waits, "waits_for": word, "reason": "so it is"}], payouts=[])
         opened.wait(f"{step} === arguments[1]", seen, place)

@@ -62,8 +62,8 @@ function drawStakes(node, names) {
   const holders = new Set(node.status.key ? node.status.key.roster : []);
   const rows = node.status.peers.map((peer) => [names.of(peer.node_id), peer.listing,
     whole(peer.weight), holders.has(peer.node_id) ? "yes" : "no",
-    peer.self ? "itself" : peer.linked ? "up" : "down", peer.standing]);
+    peer.self ? "own" : peer.linked ? "up" : "down", peer.standing]);
   show("stakes", rows, () => (rows.length
-    ? table(["node", "listing", "stake", "holder", "link", "standing"], rows, "Stakes, listings and links of the peers")
+    ? table(["node", "listing", "stake", "share", "link", "standing"], rows, "Stakes, listings and links of the peers")
     : none("No peer is known yet.")));
 }

@@ -49,7 +49,7 @@ def picture(machine: Machine) -> str:
     top = {state: 4 + STEP * number for state, number in place.items()}
     ports = _Ports(top)
     drawn = [
-        *(_straight(a, left + WIDTH // 2, top) for a in next_),
+        *(_straight(a, left + WIDTH // 3, top) for a in next_),
         *(_lane(a, right, right + LANE * (n + 1), ports, "right") for n, a in enumerate(down)),
         *(_lane(a, left, left - LANE * (n + 1), ports, "left") for n, a in enumerate(up)),
     ]

@@ -1,6 +1,6 @@
 // The way of a deposit, from the first sighting to a final payout.
 
-const WAY = ["seen", "in block", "in line", "agreed", "signed", "sent", "final"];
+const WAY = ["seen", "mined", "in line", "agreed", "signed", "sent", "final"];
 const PLACE = { confirmations: 1, maturity: 1, sighting: 1, index: 1, fees: 2, round: 2, signature: 3,
   broadcast: 4, daemon: 4, block: 5 };
 const PAID = { UNSIGNED: 3, SIGNED: 4, REFUSED: 4, BROADCAST: 5, COMPLETED: 6, REVERTED: 5, REORGED: 4 };

@@ -4,17 +4,17 @@
 const PLOT = { width: 560, height: 120, left: 40, right: 8, top: 10, bottom: 22 };
 const SPAN_S = 300;
 
-const across = (at, now) =>
-  PLOT.left + (PLOT.width - PLOT.left - PLOT.right) * (1 - (now - at) / SPAN_S);
+const across = (at, now, left = PLOT.left) =>
+  left + (PLOT.width - left - PLOT.right) * (1 - (now - at) / SPAN_S);
 const up = (value, most) =>
   PLOT.height - PLOT.bottom - (PLOT.height - PLOT.top - PLOT.bottom) * (value / most);
 
-function frame(title, says, most, unit, now, ...inside) {
+function frame(title, says, most, unit, now, left, ...inside) {
   const base = PLOT.height - PLOT.bottom;
-  const minutes = (PLOT.width < 460 ? [4, 2, 0] : [5, 4, 3, 2, 1, 0]).map((back) => [across(now - back * 60, now), back]);
+  const minutes = (PLOT.width < 460 ? [4, 2, 0] : [5, 4, 3, 2, 1, 0]).map((back) => [across(now - back * 60, now, left), back]);
   return make("figure", { class: "plot" }, make("figcaption", {}, make("b", {}, title), ` ${says}`),
     draw("svg", { width: PLOT.width, height: PLOT.height, viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": `${title} ${says}` },
-      draw("line", { class: "axis", x1: PLOT.left, y1: base, x2: PLOT.width - PLOT.right, y2: base }),
+      draw("line", { class: "axis", x1: left, y1: base, x2: PLOT.width - PLOT.right, y2: base }),
       most === null ? null : [draw("line", { class: "axis", x1: PLOT.left, y1: PLOT.top, x2: PLOT.width - PLOT.right, y2: PLOT.top }),
         draw("text", { class: "soft", x: PLOT.left - 6, y: PLOT.top + 5, "text-anchor": "end" }, `${most}${unit}`),
         draw("text", { class: "soft", x: PLOT.left - 6, y: base + 2, "text-anchor": "end" }, `0${unit}`)],
@@ -53,13 +53,13 @@ function drawPlots(node, now) {
   const busyTime = stretches(node.phases, now);
   get("plots").replaceChildren(
     frame("Round time", signed.length ? `${plural(signed.length, "payout", "payouts")} signed, the middle one after ${middle.toFixed(2)} s of ${period} s`
-      : "no payout was signed", slowest, " s", now,
+      : "no payout was signed", slowest, " s", now, PLOT.left,
     rounds.map((each) => draw("circle", { class: each.outcome === "signed" ? "dot" : "dot miss", r: 4,
       cx: across(each.at, now).toFixed(1), cy: up(Math.min(each.seconds, slowest), slowest).toFixed(1) },
     draw("title", {}, `${clockTime(each.at)}: ${each.outcome} after ${each.seconds} s`)))),
     phasePlot(busyTime, now),
-    frame("Links", `${last.links} up`, links, "", now, stepped(samples, "links", now, links)),
-    frame("Queue", `${plural(last.queue, "input waits", "inputs wait")}`, queue, "", now, stepped(samples, "queue", now, queue)));
+    frame("Links", `${last.links} up`, links, "", now, PLOT.left, stepped(samples, "links", now, links)),
+    frame("Queue", `${plural(last.queue, "input waits", "inputs wait")}`, queue, "", now, PLOT.left, stepped(samples, "queue", now, queue)));
 }
 
 // How long each phase lasted, as [phase, from, to], within the span.
@@ -75,11 +75,12 @@ const LANES = ["Keygen", "Proposing", "SetBuilding", "ThresholdSet", "Signing", 
 function phasePlot(found, now) {
   const high = (PLOT.height - PLOT.top - PLOT.bottom) / LANES.length;
   const says = found.length ? `the last was ${found[found.length - 1][0]}` : "Idle all the time";
-  return frame("Phases", says, null, "", now,
+  const left = 84;
+  return frame("Phases", says, null, "", now, left,
     LANES.map((lane, place) => [
-      draw("text", { class: "soft", x: 0, y: PLOT.top + high * (place + 0.5) + 4 }, lane),
+      draw("text", { class: "soft lane", x: 0, y: PLOT.top + high * (place + 0.5) + 4 }, lane),
       found.filter(([phase]) => phase === lane).map(([phase, from, to]) => draw("rect", {
-        class: "run", x: Math.max(86, across(from, now)).toFixed(1), y: (PLOT.top + high * place + 1).toFixed(1),
-        width: Math.max(1.5, across(to, now) - Math.max(86, across(from, now))).toFixed(1), height: (high - 2).toFixed(1) },
+        class: "run", x: across(from, now, left).toFixed(1), y: (PLOT.top + high * place + 1).toFixed(1),
+        width: Math.max(1.5, across(to, now, left) - across(from, now, left)).toFixed(1), height: (high - 2).toFixed(1) },
       draw("title", {}, `${phase} from ${clockTime(from)}, ${(to - from).toFixed(2)} s`)))]));
 }
