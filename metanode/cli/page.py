@@ -19,8 +19,8 @@ NO_ANSWER = 1
 def command(home: Path, as_json: bool) -> int:
     """Print the address of the page that shows the node of a home; open it on this machine.
 
-    The address has the token in its fragment: who has it may ask the node for anything, so do not
-    pass it on. Exit code 1: the node's port does not answer now.
+    The address has a token in its fragment: who has it may read all that the node says, and change
+    nothing, until the node ends. Exit code 1: the node's port does not answer now.
     """
     from metanode.errors import Unavailable
     from metanode.runtime.home.home import Home

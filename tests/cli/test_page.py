@@ -12,7 +12,8 @@ from tests.cli.conftest import Run
 def admin(home: Path, port: int) -> None:
     """Write what a running node writes."""
     path = home / "admin.json"
-    path.write_text(json.dumps({"host": "127.0.0.1", "port": port, "token": "T0K"}))
+    tokens = {"token": "ALL", "reader": "T0K"}
+    path.write_text(json.dumps({"host": "127.0.0.1", "port": port, **tokens}))
     path.chmod(0o600)
 
 

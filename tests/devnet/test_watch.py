@@ -111,7 +111,7 @@ async def test_the_page_is_served_and_needs_its_own_token(tmp_path: Path) -> Non
     home = made(tmp_path / "n")
     async with Watch(tmp_path, NetworkView([home], time.time)).serving() as url:
         address, _, token = url.partition("#token=")
-        assert token == door(Home(tmp_path / "watch"))[1]
+        assert token == door(Home(tmp_path / "watch"), "reader")[1]
         async with httpx.AsyncClient(trust_env=False) as client:
             page = await client.get(address)
             assert page.status_code == 200

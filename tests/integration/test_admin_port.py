@@ -141,10 +141,27 @@ def test_a_node_without_key_chain_and_links_is_alive_and_not_ready(lone: Home) -
 
 def test_the_command_prints_the_address_and_why_the_node_is_not_ready(lone: Home) -> None:
     """Catches an address without the token, and a reason that stays unsaid."""
-    endpoint, token = door(lone)
+    endpoint, token = door(lone, "reader")
     done = metanode("page", "--home", lone.path)
     assert (done.returncode, done.stdout) == (0, f"http://{endpoint}/#token={token}\n")
     assert "not ready: there is no key yet" in done.stderr
     shown = json.loads(metanode("page", "--home", lone.path, "--json").stdout)
     assert (shown["url"], shown["answers"], shown["ready"]) == (done.stdout.strip(), True, False)
     assert token not in (lone.path / "node.log").read_text()
+
+
+def test_the_token_of_the_page_reads_and_changes_nothing(lone: Home) -> None:
+    """Catches an address that, passed on or kept by a browser, lets somebody ask for signatures."""
+    _, reader = door(lone, "reader")
+    _, token = door(lone)
+    assert reader != token
+    for path, operations in document()["paths"].items():
+        if path == "/feed":
+            continue
+        shown = path.format(since="0", event="00" * 32)
+        if "get" in operations:
+            assert asked(lone, "GET", shown, reader).status_code in (200, 404, 503), path
+        if "post" in operations:
+            answer = asked(lone, "POST", shown, reader)
+            assert (answer.status_code, "only reads" in answer.json()["error"]) == (403, True)
+            assert asked(lone, "POST", shown, token).status_code == 400, "no body"

@@ -1,10 +1,11 @@
 """The operator's window over HTTP on loopback: pages to read, and what may be asked of the node.
 
-Every request needs the bearer token that the node writes to ``admin.json`` (mode 0600) when it
-starts: anyone who may read the home may ask. Without it there is only what is ``public``: the page,
-which shows nothing by itself, the description of this interface, and the two probes. One request
-per connection, bounded size, time and number of connections, so that a local program cannot tie the
-node up.
+Every request needs a bearer token that the node writes to ``admin.json`` (mode 0600) when it
+starts: anyone who may read the home may ask. One of the two tokens only reads: it is the one in the
+address of the page, which browsers keep and people pass on. Without a token there is only what is
+``public``: the page, which shows nothing by itself, the description of this interface, and the two
+probes. One request per connection, bounded size, time and number of connections, so that a local
+program cannot tie the node up.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class AdminServer:
     headers: tuple[tuple[str, str], ...] = ()
     _feeds: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(MAX_FEEDS))
     _token: str = field(factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
+    _reader: str = field(factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
 
     async def serve(self, *, task_status: TaskStatus[Endpoint] = anyio.TASK_STATUS_IGNORED) -> None:
         """Answer until cancelled; ``started`` gives the endpoint. UserError: the port is in use."""
@@ -82,7 +84,9 @@ class AdminServer:
             ) from error
         port = listener.extra(SocketAttribute.local_port)
         bound = Endpoint(self.listen.host, port)
-        document = {"host": bound.host, "port": bound.port, "token": self._token}
+        document = {
+            "host": bound.host, "port": bound.port, "token": self._token, "reader": self._reader,
+        }
         atomic_write(self.home.admin, json.dumps(document).encode("ascii"))
         task_status.started(bound)
         slots = anyio.CapacityLimiter(MAX_CONNECTIONS)
@@ -168,19 +172,33 @@ class AdminServer:
         self, protocol: h11.Connection, stream: SocketStream, request: h11.Request
     ) -> Answer | None:
         """Return the answer, or None where the feed is to be sent."""
-        headers = dict(request.headers)
         target = _target(request)
         if target in self.public:
             return self.public[target]() if request.method == b"GET" else _only(("GET",))
-        wanted = f"Bearer {self._token}".encode("ascii")
-        if not hmac.compare_digest(headers.get(b"authorization", b""), wanted):
+        acts, reads = self._rights(request)
+        if not (acts or reads):
             return _error(401, "the token of admin.json is needed")
-        name, _, rest = target.partition("/")
-        if request.method == b"POST" and name in self.actions and not rest:
-            return await self._act(self.actions[name], await self._body(protocol, stream))
         methods = self._methods(target)
         if request.method.decode("ascii") not in methods:
             return _only(methods)
+        if request.method != b"POST":
+            return self._read(target)
+        if not acts:
+            return _error(403, "this token only reads: it is that of the page")
+        return await self._act(self.actions[target], await self._body(protocol, stream))
+
+    def _rights(self, request: h11.Request) -> tuple[bool, bool]:
+        """Return whether a request has the token that acts, and the one that reads."""
+        shown = dict(request.headers).get(b"authorization", b"")
+        acts, reads = (
+            hmac.compare_digest(shown, f"Bearer {token}".encode("ascii"))
+            for token in (self._token, self._reader)
+        )
+        return acts, reads
+
+    def _read(self, target: str) -> Answer | None:
+        """Return what is to be read at a path, or None where the feed is to be sent."""
+        name, _, rest = target.partition("/")
         if name == "status" and not rest:
             return _json(self.status())
         if name == "metrics" and not rest:
@@ -299,8 +317,8 @@ def _object(home: Home, body: bytes) -> dict[str, Any]:
     return document
 
 
-def door(home: Home) -> tuple[Endpoint, str]:
-    """Return where the node that runs on ``home`` answers, and the token that it wants.
+def door(home: Home, token: str = "token") -> tuple[Endpoint, str]:
+    """Return where the node that runs on ``home`` answers, and a token: "token" or "reader".
 
     Raises UserError when no node runs there.
     """
@@ -311,7 +329,7 @@ def door(home: Home) -> tuple[Endpoint, str]:
     refuse_shared(home.admin)
     try:
         document = json.loads(read_bounded(home.admin, MAX_ADMIN_FILE_BYTES))
-        return Endpoint(document["host"], int(document["port"])), str(document["token"])
+        return Endpoint(document["host"], int(document["port"])), str(document[token])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{home.admin} is damaged: restart the node") from error
 
@@ -351,9 +369,9 @@ def fetch_status(home: Home) -> dict[str, Any]:
 def address_of_page(home: Home) -> str:
     """Return the address of the page of the node that runs on ``home``; errors as :func:`door`.
 
-    The token stands in the fragment, which no browser sends; it is a secret all the same.
+    The token stands in the fragment, which no browser sends, and it only reads.
     """
-    endpoint, token = door(home)
+    endpoint, token = door(home, "reader")
     return f"http://{endpoint}/#token={token}"
 
 

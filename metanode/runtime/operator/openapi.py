@@ -159,8 +159,8 @@ def _answer(text: str, schema: Schema | None, kind: str | None = None) -> Schema
 def _errors(*codes: int) -> Schema:
     texts = {
         400: "What was sent is refused, with the reason.", 401: "The token is missing or wrong.",
-        404: "There is nothing there.", 405: "The method is not answered here.",
-        413: "The body is too long.",
+        403: "The token only reads.", 404: "There is nothing there.",
+        405: "The method is not answered here.", 413: "The body is too long.",
         503: "So many look already that no more may.",
     }
     return {str(code): _answer(texts[code], _ref("Error")) for code in codes}
@@ -197,7 +197,7 @@ def _action(path: str) -> Schema:
             "required": True, "content": {"application/json": {"schema": _ref(body)}},
         },
         "responses": {
-            "200": _answer("It is done, and on disk.", ANY_OBJECT), **_errors(400, 401, 413),
+            "200": _answer("It is done, and on disk.", ANY_OBJECT), **_errors(400, 401, 403, 413),
         },
     }
 
@@ -212,7 +212,8 @@ def document() -> Schema:
         "info": {
             "title": "The admin port of a metanode", "version": __version__,
             "description": "On loopback only. The token stands in admin.json of the home, which "
-                           "only the node's user can read; it is another one after each start.",
+                           "only the node's user can read; it is another one after each start. "
+                           "The token in the page's address only reads.",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],

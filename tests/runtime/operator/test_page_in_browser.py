@@ -178,7 +178,7 @@ def test_a_hostile_peers_text_is_text(opened: Browser, played: Played) -> None:
 def test_the_token_is_in_the_header_and_nowhere_else(opened: Browser, played: Played) -> None:
     """Catches a token in an address that a log or a proxy sees, or in what is to be read."""
     begin(opened, played)
-    token = json.loads(played.home.admin.read_bytes())["token"]
+    token = json.loads(played.home.admin.read_bytes())["reader"]
     asked = [url.partition("#")[0] for url in opened.requests()]
     assert any(url.endswith("/feed") for url in asked)
     assert not any(token in url for url in asked)
