@@ -48,7 +48,7 @@ function drawClock(node, now) {
 
 // The phase of each node, by its own word or by its last ping.
 function drawPhases(node, names) {
-  const peers = node.status.peers.map((peer) => ({
+  const peers = [...node.status.peers].sort(byName(names)).map((peer) => ({
     name: names.of(peer.node_id), phase: peer.self ? node.status.phase : peer.phase,
     how: peer.self ? "this node" : `ping ${lasting(peer.last_ping_s)} ago`,
     health: peer.health, late: !peer.self && peer.last_ping_s > names.patience,

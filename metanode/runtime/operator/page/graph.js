@@ -60,7 +60,7 @@ function spot(peer, place, radius, count) {
 
 function drawStakes(node, names) {
   const holders = new Set(node.status.key ? node.status.key.roster : []);
-  const rows = node.status.peers.map((peer) => [names.of(peer.node_id), peer.listing,
+  const rows = [...node.status.peers].sort(byName(names)).map((peer) => [names.of(peer.node_id), peer.listing,
     whole(peer.weight), holders.has(peer.node_id) ? "yes" : "no",
     peer.self ? "own" : peer.linked ? "up" : "down", peer.standing]);
   show("stakes", rows, () => (rows.length

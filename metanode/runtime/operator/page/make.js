@@ -43,6 +43,7 @@ function table(heads, rows, caption, kind = "plain") {
 const pairs = (found) => make("dl", {}, Object.entries(found).map(([name, value]) =>
   [make("dt", {}, name), make("dd", {}, value)]));
 
+const byName = (names) => (a, b) => (names.of(a.node_id) < names.of(b.node_id) ? -1 : 1);
 const none = (text) => make("p", { class: "soft" }, text);
 const short = (text, length = 10) => (text && text.length > length ? `${text.slice(0, length)}…` : text);
 const mono = (text, length = 10) => make("code", { title: text }, short(text, length));
