@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 FOLDER = "tests/integration/"
 DAEMONS = "tests/daemons/"
-APART = ("test_bad_input.py", "test_by_command.py")
+APART = ("test_admin_port.py", "test_bad_input.py", "test_by_command.py")
 """The files of the folder that do not use its network."""
 
 LONG_FIRST = (

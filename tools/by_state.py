@@ -13,10 +13,10 @@ from pathlib import Path
 
 import spec
 from model_checks.report.protocol_part import reference, values
-from model_checks.report.state_chart import everywhere
 from spec.inputs import INPUTS, PASSED_ON, SENDERS, STEPS, WINDOWS
 from spec.language.assembly import Machine, Protocol, Rule
 from spec.language.declarations import KEPT
+from spec.language.shape import everywhere
 from spec.messages import MESSAGE_OF_CELL
 from spec.protocol import PROTOCOL
 

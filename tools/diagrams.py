@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_checks.report.state_chart import everywhere
 from spec.language.assembly import Machine
+from spec.language.shape import arrows, everywhere
 from spec.protocol import PROTOCOL
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -33,15 +33,9 @@ def mermaid(machine: Machine) -> str:
     """
     common = everywhere(machine)
     lines = ["stateDiagram-v2", f"    [*] --> {machine.first}"]
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for rule in machine.rules:
-        if rule.event not in common:
-            events = arrows.setdefault((rule.source, rule.target), [])
-            if rule.event not in events:
-                events.append(rule.event)
     lines += [
         f"    {source} --> {target}: {' / '.join(events)}"
-        for (source, target), events in arrows.items()
+        for (source, target), events in arrows(machine).items()
     ]
     notes = [f"in every state: {', '.join(common)}"] if common else []
     if machine.cell.kept == "memory":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from metanode.devnet.daemon import Program, program_at
 from metanode.devnet.daemon_network import DaemonNetwork
 from metanode.devnet.demo_scenario import Outcome, Scenario
 from metanode.devnet.local_network import LocalNetwork
+from metanode.devnet.watch import NetworkView, Watch
 from metanode.errors import MetanodeError, UserError
 from spec.chains import CHAINS
 
@@ -95,8 +97,12 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-async def play(directory: Path, seed: int, report: Progress, program: Program | None) -> Outcome:
-    """Run one network below ``directory`` to its end, on a real daemon if one is given."""
+async def play(
+    directory: Path, seed: int, report: Progress, program: Program | None, watch: bool = False
+) -> Outcome:
+    """Run one network below ``directory`` to its end, on a real daemon if one is given; one that is
+    watched goes on after the end until it is interrupted.
+    """
     network: LocalNetwork
     if program is None:
         network = LocalNetwork(directory)
@@ -108,7 +114,8 @@ async def play(directory: Path, seed: int, report: Progress, program: Program | 
         chain = CHAINS[network.chain_name].title
         report.step(f"homes, stakes and {chain} are ready in {directory}")
         async with network.rpc() as rpc:
-            outcome = await Scenario(network, rpc, report, seed).run()
+            scenario = Scenario(network, rpc, report, seed)
+            outcome = await (_watched(scenario, report) if watch else scenario.run())
     finally:
         network.stop()
     legal, said = await anyio.to_thread.run_sync(network.judge_traces, outcome.trace_ends)
@@ -116,6 +123,20 @@ async def play(directory: Path, seed: int, report: Progress, program: Program | 
         report.step(f"traces: {said}")
     else:
         outcome.faults.append(f"a trace is not legal: {said}")
+    return outcome
+
+
+async def _watched(scenario: Scenario, report: Progress) -> Outcome:
+    """Play the scenario while the page of all nodes is served; then until SIGINT or SIGTERM."""
+    network = scenario.network
+    watch = Watch(network.directory, NetworkView(network.homes, time.time))
+    async with watch.serving() as url:
+        report.step(f"watch it: {url}")
+        outcome = await scenario.run()
+        report.step("the network goes on; Ctrl-C ends it")
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                break
     return outcome
 
 
@@ -142,7 +163,8 @@ def show(console: Console, outcome: Outcome) -> None:
 
 
 def run_once(
-    seed: int, keep: Path | None, console: Console, program: Program | None = None
+    seed: int, keep: Path | None, console: Console, program: Program | None = None,
+    watch: bool = False,
 ) -> Outcome:
     """Run the demo once; its files go to ``keep``, or to a temporary folder that is removed."""
     directory = Path(tempfile.mkdtemp(prefix="metanode-demo-")) if keep is None else keep
@@ -152,7 +174,7 @@ def run_once(
     try:
         with Progress(console) as report:
             report.step(f"seed {seed}; again with: {replay(seed, program)}")
-            outcome = anyio.run(play, directory, seed, report, program, backend="trio")
+            outcome = anyio.run(play, directory, seed, report, program, watch, backend="trio")
         done = not outcome.faults
         return outcome
     finally:
@@ -171,17 +193,20 @@ def replay(seed: int, program: Program | None) -> str:
 @click.option("--kill-seeds", metavar="RANGE", help="One network a seed, e.g. 1-20.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep homes, logs and chain here.")
 @click.option("--daemon", metavar="PATH", help="A litecoind or bitcoind to run it on (regtest).")
+@click.option("--watch", is_flag=True, help="Serve a page of all nodes, and go on until Ctrl-C.")
 def command(
-    seed: int | None, kill_seeds: str | None, keep: Path | None, daemon: str | None
+    seed: int | None, kill_seeds: str | None, keep: Path | None, daemon: str | None, watch: bool
 ) -> int:
     """Run a local network of four nodes to the last payout; exit 0 if all went well."""
     console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
     seeds = None if kill_seeds is None else parse_seeds(kill_seeds)
+    if watch and seeds is not None:
+        raise UserError("--watch shows one network, --kill-seeds runs many: give one of them")
     program = None if daemon is None else program_at(daemon)
     if seeds is not None:
         return _campaign(seeds, keep, console, program)
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    outcome = run_once(chosen, keep, console, program)
+    outcome = run_once(chosen, keep, console, program, watch)
     show(console, outcome)
     for fault in outcome.faults:
         console.print(fault, style="bold red", markup=False, highlight=False)

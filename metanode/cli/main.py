@@ -36,6 +36,7 @@ COMMANDS = {
     "status": ("metanode.cli.status", "Show what the node that runs on a home is doing."),
     "doctor": ("metanode.cli.doctor", "Look for what is wrong with a node, and say what mends it."),
     "config": ("metanode.cli.config", "Check and show the configuration, with what is shared."),
+    "page": ("metanode.cli.page", "Print the address of the page that shows the node."),
     "events": ("metanode.cli.events", "Show what the node has been asked for and has decided."),
     "sign": ("metanode.cli.requests:sign", "Sign a digest with the network's key."),
     "keygen": ("metanode.cli.requests:keygen", "Make the network's key."),

@@ -84,6 +84,7 @@ class OperatorView:
                        "members": ctx.settings.members},
             "payouts": core.payouts.report(),
             "payouts_made": len(core.payouts.payouts),
+            "sightings": core.candidates.unconfirmed(),
             "deposits": core.waiting.report(),
             "swaps": swaps,
             "chain": None if tip is None else {"height": tip[0], "block": tip[1].hex()},

@@ -61,7 +61,11 @@ from metanode.runtime.operator.admin import Action, AdminServer
 from metanode.runtime.operator.desk import Desk
 from metanode.runtime.operator.logs import LOGS_KEPT, RotatingLog, logger, set_up_logs
 from metanode.runtime.operator.metrics import Metrics
+from metanode.runtime.operator.movements import ROUND_OUTCOMES, Movements
 from metanode.runtime.operator.peers import PeersDesk
+from metanode.runtime.operator.public import page_headers, public_pages
+from metanode.runtime.operator.readiness import readiness
+from metanode.runtime.operator.view import NodeView
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
@@ -88,6 +92,7 @@ class NodeShell:
     dialer: Dialer = field(init=False)
     chain: ChainFollower = field(init=False)
     metrics: Metrics = field(factory=Metrics)
+    movements: Movements = field(init=False)
     conduct: Conduct = field(factory=Conduct)
     observer: Observer | None = None
     log: Any = field(init=False, repr=False)
@@ -95,6 +100,7 @@ class NodeShell:
     _tasks: TaskGroup = field(init=False, repr=False)
     _inputs: InputQueue = field(factory=InputQueue)
     _started: float = 0.0
+    _ticked: float = 0.0
     _said_started: bool = False
     _resumed: bool = False
     _recent: list[dict[str, Any]] = field(factory=list)
@@ -113,6 +119,7 @@ class NodeShell:
             kept = max(2, (self.config.node.trace_mib << 20) // MAX_FILE_BYTES)
             self.trace = TraceWriter(self.home.trace, kept_files=kept)
             undo.pop_all()
+        self.movements = Movements(self.core.ctx.preset.round_period_s)
 
     async def run(self, rpc: RpcClient) -> None:
         """Run until cancelled."""
@@ -120,7 +127,7 @@ class NodeShell:
             BitcoinAdapter(rpc, chain_parameters(self.config)), self.core, self.index,
             self._inputs.put, self.log, self.config.chain.birth_height, self.config.stake.minimum,
         )
-        self._started = self.clock.steady()
+        self._started, self._ticked = self.clock.steady(), anyio.current_time()
         restored = self.disk.load()
         # A trace that begins later than the store says so: its reader must know what it misses.
         self._resumed = self.trace.end.seq == 0 and any(restored.cells.values())
@@ -132,17 +139,25 @@ class NodeShell:
             await self._open_network(tasks)
             peers = PeersDesk(self.core, self.dialer, self.links, self.clock)
             desk = Desk(self.core, self._inputs.put, partial(self.chain.send, tasks))
+            view = NodeView(
+                "this node", int(self.clock()), self.status, self.movements, self.clock
+            )
+            self.metrics.watch(self.status, lambda: self._inputs.waiting)
             admin = AdminServer(
                 self.home, self.config.admin.listen, self.status, self.metrics.render,
                 pages={
                     "events": desk.events, "blame": desk.blame, "held": desk.held,
-                    "peers": peers.page,
+                    "peers": peers.page, "view": view.page,
                 },
                 actions={
                     "requests": self._unless_observing(desk.ask),
                     "releases": self._unless_observing(desk.release),
                     "pardon": desk.pardon, "peers": peers.act,
                 },
+                public=public_pages(
+                    lambda: readiness(self.status()), lambda: anyio.current_time() - self._ticked
+                ),
+                begin=view.begin, headers=page_headers(),
             )
             await tasks.start(admin.serve)
             tasks.start_soon(self._ticks)
@@ -251,13 +266,11 @@ class NodeShell:
 
     def _on_up(self, node_id: bytes, host: str, dialled: Endpoint | None) -> None:
         self.dialer.link_up(node_id, host, dialled)
-        self.metrics.links(len(self.links.established()))
         self.log.info("link.up", peer=node_id.hex()[:16])
         self._input_now(partial(self.core.on_link, peer=node_id, up=True))
 
     def _on_down(self, node_id: bytes, reason: str) -> None:
         self.dialer.link_down(node_id, reason)
-        self.metrics.links(len(self.links.established()))
         self.log.info("link.down", peer=node_id.hex()[:16], reason=reason)
         self._input_now(partial(self.core.on_link, peer=node_id, up=False))
 
@@ -271,10 +284,13 @@ class NodeShell:
             listed = len(self.core.peers.members())
             self.dialer.known_weight_share = self.core.crawler.known_share()
             self.dialer.know(self.core.circle(), self.core.blocks.blocked())
-            self.metrics.listed(listed)
+            self.movements.sample(
+                self.clock(), len(self.links.established()), self._inputs.waiting, listed
+            )
             await anyio.sleep(self.core.ctx.preset.tick_s)
 
     def _tick(self, now: float) -> None:
+        self._ticked = anyio.current_time()
         health = self.core.peers.health
         health.chain_away = self.chain.fault is not None
         health.disk_free = shutil.disk_usage(self.home.path).free
@@ -324,6 +340,7 @@ class NodeShell:
             self.trace.append({"kind": STARTED, "at": now, "node": node_id, **resumed})
         for record in records:
             self.metrics.transition(record["table"])
+        self.movements.rows(now, records)
         self.trace.append_input(records, now)
 
     def _meet(self, request: Request) -> None:
@@ -358,10 +375,11 @@ class NodeShell:
         (self.log.debug if quiet else self.log.info)(event, **fields)
         if not quiet:
             self._recent = [*self._recent[-199:], {"at": self.clock(), "event": event, **fields}]
-        if event == "round.ended":
-            self.metrics.round("ended")
-        elif event == "payout.signed":
-            self.metrics.round("signed")
+        if event in ROUND_OUTCOMES:
+            now = self.clock()
+            self.movements.note(now, event)
+            into = now % self.core.ctx.preset.round_period_s
+            self.metrics.round(ROUND_OUTCOMES[event], into)
 
     def _send_keepalive(self, node_id: bytes, addresses: tuple[str, ...], host: str) -> None:
         self._input_now(
@@ -374,6 +392,7 @@ class NodeShell:
         return {
             **self.core.report(),
             "port": self.port,
+            "started": round(self.clock() - self.clock.steady() + self._started, 3),
             "uptime_s": round(self.clock.steady() - self._started),
             "chain_fault": self.chain.fault,
             "observing": None if self.observer is None else self.observer.report(),

@@ -38,6 +38,11 @@ class InputQueue:
     _ends: _Streams = field(factory=_streams)
     _once: set[Input] = field(factory=set)
 
+    @property
+    def waiting(self) -> int:
+        """How many inputs wait."""
+        return self._ends[1].statistics().current_buffer_used
+
     async def put(self, entry: Input) -> None:
         """Add an input; waits while the queue is full."""
         await self._ends[0].send(entry)

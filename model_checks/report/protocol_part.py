@@ -18,11 +18,12 @@ from model_checks.report.markup import (
     scroll,
     table,
 )
-from model_checks.report.state_chart import chart, everywhere
+from model_checks.report.state_chart import chart
 from model_checks.system import Network
 from spec.findings import FINDINGS
 from spec.language.assembly import Machine, Protocol
 from spec.language.declarations import Cell, Enum, Opt, Range, Seq
+from spec.language.shape import everywhere
 from spec.protocol import PROTOCOL
 
 ROW_HEADINGS = ("row", "from", "event", "only if", "then", "to", "why", "runs in")

@@ -8,23 +8,13 @@ from __future__ import annotations
 
 from model_checks.report.markup import Html, anchor, element
 from spec.language.assembly import Machine, Rule
+from spec.language.shape import everywhere
 
 LANE = 146
 BOX = 134
 LINE = 15
 TOP = 46
 MARGIN = 12
-
-
-def everywhere(machine: Machine) -> list[str]:
-    """Return the events that leave every state as it is, in the order of the table."""
-
-    def stays(rules: list[Rule]) -> bool:
-        return {rule.source for rule in rules} == set(machine.states) and all(
-            rule.source == rule.target for rule in rules
-        )
-
-    return [e for e in machine.signatures if stays([r for r in machine.rules if r.event == e])]
 
 
 def row_anchor(rule: Rule) -> str:

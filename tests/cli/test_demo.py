@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve
 from rich.console import Console
@@ -19,6 +24,8 @@ from metanode.cli.demo import Progress, parse_seeds, show
 from metanode.cli.main import invoke
 from metanode.devnet.demo_scenario import Outcome
 from metanode.errors import Unavailable, UserError
+from metanode.runtime.home.home import Home
+from metanode.runtime.operator.admin import address_of_page
 
 
 @pytest.mark.parametrize(
@@ -61,7 +68,10 @@ def stage(monkeypatch: pytest.MonkeyPatch, *results: Outcome | Exception) -> lis
     """Put prepared outcomes in the place of real runs; return the seeds that were played."""
     waiting, played = list(results), []
 
-    async def play(directory: Path, seed: int, report: Progress, program: object) -> Outcome:
+    async def play(
+        directory: Path, seed: int, report: Progress, program: object, watch: bool
+    ) -> Outcome:
+        assert not watch
         assert directory.is_dir() or not directory.exists()
         played.append(seed)
         result = waiting.pop(0)
@@ -101,8 +111,8 @@ def test_a_fault_is_exit_code_1(
 class Finished:
     """A scenario that has been played already."""
 
-    def __init__(self, *_: Any) -> None:
-        pass
+    def __init__(self, network: Any, *_: Any) -> None:
+        self.network = network
 
     async def run(self) -> Outcome:
         return evolve(outcome(), trace_ends={0: "ab" * 32})
@@ -115,7 +125,8 @@ class Judged:
     verdict = (True, "1 node, 7 lines, every step legal")
 
     def __init__(self, directory: Path) -> None:
-        self.stopped = False
+        self.stopped, self.directory = False, directory
+        self.homes: list[Home] = []
 
     async def prepare(self) -> None:
         pass
@@ -189,6 +200,40 @@ def test_a_campaign_names_what_to_replay(
     assert "2 of 4 seeds" in said
     stage(monkeypatch, outcome())
     assert invoke(["demo", "--kill-seeds", "3"]) == 0
+
+
+def test_a_watched_network_goes_on_until_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Catches a page that is gone with the last payout, and a Ctrl-C that loses the accounts."""
+    monkeypatch.setattr(demo, "LocalNetwork", Judged)
+    monkeypatch.setattr(demo, "Scenario", Finished)
+    asked: list[int] = []
+
+    def interrupt() -> None:
+        while not (tmp_path / "watch" / "admin.json").exists():
+            time.sleep(0.02)
+        time.sleep(0.3)
+        with httpx.Client(trust_env=False) as client:
+            page = client.get(address_of_page(Home(tmp_path / "watch")).partition("#")[0])
+        asked.append(page.status_code)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    reader = threading.Thread(target=interrupt)
+    reader.start()
+    assert invoke(["demo", "--seed", "5", "--watch", "--keep", str(tmp_path)]) == 0
+    reader.join()
+    assert asked == [200]
+    said = capsys.readouterr().out
+    assert re.search(r"watch it: http://127\.0\.0\.1:\d+/#token=[\w-]+\n", said)
+    assert "every step legal" in said
+    assert said.rstrip().endswith("every deposit was settled exactly once")
+
+
+def test_one_network_is_watched_and_not_many(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a campaign that waits for a Ctrl-C after its first network."""
+    assert invoke(["demo", "--kill-seeds", "1-3", "--watch"]) == 2
+    assert capsys.readouterr().err.startswith("error: --watch shows one network")
 
 
 def test_a_folder_that_is_kept(

@@ -14,12 +14,12 @@ from model_checks.explorer.model_view import ModelView
 from model_checks.explorer.server import Server
 from model_checks.explorer.trace_view import TraceView
 from model_checks.explorer.view import View
-from tests.model_checks import webdriver
-from tests.model_checks.browsers import NEEDED, WINDOWS, accessible
+from tests.browser import webdriver
+from tests.browser.browsers import NEEDED, WINDOWS, accessible
+from tests.browser.webdriver import Browser
 from tests.model_checks.made_runs import whole_run
 from tests.model_checks.test_traces import RING
 from tests.model_checks.trace_files import NODE, place, written
-from tests.model_checks.webdriver import Browser
 
 pytestmark = NEEDED
 READY = "document.getElementById('status').textContent.startsWith('step ')"

@@ -20,12 +20,13 @@ from model_checks.report import evidence, findings_part, markup, protocol_part, 
 from model_checks.report.__main__ import main
 from model_checks.report.evidence import answers, promises
 from model_checks.report.pages import START, report
-from model_checks.report.state_chart import chart, everywhere
+from model_checks.report.state_chart import chart
 from model_checks.runner import explore_case
 from model_checks.system import close
 from model_checks.traces import Traces, actor
 from spec.findings import FINDINGS
 from spec.invariants import PROPERTIES
+from spec.language.shape import everywhere
 from spec.protocol import PROTOCOL
 from tests.model_checks.pages import Reader
 

@@ -11,9 +11,9 @@ from model_checks.models import CASES
 from model_checks.report import results
 from model_checks.report.pages import CONTENTS, START, report
 from model_checks.runner import explore_case
-from tests.model_checks import webdriver
-from tests.model_checks.browsers import NEEDED, PHONE, WINDOWS, accessible
-from tests.model_checks.webdriver import Browser
+from tests.browser import webdriver
+from tests.browser.browsers import NEEDED, PHONE, WINDOWS, accessible
+from tests.browser.webdriver import Browser
 
 pytestmark = NEEDED
 SHOWN = ("refund_on_own_word", "link_whoever_notices", "cooldown_by_advertised_state")

@@ -9,6 +9,7 @@ it is built here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 
@@ -209,6 +210,14 @@ class Candidates:
     def seen_by(self, witness: bytes) -> list[Outpoint]:
         """Return what a witness saw, the oldest first."""
         return list(self._sightings.get(witness, ()))
+
+    def unconfirmed(self) -> list[dict[str, Any]]:
+        """Return the newest that this node saw and found in no block yet, for the operator."""
+        return [
+            {"outpoint": str(outpoint), "witnesses": len(self.seen.get(outpoint, ()))}
+            for outpoint in self.seen_by(self.ctx.me)[-TRANSFERS_LIMIT:]
+            if self.ledger.coin(outpoint) is None
+        ]
 
     # --- the candidate ---
 

@@ -1,8 +1,11 @@
 """The operator's window over HTTP on loopback: pages to read, and what may be asked of the node.
 
-Every request needs the bearer token that the node writes to ``admin.json`` (mode 0600) when it
-starts: anyone who may read the home may ask. One request per connection, bounded size, time and
-number of connections, so that a local program cannot tie the node up.
+Every request needs a bearer token that the node writes to ``admin.json`` (mode 0600) when it
+starts: anyone who may read the home may ask. One of the two tokens only reads: it is the one in the
+address of the page, which browsers keep and people pass on. Without a token there is only what is
+``public``: the page, which shows nothing by itself, the description of this interface, and the two
+probes. One request per connection, bounded size, time and number of connections, so that a local
+program cannot tie the node up.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from attrs import field, frozen
 from metanode.errors import Unavailable, UserError
 from metanode.protocol.peers.endpoints import Endpoint
 from metanode.runtime.home.home import Home
+from metanode.runtime.operator.feed import MAX_FEEDS, follow
+from metanode.runtime.operator.view import Look
 from metanode.runtime.store.files import atomic_write, read_bounded, refuse_shared
 
 MAX_HEADER_BYTES = 8 << 10
@@ -39,6 +44,9 @@ Answer = tuple[int, str, bytes]
 Page = Callable[[str], Mapping[str, Any] | None]
 """The rest of the path ("" or "ID") → what is shown, or None where there is nothing."""
 
+Public = Callable[[], Answer]
+"""What anybody may read who can connect."""
+
 Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """From the body of a POST to the answer, once it is on disk; UserError says why it is refused."""
 
@@ -46,7 +54,8 @@ Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 @frozen
 class AdminServer:
     """``status`` returns a JSON object, ``metrics`` exposition text; ``pages`` and ``actions`` are
-    further names to GET and to POST to.
+    further names to GET and to POST to. ``public`` is answered without the token, "" is the page.
+    ``begin`` starts a look that ``/feed`` sends on; ``headers`` go with every answer.
     """
 
     home: Home
@@ -55,7 +64,12 @@ class AdminServer:
     metrics: Callable[[], bytes]
     pages: Mapping[str, Page] = field(factory=dict)
     actions: Mapping[str, Action] = field(factory=dict)
+    public: Mapping[str, Public] = field(factory=dict)
+    begin: Callable[[], Look] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    _feeds: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(MAX_FEEDS))
     _token: str = field(factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
+    _reader: str = field(factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
 
     async def serve(self, *, task_status: TaskStatus[Endpoint] = anyio.TASK_STATUS_IGNORED) -> None:
         """Answer until cancelled; ``started`` gives the endpoint. UserError: the port is in use."""
@@ -70,15 +84,21 @@ class AdminServer:
             ) from error
         port = listener.extra(SocketAttribute.local_port)
         bound = Endpoint(self.listen.host, port)
-        document = {"host": bound.host, "port": bound.port, "token": self._token}
+        document = {
+            "host": bound.host, "port": bound.port, "token": self._token, "reader": self._reader,
+        }
         atomic_write(self.home.admin, json.dumps(document).encode("ascii"))
         task_status.started(bound)
         slots = anyio.CapacityLimiter(MAX_CONNECTIONS)
 
         async def bounded(stream: SocketStream) -> None:
-            async with slots, stream:
-                with anyio.move_on_after(REQUEST_TIMEOUT_S):
-                    await self._connection(stream)
+            async with stream:
+                wanted: h11.Connection | None = None
+                async with slots:
+                    with anyio.move_on_after(REQUEST_TIMEOUT_S):
+                        wanted = await self._connection(stream)
+                if wanted is not None:
+                    await self._feed(wanted, stream)
 
         try:
             async with listener:
@@ -86,21 +106,27 @@ class AdminServer:
         finally:
             self.home.admin.unlink(missing_ok=True)
 
-    async def _connection(self, stream: SocketStream) -> None:
+    async def _connection(self, stream: SocketStream) -> h11.Connection | None:
+        """Answer a request; return the connection of one that asks for the feed, and may."""
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
+        allowed = ""
         try:
             request = await self._request(protocol, stream)
             if request is None:
-                return
-            code, kind, body = await self._answer(protocol, stream, request)
+                return None
+            allowed = ", ".join(self._methods(_target(request)))
+            answer = await self._answer(protocol, stream, request)
+            if answer is None:
+                return protocol
+            code, kind, body = answer
         except h11.RemoteProtocolError:
             code, kind, body = _error(400, "bad request")
         except (TypeError, ValueError):
             # A status that is no JSON is our defect; it must not end the node that it describes.
             code, kind, body = _error(500, "the status cannot be shown")
         headers = [
-            ("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close"),
-            ("Cache-Control", "no-store"),
+            ("Content-Type", kind), ("Content-Length", str(len(body))), *self._common_headers(),
+            *_extra(code, allowed),
         ]
         try:
             for event in (
@@ -110,7 +136,32 @@ class AdminServer:
             ):
                 await stream.send(protocol.send(event) or b"")
         except (h11.LocalProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return  # the asker is gone, or sent what cannot be answered
+            pass  # the asker is gone, or sent what cannot be answered
+        return None
+
+    def _methods(self, target: str) -> tuple[str, ...]:
+        """Return the methods that a path answers; GET where there is nothing."""
+        name, _, rest = target.partition("/")
+        acts = name in self.actions and not rest
+        reads = not acts or name in self.pages
+        return (*(("GET",) if reads else ()), *(("POST",) if acts else ()))
+
+    def _common_headers(self) -> list[tuple[str, str]]:
+        return [("Connection", "close"), ("Cache-Control", "no-store"), *self.headers]
+
+    async def _feed(self, protocol: h11.Connection, stream: SocketStream) -> None:
+        """Send a feed, whose place was free when it was asked for."""
+        if self.begin is None:
+            return
+        place = object()
+        try:
+            self._feeds.acquire_on_behalf_of_nowait(place)
+        except anyio.WouldBlock:
+            return
+        try:
+            await follow(protocol, stream, self.begin(), self._common_headers())
+        finally:
+            self._feeds.release_on_behalf_of(place)
 
     async def _request(self, protocol: h11.Connection, stream: SocketStream) -> h11.Request | None:
         """Return the request, or None when the connection ended before it was whole."""
@@ -119,20 +170,43 @@ class AdminServer:
 
     async def _answer(
         self, protocol: h11.Connection, stream: SocketStream, request: h11.Request
-    ) -> Answer:
-        headers = dict(request.headers)
-        wanted = f"Bearer {self._token}".encode("ascii")
-        if not hmac.compare_digest(headers.get(b"authorization", b""), wanted):
+    ) -> Answer | None:
+        """Return the answer, or None where the feed is to be sent."""
+        target = _target(request)
+        if target in self.public:
+            return self.public[target]() if request.method == b"GET" else _only(("GET",))
+        acts, reads = self._rights(request)
+        if not (acts or reads):
             return _error(401, "the token of admin.json is needed")
-        name, _, rest = request.target.decode("latin-1").removeprefix("/").partition("/")
-        if request.method == b"POST" and name in self.actions and not rest:
-            return await self._act(self.actions[name], await self._body(protocol, stream))
-        if request.method != b"GET":
-            return _error(405, f"only GET is answered, and POST to /{', /'.join(self.actions)}")
+        methods = self._methods(target)
+        if request.method.decode("ascii") not in methods:
+            return _only(methods)
+        if request.method != b"POST":
+            return self._read(target)
+        if not acts:
+            return _error(403, "this token only reads: it is that of the page")
+        return await self._act(self.actions[target], await self._body(protocol, stream))
+
+    def _rights(self, request: h11.Request) -> tuple[bool, bool]:
+        """Return whether a request has the token that acts, and the one that reads."""
+        shown = dict(request.headers).get(b"authorization", b"")
+        acts, reads = (
+            hmac.compare_digest(shown, f"Bearer {token}".encode("ascii"))
+            for token in (self._token, self._reader)
+        )
+        return acts, reads
+
+    def _read(self, target: str) -> Answer | None:
+        """Return what is to be read at a path, or None where the feed is to be sent."""
+        name, _, rest = target.partition("/")
         if name == "status" and not rest:
             return _json(self.status())
         if name == "metrics" and not rest:
             return 200, METRICS, self.metrics()
+        if name == "feed" and not rest and self.begin is not None:
+            if not self._feeds.available_tokens:
+                return _error(503, f"{MAX_FEEDS} pages look already: close one")
+            return None
         shown = self.pages[name](rest) if name in self.pages else None
         if shown is not None:
             return _json(shown)
@@ -175,8 +249,26 @@ async def next_event(protocol: h11.Connection, stream: ByteReceiveStream) -> Any
     return event
 
 
-def _json(document: Mapping[str, Any]) -> Answer:
-    return 200, JSON, json.dumps(document, sort_keys=True).encode("utf-8")
+def _json(document: Mapping[str, Any], code: int = 200) -> Answer:
+    return code, JSON, json.dumps(document, sort_keys=True).encode("utf-8")
+
+
+def _target(request: h11.Request) -> str:
+    """Return the path that is asked for, without its slash and without a query."""
+    return request.target.decode("latin-1").partition("?")[0].removeprefix("/")
+
+
+def _only(methods: tuple[str, ...]) -> Answer:
+    return _error(405, f"only {' and '.join(methods)} is answered here")
+
+
+def _extra(code: int, allowed: str) -> list[tuple[str, str]]:
+    """Return the headers that HTTP asks for with a code."""
+    if code == HTTPStatus.UNAUTHORIZED:
+        return [("WWW-Authenticate", "Bearer")]
+    if code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return [("Allow", allowed)]
+    return []
 
 
 def _error(code: int, text: str) -> Answer:
@@ -226,21 +318,32 @@ def _object(home: Home, body: bytes) -> dict[str, Any]:
     return document
 
 
+def door(home: Home, token: str = "token") -> tuple[Endpoint, str]:
+    """Return where the node that runs on ``home`` answers, and a token: "token" or "reader".
+
+    Raises UserError when no node runs there.
+    """
+    if not home.path.is_dir():
+        raise UserError(f"no home at {home.path}: make one with `init --home {home.path}`")
+    if not home.admin.exists():
+        raise UserError(_not_running(home))
+    refuse_shared(home.admin)
+    try:
+        document = json.loads(read_bounded(home.admin, MAX_ADMIN_FILE_BYTES))
+        return Endpoint(document["host"], int(document["port"])), str(document[token])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{home.admin} is damaged: restart the node") from error
+
+
+def _not_running(home: Home) -> str:
+    return f"no node runs on {home.path}: start it with `run --home {home.path}`"
+
+
 def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> tuple[int, bytes]:
     """Return the code and the body of an answer."""
     import httpx
 
-    if not home.path.is_dir():
-        raise UserError(f"no home at {home.path}: make one with `init --home {home.path}`")
-    not_running = f"no node runs on {home.path}: start it with `run --home {home.path}`"
-    if not home.admin.exists():
-        raise UserError(not_running)
-    refuse_shared(home.admin)
-    try:
-        document = json.loads(read_bounded(home.admin, MAX_ADMIN_FILE_BYTES))
-        endpoint, token = Endpoint(document["host"], int(document["port"])), document["token"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{home.admin} is damaged: restart the node") from error
+    endpoint, token = door(home)
     # No TLS here, and so no certificates of authorities: to read them takes longer than the answer.
     no_authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -253,7 +356,7 @@ def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> 
                 content=body,
             )
     except httpx.ConnectError as error:
-        raise UserError(not_running) from error
+        raise UserError(_not_running(home)) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"the node on {home.path} does not answer: try again") from error
     return answer.status_code, answer.content
@@ -262,3 +365,18 @@ def _exchange(home: Home, method: str, page: str, body: bytes | None = None) -> 
 def fetch_status(home: Home) -> dict[str, Any]:
     """Return the status of the node that runs on ``home``; errors as :func:`fetch`."""
     return fetch_json(home, "/status")
+
+
+def address_of_page(home: Home) -> str:
+    """Return the address of the page of the node that runs on ``home``; errors as :func:`door`.
+
+    The token stands in the fragment, which no browser sends, and it only reads.
+    """
+    endpoint, token = door(home, "reader")
+    return f"http://{endpoint}/#token={token}"
+
+
+def probe(home: Home, page: str) -> tuple[int, dict[str, Any]]:
+    """Return the code and the JSON object of a page whatever its code; errors as :func:`fetch`."""
+    code, body = _exchange(home, "GET", page)
+    return code, _object(home, body)

@@ -292,3 +292,14 @@ def test_a_block_that_went_before_the_index_was_started_again_is_news_still() ->
     assert "swap.Removed" in node.rows()
     node.mine()
     assert "swap.Removed" not in node.rows()
+
+
+def test_the_operator_sees_what_this_node_saw_and_no_block_has_yet() -> None:
+    """Catches a sighting that stays when its deposit is in a block, and one that others made up."""
+    node, _ = waiting("one")
+    [mined] = (t.deposit.outpoint for t in node.candidates.eligible())
+    fresh, made_up = Outpoint(bytes([8]) * 32, 1), Outpoint(bytes([9]) * 32, 0)
+    node.candidates.note_seen(fresh, node.ctx.me)
+    node.hear(1, m.Publish((outpoint_ref(fresh), outpoint_ref(made_up))))
+    assert mined in node.candidates.seen_by(node.ctx.me)
+    assert node.candidates.unconfirmed() == [{"outpoint": str(fresh), "witnesses": 2}]

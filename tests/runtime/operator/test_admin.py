@@ -201,7 +201,7 @@ def test_pages_and_actions_by_name(tmp_path: Path) -> None:
         (b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\n\r\n", b"400"),
         (b"POST /echo/more HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 2\r\n\r\n{}", b"405"),
         (b"PUT /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 2\r\n\r\n{}", b"405"),
-        (b"GET /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\n\r\n", b"404"),
+        (b"GET /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\n\r\n", b"405"),
         (
             b"POST /echo HTTP/1.1\r\nHost: x\r\nTOKEN\r\nContent-Length: 60000\r\n\r\n"
             + b"[" * 60_000,

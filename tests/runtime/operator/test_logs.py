@@ -13,7 +13,6 @@ import pytest
 import structlog
 
 from metanode.runtime.operator.logs import REDACTED, RotatingLog, logger, set_up_logs
-from metanode.runtime.operator.metrics import Metrics
 from tests.runtime.support import PASSPHRASE, SECRET_TEXT
 
 
@@ -67,32 +66,6 @@ def test_plain_lines_and_level() -> None:
     assert "hidden" not in stream.getvalue()
     assert "links=3" in stream.getvalue()
     assert "shown too" in stream.getvalue()
-
-
-def test_metrics_text() -> None:
-    """Catches a counter that does not count, and two nodes in one process sharing a registry."""
-    metrics, other = Metrics(), Metrics()
-    metrics.frame("in", 10)
-    metrics.frame("in", 20)
-    metrics.refused_frame("oversized")
-    metrics.round("signed")
-    metrics.transition("round")
-    metrics.rejected("round")
-    metrics.links(3)
-    metrics.listed(2)
-    text = metrics.render().decode()
-    for line in (
-        'metanode_frames_total{direction="in"} 2.0',
-        'metanode_frame_bytes_total{direction="in"} 30.0',
-        'metanode_frames_refused_total{reason="oversized"} 1.0',
-        'metanode_rounds_total{outcome="signed"} 1.0',
-        'metanode_transitions_total{table="round"} 1.0',
-        'metanode_rejected_total{table="round"} 1.0',
-        "metanode_links 3.0",
-        "metanode_peers_listed 2.0",
-    ):
-        assert line in text
-    assert 'direction="in"' not in other.render().decode()
 
 
 def test_the_log_has_a_bound(tmp_path: Path) -> None:

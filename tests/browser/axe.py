@@ -1,6 +1,6 @@
 """The source of axe-core, which finds what keeps somebody from using a page: fetched once by npm.
 
-It is no part of this project and is too large to lie in it. ``python -m tests.model_checks.axe``
+It is no part of this project and is too large to lie in it. ``python -m tests.browser.axe``
 fetches it into the cache of the user, or says why that is not possible and exits with 1.
 """
 

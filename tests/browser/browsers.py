@@ -7,8 +7,8 @@ import os
 import pytest
 from attrs import frozen
 
-from tests.model_checks import axe, webdriver
-from tests.model_checks.webdriver import Browser
+from tests.browser import axe, webdriver
+from tests.browser.webdriver import Browser
 
 NEEDED = pytest.mark.skipif(
     webdriver.CHROMIUM is None or webdriver.DRIVER is None,
