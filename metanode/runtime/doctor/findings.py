@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
@@ -12,6 +13,7 @@ from metanode.errors import MetanodeError
 
 Level = Literal["ok", "warning", "fault"]
 EXIT_CODES: Final[dict[Level, int]] = {"ok": 0, "warning": 1, "fault": 2}
+_BEFORE_MEND: Final = re.compile("[:;] (?!else )")
 
 
 @frozen
@@ -45,8 +47,11 @@ def fault(about: str, text: str, mend: str) -> Finding:
 
 def told_by(about: str, error: MetanodeError) -> Finding:
     """Return a fault whose message names cause and mend itself, one after the other."""
-    cause, _, mend = str(error).rpartition(": ")
-    return fault(about, cause or str(error), mend.removeprefix("run "))
+    text = str(error)
+    ends = list(_BEFORE_MEND.finditer(text))
+    if not ends:
+        return fault(about, text, text)
+    return fault(about, text[: ends[-1].start()], text[ends[-1].end() :].removeprefix("run "))
 
 
 def worst(findings: Iterable[Finding]) -> Level:

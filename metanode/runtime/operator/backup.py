@@ -34,9 +34,10 @@ from metanode.runtime.secrets.keystore import (
     load_identity,
     read_node_id,
 )
-from metanode.runtime.store.cells import CellStore
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import sync_directory
 from metanode.runtime.store.signing_log import SigningLog
+from metanode.runtime.store.stores import open_stores
 
 
 @frozen
@@ -82,7 +83,7 @@ def create(
             os.rename(draft, target)
             sync_directory(target.parent)
         except OSError as error:
-            raise Unavailable(f"cannot write {target}: {error.strerror}") from error
+            raise Unavailable(f"cannot write {target}: {remedy(target, error)}") from error
         finally:
             draft.unlink(missing_ok=True)
     note_backup(home, BackupNote(label.made, str(target.absolute()), label.epochs))
@@ -93,7 +94,9 @@ def _draft(target: Path) -> Path:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
+        raise UserError(
+            f"cannot write to {target.parent}: {remedy(target.parent, error)}"
+        ) from error
     os.close(descriptor)
     return Path(name)
 
@@ -150,12 +153,11 @@ def _checked(home: Home, label: BackupLabel, passphrase: Passphrase | None) -> C
     config, node_id = load_config(home.config), read_node_id(home.identity)
     if (node_id.hex(), config.network_id().hex()) != (label.node_id, label.network_id):
         raise UserError("it is of another node than it says: use another copy of it")
-    CellStore.open(home.events, node_id).close()
-    log = SigningLog.open(home.signing_log, node_id)
+    stores = open_stores(home, node_id)  # judged by the mark that was copied with them
     try:
-        votes = len(log.load().votes)
+        votes = len(stores.log.load().votes)
     finally:
-        log.close()
+        stores.close()
     entries = list_shares(home, node_id)
     lacking = [entry.name for entry in entries if entry.active and entry.file is None]
     if lacking:
@@ -189,7 +191,9 @@ def restore(
             os.rename(draft.path, home.path)
             sync_directory(parent)
         except OSError as error:
-            raise Unavailable(f"cannot write {home.path}: {error.strerror}") from error
+            raise Unavailable(
+                f"cannot write {home.path}: {remedy(home.path, error)}"
+            ) from error
     return checked
 
 
