@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import attrs
 from attrs import frozen
 
-from metanode.errors import MetanodeError
+from metanode.errors import MetanodeError, cause_and_mend
 
 Level = Literal["ok", "warning", "fault"]
 EXIT_CODES: Final[dict[Level, int]] = {"ok": 0, "warning": 1, "fault": 2}
-_BEFORE_MEND: Final = re.compile("[:;] (?!else )")
-
 
 @frozen
 class Finding:
@@ -47,11 +44,8 @@ def fault(about: str, text: str, mend: str) -> Finding:
 
 def told_by(about: str, error: MetanodeError) -> Finding:
     """Return a fault whose message names cause and mend itself, one after the other."""
-    text = str(error)
-    ends = list(_BEFORE_MEND.finditer(text))
-    if not ends:
-        return fault(about, text, text)
-    return fault(about, text[: ends[-1].start()], text[ends[-1].end() :].removeprefix("run "))
+    cause, mend = cause_and_mend(error)
+    return fault(about, cause, mend.removeprefix("run "))
 
 
 def worst(findings: Iterable[Finding]) -> Level:

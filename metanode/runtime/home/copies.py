@@ -113,7 +113,10 @@ def still(home: Home) -> Iterator[None]:
                 stack.enter_context(closing(connection))
                 connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise Unavailable(f"cannot hold {store} still: {_cause(store, error)}") from error
+            raise Unavailable(
+                f"cannot hold {store} still ({error}): try again, or stop the node for the "
+                "time of the backup"
+            ) from error
         yield
 
 

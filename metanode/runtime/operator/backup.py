@@ -6,13 +6,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from attrs import frozen
 
-from metanode.errors import Unavailable, UserError
+from metanode.errors import Unavailable, UserError, cause_and_mend
 from metanode.runtime.home.archive import BackupLabel, Progress, read_archive, write_archive
 from metanode.runtime.home.backups import BackupNote, note_backup
 from metanode.runtime.home.config import Config, load_config
@@ -79,7 +80,7 @@ def create(
                 write_archive(copy, out, label, its_own, cost, told=told)
                 out.flush()
                 os.fsync(out.fileno())
-            checked = verify(draft, its_own, passphrase, told=told)
+            checked = _tried(draft, its_own, passphrase, told, partial(_not_made, home))
             os.rename(draft, target)
             sync_directory(target.parent)
         except OSError as error:
@@ -135,17 +136,39 @@ def verify(
 
     Without the home's passphrase identity and shares stay sealed, unless the backup's opens them.
     """
+    return _tried(file, its_own, passphrase, told, partial(_no_good, file))
+
+
+Refusal = Callable[[UserError, Home], UserError]
+"""Tells of what is wrong with an unpacked home by names that its reader knows."""
+
+
+def _not_made(home: Home, fault: UserError, unpacked: Home) -> UserError:
+    said = str(fault).replace(str(unpacked.path), str(home.path))
+    return UserError(f"no backup was made: {said}")
+
+
+def _no_good(file: Path, fault: UserError, unpacked: Home) -> UserError:
+    cause = cause_and_mend(fault)[0].replace(str(unpacked.path), "its home")
+    return UserError(f"{file} is no good backup ({cause}): take another one")
+
+
+def _tried(
+    file: Path, its_own: Passphrase, passphrase: Passphrase | None, told: Progress,
+    refusal: Refusal,
+) -> Checked:
     with _unpacked(None) as home:
         label = read_archive(file, home, its_own, told=told)
-        return _check(file, home, label, passphrase)
+        return _check(home, label, passphrase, refusal)
 
 
-def _check(file: Path, home: Home, label: BackupLabel, passphrase: Passphrase | None) -> Checked:
+def _check(
+    home: Home, label: BackupLabel, passphrase: Passphrase | None, refusal: Refusal
+) -> Checked:
     try:
         return _checked(home, label, passphrase)
     except UserError as fault:
-        said = str(fault).replace(str(home.path), "its home")
-        raise UserError(f"{file} is no good backup: {said}") from fault
+        raise refusal(fault, home) from fault
 
 
 def _checked(home: Home, label: BackupLabel, passphrase: Passphrase | None) -> Checked:
@@ -184,7 +207,7 @@ def restore(
         raise UserError(f"there is no directory {parent}: make it first")
     with _unpacked(parent) as draft:
         label = read_archive(file, draft, its_own, told=told)
-        checked = _check(file, draft, label, None)
+        checked = _check(draft, label, None, partial(_no_good, file))
         write_observation(draft, Observation(label.made, int(time.time())))
         note_backup(draft, BackupNote(label.made, str(file.absolute()), label.epochs))
         try:
