@@ -193,6 +193,8 @@ FAULTS: dict[str, tuple[Callable[[Home], Any], str, str, str, str]] = {
     # name: (plant, level, about, words of the line, words of the mend)
     "key": (unknown_key, "fault", "configuration", "keygen_untill", "config check"),
     "mode": (lambda h: h.identity.chmod(0o644), "fault", "permissions", "0644", "chmod 600"),
+    "open mark": (lambda h: h.mark.chmod(0o644), "fault", "permissions", "history.mark is open",
+                  "chmod 600"),
     "directory": (lambda h: h.keyshares.chmod(0o755), "fault", "permissions", "0755", "chmod 700"),
     "word": (another_word, "fault", "passphrase", "wrong passphrase", "check the passphrase"),
     "open word": (open_word, "fault", "passphrase", "open to other", "chmod 600"),

@@ -208,7 +208,7 @@ def restore(
     with _unpacked(parent) as draft:
         label = read_archive(file, draft, its_own, told=told)
         checked = _check(draft, label, None, partial(_no_good, file))
-        write_observation(draft, Observation(label.made, int(time.time())))
+        write_observation(draft, _begun(draft, label))
         note_backup(draft, BackupNote(label.made, str(file.absolute()), label.epochs))
         try:
             os.rename(draft.path, home.path)
@@ -218,6 +218,16 @@ def restore(
                 f"cannot write {home.path}: {remedy(home.path, error)}"
             ) from error
     return checked
+
+
+def _begun(draft: Home, label: BackupLabel) -> Observation:
+    """Return an observation that begins; what an observing home had found stays found."""
+    began = Observation(label.made, int(time.time()))
+    earlier = read_observation(draft)
+    if earlier is not None:
+        began.backup_made = min(began.backup_made, earlier.backup_made)
+        began.forgotten = earlier.forgotten
+    return began
 
 
 def _votes(home: Home) -> set[str]:

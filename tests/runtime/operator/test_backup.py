@@ -15,7 +15,13 @@ from metanode.identity import Identity
 from metanode.runtime.home.archive import BackupLabel, write_archive
 from metanode.runtime.home.config import load_config
 from metanode.runtime.home.home import Home, create_home
-from metanode.runtime.home.restored import MARK, is_observing, read_observation
+from metanode.runtime.home.restored import (
+    MARK,
+    Observation,
+    is_observing,
+    read_observation,
+    write_observation,
+)
 from metanode.runtime.secrets.keystore import LIGHT
 from metanode.runtime.store.history_mark import HistoryMark, read_mark
 from metanode.runtime.store.stores import open_stores
@@ -246,6 +252,16 @@ def test_a_full_disk_is_one_line(
     assert code == 2
     assert f"{complaint.format(file=file, new=new)}No space left on device: free some" in told
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_backup_of_an_observing_home_keeps_what_it_found(
+    home: Home, run: Run, word: Path, tmp_path: Path
+) -> None:
+    """Catches a restored node that forgets, by way of a second backup, that it has forgotten."""
+    write_observation(home, Observation(7, 8, rounds=5, forgotten=["ab" * 32 + "/3"]))
+    again = read_observation(restored(run, home, word, tmp_path / "restored"))
+    assert again is not None
+    assert (again.backup_made, again.rounds, again.forgotten) == (7, 0, ["ab" * 32 + "/3"])
 
 
 def test_a_damaged_note_of_an_observation_signs_nothing(home: Home) -> None:
