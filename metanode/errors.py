@@ -6,6 +6,8 @@ bad input from a peer and names whom to blame, ``Unavailable`` means try again l
 
 from __future__ import annotations
 
+import re
+
 
 class MetanodeError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -53,6 +55,19 @@ class Equivocation(PeerFault):
 
 class Malformed(PeerFault):
     """Bytes that are no message of the protocol: bad CBOR, wrong types, unknown or missing keys."""
+
+
+_BEFORE_MEND = re.compile("[:;] (?!else )")
+
+
+def cause_and_mend(error: MetanodeError) -> tuple[str, str]:
+    """Return what a one-line error says before and after its last colon or semicolon.
+
+    For a line without one, the whole line is both.
+    """
+    text = str(error)
+    marks = list(_BEFORE_MEND.finditer(text))
+    return (text[: marks[-1].start()], text[marks[-1].end() :]) if marks else (text, text)
 
 
 def check(condition: bool, reason: str) -> None:

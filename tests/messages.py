@@ -104,12 +104,14 @@ def in_table() -> list[dict[str, Any]]:
 
 OF_THE_SYSTEM = "the line ends with what the system said, and what is done about it: faults.py"
 OF_THE_PLACE = {
+    "metanode/chains/own_coins.py": "take a daemon of a known version, without a proxy",
     "metanode/chains/": "the node tries again; take a daemon of a known version, without a proxy",
     "metanode/runtime/store/chain_index.py": "nothing: the index is made anew",
     "metanode/runtime/net/": "correct the name or the address; the node tries again",
     "metanode/protocol/payouts/releases.py": "use `custody release`",
     "metanode/runtime/operator/desk.py": "use `custody release`",
     "metanode/runtime/secrets/": "restore the file from a backup",
+    "metanode/runtime/operator/backup.py": "the line ends with the mend",
     "metanode/protocol/requests/": "the line ends with the mend",
     "metanode/runtime/store/faults.py": "the line is the mend",
     "metanode/runtime/store/sqlite.py": "what the store's own line says",

@@ -132,10 +132,12 @@ def verify_command(
 
 
 def _size(file: Path) -> int:
+    from metanode.runtime.store.faults import remedy
+
     try:
         return file.stat().st_size
     except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
+        raise UserError(f"cannot read {file}: {remedy(file, error)}") from error
 
 
 @command.command("restore")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,43 @@ def test_nothing_is_overwritten(network: LocalNetwork, run: Run, tmp_path: Path)
     assert code == 2
     assert "is not empty" in complaint
     assert not is_observing(home)
+
+
+def test_a_running_nodes_backup_starts_and_observes(
+    network: LocalNetwork, run: Run, tmp_path: Path
+) -> None:
+    """Catches a copy of three files that are not of one moment: its home would not start.
+
+    The node signs meanwhile; one of its backups takes the place of the node, which was stopped.
+    """
+    old, word = network.homes[0], word_of(network.homes[0])
+    targets = [tmp_path / f"{number}.backup" for number in range(4)]
+    asked = [subprocess.Popen(
+        [sys.executable, "-m", "metanode", "sign", "--home", network.homes[2].path,
+         "--digest", f"{number:064x}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) for number in range(3)]
+    try:
+        made = [back_up(run, old, target)["votes"] for target in targets]
+    finally:
+        for each in asked:
+            each.kill()
+            each.wait()
+    assert made == sorted(made)
+    restored = Home(tmp_path / "restored")
+    code, _, complaint = run("backup", "restore", targets[-1], "--home", restored.path,
+                             "--backup-passphrase-file", word)
+    assert code == 0, complaint
+    end(network, 0)
+    network.homes[0] = restored
+    network.start(0)
+    try:
+        wait_for(lambda: ((status(restored) or {}).get("observing") or {}).get("rounds", 0) >= 1)
+    finally:
+        end(network, 0)
+        network.homes[0] = old
+        network.start(0)
+    wait_for(lambda: (status(old) or {}).get("key") is not None)
+    assert (status(old) or {})["observing"] is None
 
 
 def test_a_restored_node_observes_until_its_operators_word(

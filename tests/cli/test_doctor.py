@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from metanode.devnet.local_network import LocalNetwork
@@ -22,9 +23,13 @@ from metanode.runtime.home.config import load_config
 from metanode.runtime.home.home import Home
 from metanode.runtime.home.process_lock import ProcessLock
 from metanode.runtime.secrets.keystore import read_node_id, share_files
+from metanode.runtime.store.cells import CellStore
+from metanode.runtime.store.history_mark import HistoryMark, Marked, read_mark
 from metanode.runtime.store.signing_log import SigningLog
+from metanode.runtime.store.tally import Head
 from tests.cli.conftest import Run
 from tests.cli.running import STOPPED, copy_of, network_with_key, set_key
+from tests.runtime.support import NODE_ID
 
 Examine = Callable[[Home], dict[str, Any]]
 
@@ -121,6 +126,37 @@ def forgetful(home: Home) -> None:
     SigningLog.create(home.signing_log, read_node_id(home.identity)).close()
 
 
+def forgotten_by_all(home: Home) -> None:
+    """Put an empty log in, with a mark that fits: an older copy of everything that knows."""
+    forgetful(home)
+    marked_at(home, lambda m: attrs.evolve(m, log=Head()))
+
+
+def empty_events(home: Home) -> None:
+    """Put an empty event store in the place of the one that was written."""
+    no_events(home)
+    CellStore.create(home.events, read_node_id(home.identity)).close()
+
+
+def marked_at(home: Home, change: Callable[[Marked], Marked]) -> None:
+    """Write another mark."""
+    node_id = read_node_id(home.identity)
+    marked = change(read_mark(home.mark, node_id))
+    home.mark.unlink()
+    HistoryMark.create(home.mark, node_id, marked.log, marked.store).close()
+
+
+def another_line(marked: Marked) -> Marked:
+    """Return what a log of a copy that ran elsewhere would be marked by."""
+    return attrs.evolve(marked, log=attrs.evolve(marked.log, total=marked.log.total ^ 1))
+
+
+def foreign_mark(home: Home) -> None:
+    """Put another node's mark in."""
+    home.mark.unlink()
+    HistoryMark.create(home.mark, NODE_ID, Head(), Head()).close()
+
+
 def no_events(home: Home) -> None:
     """Lose the event store."""
     for end in ("", "-wal", "-shm"):
@@ -157,6 +193,8 @@ FAULTS: dict[str, tuple[Callable[[Home], Any], str, str, str, str]] = {
     # name: (plant, level, about, words of the line, words of the mend)
     "key": (unknown_key, "fault", "configuration", "keygen_untill", "config check"),
     "mode": (lambda h: h.identity.chmod(0o644), "fault", "permissions", "0644", "chmod 600"),
+    "open mark": (lambda h: h.mark.chmod(0o644), "fault", "permissions", "history.mark is open",
+                  "chmod 600"),
     "directory": (lambda h: h.keyshares.chmod(0o755), "fault", "permissions", "0755", "chmod 700"),
     "word": (another_word, "fault", "passphrase", "wrong passphrase", "check the passphrase"),
     "open word": (open_word, "fault", "passphrase", "open to other", "chmod 600"),
@@ -165,8 +203,28 @@ FAULTS: dict[str, tuple[Callable[[Home], Any], str, str, str, str]] = {
     "log": (lambda h: h.signing_log.unlink(), "fault", "files", "signing log is missing", "older"),
     "events": (no_events, "fault", "files", "event store is missing", "put the file itself back"),
     "identity": (lambda h: h.identity.unlink(), "fault", "files", "identity", "backup restore"),
-    "garbled": (lambda h: garbled(h.events), "fault", "history", "event store", "do not start"),
-    "forgotten": (forgetful, "fault", "history", "gone back", "history import"),
+    "garbled": (lambda h: garbled(h.events), "fault", "history", "event store",
+                "together with its -wal (this node checks them)"),
+    "forgotten": (forgetful, "fault", "history", "signing log has gone back in time",
+                  "history import"),
+    "all forgotten": (forgotten_by_all, "fault", "history", "that the trace tells",
+                      "history import"),
+    "empty events": (empty_events, "fault", "history", "event store has gone back in time",
+                     "quorumchange --replace"),
+    "no mark": (lambda h: h.mark.unlink(), "fault", "history", "history mark missing",
+                "put the file itself back"),
+    "old mark": (lambda h: marked_at(h, lambda m: Marked(0, Head(), Head())), "fault", "history",
+                 "history mark is older than the signing log", "put the newest history mark back"),
+    "old mark of the store": (
+        lambda h: marked_at(h, lambda m: attrs.evolve(m, store=Head())), "fault", "history",
+        "history mark is older than the event store", "put the newest history mark back",
+    ),
+    "another line": (lambda h: marked_at(h, another_line), "fault", "history",
+                     "does not continue what this node has written", "history import"),
+    "torn mark": (lambda h: h.mark.write_bytes(b"x" * 1024), "fault", "history",
+                  "history mark damaged", "put the file itself back"),
+    "foreign mark": (foreign_mark, "fault", "history", "belongs to another node",
+                     "put this node's own history mark back"),
     "share": (lambda h: share_files(h.keyshares)[0].unlink(), "fault", "share", "missing",
               "keyshares import"),
     "flipped": (lambda h: flipped(share_files(h.keyshares)[0]), "fault", "share", ".share",
@@ -202,6 +260,7 @@ def test_a_planted_fault_is_found_with_its_mend(name: str, home: Home, examine: 
     assert about in found, found
     text, _, remedy = found[about].partition(" -> ")
     assert words in text
+    assert "metanode-trial" not in text  # it is the home that is told of, not a copy
     assert mend in remedy
 
 

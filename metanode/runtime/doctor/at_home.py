@@ -74,7 +74,8 @@ def permissions(patient: Patient) -> Iterator[Finding]:
     """Look who else may read or change what is in the home."""
     home, found = patient.home, False
     private = [
-        home.config, home.identity, home.admin, home.peers, home.lock, *share_files(home.keyshares)
+        home.config, home.identity, home.mark, home.admin, home.peers, home.lock,
+        *share_files(home.keyshares),
     ]
     for store in (home.signing_log, home.events, home.chain_index):
         private += [store, Path(f"{store}-wal")]

@@ -8,11 +8,10 @@ from typing import Any, Final, Literal
 import attrs
 from attrs import frozen
 
-from metanode.errors import MetanodeError
+from metanode.errors import MetanodeError, cause_and_mend
 
 Level = Literal["ok", "warning", "fault"]
 EXIT_CODES: Final[dict[Level, int]] = {"ok": 0, "warning": 1, "fault": 2}
-
 
 @frozen
 class Finding:
@@ -45,8 +44,8 @@ def fault(about: str, text: str, mend: str) -> Finding:
 
 def told_by(about: str, error: MetanodeError) -> Finding:
     """Return a fault whose message names cause and mend itself, one after the other."""
-    cause, _, mend = str(error).rpartition(": ")
-    return fault(about, cause or str(error), mend.removeprefix("run "))
+    cause, mend = cause_and_mend(error)
+    return fault(about, cause, mend.removeprefix("run "))
 
 
 def worst(findings: Iterable[Finding]) -> Level:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from metanode.errors import MetanodeError, UserError
-from metanode.runtime.doctor.findings import Finding, fault, ok, warning
+from metanode.runtime.doctor.findings import Finding, fault, ok, told_by, warning
 from metanode.runtime.doctor.patient import Patient, beside
 from metanode.runtime.home.backups import last_backup
 from metanode.runtime.home.copies import trial_copy
@@ -22,6 +22,7 @@ from metanode.runtime.secrets.keyshares import ShareEntry, list_shares, verify_s
 from metanode.runtime.secrets.keystore import read_passphrase_file
 from metanode.runtime.store.cells import CellStore
 from metanode.runtime.store.history import check_exportable, encode_history
+from metanode.runtime.store.history_mark import Marked, misfit, read_mark
 from metanode.runtime.store.signing_log import SigningHistory, SigningLog
 from metanode.runtime.store.trace import trace_files
 
@@ -42,11 +43,16 @@ def stores(patient: Patient) -> Iterator[Finding]:
         return
     said = _said_in_trace(home.trace)  # first: what the trace tells was on disk before
     try:
+        first = read_mark(home.mark, patient.node_id) if home.mark.exists() else None
         with trial_copy(home, runs=patient.runs) as copy:
-            yield from _history(patient, copy, said)
-            yield from _shares(patient, copy)
+            try:
+                yield from _history(patient, copy, said, first)
+                yield from _shares(patient, copy)
+            except UserError as error:
+                shown = str(error).replace(str(copy.path), str(home.path))
+                yield told_by("history", UserError(shown))
     except MetanodeError as error:
-        yield fault("history", str(error), NEVER_BACK)
+        yield told_by("history", error)
 
 
 # --- the signing history -------------------------------------------------------------------------
@@ -89,15 +95,12 @@ def _forgotten(history: SigningHistory, said: set[tuple[str, str, str]]) -> list
     return lost
 
 
-def _history(patient: Patient, copy: Home, said: set[tuple[str, str, str]]) -> Iterator[Finding]:
+def _history(
+    patient: Patient, copy: Home, said: set[tuple[str, str, str]], first: Marked | None
+) -> Iterator[Finding]:
     if patient.config is None or patient.node_id is None:
         return
-    CellStore.open(copy.events, patient.node_id).close()
-    log = SigningLog.open(copy.signing_log, patient.node_id)
-    try:
-        history = log.load()
-    finally:
-        log.close()
+    history = _judged(patient.node_id, copy, first)
     owner = Owner(patient.config.network_id(), patient.node_id)
     check_exportable(encode_history(history, owner), owner, patient.home.signing_log)
     lost = _forgotten(history, said)
@@ -111,6 +114,25 @@ def _history(patient: Patient, copy: Home, said: set[tuple[str, str, str]]) -> I
     else:
         counts = f"{len(history.votes)} votes, {len(history.locks)} locks"
         yield ok("history", f"{counts}, each with what it rests on; nothing is missing")
+
+
+def _judged(node_id: bytes, copy: Home, first: Marked | None) -> SigningHistory:
+    """Return the signing history of a copy; UserError when a store is not where the mark has it.
+
+    ``first`` is the mark of before the copy was made; the copy's own was taken after its stores.
+    """
+    store = CellStore.open(copy.events, node_id)
+    store.close()
+    log = SigningLog.open(copy.signing_log, node_id)
+    try:
+        if not (first is None and log.headless and store.headless):  # else of an earlier version
+            last = read_mark(copy.mark, node_id)
+            places = (log.path, log.stand), (store.path, store.stand)
+            if complaint := misfit(*places, first or last, last):
+                raise UserError(complaint)
+        return log.load()
+    finally:
+        log.close()
 
 
 # --- shares and backup ---------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from metanode.errors import LocalFault, Unavailable, UserError
 from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keystore import KdfCost, Passphrase, derive_key
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import PRIVATE_FILE
 
 MAGIC: Final = b"METABACK"
@@ -228,7 +229,7 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {remedy(path, error)}") from error
 
 
 def read_archive(
@@ -247,7 +248,7 @@ def read_archive(
         except (tarfile.TarError, EOFError) as error:
             raise _refusal(path, "its content is damaged") from error
         except OSError as error:
-            raise Unavailable(f"cannot unpack {path}: {error.strerror or error}") from error
+            raise Unavailable(f"cannot unpack {path}: {remedy(target.path, error)}") from error
     return head.label
 
 

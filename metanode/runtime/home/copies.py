@@ -20,6 +20,7 @@ from urllib.parse import quote
 from metanode.errors import Unavailable
 from metanode.runtime.home.home import Home
 from metanode.runtime.secrets.keystore import MAX_SEALED_BYTES, share_files
+from metanode.runtime.store.faults import remedy, sqlite_remedy
 from metanode.runtime.store.files import (
     PRIVATE_FILE,
     atomic_write,
@@ -60,7 +61,13 @@ def copy_store(source: Path, target: Path, *, runs: bool) -> None:
         ):
             ours.backup(copy)
     except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"cannot copy {source}: {error}") from error
+        raise Unavailable(f"cannot copy {source}: {_cause(source, error)}") from error
+
+
+def _cause(path: Path, error: OSError | sqlite3.Error) -> str:
+    if isinstance(error, OSError):
+        return remedy(path, error)
+    return sqlite_remedy(path, error) or f"{error}: `doctor` tells what is wrong with it"
 
 
 def parts_of(home: Home) -> list[Path]:
@@ -106,7 +113,10 @@ def still(home: Home) -> Iterator[None]:
                 stack.enter_context(closing(connection))
                 connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise Unavailable(f"cannot hold {store} still: {error}: try again") from error
+            raise Unavailable(
+                f"cannot hold {store} still ({error}): try again, or stop the node for the "
+                "time of the backup"
+            ) from error
         yield
 
 

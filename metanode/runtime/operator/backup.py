@@ -6,13 +6,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from attrs import frozen
 
-from metanode.errors import Unavailable, UserError
+from metanode.errors import Unavailable, UserError, cause_and_mend
 from metanode.runtime.home.archive import BackupLabel, Progress, read_archive, write_archive
 from metanode.runtime.home.backups import BackupNote, note_backup
 from metanode.runtime.home.config import Config, load_config
@@ -34,9 +35,10 @@ from metanode.runtime.secrets.keystore import (
     load_identity,
     read_node_id,
 )
-from metanode.runtime.store.cells import CellStore
+from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import sync_directory
 from metanode.runtime.store.signing_log import SigningLog
+from metanode.runtime.store.stores import open_stores
 
 
 @frozen
@@ -78,11 +80,11 @@ def create(
                 write_archive(copy, out, label, its_own, cost, told=told)
                 out.flush()
                 os.fsync(out.fileno())
-            checked = verify(draft, its_own, passphrase, told=told)
+            checked = _tried(draft, its_own, passphrase, told, partial(_not_made, home))
             os.rename(draft, target)
             sync_directory(target.parent)
         except OSError as error:
-            raise Unavailable(f"cannot write {target}: {error.strerror}") from error
+            raise Unavailable(f"cannot write {target}: {remedy(target, error)}") from error
         finally:
             draft.unlink(missing_ok=True)
     note_backup(home, BackupNote(label.made, str(target.absolute()), label.epochs))
@@ -93,7 +95,9 @@ def _draft(target: Path) -> Path:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}") from error
+        raise UserError(
+            f"cannot write to {target.parent}: {remedy(target.parent, error)}"
+        ) from error
     os.close(descriptor)
     return Path(name)
 
@@ -132,17 +136,39 @@ def verify(
 
     Without the home's passphrase identity and shares stay sealed, unless the backup's opens them.
     """
+    return _tried(file, its_own, passphrase, told, partial(_no_good, file))
+
+
+Refusal = Callable[[UserError, Home], UserError]
+"""Tells of what is wrong with an unpacked home by names that its reader knows."""
+
+
+def _not_made(home: Home, fault: UserError, unpacked: Home) -> UserError:
+    said = str(fault).replace(str(unpacked.path), str(home.path))
+    return UserError(f"no backup was made: {said}")
+
+
+def _no_good(file: Path, fault: UserError, unpacked: Home) -> UserError:
+    cause = cause_and_mend(fault)[0].replace(str(unpacked.path), "its home")
+    return UserError(f"{file} is no good backup ({cause}): take another one")
+
+
+def _tried(
+    file: Path, its_own: Passphrase, passphrase: Passphrase | None, told: Progress,
+    refusal: Refusal,
+) -> Checked:
     with _unpacked(None) as home:
         label = read_archive(file, home, its_own, told=told)
-        return _check(file, home, label, passphrase)
+        return _check(home, label, passphrase, refusal)
 
 
-def _check(file: Path, home: Home, label: BackupLabel, passphrase: Passphrase | None) -> Checked:
+def _check(
+    home: Home, label: BackupLabel, passphrase: Passphrase | None, refusal: Refusal
+) -> Checked:
     try:
         return _checked(home, label, passphrase)
     except UserError as fault:
-        said = str(fault).replace(str(home.path), "its home")
-        raise UserError(f"{file} is no good backup: {said}") from fault
+        raise refusal(fault, home) from fault
 
 
 def _checked(home: Home, label: BackupLabel, passphrase: Passphrase | None) -> Checked:
@@ -150,12 +176,11 @@ def _checked(home: Home, label: BackupLabel, passphrase: Passphrase | None) -> C
     config, node_id = load_config(home.config), read_node_id(home.identity)
     if (node_id.hex(), config.network_id().hex()) != (label.node_id, label.network_id):
         raise UserError("it is of another node than it says: use another copy of it")
-    CellStore.open(home.events, node_id).close()
-    log = SigningLog.open(home.signing_log, node_id)
+    stores = open_stores(home, node_id)  # judged by the mark that was copied with them
     try:
-        votes = len(log.load().votes)
+        votes = len(stores.log.load().votes)
     finally:
-        log.close()
+        stores.close()
     entries = list_shares(home, node_id)
     lacking = [entry.name for entry in entries if entry.active and entry.file is None]
     if lacking:
@@ -182,15 +207,27 @@ def restore(
         raise UserError(f"there is no directory {parent}: make it first")
     with _unpacked(parent) as draft:
         label = read_archive(file, draft, its_own, told=told)
-        checked = _check(file, draft, label, None)
-        write_observation(draft, Observation(label.made, int(time.time())))
+        checked = _check(draft, label, None, partial(_no_good, file))
+        write_observation(draft, _begun(draft, label))
         note_backup(draft, BackupNote(label.made, str(file.absolute()), label.epochs))
         try:
             os.rename(draft.path, home.path)
             sync_directory(parent)
         except OSError as error:
-            raise Unavailable(f"cannot write {home.path}: {error.strerror}") from error
+            raise Unavailable(
+                f"cannot write {home.path}: {remedy(home.path, error)}"
+            ) from error
     return checked
+
+
+def _begun(draft: Home, label: BackupLabel) -> Observation:
+    """Return an observation that begins; what an observing home had found stays found."""
+    began = Observation(label.made, int(time.time()))
+    earlier = read_observation(draft)
+    if earlier is not None:
+        began.backup_made = min(began.backup_made, earlier.backup_made)
+        began.forgotten = earlier.forgotten
+    return began
 
 
 def _votes(home: Home) -> set[str]:

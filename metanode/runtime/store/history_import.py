@@ -15,7 +15,7 @@ from metanode.errors import Unavailable, UserError
 from metanode.runtime.home.home import Home
 from metanode.runtime.store.faults import remedy
 from metanode.runtime.store.files import sync_directory
-from metanode.runtime.store.history_mark import REPLACE, HistoryMark, gone
+from metanode.runtime.store.history_mark import REPLACE, gone, read_mark
 from metanode.runtime.store.signing_log import (
     TITLE,
     SigningHistory,
@@ -46,9 +46,7 @@ def import_history(
     headless, stand, ours = log.headless, log.stand, log.load()
     log.close()
     if not (headless and not home.mark.exists()):
-        mark = HistoryMark.read(home.mark, node_id)
-        marked = mark.marked.log
-        mark.close()
+        marked = read_mark(home.mark, node_id).log
         fault = gone(TITLE, home.signing_log, stand, marked)
         if fault is not None and stand.now.written > marked.written:
             raise UserError(fault)  # it is the mark that is old, which no history can mend
@@ -66,9 +64,7 @@ def import_history(
 def _mend(
     home: Home, node_id: bytes, ours: SigningHistory, theirs: SigningHistory, name: str
 ) -> SigningHistory:
-    mark = HistoryMark.read(home.mark, node_id)
-    marked = mark.marked.log
-    mark.close()
+    marked = read_mark(home.mark, node_id).log
     new = additions(ours, theirs)
     whole = SigningHistory(
         votes=MappingProxyType({**ours.votes, **new.votes}),

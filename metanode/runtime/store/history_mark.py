@@ -76,26 +76,11 @@ class HistoryMark:
     @classmethod
     def read(cls, path: Path, node_id: bytes) -> HistoryMark:
         """Open the file; UserError when it is missing, damaged or another node's."""
-        if not path.is_file():
-            raise UserError(
-                f"{TITLE} missing: {path}; without it nobody can tell whether the signing log is "
-                f"the newest: put the file itself back, or {REPLACE}"
-            )
-        data = read_bounded(path, SLOTS * SLOT_BYTES)
-        slots = [data[i * SLOT_BYTES : (i + 1) * SLOT_BYTES] for i in range(SLOTS)]
-        found = [opened for slot in slots if (opened := _opened(slot)) is not None]
-        if not found:
-            raise UserError(f"{TITLE} damaged: {path}; put the file itself back, or {REPLACE}")
-        owner, marked = max(found, key=lambda each: each[1].number)
-        if owner != node_id:
-            raise UserError(f"{path} belongs to another node; put this node's own {TITLE} back")
-        return cls(path, node_id, marked)
+        return cls(path, node_id, read_mark(path, node_id))
 
     def judge(self, log: tuple[Path, Stand], store: tuple[Path, Stand]) -> None:
         """Raise UserError unless both stores are where this node left them; else catch up."""
-        fault = gone("signing log", *log, self.marked.log, f", {_IMPORT}") or gone(
-            "event store", *store, self.marked.store
-        )
+        fault = misfit(log, store, self.marked, self.marked)
         if fault is not None:
             raise UserError(fault)
         self.put(log[1].now, store[1].now)
@@ -118,6 +103,48 @@ class HistoryMark:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def read_mark(path: Path, node_id: bytes) -> Marked:
+    """Return what a mark says; UserError when it is missing, damaged or another node's."""
+    if not path.is_file():
+        raise UserError(
+            f"{TITLE} missing: {path}; without it nobody can tell whether the signing log is "
+            f"the newest: put the file itself back, or {REPLACE}"
+        )
+    data = read_bounded(path, SLOTS * SLOT_BYTES)
+    slots = [data[i * SLOT_BYTES : (i + 1) * SLOT_BYTES] for i in range(SLOTS)]
+    found = [opened for slot in slots if (opened := _opened(slot)) is not None]
+    if not found:
+        raise UserError(f"{TITLE} damaged: {path}: put the file itself back, or {REPLACE}")
+    owner, marked = max(found, key=lambda each: each[1].number)
+    if owner != node_id:
+        raise UserError(f"{path} belongs to another node; put this node's own {TITLE} back")
+    return marked
+
+
+def misfit(
+    log: tuple[Path, Stand], store: tuple[Path, Stand], first: Marked, last: Marked
+) -> str | None:
+    """Return the line that says which store is not where the mark has it; None when both are.
+
+    ``first`` and ``last`` are what the mark said before and after the stores were copied: what a
+    running node writes meanwhile fits. For a node that is stopped they are the same.
+    """
+    return _between("signing log", log, (first.log, last.log), f", {_IMPORT}") or _between(
+        "event store", store, (first.store, last.store)
+    )
+
+
+def _between(
+    title: str, found: tuple[Path, Stand], ends: tuple[Head, Head], more: str = ""
+) -> str | None:
+    path, stand = found
+    first, last = ends
+    if first.written + 1 < stand.now.written < last.written:
+        return None
+    nearest = first if stand.now.written <= first.written + 1 else last
+    return gone(title, path, stand, nearest, more)
 
 
 def gone(title: str, path: Path, stand: Stand, marked: Head, more: str = "") -> str | None:
