@@ -99,6 +99,7 @@ def test_a_row_matches_what_is_said() -> None:
         (("demo", "--kill-seeds", "x"), "write 7, 1-20 or 1,4,9-12"),
         (("demo", "--kill-seeds", "1-9999"), "seeds are allowed"),
         (("demo", "--keep", "{full}"), "give a new folder to --keep"),
+        (("demo", "--kill-seeds", "3", "--watch"), "give one of them"),
         (("init", "--home", "{new}", "--listen", "127.0.0.1:1", "--passphrase-file", "{file}",
           "--new-passphrase-file", "{new}"), "exclude each other: give one"),
         (("init", "--home", "{new}", "--listen", "127.0.0.1:1", "--network-file", "{flat}"),
