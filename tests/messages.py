@@ -24,7 +24,8 @@ TABLE = ROOT / "tests" / "messages.json"
 PLACES = ("cli", "runtime", "chains", "protocol/requests", "protocol/payouts", "protocol/blame")
 ERRORS = ("UserError", "Unavailable", "HistoryConflict", "Damaged", "Unfit")
 HOLE = "{}"
-TELLERS = ("gone", "_owners", "outside_fault", "sqlite_remedy", "remedy", "loopback_fault")
+TELLERS = ("gone", "_owners", "outside_fault", "sqlite_remedy", "remedy", "loopback_fault",
+           "_not_running")
 """Functions that return the line of an error, or a part of one."""
 
 
