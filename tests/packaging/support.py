@@ -75,11 +75,14 @@ class Installed:
         """Return the command line of a program of the environment."""
         return [*user(), str(self.environment / "bin" / name), *map(str, arguments)]
 
-    def run(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, *arguments: object, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment to its end, in the folder, with a bare environment."""
         return subprocess.run(
-            self.command(name, *arguments), cwd=self.folder, env=BARE, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, encoding="utf-8", timeout=100, check=False,
+            self.command(name, *arguments), cwd=self.folder, env=BARE | environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8",
+            timeout=100, check=False,
         )
 
     def start(self, output: Path, name: str, *arguments: object) -> subprocess.Popen[bytes]:
