@@ -324,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(
             f"model_checks: the prover {missing.name} is not installed: "
-            "pip install 'metanode[checks]'\n"
+            "pip install z3-solver cvc5\n"
         )
         return 2
 

@@ -114,7 +114,7 @@ def test_without_a_prover_the_checks_say_what_to_install(
         PYTHONPATH=str(absent),
     )
     assert done.returncode == 2, (done.stdout, done.stderr)
-    wanted = f"model_checks: the prover {prover} is not installed: pip install 'metanode[checks]'"
+    wanted = f"model_checks: the prover {prover} is not installed: pip install z3-solver cvc5"
     assert done.stderr.splitlines()[-1] == wanted
 
 
@@ -146,7 +146,7 @@ def test_a_node_runs_from_the_wheel(installed: Installed) -> None:
         wait_until("an admin port", lambda: admin.exists() or node.poll() is not None)
         assert node.poll() is None, output.read_text()
         status = installed.run("metanode", "status", "--home", "n 1", "--json")
-        assert json.loads(status.stdout)["phase"] == "Idle"
+        assert json.loads(status.stdout)["phase"] in ("Idle", "Keygen")
         shown = installed.run("metanode", "page", "--home", "n 1")
         assert shown.returncode == 0, shown.stderr
         base = shown.stdout.partition("/#")[0]
