@@ -8,20 +8,26 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model_checks import local_views
 from model_checks.console import Unusable, table, write
-from model_checks.tables import Report, check_protocol
 from spec.language.assembly import Protocol
 from spec.protocol import PROTOCOL
+
+if TYPE_CHECKING:  # loaded when used: it needs a prover, which may not be installed
+    from model_checks.tables import Report
 
 DEFAULT_MAX_STATES = 20_000_000
 EXPLORER_MAX_STATES = 2_000_000
 """Fewer: somebody waits in front of the page."""
+PROVERS = ("z3", "cvc5")
+"""What a node does not need, so that it is installed only when asked for."""
 
 
 def lines(protocol: Protocol) -> tuple[list[str], bool]:
     """Return what to print about a protocol, and whether all is well."""
+    from model_checks.tables import check_protocol
+
     reports, faults = check_protocol(protocol)
     printed = [_row("table", "states", "rows", "events", "undefined", "verdict")]
     for report in reports:
@@ -47,6 +53,8 @@ def check(arguments: argparse.Namespace) -> int:
         return prove_spec(arguments)
     if arguments.spec is not None:
         return check_spec(arguments)
+    from model_checks import local_views
+
     told, well = lines(PROTOCOL)
     unsound = [*local_views.faults(PROTOCOL), *local_views.message_faults(PROTOCOL)]
     if not arguments.json:
@@ -310,6 +318,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(parsed.run(parsed))
     except Unusable as error:
         sys.stderr.write(f"model_checks: {error}\n")
+        return 2
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in PROVERS:
+            raise
+        sys.stderr.write(
+            f"model_checks: the prover {missing.name} is not installed: "
+            "pip install z3-solver cvc5\n"
+        )
         return 2
 
 

@@ -198,7 +198,12 @@ def _unread(finding: Finding) -> Iterator[Line]:
 
 
 def code_tests(finding: str, folder: Path = TESTS_FOLDER) -> list[Line]:
-    """Return the tests of the running code that carry a finding: at most three, and a count."""
+    """Return the tests of the running code that carry a finding: three at most.
+
+    The tests are part of the source and not of a wheel; installed, a line says so.
+    """
+    if not (folder.parent / "pyproject.toml").is_file():
+        return [Line(finding, "the tests in the source", "test", "not here")]
     named = [f"{path}::{name}" for path, name, text in docs_of_tests(folder) if finding in text]
     known = {f"{path}::{name}" for path, name, _ in docs_of_tests(folder)}
     known |= {path for path, _, _ in docs_of_tests(folder)}

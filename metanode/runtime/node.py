@@ -67,6 +67,7 @@ from metanode.runtime.operator.public import page_headers, public_pages
 from metanode.runtime.operator.readiness import readiness
 from metanode.runtime.operator.view import NodeView
 from metanode.runtime.secrets.keystore import Passphrase, load_identity
+from metanode.runtime.service import ServiceManager
 from metanode.runtime.store.chain_index import ChainIndex
 from metanode.runtime.store.disk import Disk
 from metanode.runtime.store.trace import MAX_FILE_BYTES, TraceWriter
@@ -84,6 +85,7 @@ class NodeShell:
     passphrase: Passphrase = field(repr=False)
     clock: Clock = field(factory=Clock)
     before: NodeCore | None = None
+    manager: ServiceManager = field(factory=ServiceManager)
     core: NodeCore = field(init=False)
     disk: Disk = field(init=False)
     index: ChainIndex = field(init=False)
@@ -297,6 +299,16 @@ class NodeShell:
         self.core.on_tick(now)
         if self.observer is not None:
             self.observer.tick()
+        self.manager.tick(self._ticked, self._doing)
+
+    def _doing(self) -> str:
+        """Return what the service manager is told."""
+        tip = self.core.candidates.ledger.tip
+        return ", ".join((
+            f"phase {self.core.ctx.state('peer')}", f"{len(self.links.established())} links",
+            "no block yet" if tip is None else f"block {tip[0]}",
+            f"health {self.core.peers.health.word()}",
+        ))
 
     # --- effects ---
 
@@ -415,9 +427,10 @@ class NodeShell:
 
 async def _run(home: Home, config: Config, identity: Identity, passphrase: Passphrase) -> None:
     clock, before, again = Clock(), None, True
+    manager = ServiceManager.of(os.environ, os.getpid())
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         while again:
-            shell = NodeShell(home, config, identity, passphrase, clock, before)
+            shell = NodeShell(home, config, identity, passphrase, clock, before, manager)
             again = await _run_shell(shell, signals)
             before = shell.core
 
@@ -429,6 +442,7 @@ async def _run_shell(shell: NodeShell, signals: AsyncIterator[signal.Signals]) -
         async with rpc_client(shell.home, shell.config) as rpc, anyio.create_task_group() as tasks:
             tasks.start_soon(shell.run, rpc)
             async for _ in signals:
+                shell.manager.stopping()
                 tasks.cancel_scope.cancel()
                 break
     except* ClockWentBack:

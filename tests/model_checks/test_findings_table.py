@@ -70,7 +70,8 @@ def test_a_lost_test_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setitem(TESTS, "F-07", ("tests/custody/test_payout.py::test_gone",))
     assert code_tests("F-07")[0].fault == "no such test"
     assert lines("F-07")[0].fault == "no such test"
-    assert code_tests("F-28", tmp_path) == []
+    (tmp_path / "pyproject.toml").touch()
+    assert code_tests("F-28", tmp_path / "tests") == []
 
 
 def test_a_finding_without_evidence_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

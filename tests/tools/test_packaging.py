@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def test_lock_holds_every_dependency_with_hashes() -> None:
     """Catches a dependency that is declared and not locked, or locked without a hash."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     declared = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    declared += chain.from_iterable(project["project"]["optional-dependencies"].values())
     entries = re.split(r"\n(?=\S)", LOCK.strip())
     locked = {normal(entry) for entry in entries}
     assert {normal(name) for name in declared} <= locked

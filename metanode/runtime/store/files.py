@@ -70,12 +70,18 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
 
 
 def refuse_shared(path: Path) -> None:
-    """Raise UserError when group or world may read or write ``path``."""
+    """Raise UserError when group or world may read or write ``path``.
+
+    A credential of the service manager may have a bit for its group: there it is the mask of the
+    access list that lets this user in, and nobody else.
+    """
     try:
         mode = path.stat().st_mode
     except OSError as error:
         raise UserError(f"cannot read {path}: {remedy(path, error)}") from error
-    if mode & _OTHERS:
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    masked = os.path.isabs(credentials) and path.absolute().parent == Path(credentials)
+    if mode & (_OTHERS & ~stat.S_IRGRP if masked else _OTHERS):
         raise UserError(
             f"{path} is open to other users (mode {stat.S_IMODE(mode):04o}): run chmod 600 {path}"
         )
