@@ -21,6 +21,7 @@ LONG_FIRST = (
     FOLDER,
     DAEMONS,
     "tests/cli/test_demo.py",
+    "tests/cli/test_backup.py",
     "tests/model_checks/test_induction.py",
     "tests/protocol/tables/test_runner.py",
     "tests/simulation/",

@@ -121,12 +121,6 @@ MODEL = Model(
             ),
         ),
         Case(
-            DECIDES, one_event(3, 2), quorum(3, 0, 2) | {"R": 2}, EACH_PEER, deep=True,
-            pinned=Counts(
-                distinct=345542, generated=3075076, depth=30,
-            ),
-        ),
-        Case(
             FAILED_IS_FINAL, one_event(3, 2), quorum(3, 0, 2) | {"R": 2}, EACH_PEER,
             refuted=("EventCanDecide",),
             pinned=Counts(
