@@ -31,7 +31,7 @@ PHASES = PROTOCOL.machines["peer"].states
 PAYOUT_STATES = PROTOCOL.machines["payout"].states
 
 # When a counter began is no metric: the start of the node says it.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the package leaves it untyped
 
 Sample = tuple[tuple[str, ...], float]
 """The values of the labels, and the metric's value."""
