@@ -85,7 +85,7 @@ def make_environment() -> Path:
 def install(python: Path) -> None:
     """Install the locked packages, then this project in place, then let pip check the whole."""
     pip = (str(python), "-m", "pip", "--disable-pip-version-check", "--no-input")
-    print("bootstrap: installing the locked packages (about 390 MB on disk)", flush=True)
+    print("bootstrap: installing the locked packages (about 470 MB on disk)", flush=True)
     run(
         "installing tools/requirements.lock",
         *pip,
